@@ -1,0 +1,224 @@
+"""Profiles: the largest graph of each, the grid slots and the layers with their shapes (spec chapter 7).
+
+The one place where shapes are written down; the syntax, the NumPy reference, the ONNX graph's loader and the
+encoder's PyTorch twin all read them here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = [
+    "ACTIVATION_MAX",
+    "ACTIVATION_MIN",
+    "CHROMA_400",
+    "CHROMA_420",
+    "CHROMA_444",
+    "CONTEXT_INPUTS",
+    "CONTEXT_INPUT_MAX",
+    "PROFILES",
+    "Q_MAX",
+    "STAGE_STRIDES",
+    "GridSlot",
+    "LayerSpec",
+    "Profile",
+    "context_layers",
+    "head_rows",
+    "kmac_per_pixel",
+    "node_shape",
+    "synthesis_layers",
+]
+
+Q_MAX = 2047
+ACTIVATION_MIN = -2048
+ACTIVATION_MAX = 2047
+CONTEXT_INPUTS = 48
+CONTEXT_INPUT_MAX = 15
+STAGE_STRIDES = (32, 16, 8, 4, 2)
+CHROMA_400, CHROMA_420, CHROMA_444 = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class GridSlot:
+    """A place for a feature grid: spatial stride and temporal stride in samples and frames, and most channels."""
+
+    stride: int
+    temporal_stride: int
+    max_channels: int
+
+    @property
+    def stage(self) -> int:
+        """Index of the synthesis stage that the grid is injected into."""
+        return STAGE_STRIDES.index(self.stride)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A largest synthesis graph; a stream activates a part of it."""
+
+    id: int
+    name: str
+    max_channels: tuple[int, ...]
+    blocks: tuple[int, ...]
+    temporal_stem: bool
+    slots: tuple[GridSlot, ...]
+
+
+PROFILES: tuple[Profile, ...] = (
+    Profile(
+        id=0,
+        name="nano",
+        max_channels=(8, 8, 8, 8, 8),
+        blocks=(0, 1, 1, 1, 1),
+        temporal_stem=False,
+        slots=(
+            GridSlot(32, 1, 4),
+            GridSlot(16, 1, 3),
+            GridSlot(8, 1, 3),
+            GridSlot(4, 8, 1),
+            GridSlot(4, 1, 2),
+            GridSlot(2, 8, 4),
+        ),
+    ),
+    Profile(
+        id=1,
+        name="lite",
+        max_channels=(24, 24, 24, 24, 24),
+        blocks=(0, 1, 1, 2, 2),
+        temporal_stem=False,
+        slots=(
+            GridSlot(32, 1, 6),
+            GridSlot(16, 1, 4),
+            GridSlot(8, 1, 4),
+            GridSlot(4, 8, 2),
+            GridSlot(4, 1, 2),
+            GridSlot(2, 8, 6),
+            GridSlot(2, 1, 1),
+        ),
+    ),
+    Profile(
+        id=2,
+        name="main",
+        max_channels=(64, 64, 64, 64, 48),
+        blocks=(1, 2, 2, 2, 3),
+        temporal_stem=True,
+        slots=(
+            GridSlot(32, 1, 8),
+            GridSlot(16, 1, 6),
+            GridSlot(8, 1, 4),
+            GridSlot(4, 8, 4),
+            GridSlot(4, 1, 2),
+            GridSlot(2, 8, 8),
+            GridSlot(2, 1, 2),
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class LayerSpec:
+    """One layer's parameters as the stream carries them.
+
+    Attributes:
+        name: canonical name, the same in spec, graph and encoder.
+        kind: ``inject``, ``temporal``, ``depthwise``, ``pointwise``, ``head_depthwise``, ``head_pointwise`` or ``dense``.
+        weight_shape: shape of the weight tensor, output channels first.
+        outputs: number of outputs, which is the number of biases.
+        input_max: largest magnitude of an input, for the 2^24 bound.
+        low, high: clip range of the output, inclusive; the head's high follows the bit depth.
+    """
+
+    name: str
+    kind: str
+    weight_shape: tuple[int, ...]
+    outputs: int
+    input_max: int
+    low: int
+    high: int
+
+
+def head_rows(chroma_format: int) -> tuple[int, ...]:
+    """Rows of the 12-row head that a chroma format uses, in stream order."""
+    return {
+        CHROMA_400: (0, 1, 2, 3),
+        CHROMA_420: (0, 1, 2, 3, 4, 8),
+        CHROMA_444: tuple(range(12)),
+    }[chroma_format]
+
+
+def node_shape(slot: GridSlot, frames: int, height: int, width: int) -> tuple[int, int, int]:
+    """(nodes, rows, columns) of a grid in a GOP of `frames` frames of `height` x `width` luma samples."""
+    nodes = -(-(frames - 1) // slot.temporal_stride) + 1
+    return nodes, -(-height // slot.stride), -(-width // slot.stride)
+
+
+def context_layers(width_1: int, width_2: int) -> tuple[LayerSpec, ...]:
+    """The three layers of the context network for hidden widths `width_1` and `width_2`."""
+    return (
+        LayerSpec(
+            "context.hidden1", "dense", (width_1, CONTEXT_INPUTS), width_1, CONTEXT_INPUT_MAX, 0, ACTIVATION_MAX
+        ),
+        LayerSpec("context.hidden2", "dense", (width_2, width_1), width_2, ACTIVATION_MAX, 0, ACTIVATION_MAX),
+        LayerSpec("context.output", "dense", (2, width_2), 2, ACTIVATION_MAX, ACTIVATION_MIN, ACTIVATION_MAX),
+    )
+
+
+def synthesis_layers(
+    profile: Profile,
+    stage_channels: Sequence[int],
+    grid_channels: Sequence[int],
+    chroma_format: int,
+    bit_depth: int = 8,
+) -> tuple[LayerSpec, ...]:
+    """The synthesis layers that a stream carries, in canonical order.
+
+    Args:
+        profile: the stream's profile.
+        stage_channels: active channels of each stage.
+        grid_channels: active channels of each slot, 0 where the slot is absent.
+        chroma_format: `CHROMA_400`, `CHROMA_420` or `CHROMA_444`.
+        bit_depth: 8 or 10; sets the head's clip.
+    """
+    signed = (-ACTIVATION_MIN, ACTIVATION_MIN, ACTIVATION_MAX)
+    layers: list[LayerSpec] = []
+    for k, channels in enumerate(stage_channels):
+        injected = sum(n for slot, n in zip(profile.slots, grid_channels, strict=True) if slot.stage == k)
+        if injected:
+            layers.append(LayerSpec(f"stage{k}.inject", "inject", (channels, injected, 3, 3), channels, *signed))
+        if k == 0 and profile.temporal_stem:
+            layers.append(LayerSpec("stage0.temporal", "temporal", (channels, 3), channels, *signed))
+        for j in range(profile.blocks[k]):
+            name = f"stage{k}.block{j}"
+            relu = (0, ACTIVATION_MAX)
+            layers.append(
+                LayerSpec(f"{name}.depthwise", "depthwise", (channels, 3, 3), channels, -ACTIVATION_MIN, *relu)
+            )
+            layers.append(
+                LayerSpec(
+                    f"{name}.pointwise", "pointwise", (channels, channels), channels, ACTIVATION_MAX, *signed[1:]
+                )
+            )
+    last = stage_channels[-1]
+    rows = len(head_rows(chroma_format))
+    layers.append(LayerSpec("head.depthwise", "head_depthwise", (last, 4, 3, 3), 4 * last, *signed))
+    layers.append(
+        LayerSpec(
+            "head.pointwise", "head_pointwise", (rows, 4 * last), rows, -ACTIVATION_MIN, 0, (1 << bit_depth) - 1
+        )
+    )
+    return tuple(layers)
+
+
+def kmac_per_pixel(
+    profile: Profile, stage_channels: Sequence[int], grid_channels: Sequence[int], chroma_format: int
+) -> float:
+    """Multiply-accumulates of the synthesis layers per luma sample, in thousands (interpolation not counted)."""
+    total = 0.0
+    for layer in synthesis_layers(profile, stage_channels, grid_channels, chroma_format):
+        stride = 2 if layer.name.startswith("head") else STAGE_STRIDES[int(layer.name[5])]
+        macs = 1
+        for n in layer.weight_shape:
+            macs *= n
+        total += macs / stride**2
+    return total / 1000
