@@ -5,17 +5,38 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from nvrc_decoder.profiles import CHROMA_400, CHROMA_420
 
-__all__ = ["DIGEST_BYTES", "GopDigest", "Plane", "Planes", "plane_shapes"]
+__all__ = ["DIGEST_BYTES", "GopDigest", "PictureFormat", "Plane", "Planes", "plane_shapes"]
 
 Plane = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 DIGEST_BYTES = 16
+
+
+class PictureFormat(Protocol):
+    """What synthesis and reconstruction need of the SEQUENCE unit; `SequenceHeader` satisfies it."""
+
+    @property
+    def width(self) -> int:
+        """Luma columns, 1..65535."""
+
+    @property
+    def height(self) -> int:
+        """Luma rows, 1..65535."""
+
+    @property
+    def chroma_format(self) -> int:
+        """`CHROMA_400`, `CHROMA_420` or `CHROMA_444`."""
+
+    @property
+    def bit_depth(self) -> int:
+        """8 or 10."""
 
 
 def plane_shapes(width: int, height: int, chroma_format: int) -> tuple[tuple[int, int], ...]:

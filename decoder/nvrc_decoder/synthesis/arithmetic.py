@@ -83,8 +83,9 @@ def worst_case(weight: Int64Array, bias: Int64Array, shift: int, input_max: int)
         shift: the layer's shift, 0..24.
         input_max: largest magnitude of an input of the layer, by declaration and not by data.
     """
-    taps = np.abs(weight).reshape(bias.shape[0], -1).sum(axis=1, dtype=np.int64)
-    return taps * input_max + np.abs(bias + rounding_term(shift))
+    taps: Int64Array = np.abs(weight).reshape(bias.shape[0], -1).sum(axis=1, dtype=np.int64)
+    worst: Int64Array = taps * input_max + np.abs(bias + rounding_term(shift))
+    return worst
 
 
 def prove_bound(name: str, weight: Int64Array, bias: Int64Array, shift: int, input_max: int) -> None:

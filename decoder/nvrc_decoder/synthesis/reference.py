@@ -1,0 +1,237 @@
+"""The slow, obvious synthesis in NumPy integers: the executable form of spec chapters 6 to 8.
+
+One frame at a time, one function a section, loops over taps and channels. Nothing here is shared with the ONNX
+Runtime path but the parsed integers. int32 is wide enough: `arithmetic.prove_bound` has shown |accumulator| < 2^24.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from nvrc_decoder.frames import PictureFormat, Plane, Planes, plane_shapes
+from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, STAGE_STRIDES, Profile, head_rows
+from nvrc_decoder.synthesis.arithmetic import IntegerLayer
+
+__all__ = ["ReferenceSynthesizer", "synthesise"]
+
+Feature = npt.NDArray[np.int32]  # [channels, rows, columns], values -2048..2047
+Grid = npt.NDArray[np.int16]  # [nodes, channels, rows, columns], values -2047..2047
+
+
+def finish(accumulator: Feature, layer: IntegerLayer) -> Feature:
+    """Add bias and rounding term to [outputs, H, W], shift, clip (6.2)."""
+    rounding = 0 if layer.shift == 0 else 1 << (layer.shift - 1)
+    bias = layer.bias.astype(np.int32)[:, None, None]
+    result: Feature = np.clip((accumulator + bias + rounding) >> layer.shift, layer.low, layer.high)
+    return result
+
+
+def clip_activation(x: Feature) -> Feature:
+    """Clip to the activation range -2048..2047 (6.1)."""
+    return np.clip(x, ACTIVATION_MIN, ACTIVATION_MAX)
+
+
+def taps(x: Feature) -> list[list[Feature]]:
+    """The nine shifted copies [C, H, W] of `x`, zeros outside: ``taps(x)[i][j][c, r, s] = x[c, r+i-1, s+j-1]`` (7.3)."""
+    _, rows, columns = x.shape
+    padded = np.pad(x, ((0, 0), (1, 1), (1, 1)))
+    return [[padded[:, i : i + rows, j : j + columns] for j in range(3)] for i in range(3)]
+
+
+def dequantise(nodes: Grid, multipliers: Sequence[int]) -> Feature:
+    """One node [C, H, W] of a grid in activation units, by the multiplier of each channel (7.4)."""
+    factors = np.array(multipliers, dtype=np.int32)[:, None, None]
+    return clip_activation(nodes.astype(np.int32) * factors)
+
+
+def interpolate(grid: Grid, multipliers: Sequence[int], temporal_stride: int, t: int) -> Feature:
+    """The grid [N, C, H, W] at frame `t` of the GOP: [C, H, W] (7.5)."""
+    n0, fraction = divmod(t, temporal_stride)
+    n1 = min(n0 + 1, grid.shape[0] - 1)
+    before = dequantise(grid[n0], multipliers)
+    if temporal_stride == 1:
+        return before
+    after = dequantise(grid[n1], multipliers)
+    weighted = before * (temporal_stride - fraction) + after * fraction
+    return (weighted + temporal_stride // 2) >> (temporal_stride.bit_length() - 1)
+
+
+def inject(features: Feature, layer: IntegerLayer) -> Feature:
+    """3x3 layer over the concatenated grids [G, H, W] of one stage: [C, H, W] (7.6)."""
+    accumulator = np.zeros((layer.weight.shape[0], *features.shape[1:]), dtype=np.int32)
+    weight = layer.weight.astype(np.int32)
+    for i, row in enumerate(taps(features)):
+        for j, shifted in enumerate(row):
+            for g in range(features.shape[0]):
+                accumulator += weight[:, g, i, j, None, None] * shifted[g]
+    return finish(accumulator, layer)
+
+
+def temporal(before: Feature, centre: Feature, after: Feature, layer: IntegerLayer) -> Feature:
+    """Depthwise filter over three frames of stage 0: [C, H, W] (7.7)."""
+    weight = layer.weight.astype(np.int32)[:, :, None, None]
+    return finish(before * weight[:, 0] + centre * weight[:, 1] + after * weight[:, 2], layer)
+
+
+def depthwise(x: Feature, layer: IntegerLayer) -> Feature:
+    """3x3 filter of each channel by itself: [C, H, W] (7.8)."""
+    accumulator = np.zeros(x.shape, dtype=np.int32)
+    weight = layer.weight.astype(np.int32)
+    for i, row in enumerate(taps(x)):
+        for j, shifted in enumerate(row):
+            accumulator += weight[:, i, j, None, None] * shifted
+    return finish(accumulator, layer)
+
+
+def pointwise(x: Feature, layer: IntegerLayer) -> Feature:
+    """1x1 layer: [outputs, H, W] (7.8)."""
+    weight = layer.weight.astype(np.int32)
+    accumulator = np.zeros((weight.shape[0], *x.shape[1:]), dtype=np.int32)
+    for c in range(x.shape[0]):
+        accumulator += weight[:, c, None, None] * x[c]
+    return finish(accumulator, layer)
+
+
+def block(x: Feature, first: IntegerLayer, second: IntegerLayer) -> Feature:
+    """Residual block (7.8)."""
+    return clip_activation(x + pointwise(depthwise(x, first), second))
+
+
+def double(x: Feature, axis: int) -> Feature:
+    """Twice the samples along `axis` by the weights (1, 3) and (3, 1), edges repeated, not yet divided (7.9)."""
+    size = x.shape[axis]
+    before = np.take(x, np.maximum(np.arange(size) - 1, 0), axis=axis)
+    after = np.take(x, np.minimum(np.arange(size) + 1, size - 1), axis=axis)
+    pairs = np.stack([3 * x + before, 3 * x + after], axis=axis + 1)
+    return pairs.reshape(*x.shape[:axis], 2 * size, *x.shape[axis + 1 :])
+
+
+def upsample(x: Feature, rows: int, columns: int, channels: int) -> Feature:
+    """x2 in both axes, cropped to [channels, rows, columns]; channels that `x` lacks are 0 (7.9)."""
+    doubled = (double(double(x, 1), 2) + 8) >> 4
+    result = np.zeros((channels, rows, columns), dtype=np.int32)
+    shared = min(channels, x.shape[0])
+    result[:shared] = doubled[:shared, :rows, :columns]
+    return result
+
+
+def head(x: Feature, first: IntegerLayer, second: IntegerLayer) -> Feature:
+    """The stream's rows [rows, H, W] from the last stage: four 3x3 filters a channel, then 1x1 (7.10)."""
+    channels = x.shape[0]
+    accumulator = np.zeros((channels, 4, *x.shape[1:]), dtype=np.int32)
+    weight = first.weight.astype(np.int32)
+    for i, row in enumerate(taps(x)):
+        for j, shifted in enumerate(row):
+            accumulator += weight[:, :, i, j, None, None] * shifted[:, None]
+    return pointwise(finish(accumulator.reshape(4 * channels, *x.shape[1:]), first), second)
+
+
+def planes_from_rows(rows: Feature, picture: PictureFormat) -> Planes:
+    """Interleave phases, crop, and give the samples their type (8.1, 8.2)."""
+    graph_rows = head_rows(picture.chroma_format)
+    dtype = np.uint8 if picture.bit_depth == 8 else np.uint16
+    planes: list[Plane] = []
+    for index, shape in enumerate(plane_shapes(picture.width, picture.height, picture.chroma_format)):
+        phases = [rows[r] for r, row in enumerate(graph_rows) if row // 4 == index]
+        if len(phases) == 1:
+            plane = phases[0]
+        else:
+            half_rows, half_columns = phases[0].shape
+            plane = np.zeros((2 * half_rows, 2 * half_columns), dtype=np.int32)
+            for phase, samples in enumerate(phases):
+                plane[phase >> 1 :: 2, phase & 1 :: 2] = samples
+        planes.append(plane[: shape[0], : shape[1]].astype(dtype))
+    return Planes(*planes)
+
+
+class ReferenceSynthesizer:
+    """Decodes any frames of any GOP under one NETWORK, one at a time (7.1).
+
+    Args:
+        profile: the stream's profile.
+        picture: size, chroma format and bit depth.
+        stage_channels: active channels of each stage.
+        layers: proved layers by canonical name, exactly those of `profiles.synthesis_layers`.
+        multipliers: per slot the multiplier of each active channel; empty where the slot is absent.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        picture: PictureFormat,
+        stage_channels: Sequence[int],
+        layers: Mapping[str, IntegerLayer],
+        multipliers: Sequence[Sequence[int]],
+    ) -> None:
+        self._profile = profile
+        self._picture = picture
+        self._channels = tuple(stage_channels)
+        self._layers = layers
+        self._multipliers = multipliers
+
+    def synthesise(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> list[Planes]:
+        """Frames `frames` of a GOP of `frame_count` frames.
+
+        Args:
+            grids: per slot int16 [nodes, channels, rows, columns] of the whole GOP, None where the slot is absent.
+            frame_count: frames in the GOP.
+            frames: the frames wanted, within ``range(frame_count)``.
+        """
+        return [self._frame(grids, frame_count, t) for t in frames]
+
+    def _frame(self, grids: Sequence[Grid | None], frame_count: int, t: int) -> Planes:
+        layers = self._layers
+        x = self._stem(grids, frame_count, t)
+        for k in range(len(self._channels)):
+            if k > 0:
+                rows, columns = self._size(k)
+                x = upsample(x, rows, columns, self._channels[k])
+                x = clip_activation(x + self._injection(grids, k, t))
+            for j in range(self._profile.blocks[k]):
+                name = f"stage{k}.block{j}"
+                x = block(x, layers[f"{name}.depthwise"], layers[f"{name}.pointwise"])
+        return planes_from_rows(head(x, layers["head.depthwise"], layers["head.pointwise"]), self._picture)
+
+    def _stem(self, grids: Sequence[Grid | None], frame_count: int, t: int) -> Feature:
+        """Stage 0 before its blocks: the injection, and in `main` the temporal filter with repeated ends (7.7)."""
+        centre = self._injection(grids, 0, t)
+        if not self._profile.temporal_stem:
+            return centre
+        before = self._injection(grids, 0, max(t - 1, 0))
+        after = self._injection(grids, 0, min(t + 1, frame_count - 1))
+        return temporal(before, centre, after, self._layers["stage0.temporal"])
+
+    def _injection(self, grids: Sequence[Grid | None], k: int, t: int) -> Feature:
+        """What the grids of stage `k` add at frame `t`; zeros where no slot of the stage is present (7.6)."""
+        parts = [
+            interpolate(grid, self._multipliers[i], self._profile.slots[i].temporal_stride, t)
+            for i, grid in enumerate(grids)
+            if grid is not None and self._profile.slots[i].stage == k
+        ]
+        if not parts:
+            return np.zeros((self._channels[k], *self._size(k)), dtype=np.int32)
+        return inject(np.concatenate(parts), self._layers[f"stage{k}.inject"])
+
+    def _size(self, k: int) -> tuple[int, int]:
+        """Rows and columns of stage `k` (7.2)."""
+        stride = STAGE_STRIDES[k]
+        return -(-self._picture.height // stride), -(-self._picture.width // stride)
+
+
+def synthesise(
+    profile: Profile,
+    picture: PictureFormat,
+    stage_channels: Sequence[int],
+    layers: Mapping[str, IntegerLayer],
+    grids: Sequence[Grid | None],
+    multipliers: Sequence[Sequence[int]],
+    frame_count: int,
+    frames: range,
+) -> list[Planes]:
+    """`ReferenceSynthesizer` in one call; arguments as there."""
+    return ReferenceSynthesizer(profile, picture, stage_channels, layers, multipliers).synthesise(
+        grids, frame_count, frames
+    )
