@@ -1,0 +1,1 @@
+"""Entropy coding: integer tables, rANS, the parameter payload (spec chapter 4)."""
