@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from nvrc_decoder.errors import InputError, InvalidStreamError, MissingExtraError, UnsupportedError
 from nvrc_decoder.frames import Planes
-from nvrc_decoder.picture import Colour, PictureFormat
 from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444
+from nvrc_decoder.video_format import Colour, VideoFormat
 
 from nvrc_encoder.y4m import check_frame_size
 
@@ -44,7 +44,7 @@ def _import_av() -> Any:
     return av
 
 
-def _picture(stream: Any, name: str) -> PictureFormat:
+def _picture(stream: Any, name: str) -> VideoFormat:
     """Format of a video stream, from its codec context."""
     context = stream.codec_context
     pixel_format = context.pix_fmt
@@ -67,10 +67,10 @@ def _picture(stream: Any, name: str) -> PictureFormat:
     )
     if not (1 <= context.width <= 65535 and 1 <= context.height <= 65535):
         raise InvalidStreamError("E_SOURCE", f"{name} has a video stream of {context.width}x{context.height}")
-    return PictureFormat(context.width, context.height, rate, chroma_format, bit_depth, colour)
+    return VideoFormat(context.width, context.height, rate, chroma_format, bit_depth, colour)
 
 
-def _planes(frame: Any, picture: PictureFormat) -> Planes:
+def _planes(frame: Any, picture: VideoFormat) -> Planes:
     """The frame's planes, copied out of FFmpeg's padded rows."""
     planes: list[npt.NDArray[Any]] = []
     for plane, (rows, columns) in zip(frame.planes, picture.plane_shapes, strict=False):
@@ -80,7 +80,7 @@ def _planes(frame: Any, picture: PictureFormat) -> Planes:
     return Planes(*planes)
 
 
-def open_with_pyav(name: str) -> tuple[PictureFormat, int | None, Callable[[], Iterator[Planes]]]:
+def open_with_pyav(name: str) -> tuple[VideoFormat, int | None, Callable[[], Iterator[Planes]]]:
     """Open `name` with PyAV.
 
     Returns:

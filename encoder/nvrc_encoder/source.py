@@ -17,8 +17,8 @@ from typing import BinaryIO
 
 from nvrc_decoder.errors import InputError, NvrcError, OutputError
 from nvrc_decoder.frames import Planes
-from nvrc_decoder.picture import Colour, PictureFormat
 from nvrc_decoder.profiles import CHROMA_420
+from nvrc_decoder.video_format import Colour, VideoFormat
 
 from nvrc_encoder.y4m import check_frame_size, read_raw_frames, read_y4m_frames, read_y4m_header
 
@@ -39,7 +39,7 @@ class RawFormat:
     chroma_format: int = CHROMA_420
     bit_depth: int = 8
 
-    def picture(self) -> PictureFormat:
+    def picture(self) -> VideoFormat:
         """The same as a picture format.
 
         Raises:
@@ -47,7 +47,7 @@ class RawFormat:
         """
         if not (1 <= self.width <= 65535 and 1 <= self.height <= 65535):
             raise InputError("E_SOURCE", f"the size {self.width}x{self.height} is outside 1x1 to 65535x65535")
-        return PictureFormat(self.width, self.height, self.rate, self.chroma_format, self.bit_depth)
+        return VideoFormat(self.width, self.height, self.rate, self.chroma_format, self.bit_depth)
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Source:
     """
 
     name: str
-    picture: PictureFormat
+    picture: VideoFormat
     frame_count: int | None
     _open_frames: Callable[[], Iterator[Planes]] = field(repr=False)
 
@@ -147,7 +147,7 @@ def _cut(source: Source, rate: Fraction | None, frames: int | None, skip: int) -
     """The source with its rate replaced and its frames limited."""
     picture = source.picture
     if rate is not None:
-        picture = PictureFormat(
+        picture = VideoFormat(
             picture.width, picture.height, rate, picture.chroma_format, picture.bit_depth, picture.colour
         )
     count = source.frame_count

@@ -9,8 +9,8 @@ from typing import BinaryIO
 import numpy as np
 from nvrc_decoder.errors import InvalidStreamError, LimitError, UnsupportedError
 from nvrc_decoder.frames import Plane, Planes
-from nvrc_decoder.picture import Colour, PictureFormat
 from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444
+from nvrc_decoder.video_format import Colour, VideoFormat
 
 __all__ = ["MAX_FRAME_BYTES", "check_frame_size", "read_raw_frames", "read_y4m_frames", "read_y4m_header"]
 
@@ -55,7 +55,7 @@ def _number(text: str, what: str, high: int) -> int:
     return int(text)
 
 
-def check_frame_size(picture: PictureFormat) -> None:
+def check_frame_size(picture: VideoFormat) -> None:
     """Refuse a frame that is too large to hold, before memory is taken for it.
 
     Raises:
@@ -65,7 +65,7 @@ def check_frame_size(picture: PictureFormat) -> None:
         raise LimitError("E_LIMIT", f"a frame of {picture.width}x{picture.height} is over {MAX_FRAME_BYTES} bytes")
 
 
-def read_y4m_header(file: BinaryIO) -> PictureFormat:
+def read_y4m_header(file: BinaryIO) -> VideoFormat:
     """Read the header line of a y4m stream; the file is left at the first frame.
 
     Raises:
@@ -107,12 +107,12 @@ def read_y4m_header(file: BinaryIO) -> PictureFormat:
         )
     chroma_format, bit_depth, position = _COLOUR_SPACES[space]
     colour = Colour(full_range=full_range, sample_position=position)
-    picture = PictureFormat(width, height, rate, chroma_format, bit_depth, colour)
+    picture = VideoFormat(width, height, rate, chroma_format, bit_depth, colour)
     check_frame_size(picture)
     return picture
 
 
-def _read_frame(file: BinaryIO, picture: PictureFormat, index: int) -> Planes | None:
+def _read_frame(file: BinaryIO, picture: VideoFormat, index: int) -> Planes | None:
     """The next frame's planes; None at the end of the file."""
     size = picture.frame_bytes
     data = file.read(size)
@@ -133,7 +133,7 @@ def _read_frame(file: BinaryIO, picture: PictureFormat, index: int) -> Planes | 
     return Planes(*planes)
 
 
-def read_raw_frames(file: BinaryIO, picture: PictureFormat) -> Iterator[Planes]:
+def read_raw_frames(file: BinaryIO, picture: VideoFormat) -> Iterator[Planes]:
     """Frames of headerless planar YUV in order.
 
     Raises:
@@ -145,7 +145,7 @@ def read_raw_frames(file: BinaryIO, picture: PictureFormat) -> Iterator[Planes]:
         index += 1
 
 
-def read_y4m_frames(file: BinaryIO, picture: PictureFormat) -> Iterator[Planes]:
+def read_y4m_frames(file: BinaryIO, picture: VideoFormat) -> Iterator[Planes]:
     """Frames of a y4m stream whose header has been read.
 
     Raises:

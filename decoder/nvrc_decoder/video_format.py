@@ -10,7 +10,7 @@ import numpy as np
 from nvrc_decoder.frames import plane_shapes
 from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444
 
-__all__ = ["CHROMA_NAMES", "UNSPECIFIED", "Colour", "PictureFormat"]
+__all__ = ["CHROMA_NAMES", "UNSPECIFIED", "Colour", "VideoFormat"]
 
 UNSPECIFIED = 2
 CHROMA_NAMES = {CHROMA_400: "4:0:0", CHROMA_420: "4:2:0", CHROMA_444: "4:4:4"}
@@ -34,7 +34,7 @@ class Colour:
 
 
 @dataclass(frozen=True)
-class PictureFormat:
+class VideoFormat:
     """The format of every frame of a video.
 
     Attributes:
