@@ -1,0 +1,167 @@
+"""Writers of decoded frames: y4m, headerless YUV, a folder of PNGs, MP4 for viewing.
+
+Each is a context manager that yields a function which takes the next frame. Output appears under its final name
+when the context ends without an error.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from nvrc_decoder.errors import OutputError
+from nvrc_decoder.frames import Planes
+from nvrc_decoder.profiles import CHROMA_400, CHROMA_420
+from nvrc_decoder.video_format import VideoFormat
+
+from nvrc_ref.output.colour import eight_bit_420, to_bgr
+from nvrc_ref.output.files import atomic_directory, atomic_file, atomic_path, io_errors
+
+__all__ = ["FrameWriter", "OutputKind", "guess_kind", "open_writer", "y4m_header"]
+
+FrameWriter = Callable[[Planes], None]
+_VIEWING_CRF = "16"
+
+
+class OutputKind(StrEnum):
+    """What `decode` can write."""
+
+    Y4M = "y4m"
+    YUV = "yuv"
+    PNG = "png"
+    MP4 = "mp4"
+
+
+def guess_kind(target: str) -> OutputKind | None:
+    """The kind that a target's name asks for: by suffix, a folder for PNG, y4m for ``-``; None if it says nothing."""
+    if target == "-":
+        return OutputKind.Y4M
+    path = Path(target)
+    if path.is_dir() or target.endswith("/") or not path.suffix:
+        # A device such as /dev/null has no suffix either, but it is no folder.
+        return OutputKind.Y4M if path.exists() and not path.is_dir() else OutputKind.PNG
+    suffix = path.suffix.lower().lstrip(".")
+    return OutputKind(suffix) if suffix in ("y4m", "yuv", "mp4") else None
+
+
+def open_writer(
+    target: str, kind: OutputKind, video: VideoFormat, note: Callable[[str], None]
+) -> AbstractContextManager[FrameWriter]:
+    """The writer of `kind` for `target`; `note` takes a line that the user should see.
+
+    Raises:
+        OutputError: E_OUTPUT or E_IO, on entering, while writing or on leaving.
+    """
+    if kind is OutputKind.Y4M:
+        return _write_y4m(target, video)
+    if kind is OutputKind.YUV:
+        return _write_yuv(target)
+    if target == "-":
+        raise OutputError("E_OUTPUT", f"{kind} cannot go to the standard output; y4m and yuv can")
+    if kind is OutputKind.PNG:
+        return _write_png(Path(target), video)
+    if importlib.util.find_spec("av") is not None:
+        return _write_mp4_with_pyav(Path(target), video)
+    note("note: PyAV is not installed; OpenCV writes MPEG-4 part 2 instead of H.264")
+    return _write_mp4_with_opencv(Path(target), video)
+
+
+def y4m_header(video: VideoFormat) -> bytes:
+    """The header line of a y4m file with this format."""
+    position = {1: "mpeg2", 2: "jpeg", 3: "paldv"}.get(video.colour.sample_position, "jpeg")
+    if video.chroma_format == CHROMA_400:
+        space = "mono" if video.bit_depth == 8 else "mono10"
+    elif video.chroma_format == CHROMA_420:
+        space = f"420{position}" if video.bit_depth == 8 else "420p10 XYSCSS=420P10"
+    else:
+        space = "444" if video.bit_depth == 8 else "444p10 XYSCSS=444P10"
+    colour_range = "FULL" if video.colour.full_range else "LIMITED"
+    rate = f"{video.rate.numerator}:{video.rate.denominator}"
+    fields = f"W{video.width} H{video.height} F{rate} Ip A1:1 C{space} XCOLORRANGE={colour_range}"
+    return f"YUV4MPEG2 {fields}\n".encode("ascii")
+
+
+@contextmanager
+def _write_y4m(target: str, video: VideoFormat) -> Iterator[FrameWriter]:
+    with atomic_file(target) as file:
+
+        def write(frame: Planes) -> None:
+            file.write(b"FRAME\n")
+            file.writelines(frame.chunks())
+
+        with io_errors(target):
+            file.write(y4m_header(video))
+        yield write
+
+
+@contextmanager
+def _write_yuv(target: str) -> Iterator[FrameWriter]:
+    with atomic_file(target) as file:
+        yield lambda frame: file.writelines(frame.chunks())
+
+
+@contextmanager
+def _write_png(target: Path, video: VideoFormat) -> Iterator[FrameWriter]:
+    import cv2
+
+    with atomic_directory(target) as folder:
+        count = 0
+
+        def write(frame: Planes) -> None:
+            nonlocal count
+            ok, data = cv2.imencode(".png", to_bgr(frame, video))
+            if not ok:
+                raise OutputError("E_IO", f"OpenCV could not write frame {count} as PNG")
+            (folder / f"frame_{count:05d}.png").write_bytes(data.tobytes())
+            count += 1
+
+        yield write
+
+
+@contextmanager
+def _write_mp4_with_pyav(target: Path, video: VideoFormat) -> Iterator[FrameWriter]:
+    import av
+
+    with atomic_path(target) as temporary, av.open(str(temporary), "w", format="mp4") as container:
+        stream: Any = container.add_stream("libx264", rate=video.rate, options={"crf": _VIEWING_CRF})
+        stream.width = video.width + video.width % 2
+        stream.height = video.height + video.height % 2
+        stream.pix_fmt = "yuv420p"
+        context = stream.codec_context
+        context.color_range = 2 if video.colour.full_range else 1
+        context.color_primaries = video.colour.primaries
+        context.color_trc = video.colour.transfer
+        context.colorspace = video.colour.matrix
+
+        def write(frame: Planes) -> None:
+            picture = av.VideoFrame.from_ndarray(eight_bit_420(frame, video), format="yuv420p")
+            container.mux(stream.encode(picture))
+
+        yield write
+        container.mux(stream.encode(None))
+
+
+@contextmanager
+def _write_mp4_with_opencv(target: Path, video: VideoFormat) -> Iterator[FrameWriter]:
+    import cv2
+
+    with atomic_path(target) as temporary:
+        fourcc = cv2.VideoWriter.fourcc(*"mp4v")
+        size = (video.width + video.width % 2, video.height + video.height % 2)
+        writer = cv2.VideoWriter(str(temporary), fourcc, float(video.rate), size)
+        if not writer.isOpened():
+            raise OutputError("E_IO", f"OpenCV cannot write {target}: install nvrc-ref[encoder] or write y4m")
+
+        def write(frame: Planes) -> None:
+            picture = to_bgr(frame, video)
+            writer.write(np.pad(picture, ((0, video.height % 2), (0, video.width % 2), (0, 0)), mode="edge"))
+
+        try:
+            yield write
+        finally:
+            writer.release()
