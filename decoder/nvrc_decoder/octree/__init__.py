@@ -1,0 +1,1 @@
+"""The octree context model: schedules, contexts, context network, grid walker (spec chapter 5)."""

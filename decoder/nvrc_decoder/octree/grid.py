@@ -1,0 +1,75 @@
+"""The walker that codes a grid step by step, the same for decoder and encoder (spec 5.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from nvrc_decoder.entropy.coder import IntArray, StepCoder
+from nvrc_decoder.octree.context import (
+    COARSE_INPUT,
+    Lattice,
+    available_neighbours,
+    coarse_magnitude,
+    constant_inputs,
+)
+from nvrc_decoder.octree.network import ContextNetwork
+from nvrc_decoder.octree.schedule import expand_schedule
+from nvrc_decoder.profiles import GridSlot
+
+__all__ = ["code_grid"]
+
+
+def code_grid(
+    coder: StepCoder,
+    splits: Iterable[int],
+    network: ContextNetwork,
+    shape: tuple[int, int, int, int],
+    slot_index: int,
+    slot: GridSlot,
+    coarser: tuple[GridSlot, IntArray] | None = None,
+    values: IntArray | None = None,
+) -> npt.NDArray[np.int16]:
+    """Code one grid of one GOP. The caller finishes the coder.
+
+    Args:
+        coder: a `SymbolDecoder`, or a `SymbolEncoder` together with `values`.
+        splits: the grid's schedule, split bytes.
+        network: the context network.
+        shape: nodes, channels, rows and columns, each at least 1; the caller has checked them against its limits.
+        slot_index: index of the grid's slot in the profile.
+        slot: that slot.
+        coarser: slot and values [N2, C2, H2, W2] of the previous present slot; None if this is the first.
+        values: [N, C, H, W] to encode, |q| <= 2047, or None to decode.
+
+    Returns:
+        The grid, int16 [N, C, H, W], |q| <= 2047.
+
+    Raises:
+        InvalidStreamError: E_ESCAPE or E_RANGE from the coder, E_SCHEDULE for bad splits.
+    """
+    nodes, _, rows, columns = shape
+    steps = expand_schedule((nodes, rows, columns), splits)
+    coarse = coarse_magnitude((nodes, rows, columns), slot, coarser)
+    grid = np.zeros(shape, dtype=np.int16)
+    lattice: Lattice | None = None
+    lattice_split = None
+    for step in steps:
+        if lattice is None or step.split_index != lattice_split:
+            lattice, lattice_split = Lattice(grid, step.spacing), step.split_index
+        neighbours = available_neighbours(step)
+        inputs = neighbours if coarse is None else (*neighbours, COARSE_INPUT)
+        predict = network.bind(inputs, constant_inputs(step, slot_index))
+        positions = step.t, slice(None), step.y, step.x
+        target = grid[positions]
+        table_index = np.empty(target.size, dtype=np.uint16)
+        mean = np.empty(target.size, dtype=np.int32)
+        for part, block in lattice.blocks(step, neighbours, coarse):
+            table_index[part], mean[part] = predict(block)
+        known = None if values is None else values[positions].reshape(-1)
+        coded = coder.code_step(table_index, mean, known)
+        target[...] = coded.reshape(target.shape)
+        lattice.update(step, target)
+    return grid
