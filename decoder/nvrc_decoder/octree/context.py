@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -32,7 +33,7 @@ _BLOCK_SYMBOLS = 8192
 
 def constant_inputs(step: Step, slot_index: int) -> tuple[int, int, int]:
     """Indices of the three one-hot inputs that are 1 in a step (spec 5.4)."""
-    return _LEVEL_INPUT + step.level_kind, _ORDER_INPUT + step.order, _SLOT_INPUT + min(_SLOT_MAX, slot_index)
+    return _LEVEL_INPUT + step.level_index, _ORDER_INPUT + step.step_index, _SLOT_INPUT + min(_SLOT_MAX, slot_index)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -141,17 +142,18 @@ class Lattice:
         channels = self._padded.shape[1]
         full = step.count[0], channels, step.count[1], step.count[2]
         if coarse is not None:
-            sources.append(np.broadcast_to(coarse[step.t, None, step.y, step.x], full))
+            t, y, x = step.slices
+            sources.append(np.broadcast_to(coarse[t, None, y, x], full))
         buffer: Float32Array | None = None
         start = 0
         for cut in _cuts(full):
-            t, c, y = (part.stop - part.start for part in cut)
-            size = t * c * y * full[3]
+            sizes = tuple(part.stop - part.start for part in cut)
+            size = math.prod(sizes) * full[3]
             if buffer is None:  # the first block is the largest
                 buffer = np.ones((len(sources) + 1, size), dtype=np.float32)
             block = buffer[:, :size]
             for row, source in zip(block, sources, strict=False):
-                np.copyto(row.reshape(t, c, y, full[3]), source[cut])
+                np.copyto(row.reshape(*sizes, full[3]), source[cut])
             yield slice(start, start + size), block
             start += size
 

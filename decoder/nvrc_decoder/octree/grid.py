@@ -62,7 +62,8 @@ def code_grid(
         neighbours = available_neighbours(step)
         inputs = neighbours if coarse is None else (*neighbours, COARSE_INPUT)
         predict = network.bind(inputs, constant_inputs(step, slot_index))
-        positions = step.t, slice(None), step.y, step.x
+        t, y, x = step.slices
+        positions = t, slice(None), y, x
         target = grid[positions]
         table_index = np.empty(target.size, dtype=np.uint16)
         mean = np.empty(target.size, dtype=np.int32)

@@ -58,7 +58,7 @@ class Split:
 class Step:
     """One step: the positions `start[a] + stride[a] * i`, for i < `count[a]`, on each axis a of (t, y, x).
 
-    A step codes all channels; its symbols are in C order of ``grid[step.t, :, step.y, step.x]``.
+    A step codes all channels; its symbols are in C order of ``grid[t, :, y, x]`` with `slices`.
 
     Attributes:
         start, stride, count: the positions, in grid coordinates; counts are at least 1.
@@ -67,8 +67,8 @@ class Step:
         parity: per axis, the parity along the phase axes, 0 elsewhere.
         split: the split that the step belongs to; None for the first step.
         split_index: its place in the schedule; -1 for the first step.
-        level_kind: index of the first group of one-hot inputs, 0..12.
-        order: index of the second group, 0..7.
+        level_index: index of the first group of one-hot inputs, 0..12.
+        step_index: index of the second group, 0..7.
     """
 
     start: Axes
@@ -79,33 +79,21 @@ class Step:
     parity: Axes
     split: Split | None
     split_index: int
-    level_kind: int
-    order: int
+    level_index: int
+    step_index: int
 
     @property
-    def t(self) -> slice:
-        """The nodes as a slice."""
-        return self._slice(0)
-
-    @property
-    def y(self) -> slice:
-        """The rows as a slice."""
-        return self._slice(1)
-
-    @property
-    def x(self) -> slice:
-        """The columns as a slice."""
-        return self._slice(2)
-
-    def _slice(self, axis: int) -> slice:
-        return slice(self.start[axis], None, self.stride[axis])
+    def slices(self) -> tuple[slice, slice, slice]:
+        """The positions on each axis, for indexing an array [N, H, W]."""
+        t, y, x = (slice(a, None, s) for a, s in zip(self.start, self.stride, strict=True))
+        return t, y, x
 
 
 def parse_split(value: int) -> Split:
     """Take a split byte apart.
 
     Raises:
-        InvalidStreamError: E_SCHEDULE, for a reserved bit, an empty halve or an axis in both sets (R5.1 to R5.3).
+        InvalidStreamError: E_SCHEDULE, for a reserved bit, an empty halve or an axis in both sets (R3.18 to R3.20).
     """
     if not 0 <= value <= 0xFF or value & _RESERVED:
         raise InvalidStreamError("E_SCHEDULE", f"split {value:#x} has a reserved bit set", section="5.1")
@@ -167,17 +155,17 @@ def _steps(shape: Axes, splits: list[Split]) -> Iterator[Step]:
         spacing = _axes(s >> h for s, h in zip(old, split.halve, strict=True))
         kind = 2 if split.halve[0] and any(split.halve[1:]) else int(not split.halve[0])
         largest = max(s for s, h in zip(spacing, split.halve, strict=True) if h)
-        level_kind = 4 * kind + min(_LEVEL_MAX, largest.bit_length() - 1)
+        level_index = 4 * kind + min(_LEVEL_MAX, largest.bit_length() - 1)
         stride = _axes(s << p for s, p in zip(old, split.phase, strict=True))
         cosets = list(_corners(split.halve))[1:]
         places = itertools.product(cosets, _corners(split.phase))
-        for order, (coset, parity) in enumerate(places):
+        for ordinal, (coset, parity) in enumerate(places):
             start = _axes((e + p) * s for e, p, s in zip(coset, parity, spacing, strict=True))
             if any(a >= n for a, n in zip(start, shape, strict=True)):
                 continue
             count = _counts(shape, start, stride)
-            order = min(STEP_ORDERS - 1, order)
-            yield Step(start, stride, count, spacing, coset, parity, split, index, level_kind, order)
+            step_index = min(STEP_ORDERS - 1, ordinal)
+            yield Step(start, stride, count, spacing, coset, parity, split, index, level_index, step_index)
 
 
 def _corners(mask: Axes) -> Iterator[Axes]:
