@@ -1,0 +1,197 @@
+"""From parsed units to integers: a NETWORK's proved layers, a GOP's grids (spec 3.3, 3.4, 5.6).
+
+Sizes meet the local limits and the declared level here, before memory is taken for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from nvrc_decoder.bitstream.units import (
+    Gop,
+    GridHeader,
+    NetworkHeader,
+    SequenceHeader,
+    gop_symbols,
+    layer_specs,
+    parameter_count,
+)
+from nvrc_decoder.entropy.coder import SymbolDecoder
+from nvrc_decoder.entropy.parameters import decode_parameters
+from nvrc_decoder.errors import NvrcError
+from nvrc_decoder.limits import (
+    DEFAULT_LIMITS,
+    Limits,
+    check_gop_level,
+    check_limit,
+    check_sequence_level,
+    check_sequence_limits,
+    estimate_gop_memory,
+)
+from nvrc_decoder.octree.grid import code_grid
+from nvrc_decoder.octree.network import ContextNetwork
+from nvrc_decoder.profiles import GridSlot, Profile, node_shape
+from nvrc_decoder.synthesis.arithmetic import IntegerLayer, make_layer
+
+__all__ = ["Grid", "Network", "check_gop", "check_sequence", "decode_grids", "grid_shape", "load_network"]
+
+Grid = npt.NDArray[np.int16]
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A NETWORK in integers.
+
+    Attributes:
+        header: the parsed unit.
+        profile: the stream's profile.
+        context: the context network.
+        layers: proved synthesis layers by canonical name.
+        multipliers: per slot the multiplier of each active channel; empty where the slot is absent.
+    """
+
+    header: NetworkHeader
+    profile: Profile
+    context: ContextNetwork = field(repr=False)
+    layers: dict[str, IntegerLayer] = field(repr=False)
+    multipliers: tuple[tuple[int, ...], ...]
+
+
+@contextmanager
+def _located(unit: str | None, offset: int | None) -> Iterator[None]:
+    """Add the place in the stream to errors of modules that do not know it."""
+    try:
+        yield
+    except NvrcError as error:
+        if error.unit is None:
+            error.unit = unit
+        if error.offset is None:
+            error.offset = offset
+        raise
+
+
+def check_sequence(sequence: SequenceHeader, limits: Limits = DEFAULT_LIMITS, *, offset: int | None = None) -> None:
+    """Hold a SEQUENCE against the local limits and its own level.
+
+    Raises:
+        LimitError: E_LIMIT.
+        InvalidStreamError: E_LEVEL.
+    """
+    check_sequence_limits(limits, sequence.width, sequence.height, offset=offset)
+    check_sequence_level(
+        sequence.level,
+        sequence.width,
+        sequence.height,
+        sequence.rate_numerator,
+        sequence.rate_denominator,
+        offset=offset,
+    )
+
+
+def load_network(
+    sequence: SequenceHeader,
+    header: NetworkHeader,
+    limits: Limits = DEFAULT_LIMITS,
+    *,
+    offset: int | None = None,
+    unit: str = "NETWORK",
+) -> Network:
+    """Decode and prove the parameters of a NETWORK.
+
+    Args:
+        sequence: the stream's SEQUENCE.
+        header: the parsed NETWORK.
+        limits: local limits.
+        offset, unit: where it stands, for errors.
+
+    Raises:
+        InvalidStreamError: E_ENTROPY, E_ESCAPE, E_RANGE or E_BOUND.
+        LimitError: E_LIMIT, too many parameters.
+    """
+    with _located(unit, offset):
+        check_limit("max_network_parameters", parameter_count(sequence, header), limits)
+        specs = layer_specs(sequence, header)
+        values = decode_parameters(header.parameters, specs, header.layers)
+        layers = {
+            spec.name: make_layer(spec, *values[spec.name], layer.multiplier, layer.shift, layer.bias_shift)
+            for spec, layer in zip(specs, header.layers, strict=True)
+        }
+        context = ContextNetwork(*(layers.pop(spec.name) for spec in specs[:3]))
+    profile = sequence.profile_spec
+    multipliers = {grid.slot: grid.multipliers for grid in header.grids}
+    return Network(header, profile, context, layers, tuple(multipliers.get(i, ()) for i in range(len(profile.slots))))
+
+
+def grid_shape(sequence: SequenceHeader, grid: GridHeader, frame_count: int) -> tuple[int, int, int, int]:
+    """(nodes, channels, rows, columns) of a present grid in a GOP of `frame_count` frames (spec 5.1)."""
+    slot = sequence.profile_spec.slots[grid.slot]
+    nodes, rows, columns = node_shape(slot, frame_count, sequence.height, sequence.width)
+    return nodes, grid.channels, rows, columns
+
+
+def check_gop(
+    sequence: SequenceHeader,
+    network: NetworkHeader,
+    frame_count: int,
+    limits: Limits = DEFAULT_LIMITS,
+    *,
+    offset: int | None = None,
+    unit: str = "GOP",
+) -> None:
+    """Hold a GOP's size against the local limits and the declared level; nothing has been allocated yet.
+
+    Raises:
+        LimitError: E_LIMIT.
+        InvalidStreamError: E_LEVEL.
+    """
+    symbols = gop_symbols(sequence, network, frame_count)
+    check_gop_level(sequence.level, frame_count, symbols, offset=offset, unit=unit)
+    check_limit("max_gop_frames", frame_count, limits, offset=offset, unit=unit)
+    check_limit("max_gop_symbols", symbols, limits, offset=offset, unit=unit)
+    memory = estimate_gop_memory(sequence.width, sequence.height, symbols, network.stage_channels[-1])
+    check_limit("max_memory_bytes", memory, limits, offset=offset, unit=unit)
+
+
+def decode_grids(
+    sequence: SequenceHeader,
+    network: Network,
+    gop: Gop,
+    limits: Limits = DEFAULT_LIMITS,
+    *,
+    offset: int | None = None,
+    unit: str = "GOP",
+) -> list[Grid | None]:
+    """Decode the grids of a GOP, coarse to fine in slot order.
+
+    Args:
+        sequence: the stream's SEQUENCE.
+        network: the NETWORK in force.
+        gop: the parsed GOP.
+        limits: local limits.
+        offset, unit: where it stands, for errors.
+
+    Returns:
+        Per slot int16 [nodes, channels, rows, columns], |q| <= 2047; None where the slot is absent.
+
+    Raises:
+        InvalidStreamError: E_ENTROPY, E_ESCAPE, E_RANGE, E_SCHEDULE or E_LEVEL.
+        LimitError: E_LIMIT.
+    """
+    check_gop(sequence, network.header, gop.frame_count, limits, offset=offset, unit=unit)
+    grids: list[Grid | None] = [None] * len(network.profile.slots)
+    coarser: tuple[GridSlot, Grid] | None = None
+    with _located(unit, offset):
+        for header, payload in zip(network.header.grids, gop.grids, strict=True):
+            slot = network.profile.slots[header.slot]
+            shape = grid_shape(sequence, header, gop.frame_count)
+            decoder = SymbolDecoder(payload)
+            grid = code_grid(decoder, header.splits, network.context, shape, header.slot, slot, coarser)
+            decoder.finish()
+            grids[header.slot] = grid
+            coarser = slot, grid
+    return grids
