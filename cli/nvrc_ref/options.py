@@ -1,0 +1,75 @@
+"""Options that several sub-commands share."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from typing import Any, BinaryIO, TypeVar
+
+import click
+from nvrc_decoder.errors import InputError
+from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
+
+__all__ = ["engine_options", "json_option", "limit_option", "open_stream"]
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+_LIMIT_NAMES = [field.name for field in dataclasses.fields(Limits)]
+
+
+def open_stream(path: str) -> BinaryIO:
+    """Open a stream for reading; ``-`` is stdin.
+
+    Raises:
+        InputError: E_NO_INPUT, there is no such file, or it cannot be read.
+    """
+    if path == "-":
+        return click.get_binary_stream("stdin")
+    if os.path.isdir(path):
+        raise InputError("E_NO_INPUT", f"{path} is a directory, not a stream")
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise InputError("E_NO_INPUT", f"cannot open {path}: {error.strerror}") from None
+
+
+def _parse_limits(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> Limits:
+    changes = {}
+    for item in values:
+        name, _, value = item.partition("=")
+        if name not in _LIMIT_NAMES or not (value.isascii() and value.isdigit()):
+            raise click.BadParameter(f"{item!r} is not NAME=INTEGER with NAME one of {', '.join(_LIMIT_NAMES)}")
+        changes[name] = int(value)
+    return dataclasses.replace(DEFAULT_LIMITS, **changes)
+
+
+def limit_option(function: _Function) -> _Function:
+    """``--limit NAME=N``, as the argument `limits`."""
+    option = click.option(
+        "--limit",
+        "limits",
+        multiple=True,
+        metavar="NAME=N",
+        callback=_parse_limits,
+        help=f"Change a local limit ({', '.join(_LIMIT_NAMES)}).",
+    )
+    return option(function)
+
+
+def engine_options(function: _Function) -> _Function:
+    """``--engine`` and ``--threads``."""
+    engine = click.option(
+        "--engine",
+        type=click.Choice(["auto", "reference", "onnxruntime"]),
+        default="auto",
+        show_default=True,
+        help="What runs the synthesis: ONNX Runtime, or the NumPy reference; the frames are the same.",
+    )
+    threads = click.option("--threads", type=click.IntRange(1, 256), help="Threads of ONNX Runtime.")
+    return engine(threads(function))
+
+
+def json_option(function: _Function) -> _Function:
+    """``--json``, as the argument `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(function)

@@ -1,0 +1,43 @@
+"""How results look on stdout: tables for people, one JSON document for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+__all__ = ["emit_json", "note", "table"]
+
+
+def note(message: str) -> None:
+    """A line of progress or advice, on stderr."""
+    click.echo(message, err=True)
+
+
+def emit_json(document: Any) -> None:
+    """The one JSON document of a command, on stdout."""
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def table(rows: Sequence[Sequence[object]], *, header: Sequence[str] = ()) -> str:
+    """Rows as aligned columns; numbers are set to the right, the rest to the left.
+
+    Args:
+        rows: cells; a float keeps the digits of its `str`.
+        header: titles of the columns, or nothing.
+    """
+    cells = [[str(cell) for cell in row] for row in ([header] if header else []) + list(rows)]
+    if not cells:
+        return ""
+    columns = max(len(row) for row in cells)
+    widths = [max((len(row[i]) for row in cells if i < len(row)), default=0) for i in range(columns)]
+    numeric = [
+        all(isinstance(row[i], int | float) for row in rows if i < len(row) and row[i] != "") for i in range(columns)
+    ]
+    lines = []
+    for row in cells:
+        parts = [cell.rjust(widths[i]) if numeric[i] else cell.ljust(widths[i]) for i, cell in enumerate(row)]
+        lines.append("  ".join(parts).rstrip())
+    return "\n".join(lines)
