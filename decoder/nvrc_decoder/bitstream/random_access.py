@@ -1,0 +1,240 @@
+"""Random access in seekable files (spec 2.8): a GOP costs its headers, its NETWORK and itself.
+
+The table of GOPs comes from INDEX where the stream has one, else from a scan over the unit headers.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import BinaryIO, NoReturn
+
+from nvrc_decoder.bitstream.container import FOOTER_BYTES, FOOTER_MAGIC, HEADER_BYTES, OPTIONAL_TYPE, unit_name
+from nvrc_decoder.bitstream.descriptors import read_leb128
+from nvrc_decoder.bitstream.reader import (
+    check_tail,
+    read_checked_gop,
+    read_checked_index,
+    read_checked_network,
+    read_checked_sequence,
+)
+from nvrc_decoder.bitstream.source import ByteSource, RawUnit, read_stream_header, read_unit
+from nvrc_decoder.bitstream.units import (
+    Digest,
+    End,
+    Gop,
+    Index,
+    IndexEntry,
+    NetworkHeader,
+    SequenceHeader,
+    UnitType,
+    parse_digest,
+    parse_end,
+)
+from nvrc_decoder.errors import InvalidStreamError, UnsupportedError
+from nvrc_decoder.limits import DEFAULT_LIMITS, Limits, check_limit
+
+__all__ = ["GopRecord", "RandomAccess", "read_index", "scan_index"]
+
+
+@dataclass(frozen=True)
+class GopRecord:
+    """A GOP with all that decoding it needs. GOPs under one NETWORK in a row share the `network` object."""
+
+    number: int
+    first_frame: int
+    offset: int
+    network: NetworkHeader
+    network_offset: int
+    gop: Gop
+    digest: Digest
+
+
+def _index_error(message: str, offset: int, requirement: str = "2.7, R2.15") -> NoReturn:
+    raise InvalidStreamError("E_INDEX", message, offset=offset, unit="INDEX", section=requirement)
+
+
+def read_index(fileobj: BinaryIO, limits: Limits = DEFAULT_LIMITS) -> tuple[Index, End] | None:
+    """INDEX and END of a seekable file, by its footer; None where it has no footer.
+
+    Raises:
+        InvalidStreamError: E_FOOTER (R2.16) where the footer does not point at an INDEX that END and the footer
+            follow, E_INDEX where INDEX contradicts itself or END.
+    """
+    source = ByteSource(fileobj)
+    length = source.length()
+    if length < HEADER_BYTES + FOOTER_BYTES:
+        return None
+    footer_offset = length - FOOTER_BYTES
+    source.seek(footer_offset)
+    footer = source.read_exact(FOOTER_BYTES)
+    if footer[8:] != FOOTER_MAGIC:
+        return None
+    offset = int.from_bytes(footer[:8], "little")
+
+    def fail(message: str) -> NoReturn:
+        raise InvalidStreamError("E_FOOTER", message, offset=footer_offset, unit="footer", section="2.7, R2.16")
+
+    if not HEADER_BYTES <= offset < footer_offset:
+        fail(f"the footer points at {offset:#x}, outside of the units")
+    source.seek(offset)
+    if source.read_exact(1)[0] != UnitType.INDEX:
+        fail(f"the footer points at {offset:#x}, where there is no INDEX")
+    source.seek(offset)
+    raw = read_unit(source, limits)
+    index = read_checked_index(raw, limits)
+    last = read_unit(source, limits)
+    if last.type != UnitType.END or source.offset != footer_offset:
+        fail("between INDEX and the footer there is more or less than END")
+    end = parse_end(last.payload or b"", last.payload_offset, "END")
+    _check_entries(index, end, offset)
+    return index, end
+
+
+def _check_entries(index: Index, end: End, offset: int) -> None:
+    entries = index.entries
+    if end.gop_count != len(entries) or entries[-1].first_frame >= end.frame_count:
+        _index_error("INDEX does not agree with the totals of END", offset)
+    if entries[0].network_offset < HEADER_BYTES or entries[-1].offset >= offset:
+        _index_error("an entry of INDEX points outside of the units before it", offset)
+
+
+def scan_index(fileobj: BinaryIO, limits: Limits = DEFAULT_LIMITS) -> tuple[Index, End]:
+    """What `read_index` returns, for a file without INDEX: hops from unit header to unit header.
+
+    Payloads are skipped and CRCs not checked, except those of END; a GOP is checked when it is read.
+
+    Raises:
+        InvalidStreamError, UnsupportedError, LimitError: the unit headers are broken.
+    """
+    source = ByteSource(fileobj)
+    length = source.length()
+    source.seek(0)
+    read_stream_header(source)
+    entries: list[IndexEntry] = []
+    frames = 0
+    network_offset: int | None = None
+    index_offset: int | None = None
+    while True:
+        offset = source.offset
+        kind = source.read_exact(1)[0]
+        name = unit_name(kind)
+        if kind == UnitType.END:
+            break
+        if kind < OPTIONAL_TYPE and kind not in UnitType.__members__.values():
+            message = f"the unit type {kind:#04x} is critical and unknown to this decoder"
+            raise UnsupportedError("E_UNSUPPORTED", message, offset=offset, unit=name, section="2.3, R2.5")
+        size = _scan_leb128(source, name)
+        end_of_unit = source.offset + size + 4
+        if end_of_unit > length:
+            message = f"the file ends where {end_of_unit - length} more bytes are needed"
+            raise InvalidStreamError("E_TRUNCATED", message, offset=length, unit=name, section="2.3, R2.3")
+        if kind == UnitType.NETWORK:
+            network_offset = offset
+        elif kind == UnitType.GOP:
+            if network_offset is None:
+                message = "a NETWORK comes before the first GOP"
+                raise InvalidStreamError("E_ORDER", message, offset=offset, unit=name, section="2.5, R2.9")
+            check_limit("max_gops", len(entries) + 1, limits, offset=offset, unit=name)
+            entries.append(IndexEntry(offset, frames, network_offset))
+            frames += _scan_leb128(source, name)
+        elif kind == UnitType.INDEX:
+            index_offset = offset
+        source.seek(end_of_unit)
+    source.seek(offset)
+    raw = read_unit(source, limits)
+    end = parse_end(raw.payload or b"", raw.payload_offset, "END")
+    if not entries:
+        message = "the stream has no GOP"
+        raise InvalidStreamError("E_ORDER", message, offset=offset, unit="END", section="2.5, R2.12")
+    if end != End(frames, len(entries)):
+        message = f"END counts {end.frame_count} pictures in {end.gop_count} GOPs, not {frames} in {len(entries)}"
+        raise InvalidStreamError("E_TOTALS", message, offset=offset, unit="END", section="2.6, R2.13")
+    check_tail(source, index_offset)
+    return Index(tuple(entries)), end
+
+
+def _scan_leb128(source: ByteSource, unit: str) -> int:
+    return read_leb128(lambda: source.read_exact(1, unit)[0], source.offset, unit)
+
+
+class RandomAccess:
+    """The GOPs of a seekable file in any order.
+
+    Attributes:
+        sequence: the stream's SEQUENCE.
+        index: offsets and first pictures of all GOPs.
+        frame_count, gop_count: totals of the stream.
+        has_index: True where the table was read from an INDEX, False where it was scanned.
+    """
+
+    def __init__(self, fileobj: BinaryIO, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._limits = limits
+        self._source = ByteSource(fileobj)
+        self._source.seek(0)
+        read_stream_header(self._source)
+        raw = read_unit(self._source, limits)
+        if raw.type != UnitType.SEQUENCE:
+            message = "SEQUENCE is the first unit of a stream, and comes once"
+            unit = unit_name(raw.type)
+            raise InvalidStreamError("E_ORDER", message, offset=raw.offset, unit=unit, section="2.5, R2.8")
+        self.sequence: SequenceHeader = read_checked_sequence(raw, limits)
+        self._first_unit_end = self._source.offset
+        found = read_index(fileobj, limits)
+        self.has_index = found is not None
+        self.index, end = found if found is not None else scan_index(fileobj, limits)
+        self.frame_count = end.frame_count
+        self.gop_count = end.gop_count
+        self._first_frames = [entry.first_frame for entry in self.index.entries]
+        self._network: tuple[int, NetworkHeader] | None = None
+
+    def gop_of_frame(self, frame: int) -> int:
+        """Number of the GOP that holds picture `frame`, 0..frame_count-1; ValueError outside of that."""
+        if not 0 <= frame < self.frame_count:
+            raise ValueError(f"frame {frame} is outside of 0..{self.frame_count - 1}")
+        return bisect_right(self._first_frames, frame) - 1
+
+    def gop_frames(self, number: int) -> int:
+        """Pictures of GOP `number`, by the table."""
+        following = number + 1 < self.gop_count
+        return (self._first_frames[number + 1] if following else self.frame_count) - self._first_frames[number]
+
+    def gop(self, number: int) -> GopRecord:
+        """Reads GOP `number`, its DIGEST and, unless it is the one in hand, its NETWORK.
+
+        Raises:
+            InvalidStreamError: E_INDEX (R2.15) where INDEX does not say the truth about them, and all that
+                `UnitReader` raises for a unit.
+        """
+        entry = self.index.entries[number]
+        unit = unit_name(UnitType.GOP, number)
+        network = self._network_at(entry.network_offset)
+        raw = self._read_at(entry.offset, UnitType.GOP)
+        gop = read_checked_gop(raw, self.sequence, network, self._limits, unit)
+        if gop.frame_count != self.gop_frames(number):
+            message = f"INDEX gives {unit} {self.gop_frames(number)} pictures, it has {gop.frame_count}"
+            _index_error(message, raw.offset)
+        following = read_unit(self._source, self._limits)
+        if following.type != UnitType.DIGEST:
+            message = "DIGEST follows each GOP at once, and comes nowhere else"
+            raise InvalidStreamError("E_ORDER", message, offset=following.offset, unit=unit, section="2.5, R2.10")
+        digest = parse_digest(following.payload or b"", following.payload_offset, f"DIGEST {number}")
+        return GopRecord(number, entry.first_frame, raw.offset, network, entry.network_offset, gop, digest)
+
+    def _network_at(self, offset: int) -> NetworkHeader:
+        if self._network is not None and self._network[0] == offset:
+            return self._network[1]
+        raw = self._read_at(offset, UnitType.NETWORK)
+        network = read_checked_network(raw, self.sequence, self._limits, unit_name(UnitType.NETWORK))
+        self._network = (offset, network)
+        return network
+
+    def _read_at(self, offset: int, kind: UnitType) -> RawUnit:
+        """The unit at `offset`, which the table says is of type `kind`."""
+        if offset < self._first_unit_end:
+            _index_error(f"INDEX says that a {kind.name} is at {offset:#x}, inside of SEQUENCE", offset)
+        self._source.seek(offset)
+        if self._source.read_exact(1)[0] != kind:
+            _index_error(f"INDEX says that a {kind.name} is at {offset:#x}; another byte is there", offset)
+        self._source.seek(offset)
+        return read_unit(self._source, self._limits)

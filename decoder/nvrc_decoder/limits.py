@@ -1,0 +1,168 @@
+"""Local limits and the format's levels (spec 9.3, 9.4).
+
+A `Limits` is what this machine is willing to spend: over it is a `LimitError` (exit 77), and the stream may well be
+valid. A `Level` is what the stream promises to keep to: over the level that it declares itself is an
+`InvalidStreamError` (E_LEVEL). Both are checked before memory is taken. All arithmetic is on Python integers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NoReturn
+
+from nvrc_decoder.errors import InternalError, InvalidStreamError, LimitError
+
+__all__ = [
+    "DEFAULT_LIMITS",
+    "LEVELS",
+    "Level",
+    "Limits",
+    "check_gop_level",
+    "check_limit",
+    "check_sequence_level",
+    "check_sequence_limits",
+    "estimate_gop_memory",
+    "minimum_level",
+]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a decoder is willing to spend on one stream; every default is finite.
+
+    Attributes:
+        max_width, max_height: luma samples.
+        max_pixels: luma samples of a picture.
+        max_gop_frames: pictures of a GOP.
+        max_gop_symbols: grid values of a GOP.
+        max_gops: GOP units of a stream.
+        max_unit_bytes: payload bytes of a unit that is kept in memory (one that is skipped costs none).
+        max_metadata_bytes: payload bytes of a METADATA.
+        max_network_parameters: weights and biases of a NETWORK.
+        max_memory_bytes: memory to decode a GOP, as `estimate_gop_memory` sees it.
+    """
+
+    max_width: int = 8192
+    max_height: int = 8192
+    max_pixels: int = 1 << 24
+    max_gop_frames: int = 4096
+    max_gop_symbols: int = 1 << 26
+    max_gops: int = 1 << 17
+    max_unit_bytes: int = 1 << 27
+    max_metadata_bytes: int = 1 << 20
+    max_network_parameters: int = 1 << 20
+    max_memory_bytes: int = 900_000_000
+
+
+DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True)
+class Level:
+    """Caps of one level: luma samples of a picture, of a side and of a second, and values and pictures of a GOP."""
+
+    max_picture: int
+    max_side: int
+    max_rate: int
+    max_gop_symbols: int
+    max_gop_frames: int
+
+
+LEVELS: tuple[Level, ...] = (
+    Level(1 << 17, 1024, 1 << 22, 1 << 24, 1024),
+    Level(1 << 19, 2048, 1 << 25, 1 << 25, 1024),
+    Level(1 << 20, 2048, 1 << 26, 1 << 26, 1024),
+    Level(1 << 21, 4096, 1 << 27, 1 << 27, 1024),
+    Level(9 << 20, 8192, 1 << 29, 1 << 29, 2048),
+    Level(9 << 22, 16384, 1 << 31, 1 << 31, 4096),
+    Level(65535 * 65535, 65535, 1 << 40, 1 << 40, 65536),
+)
+
+
+def check_limit(name: str, value: int, limits: Limits, *, offset: int | None = None, unit: str | None = None) -> None:
+    """Holds `value` against the attribute `name` of `limits`.
+
+    Raises:
+        LimitError: E_LIMIT, value over limit.
+    """
+    limit: int = getattr(limits, name)
+    if value > limit:
+        message = f"the stream needs {value}, over the local limit {name} = {limit}; raise the limit to decode it"
+        raise LimitError("E_LIMIT", message, offset=offset, unit=unit, section="9.3")
+
+
+def check_sequence_limits(limits: Limits, width: int, height: int, *, offset: int | None = None) -> None:
+    """Holds the size of a picture against `limits`.
+
+    Raises:
+        LimitError: E_LIMIT.
+    """
+    check_limit("max_width", width, limits, offset=offset, unit="SEQUENCE")
+    check_limit("max_height", height, limits, offset=offset, unit="SEQUENCE")
+    check_limit("max_pixels", width * height, limits, offset=offset, unit="SEQUENCE")
+
+
+def _over(level: int, what: str, value: int, cap: int, requirement: str, offset: int | None, unit: str) -> NoReturn:
+    message = f"{what} {value} is over {cap}, the cap of level {level}"
+    raise InvalidStreamError("E_LEVEL", message, offset=offset, unit=unit, section=f"9.4, {requirement}")
+
+
+def check_sequence_level(
+    level: int, width: int, height: int, rate_numerator: int, rate_denominator: int, *, offset: int | None = None
+) -> None:
+    """Holds the size and rate of the pictures against the declared level, 0..6.
+
+    Raises:
+        InvalidStreamError: E_LEVEL (R9.1, R9.2, R9.3).
+    """
+    caps, unit = LEVELS[level], "SEQUENCE"
+    if width * height > caps.max_picture:
+        _over(level, "picture size", width * height, caps.max_picture, "R9.1", offset, unit)
+    if max(width, height) > caps.max_side:
+        _over(level, "picture side", max(width, height), caps.max_side, "R9.2", offset, unit)
+    if width * height * rate_numerator > caps.max_rate * rate_denominator:
+        rate = -(-width * height * rate_numerator // rate_denominator)
+        _over(level, "luma sample rate", rate, caps.max_rate, "R9.3", offset, unit)
+
+
+def check_gop_level(level: int, frames: int, symbols: int, *, offset: int | None = None, unit: str = "GOP") -> None:
+    """Holds a GOP's pictures and grid values against the declared level, 0..6.
+
+    Raises:
+        InvalidStreamError: E_LEVEL (R9.4, R9.5).
+    """
+    caps = LEVELS[level]
+    if frames > caps.max_gop_frames:
+        _over(level, "number of pictures", frames, caps.max_gop_frames, "R9.4", offset, unit)
+    if symbols > caps.max_gop_symbols:
+        _over(level, "number of grid values", symbols, caps.max_gop_symbols, "R9.5", offset, unit)
+
+
+def minimum_level(
+    width: int, height: int, rate_numerator: int, rate_denominator: int, gop_frames: int, gop_symbols: int
+) -> int:
+    """The lowest level that admits the pictures and the largest GOP of a stream.
+
+    Raises:
+        InvalidStreamError: E_LEVEL, no level admits them.
+    """
+    for level in range(len(LEVELS)):
+        try:
+            check_sequence_level(level, width, height, rate_numerator, rate_denominator)
+            check_gop_level(level, gop_frames, gop_symbols)
+        except InvalidStreamError:
+            if level == len(LEVELS) - 1:
+                raise
+        else:
+            return level
+    raise InternalError("E_LEVEL", "the table of levels is empty")
+
+
+def estimate_gop_memory(width: int, height: int, symbols: int, last_stage_channels: int) -> int:
+    """Bytes that decoding a GOP takes, one picture at a time: an estimate, on the high side (spec 9.3).
+
+    Each grid value is held as int16 and as float32, with an allowance for the step in progress; the widest
+    activations are those of the head, 4 channels each for `last_stage_channels`, at half resolution, in float32.
+    """
+    half = -(-width // 2) * -(-height // 2)
+    return 10 * symbols + 4 * half * (6 * last_stage_channels + 24)
