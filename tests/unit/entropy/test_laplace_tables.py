@@ -1,0 +1,74 @@
+"""The shipped tables: their pin, their sums, and that the script still makes them."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from importlib import resources
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from nvrc_decoder.entropy.tables import LAPLACE_SHA256, RADII, TABLE_COUNT, TABLE_RADII, frequencies, table_model
+
+SPEC_TABLES = Path(__file__).resolve().parents[3] / "spec" / "tables"
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_tables", SPEC_TABLES / "make_tables.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_decoder_ships_the_tables_of_the_specification() -> None:
+    data = (SPEC_TABLES / "laplace.bin").read_bytes()
+    assert resources.files("nvrc_decoder.entropy").joinpath("laplace.bin").read_bytes() == data
+    assert hashlib.sha256(data).hexdigest() == LAPLACE_SHA256
+    summary = json.loads((SPEC_TABLES / "laplace.json").read_text())
+    assert summary["sha256"] == LAPLACE_SHA256
+    assert summary["bytes"] == len(data) < 150_000
+    assert [entry["K"] for entry in summary["tables"]] == TABLE_RADII.tolist()
+
+
+def test_each_table_is_a_distribution_over_2_to_the_24() -> None:
+    for table in range(TABLE_COUNT):
+        counts = frequencies(table)
+        assert len(counts) == 2 * TABLE_RADII[table] + 2
+        assert counts.min() >= 1
+        assert counts.sum() == 1 << 24
+
+
+def test_tables_with_a_mean_of_zero_are_symmetric_and_peak_at_zero() -> None:
+    for index, radius in enumerate(RADII):
+        inside = frequencies(8 * index)[1:]
+        assert inside.argmax() == radius
+        np.testing.assert_array_equal(inside, inside[::-1])
+
+
+@pytest.mark.parametrize("table", [0, 4, 63, 130, 205, 319])
+def test_the_script_makes_the_same_tables(script: ModuleType, table: int) -> None:
+    made = script.frequencies(table // 8, table % 8)
+    assert made == frequencies(table).tolist()
+    summary = json.loads((SPEC_TABLES / "laplace.json").read_text())
+    assert hashlib.sha256(script.pack(made)).hexdigest() == summary["tables"][table]["sha256"]
+
+
+def test_tables_approximate_the_laplace_distribution_in_floats() -> None:
+    for index, fraction in ((10, 3), (20, 5), (30, 0)):
+        b, mean, radius = 2.0 ** (-4 + index / 4), fraction / 8, RADII[index]
+        edges = np.arange(-radius, radius + 2) - 0.5 - mean
+        cdf = np.where(edges < 0, np.exp(edges / b) / 2, 1 - np.exp(-edges / b) / 2)
+        np.testing.assert_allclose(
+            frequencies(8 * index + fraction)[1:] / 2**24, np.diff(cdf), atol=(2 * radius + 3) / 2**24
+        )
+
+
+def test_models_are_made_once() -> None:
+    assert table_model(17) is table_model(17)
