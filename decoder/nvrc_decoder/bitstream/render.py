@@ -1,0 +1,137 @@
+"""The syntax, levels and limits as text for the specification: ``python -m nvrc_decoder.bitstream.render FILE...``.
+
+In each file, what stands between ``<!-- generated: NAME -->`` and ``<!-- end generated -->`` is replaced. NAME is a
+payload of `tables.PAYLOADS`, ``LEVELS`` or ``LIMITS``.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+from nvrc_decoder.bitstream.syntax import Bits, Check, Derived, Field, Loop, Table
+from nvrc_decoder.bitstream.tables import PAYLOADS, Payload
+from nvrc_decoder.limits import DEFAULT_LIMITS, LEVELS, Limits
+
+__all__ = ["checks_of", "main", "render", "update"]
+
+_BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end generated -->)", re.DOTALL)
+_COLUMN = 44
+
+
+def _line(depth: int, text: str, descriptor: str = "") -> str:
+    return f"{'  ' * depth}{text}".ljust(_COLUMN if descriptor else 0) + descriptor
+
+
+def _syntax(table: Table, depth: int) -> Iterator[str]:
+    for element in table:
+        if isinstance(element, Field):
+            if element.descriptor == "bytes":
+                length = "rest" if element.length is None else element.length
+                yield _line(depth, element.name, f"bytes({length})")
+            elif element.count is not None:
+                yield _line(depth, f"for i = 0 .. {element.count} - 1")
+                yield _line(depth + 1, f"{element.name}[i]", element.descriptor)
+            else:
+                yield _line(depth, element.name, element.descriptor)
+        elif isinstance(element, Bits):
+            yield _line(depth, element.name, "u8, of which")
+            for field in element.fields:
+                last = field.first + field.width - 1
+                bits = f"bit {field.first}" if field.width == 1 else f"bits {field.first}..{last}"
+                yield _line(depth + 1, field.name, bits)
+        elif isinstance(element, Derived):
+            yield _line(depth, f"{element.name} = {element.meaning}")
+        else:
+            over = f"{element.index} = 0 .. {element.over} - 1" if element.over.islower() else _members(element)
+            yield _line(depth, f"for {over}")
+            yield from _syntax(element.body, depth + 1)
+
+
+def _members(loop: Loop) -> str:
+    return f"each {loop.index} of {loop.over}"
+
+
+def _requirement(check: Check, depth: int) -> str:
+    text = f"It is a requirement of bitstream conformance that {check.text}."
+    return f"{'  ' * depth}- **{check.id}** {text} (`{check.code}`)"
+
+
+def _semantics(table: Table) -> Iterator[str]:
+    for element in table:
+        if isinstance(element, Field):
+            yield f"- `{element.name}`: {element.meaning}"
+            yield from (_requirement(check, 1) for check in element.checks)
+        elif isinstance(element, Bits):
+            yield f"- `{element.name}`: a byte of these fields."
+            for field in element.fields:
+                yield f"  - `{field.name}`: {field.meaning}"
+                yield from (_requirement(check, 2) for check in field.checks)
+            yield _requirement(element.reserved_check, 1)
+        elif isinstance(element, Derived):
+            if element.checks:
+                yield f"- `{element.name}` is derived."
+                yield from (_requirement(check, 1) for check in element.checks)
+        else:
+            yield from _semantics(element.body)
+
+
+def checks_of(table: Table) -> Iterator[Check]:
+    """All requirements of a table, in order."""
+    for element in table:
+        if isinstance(element, Loop):
+            yield from checks_of(element.body)
+        elif isinstance(element, Bits):
+            yield element.reserved_check
+            for field in element.fields:
+                yield from field.checks
+        else:
+            yield from element.checks
+
+
+def _payload(payload: Payload) -> str:
+    syntax = "\n".join(_syntax(payload.table, 0))
+    return f"```\n{syntax}\n```\n\n" + "\n".join(_semantics(payload.table)) + "\n"
+
+
+def _levels() -> str:
+    head = "| level | MaxPicture | MaxSide | MaxRate | MaxGopSymbols | MaxGopFrames |\n|--:|--:|--:|--:|--:|--:|\n"
+    rows = (
+        f"| {i} | {level.max_picture} | {level.max_side} | {level.max_rate} | {level.max_gop_symbols} "
+        f"| {level.max_gop_frames} |\n"
+        for i, level in enumerate(LEVELS)
+    )
+    return head + "".join(rows)
+
+
+def _limits() -> str:
+    rows = (f"| `{field.name}` | {getattr(DEFAULT_LIMITS, field.name)} |\n" for field in fields(Limits))
+    return "| limit | default |\n|---|--:|\n" + "".join(rows)
+
+
+def render(name: str) -> str:
+    """The text of a generated block; KeyError where there is none of that name."""
+    if name == "LEVELS":
+        return _levels()
+    if name == "LIMITS":
+        return _limits()
+    return _payload(PAYLOADS[name])
+
+
+def update(text: str) -> str:
+    """`text` with every generated block replaced by what it should hold."""
+    return _BLOCK.sub(lambda match: match[1] + "\n" + render(match[2]) + "\n" + match[3], text)
+
+
+def main() -> None:
+    """Updates the files named on the command line in place."""
+    for name in sys.argv[1:]:
+        path = Path(name)
+        path.write_text(update(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
