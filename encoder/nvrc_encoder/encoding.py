@@ -1,0 +1,203 @@
+"""`encode`: a video in, a verified stream out."""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+import nvrc_decoder
+import torch
+from nvrc_decoder.bitstream.units import SequenceHeader
+from nvrc_decoder.errors import InputError, InternalError, UnsupportedError
+from nvrc_decoder.frames import Planes
+from nvrc_decoder.octree.schedule import octree_schedule, temporal_first_schedule
+from nvrc_decoder.profiles import Profile, kmac_per_pixel, node_shape
+
+from .options import EncodeOptions, profile_named
+from .source import Source
+from .target import make_target
+from .training import Progress, Trainer
+from .write import header_bytes, reconstruct, sequence_header, write_stream
+
+__all__ = ["EncodeReport", "Quality", "encode", "measure"]
+
+log = logging.getLogger("nvrc_encoder")
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Means of the frames' PSNRs in dB; `u` and `v` are None for 4:0:0; `yuv` weighs Y, U, V 6:1:1."""
+
+    y: float
+    u: float | None
+    v: float | None
+    yuv: float
+
+
+@dataclass(frozen=True)
+class EncodeReport:
+    """What an encode came to.
+
+    Attributes:
+        frames, width, height: of the video.
+        bytes: size of the stream.
+        estimated_bytes: the training loss's own estimate at its last step, made before anything was written.
+        bits_per_pixel: stream bits over luma samples.
+        components: part of the stream -> bytes; they add up to `bytes`.
+        quality: PSNR of the decoded frames against the source.
+        kmac_per_pixel: synthesis cost of the active layers.
+        seconds: wall time of training, and of everything.
+        frame_md5: MD5 of each decoded frame.
+    """
+
+    frames: int
+    width: int
+    height: int
+    bytes: int
+    estimated_bytes: float
+    bits_per_pixel: float
+    components: dict[str, float]
+    quality: Quality
+    kmac_per_pixel: float
+    training_seconds: float
+    seconds: float
+    frame_md5: tuple[str, ...]
+
+
+def measure(source: Sequence[Planes], decoded: Sequence[Planes], bit_depth: int) -> Quality:
+    """PSNR of decoded frames; 100 dB stands for an exact frame."""
+    peak = (1 << bit_depth) - 1
+    per_plane: list[list[float]] = []
+    for a, b in zip(source, decoded, strict=True):
+        values = []
+        for x, y in zip(a.planes(), b.planes(), strict=True):
+            mse = float(np.mean((x.astype(np.float64) - y.astype(np.float64)) ** 2))
+            values.append(min(100.0, 10 * math.log10(peak * peak / mse)) if mse else 100.0)
+        per_plane.append(values)
+    means = [float(m) for m in np.mean(per_plane, axis=0)]
+    if len(means) == 1:
+        return Quality(means[0], None, None, means[0])
+    return Quality(means[0], means[1], means[2], (6 * means[0] + means[1] + means[2]) / 8)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UnsupportedError("E_DEVICE", "PyTorch sees no CUDA device: use --device cpu")
+    return torch.device(name)
+
+
+def _split(frames: list[Planes], gop: int) -> list[list[Planes]]:
+    return [frames[i : i + gop] for i in range(0, len(frames), gop)]
+
+
+def _grid_channels(profile: Profile, options: EncodeOptions) -> list[int]:
+    wanted = range(len(profile.slots)) if options.slots is None else options.slots
+    return [slot.max_channels if i in wanted else 0 for i, slot in enumerate(profile.slots)]
+
+
+def _splits(profile: Profile, frames: int, size: tuple[int, int], name: str) -> list[tuple[int, ...]]:
+    """The schedule of each slot, made for the longest GOP; it serves shorter ones as well."""
+    make = {"temporal-first": temporal_first_schedule, "octree": octree_schedule}[name]
+    return [make(*node_shape(slot, frames, *size)) for slot in profile.slots]
+
+
+def encode(
+    source: Source,
+    output: BinaryIO,
+    options: EncodeOptions | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> EncodeReport:
+    """Overfit a network to a video, write the stream, decode it and compare.
+
+    Args:
+        source: the video.
+        output: receives the whole stream at once, after it has been verified.
+        options: see `EncodeOptions`.
+        progress: called about ten times a hundred iterations.
+
+    Raises:
+        InputError: E_SOURCE, the video has no frames.
+        InternalError: E_RECONSTRUCTION, the decoder's frames differ from the encoder's own; nothing is written.
+    """
+    options = options or EncodeOptions()
+    started = time.monotonic()
+    profile = profile_named(options.profile)
+    device = _device(options.device)
+    frames = list(source)
+    if not frames:
+        raise InputError("E_SOURCE", f"{source.name} has no frames")
+    size = (source.height, source.width)
+    gops = _split(frames, options.gop)
+    stage_channels = [m if options.channels is None else max(1, min(options.channels, m)) for m in profile.max_channels]
+    grid_channels = _grid_channels(profile, options)
+    splits = _splits(profile, len(gops[0]), size, options.schedule)
+    shapes = [node_shape(slot, len(gops[0]), *size) for slot in profile.slots]
+    symbols = sum(math.prod(shape) * n for shape, n in zip(shapes, grid_channels, strict=True))
+    sequence: SequenceHeader = sequence_header(source.picture, profile.id, len(gops[0]), symbols)
+    trainer = Trainer(
+        profile,
+        stage_channels,
+        grid_channels,
+        options.context_widths,
+        source.chroma_format,
+        source.bit_depth,
+        size,
+        [make_target(gop, source.chroma_format) for gop in gops],
+        [[options.grid_step] * n if n else None for n in grid_channels],
+        splits,
+        options.lagrangian,
+        options.seed,
+        device,
+    )
+    trainer.run(options.plan(), progress)
+    estimate = trainer.estimate()
+    estimated = estimate.bits / 8 + header_bytes(trainer, sequence, splits)
+    pixels = len(frames) * size[0] * size[1]
+    log.info(
+        "estimate before writing: %.0f bytes (%.5f bits per pixel), J %.6f",
+        estimated,
+        8 * estimated / pixels,
+        estimate.distortion + options.lagrangian * estimate.bits / pixels,
+    )
+    training_seconds = time.monotonic() - started
+    promised = reconstruct(trainer)
+    written = write_stream(trainer, sequence, splits, promised, index=options.index, metadata=options.metadata)
+    own = [frame for gop in promised for frame in gop]
+    _verify(written.data, own)
+    output.write(written.data)
+    return EncodeReport(
+        frames=len(frames),
+        width=source.width,
+        height=source.height,
+        bytes=len(written.data),
+        estimated_bytes=estimated,
+        bits_per_pixel=8 * len(written.data) / pixels,
+        components=written.components,
+        quality=measure(frames, own, source.bit_depth),
+        kmac_per_pixel=kmac_per_pixel(profile, stage_channels, grid_channels, source.chroma_format),
+        training_seconds=training_seconds,
+        seconds=time.monotonic() - started,
+        frame_md5=tuple(frame.md5() for frame in own),
+    )
+
+
+def _verify(data: bytes, promised: Sequence[Planes]) -> None:
+    """Decode the stream with the installed decoder and hold every frame against the promised one."""
+    count = 0
+    with nvrc_decoder.open(io.BytesIO(data)) as video:
+        for number, frame in enumerate(video):
+            if number >= len(promised) or frame.md5() != promised[number].md5():
+                raise InternalError(
+                    "E_RECONSTRUCTION", f"frame {number} of the written stream does not decode to the encoder's own"
+                )
+            count += 1
+    if count != len(promised):
+        raise InternalError("E_RECONSTRUCTION", f"the written stream decodes to {count} of {len(promised)} frames")

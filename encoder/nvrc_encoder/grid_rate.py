@@ -1,0 +1,197 @@
+"""Rate of the feature grids under the octree context model, for training (spec 5).
+
+The decoder walks a grid step by step; in training every position's context is known at once, so the whole grid is one
+gather. Which positions are available where is worked out here once per shape from the schedule's own steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from nvrc_decoder.octree.context import NEIGHBOURS, constant_inputs
+from nvrc_decoder.octree.schedule import expand_schedule
+from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, CONTEXT_INPUT_MAX, GridSlot
+from torch import Tensor
+
+from .laplace import SCALE_COUNT, SCALE_LOG2_MIN, laplace_bits
+from .model import straight_through_floor
+
+__all__ = ["HIDDEN_UNIT", "OUTPUT_UNIT", "GridContext", "build_context", "context_network", "grid_bits"]
+
+HIDDEN_UNIT = 32
+"""Integer steps in one real unit of the hidden layers."""
+OUTPUT_UNIT = 8
+"""Integer steps in one real unit of the outputs: the mean in eighths, the scale index as it is."""
+
+
+@dataclass(frozen=True)
+class GridContext:
+    """Where each position of one grid finds its context.
+
+    Attributes:
+        neighbours: int64 [N, H*W, 18], row of the flattened [N*H*W + 1] positions; the last row is the zero.
+        coarse: int64 [N, H*W], row of the next coarser grid, or None in the first grid.
+        classes: int64 [N, H*W], row of the table of distinct one-hot triples.
+        triples: int64 [K, 3], the columns of the one-hots (kind and level, step, slot) that each class switches on.
+    """
+
+    neighbours: Tensor
+    coarse: Tensor | None
+    classes: Tensor
+    triples: Tensor
+
+
+def build_context(
+    shape: tuple[int, int, int],
+    splits: Sequence[int],
+    slot_index: int,
+    slot: GridSlot,
+    coarser: tuple[GridSlot, tuple[int, int, int]] | None,
+    device: torch.device,
+) -> GridContext:
+    """Work out the context of every position of a grid.
+
+    Args:
+        shape: (nodes, rows, columns).
+        splits: the schedule's split bytes.
+        slot_index: index of the slot in the profile.
+        slot: the grid's slot.
+        coarser: slot and shape of the previous present grid, or None.
+        device: where the index tensors live.
+    """
+    nodes, height, width = shape
+    order = np.zeros(shape, np.int32)
+    spacing = np.zeros((*shape, 3), np.int32)
+    classes = np.zeros(shape, np.int64)
+    triples: list[tuple[int, int, int]] = []
+    for ordinal, step in enumerate(expand_schedule(shape, splits)):
+        where = step.slices
+        ones = constant_inputs(step, slot_index)
+        if ones not in triples:
+            triples.append(ones)
+        order[where], spacing[where], classes[where] = ordinal, step.spacing, triples.index(ones)
+    position = np.stack(np.meshgrid(*(np.arange(n) for n in shape), indexing="ij"), -1)
+    limit = np.array(shape)
+    strides = np.array([height * width, width, 1])
+    zero = nodes * height * width
+    flat_order = order.reshape(-1)
+
+    def locate(offset: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+        there = position + np.array(offset) * spacing
+        inside = ((there >= 0) & (there < limit)).all(-1)
+        index = np.where(inside, (there * strides).sum(-1), 0)
+        return index, inside & (flat_order[index] < order)
+
+    rows = []
+    for offset in NEIGHBOURS:
+        index, available = locate(offset)
+        if offset[0] != 0:
+            other, mirrored = locate((-offset[0], offset[1], offset[2]))
+            rows.append(np.where(available, index, np.where(mirrored, other, zero)))
+        else:
+            rows.append(np.where(available, index, zero))
+    neighbours = np.stack(rows, -1).reshape(nodes, height * width, len(NEIGHBOURS))
+    coarse = None
+    if coarser is not None:
+        below, (nodes2, height2, width2) = coarser
+        n2 = np.minimum(np.arange(nodes) * slot.temporal_stride // below.temporal_stride, nodes2 - 1)
+        y2 = np.minimum(np.arange(height) * slot.stride // below.stride, height2 - 1)
+        x2 = np.minimum(np.arange(width) * slot.stride // below.stride, width2 - 1)
+        index = (n2[:, None, None] * height2 + y2[:, None]) * width2 + x2
+        coarse = torch.from_numpy(index.reshape(nodes, height * width)).to(device)
+    return GridContext(
+        torch.from_numpy(neighbours.astype(np.int64)).to(device),
+        coarse,
+        torch.from_numpy(classes.reshape(nodes, height * width)).to(device),
+        torch.tensor(triples, device=device),
+    )
+
+
+def context_network(
+    parameters: dict[str, tuple[Tensor, Tensor]], inputs: Tensor, bias: Tensor, exact: bool
+) -> tuple[Tensor, Tensor]:
+    """Mean and log2 of the scale of each row.
+
+    Args:
+        parameters: the context layers as real values.
+        inputs: [R, 19], neighbours and coarse magnitude, already clipped.
+        bias: [R, width_1], first-layer bias with the one-hots' columns added.
+        exact: round as the decoder does, and quantise mean and scale.
+    """
+    w1 = parameters["context.hidden1"][0][:, : inputs.shape[1]]
+    h = torch.relu(torch.addmm(bias, inputs, w1.t()))
+    if exact:
+        h = straight_through_floor(h * HIDDEN_UNIT + 0.5).clamp(max=ACTIVATION_MAX) / HIDDEN_UNIT
+    weight, b = parameters["context.hidden2"]
+    h = torch.relu(torch.addmm(b, h, weight.t()))
+    if exact:
+        h = straight_through_floor(h * HIDDEN_UNIT + 0.5).clamp(max=ACTIVATION_MAX) / HIDDEN_UNIT
+    weight, b = parameters["context.output"]
+    out = torch.addmm(b, h, weight.t()) * OUTPUT_UNIT
+    if exact:
+        out = straight_through_floor(out + 0.5).clamp(ACTIVATION_MIN, ACTIVATION_MAX)
+    mean = out[:, 0] / OUTPUT_UNIT
+    return mean, SCALE_LOG2_MIN + out[:, 1].clamp(0, SCALE_COUNT - 1) / 4
+
+
+def grid_bits(
+    parameters: dict[str, tuple[Tensor, Tensor]],
+    grids: Sequence[Tensor | None],
+    contexts: Sequence[GridContext | None],
+    nodes: Sequence[slice],
+    exact: bool,
+) -> list[Tensor | None]:
+    """Bits of each node of each grid.
+
+    Args:
+        parameters: the context layers as real values.
+        grids: per slot [N, C, H, W] integer (or noisy) values, None where absent.
+        contexts: per slot, from `build_context`.
+        nodes: per slot, which nodes to evaluate.
+        exact: as in `context_network`.
+
+    Returns:
+        Per slot a tensor [nodes evaluated], or None.
+    """
+    inputs: list[Tensor] = []
+    biases: list[Tensor] = []
+    values: list[Tensor] = []
+    shapes: list[tuple[int, int] | None] = []
+    w1, b1 = parameters["context.hidden1"]
+    magnitude: Tensor | None = None
+    for grid, context, which in zip(grids, contexts, nodes, strict=True):
+        if grid is None or context is None:
+            shapes.append(None)
+            continue
+        channels = grid.shape[1]
+        rows = grid.permute(0, 2, 3, 1).reshape(-1, channels)
+        clipped = torch.cat([rows, rows.new_zeros(1, channels)]).clamp(-CONTEXT_INPUT_MAX, CONTEXT_INPUT_MAX)
+        index = context.neighbours[which]
+        count = index.shape[0] * index.shape[1]
+        gathered = clipped.index_select(0, index.reshape(-1)).view(count, index.shape[2], channels)
+        if context.coarse is None or magnitude is None:
+            coarse = rows.new_zeros(count, 1)
+        else:
+            coarse = magnitude.index_select(0, context.coarse[which].reshape(-1)).unsqueeze(1)
+        stacked = torch.cat([gathered, coarse.unsqueeze(2).expand(-1, -1, channels)], 1)
+        inputs.append(stacked.transpose(1, 2).reshape(count * channels, -1))
+        table = w1.t()[context.triples].sum(1) + b1
+        biases.append(table.index_select(0, context.classes[which].reshape(-1)).repeat_interleave(channels, 0))
+        values.append(rows.view(grid.shape[0], -1, channels)[which].reshape(-1))
+        shapes.append((index.shape[0], index.shape[1] * channels))
+        magnitude = rows.abs().sum(1).clamp(max=CONTEXT_INPUT_MAX)
+    mean, log_scale = context_network(parameters, torch.cat(inputs), torch.cat(biases), exact)
+    bits = laplace_bits(torch.cat(values) - mean, torch.exp2(log_scale))
+    out: list[Tensor | None] = []
+    at = 0
+    for shape in shapes:
+        if shape is None:
+            out.append(None)
+            continue
+        size = shape[0] * shape[1]
+        out.append(bits[at : at + size].view(shape).sum(1))
+        at += size
+    return out

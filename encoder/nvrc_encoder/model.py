@@ -1,0 +1,206 @@
+"""The synthesis network in PyTorch, for training: the same layers as the profile's graph, on the active channels only.
+
+Activations are in *feature units*: 1 feature unit is 128 integer steps of the normative arithmetic and 1/16 of the
+pixel range, so that weights are O(1). `SynthesisModel.forward` runs in floats; with ``exact=True`` every layer is
+rounded and clipped as spec chapter 6 says (straight-through in the backward pass), and in float64 the values are then
+the decoder's own integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as functional
+from nvrc_decoder.profiles import (
+    ACTIVATION_MAX,
+    ACTIVATION_MIN,
+    STAGE_STRIDES,
+    LayerSpec,
+    Profile,
+    synthesis_layers,
+)
+from torch import Tensor
+
+__all__ = ["FEATURE_SCALE", "LEVELS_PER_FEATURE", "SynthesisModel", "straight_through_floor"]
+
+FEATURE_SCALE = 128
+"""Integer activation steps in one feature unit."""
+LEVELS_PER_FEATURE = 16
+"""8-bit pixel levels in one feature unit (64 at 10 bits)."""
+
+
+def straight_through_floor(x: Tensor) -> Tensor:
+    """floor(x) forward, identity backward."""
+    return x + (torch.floor(x) - x).detach()
+
+
+def _upsample(x: Tensor, height: int, width: int) -> Tensor:
+    """Half-pixel bilinear x2, edge-clamped, cropped to (height, width) (spec 7)."""
+    return functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)[..., :height, :width]
+
+
+class SynthesisModel:
+    """Shapes and forward pass of a profile's network; the parameters live in a `ParameterBank`.
+
+    Args:
+        profile: the profile.
+        stage_channels: active channels of each stage.
+        grid_channels: channels of each slot, 0 where absent.
+        chroma_format: 0 (4:0:0), 1 (4:2:0) or 2 (4:4:4).
+        bit_depth: 8 or 10.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        stage_channels: Sequence[int],
+        grid_channels: Sequence[int],
+        chroma_format: int,
+        bit_depth: int,
+    ) -> None:
+        self.profile = profile
+        self.stage_channels = tuple(stage_channels)
+        self.grid_channels = tuple(grid_channels)
+        self.chroma_format = chroma_format
+        self.bit_depth = bit_depth
+        self.layers: tuple[LayerSpec, ...] = synthesis_layers(
+            profile, stage_channels, grid_channels, chroma_format, bit_depth
+        )
+        self._names = {layer.name for layer in self.layers}
+
+    def dequantise(
+        self, grids: Sequence[Tensor | None], multipliers: Sequence[Tensor | None], frames: Tensor
+    ) -> list[Tensor | None]:
+        """Scale grids to feature units and interpolate them in time.
+
+        Args:
+            grids: per slot [N, C, H, W] quantised (or noisy) values of the GOP, None where absent.
+            multipliers: per slot [C] integer steps M.
+            frames: int64 [B] frame numbers in the GOP.
+
+        Returns:
+            Per slot [B, C, H, W] features, without rounding.
+        """
+        out: list[Tensor | None] = []
+        for slot, grid, multiplier in zip(self.profile.slots, grids, multipliers, strict=True):
+            if grid is None or multiplier is None:
+                out.append(None)
+                continue
+            stride = slot.temporal_stride
+            scale = (multiplier / FEATURE_SCALE).to(grid.dtype).view(1, -1, 1, 1)
+            if stride == 1:
+                out.append(grid[frames] * scale)
+                continue
+            first = torch.div(frames, stride, rounding_mode="floor")
+            fraction = ((frames - first * stride).to(grid.dtype) / stride).view(-1, 1, 1, 1)
+            second = torch.clamp(first + 1, max=grid.shape[0] - 1)
+            out.append((grid[first] * (1 - fraction) + grid[second] * fraction) * scale)
+        return out
+
+    def forward(
+        self,
+        parameters: Mapping[str, tuple[Tensor, Tensor]],
+        grids: Sequence[Tensor | None],
+        multipliers: Sequence[Tensor | None],
+        frames: Tensor,
+        frame_count: int,
+        *,
+        exact: bool = False,
+    ) -> Tensor:
+        """Frames as rows of phases.
+
+        Args:
+            parameters: layer name -> (weight, bias), real values.
+            grids, multipliers: as in `dequantise`.
+            frames: int64 [B], consecutive frame numbers.
+            frame_count: frames of the GOP (for the halo of the temporal stem).
+            exact: round and clip as the decoder does.
+
+        Returns:
+            [B, rows, ceil(h/2), ceil(w/2)] in pixel levels, clipped to the bit depth's range when `exact`.
+        """
+        temporal = self.profile.temporal_stem
+        halo = torch.cat([frames[:1] - 1, frames, frames[-1:] + 1]).clamp(0, frame_count - 1) if temporal else frames
+        per_stage: list[list[Tensor]] = [[] for _ in STAGE_STRIDES]
+        for stage in range(len(STAGE_STRIDES)):
+            wanted = [i for i, slot in enumerate(self.profile.slots) if slot.stage == stage]
+            at = halo if stage == 0 else frames
+            masked = [grids[i] if i in wanted else None for i in range(len(grids))]
+            features = self.dequantise(masked, multipliers, at)
+            per_stage[stage] = [self._round(f, exact) for f in features if f is not None]
+        sizes = self._stage_sizes
+        x: Tensor | None = None
+        for stage, channels in enumerate(self.stage_channels):
+            height, width = sizes[stage]
+            injected: Tensor | None = None
+            if f"stage{stage}.inject" in self._names:
+                stacked = per_stage[stage][0] if len(per_stage[stage]) == 1 else torch.cat(per_stage[stage], 1)
+                weight, bias = parameters[f"stage{stage}.inject"]
+                injected = self._signed(functional.conv2d(stacked, weight, bias, padding=1), exact)
+            if x is None:
+                batch = halo.shape[0]
+                x = injected if injected is not None else self._zeros(parameters, batch, channels, height, width)
+                if temporal:
+                    weight, bias = parameters["stage0.temporal"]
+                    w = weight.t().reshape(3, 1, channels, 1, 1)
+                    x = x[:-2] * w[0] + x[1:-1] * w[1] + x[2:] * w[2] + bias.view(1, -1, 1, 1)
+                    x = self._signed(x, exact)
+            else:
+                x = self._round(_upsample(x, height, width), exact)
+                if x.shape[1] > channels:
+                    x = x[:, :channels]
+                elif x.shape[1] < channels:
+                    x = functional.pad(x, (0, 0, 0, 0, 0, channels - x.shape[1]))
+                if injected is not None:
+                    x = x + injected
+                x = self._clip(x, exact)
+            for block in range(self.profile.blocks[stage]):
+                name = f"stage{stage}.block{block}"
+                weight, bias = parameters[f"{name}.depthwise"]
+                h = functional.conv2d(x, weight.unsqueeze(1), bias, padding=1, groups=channels)
+                h = self._relu(h, exact)
+                weight, bias = parameters[f"{name}.pointwise"]
+                h = functional.conv2d(h, weight[:, :, None, None], bias)
+                x = self._clip(x + self._signed(h, exact), exact)
+        if x is None:  # pragma: no cover - stage_channels is never empty
+            raise ValueError("a profile has at least one stage")
+        weight, bias = parameters["head.depthwise"]
+        last = self.stage_channels[-1]
+        h = functional.conv2d(x, weight.reshape(4 * last, 1, 3, 3), bias, padding=1, groups=last)
+        h = self._signed(h, exact)
+        weight, bias = parameters["head.pointwise"]
+        rows = functional.conv2d(h, weight[:, :, None, None], bias) * self.levels_per_feature
+        if exact:
+            rows = straight_through_floor(rows + 0.5).clamp(0, (1 << self.bit_depth) - 1)
+        return rows
+
+    @property
+    def levels_per_feature(self) -> int:
+        """Pixel levels in one feature unit at the stream's bit depth."""
+        return LEVELS_PER_FEATURE << (self.bit_depth - 8)
+
+    def set_size(self, height: int, width: int) -> None:
+        """Fix the picture size in luma samples; stage sizes are its ceilings by stride."""
+        self._stage_sizes = [(-(-height // s), -(-width // s)) for s in STAGE_STRIDES]
+
+    @staticmethod
+    def _zeros(
+        parameters: Mapping[str, tuple[Tensor, Tensor]], batch: int, channels: int, height: int, width: int
+    ) -> Tensor:
+        like = parameters["head.depthwise"][0]
+        return torch.zeros(batch, channels, height, width, dtype=like.dtype, device=like.device)
+
+    @staticmethod
+    def _round(x: Tensor, exact: bool) -> Tensor:
+        return straight_through_floor(x * FEATURE_SCALE + 0.5) / FEATURE_SCALE if exact else x
+
+    @staticmethod
+    def _clip(x: Tensor, exact: bool) -> Tensor:
+        return x.clamp(ACTIVATION_MIN / FEATURE_SCALE, ACTIVATION_MAX / FEATURE_SCALE) if exact else x
+
+    def _signed(self, x: Tensor, exact: bool) -> Tensor:
+        return self._clip(self._round(x, exact), exact)
+
+    def _relu(self, x: Tensor, exact: bool) -> Tensor:
+        return self._round(x, exact).clamp(0, ACTIVATION_MAX / FEATURE_SCALE) if exact else functional.relu(x)

@@ -1,0 +1,210 @@
+"""All network parameters in one flat vector, with a learned quantisation step per tensor.
+
+A weight is ``q * m * 2^-s`` with m in {4, 5, 6, 7} (spec 6): steps are a quarter octave apart. Biases have a fixed
+power-of-two step. One vector for all tensors keeps rounding and rate to a handful of operations an iteration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from nvrc_decoder.errors import InternalError
+from nvrc_decoder.profiles import LayerSpec
+from nvrc_decoder.synthesis.arithmetic import (
+    ACCUMULATOR_LIMIT,
+    BIAS_SHIFT_MAX,
+    MULTIPLIERS,
+    SHIFT_MAX,
+    WEIGHT_MAX,
+    worst_case,
+)
+from torch import Tensor, nn
+
+from .laplace import laplace_bits, quantised_scale
+
+__all__ = ["LayerQuantisation", "ParameterBank"]
+
+
+@dataclass(frozen=True)
+class LayerQuantisation:
+    """What the stream says of a layer: integers and their scale (spec 3, `layer_header`)."""
+
+    name: str
+    weight: np.ndarray
+    bias: np.ndarray
+    multiplier: int
+    shift: int
+    bias_shift: int
+
+
+class ParameterBank(nn.Module):
+    """Parameters of the context and synthesis networks.
+
+    Args:
+        layers: the layers in stream order.
+        gains: layer name -> log2 of (integer output units per real output unit) / (integer input units per real input
+            unit); 0 where both sides use the same unit.
+        output_units: layer name -> integer steps in one real unit of the layer's output.
+        initial: layer name -> (weight, bias), real values.
+        weight_step: layer name -> initial step of the weights, real.
+        bias_step: layer name -> step of the biases, real; a power of two over the output unit.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[LayerSpec],
+        gains: Mapping[str, int],
+        output_units: Mapping[str, int],
+        initial: Mapping[str, tuple[Tensor, Tensor]],
+        weight_step: Mapping[str, float],
+        bias_step: Mapping[str, float],
+    ) -> None:
+        super().__init__()
+        self.layers = tuple(layers)
+        self.gains = dict(gains)
+        self.output_units = dict(output_units)
+        tensors: list[Tensor] = []
+        segments: list[Tensor] = []
+        steps: list[float] = []
+        self._slices: list[tuple[slice, slice]] = []
+        at = 0
+        for i, layer in enumerate(self.layers):
+            weight, bias = initial[layer.name]
+            for part, tensor in enumerate((weight, bias)):
+                tensors.append(tensor.reshape(-1).float())
+                segments.append(torch.full((tensor.numel(),), 2 * i + part))
+            self._slices.append(
+                (slice(at, at + weight.numel()), slice(at + weight.numel(), at + weight.numel() + bias.numel()))
+            )
+            at += weight.numel() + bias.numel()
+            steps += [weight_step[layer.name], bias_step[layer.name]]
+        self.raw = nn.Parameter(torch.cat(tensors))
+        self.log_step = nn.Parameter(torch.log2(torch.tensor(steps[0::2])))
+        self.register_buffer("bias_log_step", torch.log2(torch.tensor(steps[1::2])))
+        segment = torch.cat(segments)
+        self.register_buffer("segment", segment)
+        self.register_buffer("segment_count", torch.bincount(segment, minlength=2 * len(self.layers)).float())
+        self.steps_frozen = False
+
+    def step_exponents(self) -> Tensor:
+        """log2 of the step of each segment [2L]: weights (learned) and biases (fixed), interleaved."""
+        log_step = self.log_step
+        if self.steps_frozen:
+            log_step = log_step.detach()
+        return torch.stack([log_step, self.bias_log_step], 1).reshape(-1)
+
+    def freeze_steps(self) -> None:
+        """Snap the learned steps to m * 2^e that keeps each layer within the numerical contract; stop learning them."""
+        with torch.no_grad():
+            for i in range(len(self.layers)):
+                multiplier, exponent = self._snap(i)
+                self.log_step[i] = float(np.log2(multiplier)) + exponent
+        self.steps_frozen = True
+
+    def _candidates(self, i: int) -> list[tuple[int, int]]:
+        """(m, e) of layer i for which shift and bias shift are in range, finest step first."""
+        gain = self.gains[self.layers[i].name]
+        bias_exponent = self._bias_exponent(i)
+        return [
+            (m, e)
+            for e in range(-(gain + SHIFT_MAX), 4)
+            for m in MULTIPLIERS
+            if 0 <= -(e + gain) <= SHIFT_MAX and 0 <= bias_exponent - (e + gain) <= BIAS_SHIFT_MAX
+        ]
+
+    def _bias_exponent(self, i: int) -> int:
+        """log2 of the bias step in integer output units of layer i."""
+        return round(float(self.bias_log_step[i])) + self.output_units[self.layers[i].name].bit_length() - 1
+
+    def _integers(self, i: int, multiplier: int, exponent: int) -> LayerQuantisation:
+        layer, (w, b) = self.layers[i], self._slices[i]
+        shift = -(exponent + self.gains[layer.name])
+        weight = torch.round(self.raw[w].detach().double() / (multiplier * 2.0**exponent))
+        bias = torch.round(self.raw[b].detach().double() * 2.0 ** -float(self.bias_log_step[i]))
+        return LayerQuantisation(
+            layer.name,
+            weight.cpu().numpy().astype(np.int64).reshape(layer.weight_shape),
+            bias.cpu().numpy().astype(np.int64),
+            multiplier,
+            shift,
+            self._bias_exponent(i) + shift,
+        )
+
+    def _fits(self, i: int, multiplier: int, exponent: int) -> bool:
+        """Whether layer i with this step keeps |w| <= 1024 and the 2^24 bound."""
+        integers = self._integers(i, multiplier, exponent)
+        weight = integers.weight * multiplier
+        if int(np.abs(weight).max()) > WEIGHT_MAX:
+            return False
+        bias = integers.bias << integers.bias_shift
+        worst = worst_case(weight, bias, integers.shift, self.layers[i].input_max)
+        return int(worst.max()) < ACCUMULATOR_LIMIT
+
+    def _snap(self, i: int) -> tuple[int, int]:
+        """(m, e) of the step m * 2^e nearest to the learned one that keeps layer i within the contract."""
+        target = float(self.log_step[i].detach())
+        ranked = sorted(self._candidates(i), key=lambda me: abs(float(np.log2(me[0])) + me[1] - target))
+        for multiplier, exponent in ranked:
+            if self._fits(i, multiplier, exponent):
+                return multiplier, exponent
+        raise InternalError("E_BOUND", f"no step keeps layer {self.layers[i].name} within the numerical contract")
+
+    def enforce_contract(self) -> list[str]:
+        """Coarsen the step of each layer that training has moved out of the contract; returns the layers' names."""
+        moved = []
+        with torch.no_grad():
+            for i, layer in enumerate(self.layers):
+                before = float(self.log_step[i].detach())
+                multiplier, exponent = self._snap(i)
+                self.log_step[i] = float(np.log2(multiplier)) + exponent
+                if abs(float(self.log_step[i]) - before) > 1e-4:
+                    moved.append(layer.name)
+        return moved
+
+    def quantised(self) -> Tensor:
+        """q of every parameter [n], float, rounded with a straight-through gradient."""
+        q = self.raw * torch.exp2(-self.step_exponents())[self.segment]
+        return q + (torch.round(q) - q).detach()
+
+    def real(self, q: Tensor | None) -> dict[str, tuple[Tensor, Tensor]]:
+        """layer name -> (weight, bias) as real values; the raw parameters when `q` is None."""
+        flat = self.raw if q is None else q * torch.exp2(self.step_exponents())[self.segment]
+        out: dict[str, tuple[Tensor, Tensor]] = {}
+        for layer, (w, b) in zip(self.layers, self._slices, strict=True):
+            out[layer.name] = (flat[w].view(layer.weight_shape), flat[b])
+        return out
+
+    def exact_real(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """layer name -> (weight, bias) in float64: exactly what the written integers mean."""
+        out: dict[str, tuple[Tensor, Tensor]] = {}
+        for i, (layer, q) in enumerate(zip(self.layers, self.integers(), strict=True)):
+            step = q.multiplier * 2.0 ** -(q.shift + self.gains[layer.name])
+            bias_step = 2.0 ** round(float(self.bias_log_step[i]))
+            device = self.raw.device
+            out[layer.name] = (
+                torch.from_numpy(q.weight).to(device).double() * step,
+                torch.from_numpy(q.bias).to(device).double() * bias_step,
+            )
+        return out
+
+    @staticmethod
+    def _likely_scale(mean_magnitude: Tensor) -> Tensor:
+        """Scale b of the discretised Laplace whose mean magnitude is the given one."""
+        m = mean_magnitude.clamp(min=1e-3)
+        # With u = exp(-1 / 2b) the mean magnitude is u / (1 - u^2).
+        u = (torch.sqrt(1 + 4 * m * m) - 1) / (2 * m)
+        return -0.5 / torch.log(u)
+
+    def segment_bits(self, q: Tensor) -> Tensor:
+        """Bits of each segment [2L] under static Laplace tables, differentiable in q."""
+        total = torch.zeros_like(self.segment_count).index_add_(0, self.segment, q.abs())
+        index = quantised_scale(self._likely_scale(total / self.segment_count).detach())
+        bits = laplace_bits(q, torch.exp2(-4 + index.float() / 4)[self.segment])
+        return torch.zeros_like(self.segment_count).index_add_(0, self.segment, bits)
+
+    def integers(self) -> list[LayerQuantisation]:
+        """The integers to write, in stream order; call after `freeze_steps`."""
+        return [self._integers(i, *self._snap(i)) for i in range(len(self.layers))]

@@ -1,0 +1,369 @@
+"""Rate-distortion optimisation of grids, weights and context network together (design: warm start -> joint -> exact).
+
+One iteration takes a window of consecutive frames of one GOP: its distortion, the bits of the grid nodes that it
+touches (weighted by the inverse of how often each node is touched, so that the estimate is unbiased), and the bits of
+all weights.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from nvrc_decoder.profiles import GridSlot, LayerSpec, Profile, context_layers, node_shape
+from torch import Tensor
+
+from .grid_rate import HIDDEN_UNIT, OUTPUT_UNIT, GridContext, build_context, grid_bits
+from .model import FEATURE_SCALE, SynthesisModel
+from .parameters import ParameterBank
+from .quantise import hard_round, soft_round_noise
+from .warm_start import initial_grids, initial_weights
+
+__all__ = ["Estimate", "Plan", "Progress", "Target", "Trainer"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """The video of one GOP as the head emits it.
+
+    Attributes:
+        rows: float32 [T, rows, h2, w2] in pixel levels.
+        weights: float32 [rows, h2, w2], distortion weight of each sample: sums to 1 over a frame, 0 in padding.
+    """
+
+    rows: Tensor
+    weights: Tensor
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Length and rates of a training run.
+
+    Attributes:
+        iterations: all of them.
+        float_weights: share of the run in which weights are not quantised.
+        hard: share of the run, at its end, with hard rounding.
+        window: frames an iteration.
+        weight_rate, grid_rate, context_rate, step_rate: Adam learning rates.
+        hard_grid_factor: factor on `grid_rate` in the hard phase.
+        temperature: soft rounding, first and last.
+        noise: width of the noise, first and last.
+    """
+
+    iterations: int
+    float_weights: float = 0.3
+    hard: float = 0.2
+    window: int = 8
+    weight_rate: float = 1e-2
+    grid_rate: float = 6e-2
+    context_rate: float = 1e-2
+    step_rate: float = 1e-2
+    hard_grid_factor: float = 0.1
+    temperature: tuple[float, float] = (0.3, 0.12)
+    noise: tuple[float, float] = (1.0, 0.5)
+    pretrain: int = 60
+
+
+@dataclass(frozen=True)
+class Progress:
+    """State of the run, for people who watch."""
+
+    iteration: int
+    iterations: int
+    phase: str
+    psnr: float
+    bpp: float
+    seconds: float
+
+
+@dataclass
+class Estimate:
+    """The loss's own estimate on the whole video, hard-rounded.
+
+    Attributes:
+        grid_bits: per slot, summed over GOPs; None where absent.
+        segment_bits: [2L] bits of each layer's weights and biases.
+        distortion: weighted MSE in units of the full range.
+        plane_mse: MSE of each plane.
+    """
+
+    grid_bits: list[float | None]
+    segment_bits: list[float]
+    distortion: float
+    plane_mse: list[float] = field(default_factory=list)
+
+    @property
+    def bits(self) -> float:
+        """Everything that the rate model counts."""
+        return sum(b for b in self.grid_bits if b is not None) + sum(self.segment_bits)
+
+
+class Trainer:
+    """Owns the parameters and grids of one sequence and optimises them.
+
+    Args:
+        profile: the profile.
+        stage_channels: active channels of each stage.
+        grid_channels: channels of each slot, 0 where absent.
+        context_widths: hidden widths of the context network.
+        chroma_format, bit_depth: of the sequence.
+        size: (height, width) in luma samples.
+        targets: the GOPs.
+        multipliers: per slot, the integer step M of each channel.
+        schedules: per slot, the split bytes.
+        lagrangian: lambda, weight of bits per pixel against the weighted MSE.
+        seed: of every random draw.
+        device: where to train.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        stage_channels: Sequence[int],
+        grid_channels: Sequence[int],
+        context_widths: tuple[int, int],
+        chroma_format: int,
+        bit_depth: int,
+        size: tuple[int, int],
+        targets: Sequence[Target],
+        multipliers: Sequence[Sequence[int] | None],
+        schedules: Sequence[Sequence[int]],
+        lagrangian: float,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.model = SynthesisModel(profile, stage_channels, grid_channels, chroma_format, bit_depth)
+        self.model.set_size(*size)
+        self.size = size
+        self.targets = [Target(t.rows.to(device), t.weights.to(device)) for t in targets]
+        self.lagrangian = lagrangian
+        self.device = device
+        self.frame_counts = [t.rows.shape[0] for t in targets]
+        self.pixels = size[0] * size[1]
+        generator = torch.Generator().manual_seed(seed)
+        self.noise = torch.Generator(device=device).manual_seed(seed + 1)
+        self.order = torch.Generator().manual_seed(seed + 2)
+        self.multipliers = [None if m is None else torch.tensor(m, device=device) for m in multipliers]
+        steps = [None if m is None else torch.tensor(m) / FEATURE_SCALE for m in multipliers]
+        to_eight = 2.0 ** -(bit_depth - 8)
+        self.grids: list[list[Tensor | None]] = []
+        for target in targets:
+            grids = initial_grids(self.model, target.rows * to_eight, size, steps)
+            self.grids.append([None if g is None else g.to(device).requires_grad_() for g in grids])
+        self.contexts = [
+            self._contexts(profile.slots, grid_channels, frames, schedules) for frames in self.frame_counts
+        ]
+        layers: tuple[LayerSpec, ...] = context_layers(*context_widths) + self.model.layers
+        initial = initial_weights(self.model, generator) | self._initial_context(context_widths, generator)
+        gains: dict[str, int] = {}
+        output_units: dict[str, int] = {}
+        weight_step: dict[str, float] = {}
+        bias_step: dict[str, float] = {}
+        for layer in layers:
+            gains[layer.name], output_units[layer.name] = 0, FEATURE_SCALE
+            weight_step[layer.name], bias_step[layer.name] = 2.0**-6, 2.0**-5
+        head_unit = self.model.levels_per_feature
+        gains["head.pointwise"] = int(math.log2(head_unit / FEATURE_SCALE))
+        output_units["head.pointwise"] = head_unit
+        bias_step["head.pointwise"] = 2.0**-6
+        for name, gain, unit in (
+            ("context.hidden1", int(math.log2(HIDDEN_UNIT)), HIDDEN_UNIT),
+            ("context.hidden2", 0, HIDDEN_UNIT),
+            ("context.output", int(math.log2(OUTPUT_UNIT / HIDDEN_UNIT)), OUTPUT_UNIT),
+        ):
+            gains[name], output_units[name] = gain, unit
+            weight_step[name], bias_step[name] = 2.0**-4, 2.0**-4
+        self.bank = ParameterBank(layers, gains, output_units, initial, weight_step, bias_step).to(device)
+
+    def _contexts(
+        self,
+        slots: Sequence[GridSlot],
+        grid_channels: Sequence[int],
+        frames: int,
+        schedules: Sequence[Sequence[int]],
+    ) -> list[GridContext | None]:
+        out: list[GridContext | None] = []
+        coarser: tuple[GridSlot, tuple[int, int, int]] | None = None
+        for i, (slot, channels) in enumerate(zip(slots, grid_channels, strict=True)):
+            if not channels:
+                out.append(None)
+                continue
+            shape = node_shape(slot, frames, *self.size)
+            out.append(build_context(shape, schedules[i], i, slot, coarser, self.device))
+            coarser = (slot, shape)
+        return out
+
+    @staticmethod
+    def _initial_context(widths: tuple[int, int], generator: torch.Generator) -> dict[str, tuple[Tensor, Tensor]]:
+        one, two, out = (layer.weight_shape for layer in context_layers(*widths))
+        first = torch.randn(one, generator=generator) * 0.15
+        first[:, 19:] = 0
+        second = torch.randn(two, generator=generator) * math.sqrt(1.0 / two[1])
+        last = torch.randn(out, generator=generator) * 0.05
+        return {
+            "context.hidden1": (first, torch.full((widths[0],), 0.1)),
+            "context.hidden2": (second, torch.full((widths[1],), 0.1)),
+            "context.output": (last, torch.tensor([0.0, 1.5])),
+        }
+
+    def _windows(self, frames: int, window: int) -> list[slice]:
+        count = max(1, math.ceil(frames / window))
+        edges = [round(i * frames / count) for i in range(count + 1)]
+        return [slice(a, b) for a, b in itertools.pairwise(edges)]
+
+    def _nodes(self, gop: int, window: slice) -> list[slice]:
+        """Per slot, the nodes that a window of frames touches."""
+        out = []
+        for slot in self.model.profile.slots:
+            stride = slot.temporal_stride
+            out.append(slice(window.start // stride, -(-(window.stop - 1) // stride) + 1))
+        return out
+
+    def run(self, plan: Plan, report: Callable[[Progress], None] | None = None) -> None:
+        """Optimise by `plan`; afterwards the steps are frozen and everything is ready to be rounded and written."""
+        bank, started = self.bank, time.monotonic()
+        context_end = sum(w.numel() + b.numel() for n, (w, b) in bank.real(None).items() if n.startswith("context."))
+        rate_scale = torch.ones_like(bank.raw)
+        rate_scale[:context_end] = plan.context_rate / plan.weight_rate
+        network = torch.optim.Adam(
+            [
+                {"params": [bank.raw], "lr": plan.weight_rate},
+                {"params": [bank.log_step], "lr": plan.step_rate},
+            ],
+            betas=(0.9, 0.99),
+        )
+        latents = [
+            torch.optim.Adam([g for g in grids if g is not None], lr=plan.grid_rate, betas=(0.9, 0.99))
+            for grids in self.grids
+        ]
+        schedule = [(g, w) for g, n in enumerate(self.frame_counts) for w in self._windows(n, plan.window)]
+        touched = self._inclusion(schedule)
+        queue: list[int] = []
+        hard_from = round(plan.iterations * (1 - plan.hard))
+        quantised_from = round(plan.iterations * plan.float_weights)
+        total_frames = sum(self.frame_counts)
+        self._pretrain(plan)
+        smoothed: tuple[float, float] | None = None
+        for iteration in range(plan.iterations):
+            if not queue:
+                queue = torch.randperm(len(schedule), generator=self.order).tolist()
+            gop, window = schedule[queue.pop()]
+            hard = iteration >= hard_from
+            if iteration == hard_from:
+                bank.freeze_steps()
+            progress = iteration / plan.iterations
+            soft_progress = min(1.0, iteration / max(1, hard_from))
+            cosine = 0.5 * (1 + math.cos(math.pi * progress))
+            network.param_groups[0]["lr"] = plan.weight_rate * max(cosine, 0.01)
+            network.param_groups[1]["lr"] = plan.step_rate * max(cosine, 0.01)
+            optimiser = latents[gop]
+            optimiser.param_groups[0]["lr"] = (
+                plan.grid_rate * max(cosine, 0.02) * (plan.hard_grid_factor if hard else 1.0)
+            )
+            if hard:
+                rounded = [None if g is None else hard_round(g) for g in self.grids[gop]]
+            else:
+                a, b = plan.temperature
+                temperature = a + (b - a) * soft_progress
+                a, b = plan.noise
+                noise = a + (b - a) * soft_progress
+                rounded = [
+                    None if g is None else soft_round_noise(g, temperature, noise, self.noise) for g in self.grids[gop]
+                ]
+            q = bank.quantised() if iteration >= quantised_from else None
+            real = bank.real(q)
+            frames = torch.arange(window.start, window.stop, device=self.device)
+            rows = self.model.forward(real, rounded, self.multipliers, frames, self.frame_counts[gop], exact=hard)
+            distortion = self._distortion(rows, gop, window)
+            nodes = self._nodes(gop, window)
+            per_node = grid_bits(real, rounded, self.contexts[gop], nodes, hard)
+            bits = torch.zeros((), device=self.device)
+            for slot, (node_bits, which) in enumerate(zip(per_node, nodes, strict=True)):
+                if node_bits is not None:
+                    bits = bits + (node_bits * touched[gop][slot][which]).sum()
+            bpp = bits / (self.frame_counts[gop] * self.pixels)
+            if q is not None:
+                bpp = bpp + bank.segment_bits(q).sum() / (total_frames * self.pixels)
+            loss = distortion + self.lagrangian * bpp
+            network.zero_grad(set_to_none=True)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            network.step()
+            optimiser.step()
+            if report is not None and (iteration % 10 == 9 or iteration + 1 == plan.iterations):
+                now = (float(distortion.detach()), float(bpp.detach()))
+                if smoothed is None:
+                    smoothed = now
+                smoothed = (0.7 * smoothed[0] + 0.3 * now[0], 0.7 * smoothed[1] + 0.3 * now[1])
+                phase = "exact" if hard else ("quantised" if q is not None else "float")
+                report(
+                    Progress(
+                        iteration + 1,
+                        plan.iterations,
+                        phase,
+                        -10 * math.log10(max(smoothed[0], 1e-12)),
+                        smoothed[1],
+                        time.monotonic() - started,
+                    )
+                )
+        if not bank.steps_frozen:
+            bank.freeze_steps()
+
+    def _pretrain(self, plan: Plan) -> None:
+        """Fit the context network to the warm start, before anything else moves."""
+        optimiser = torch.optim.Adam([self.bank.raw], lr=2e-2, betas=(0.9, 0.99))
+        for i in range(plan.pretrain):
+            gop = i % len(self.grids)
+            window = self._windows(self.frame_counts[gop], plan.window)
+            nodes = self._nodes(gop, window[i % len(window)])
+            rounded = [None if g is None else torch.round(g.detach()) for g in self.grids[gop]]
+            bits = grid_bits(self.bank.real(None), rounded, self.contexts[gop], nodes, False)
+            loss = sum(b.mean() for b in bits if b is not None) / 1000
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[union-attr]
+            optimiser.step()
+
+    def _inclusion(self, schedule: Sequence[tuple[int, slice]]) -> list[list[Tensor]]:
+        """Per GOP and slot, [N] weight of each node: windows of the GOP over windows that touch the node."""
+        out = []
+        for gop, frames in enumerate(self.frame_counts):
+            windows = [w for g, w in schedule if g == gop]
+            per_slot = []
+            for index, slot in enumerate(self.model.profile.slots):
+                count = torch.zeros(node_shape(slot, frames, *self.size)[0])
+                for window in windows:
+                    count[self._nodes(gop, window)[index]] += 1
+                per_slot.append((len(windows) / count.clamp(min=1)).to(self.device))
+            out.append(per_slot)
+        return out
+
+    def _distortion(self, rows: Tensor, gop: int, window: slice) -> Tensor:
+        target = self.targets[gop]
+        peak = (1 << self.model.bit_depth) - 1
+        error = (rows - target.rows[window]) / peak
+        return (error * error * target.weights).sum() / rows.shape[0]
+
+    @torch.no_grad()
+    def estimate(self) -> Estimate:
+        """Bits and distortion of the hard-rounded state over the whole video."""
+        q = self.bank.quantised()
+        real = self.bank.real(q)
+        slots: list[float | None] = [None] * len(self.model.profile.slots)
+        distortion = 0.0
+        for gop, frames in enumerate(self.frame_counts):
+            rounded = [None if g is None else torch.round(g) for g in self.grids[gop]]
+            whole = self._nodes(gop, slice(0, frames))
+            bits = grid_bits(real, rounded, self.contexts[gop], whole, True)
+            for i, b in enumerate(bits):
+                if b is not None:
+                    slots[i] = (slots[i] or 0.0) + float(b.double().sum())
+            for window in self._windows(frames, 8):
+                at = torch.arange(window.start, window.stop, device=self.device)
+                rows = self.model.forward(real, rounded, self.multipliers, at, frames, exact=True)
+                distortion += float(self._distortion(rows, gop, window)) * (window.stop - window.start)
+        segments = self.bank.segment_bits(q).tolist()
+        return Estimate(slots, segments, distortion / sum(self.frame_counts))

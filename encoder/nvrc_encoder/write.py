@@ -1,0 +1,206 @@
+"""From a trained state to the bytes of a stream: integers, entropy coding, units (spec 3, 4, 5)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+import torch
+from nvrc_decoder.bitstream.units import (
+    Gop,
+    GridHeader,
+    LayerHeader,
+    NetworkHeader,
+    ScheduleRun,
+    SequenceHeader,
+    serialise_network,
+)
+from nvrc_decoder.bitstream.writer import StreamWriter
+from nvrc_decoder.entropy.coder import SymbolEncoder
+from nvrc_decoder.entropy.parameters import encode_parameters
+from nvrc_decoder.entropy.tables import FRACTION_COUNT, RADII, SCALE_COUNT, frequencies
+from nvrc_decoder.frames import GopDigest, Planes
+from nvrc_decoder.limits import minimum_level
+from nvrc_decoder.octree.grid import code_grid
+from nvrc_decoder.octree.network import ContextNetwork
+from nvrc_decoder.profiles import GridSlot
+from nvrc_decoder.synthesis.arithmetic import make_layer
+from nvrc_decoder.video_format import VideoFormat
+
+from .target import planes_from_rows
+from .training import Trainer
+
+__all__ = ["Written", "reconstruct", "schedule_runs", "sequence_header", "write_stream"]
+
+_RUN_MAX = 16
+
+
+@dataclass(frozen=True)
+class Written:
+    """A stream and where its bytes went.
+
+    Attributes:
+        data: the whole stream.
+        components: name -> bytes; they add up to the stream's size.
+    """
+
+    data: bytes
+    components: dict[str, float]
+
+
+def schedule_runs(splits: Sequence[int]) -> tuple[ScheduleRun, ...]:
+    """Split bytes as runs of at most 16 (spec 3.3)."""
+    runs = []
+    for split, group in groupby(splits):
+        left = len(list(group))
+        while left:
+            repeat = min(left, _RUN_MAX)
+            runs.append(ScheduleRun(split & 0xF, split >> 4, repeat))
+            left -= repeat
+    return tuple(runs)
+
+
+def sequence_header(picture: VideoFormat, profile: int, frames: int, symbols: int) -> SequenceHeader:
+    """SEQUENCE for a video, at the lowest level that holds GOPs of `frames` frames and `symbols` values."""
+    colour = picture.colour
+    return SequenceHeader(
+        picture.width,
+        picture.height,
+        picture.rate.numerator,
+        picture.rate.denominator,
+        picture.chroma_format,
+        picture.bit_depth,
+        colour.primaries,
+        colour.transfer,
+        colour.matrix,
+        int(colour.full_range),
+        colour.sample_position if picture.chroma_format == 1 else 0,
+        profile,
+        minimum_level(picture.width, picture.height, picture.rate.numerator, picture.rate.denominator, frames, symbols),
+    )
+
+
+def _code_lengths(values: np.ndarray) -> np.ndarray:
+    """[40] bits of the values under each table of mean 0; an escape counts its table's share and its digits."""
+    flat = values.reshape(-1)
+    out = np.empty(SCALE_COUNT)
+    for scale in range(SCALE_COUNT):
+        table, largest = frequencies(scale * FRACTION_COUNT), RADII[scale]
+        inside = np.abs(flat) <= largest
+        index = np.where(inside, flat + largest + 1, 0)
+        bits = 24 - np.log2(table[index])
+        over = np.abs(flat[~inside]) - largest
+        out[scale] = bits.sum() + (2 * np.floor(np.log2(over)) + 2).sum()
+    return out
+
+
+@torch.no_grad()
+def reconstruct(trainer: Trainer) -> list[list[Planes]]:
+    """The encoder's own integer reconstruction, per GOP: the PyTorch twin in float64, every layer rounded."""
+    model, bank = trainer.model, trainer.bank
+    real = {name: (weight.double(), bias.double()) for name, (weight, bias) in bank.exact_real().items()}
+    out = []
+    for gop, frames in enumerate(trainer.frame_counts):
+        grids = [None if g is None else torch.round(g).double() for g in trainer.grids[gop]]
+        planes: list[Planes] = []
+        for first in range(0, frames, 4):
+            at = torch.arange(first, min(first + 4, frames), device=trainer.device)
+            rows = model.forward(real, grids, trainer.multipliers, at, frames, exact=True)
+            planes += planes_from_rows(rows, trainer.size, model.chroma_format, model.bit_depth)
+        out.append(planes)
+    return out
+
+
+def write_stream(
+    trainer: Trainer,
+    sequence: SequenceHeader,
+    splits: Sequence[Sequence[int]],
+    frames: Sequence[Sequence[Planes]],
+    *,
+    index: bool = True,
+    metadata: dict[str, str] | None = None,
+) -> Written:
+    """Write the trained state.
+
+    Args:
+        trainer: after `run`.
+        sequence: SEQUENCE.
+        splits: per slot, the schedule.
+        frames: per GOP the frames that the stream promises; their digests go into it.
+        index: write INDEX and footer.
+        metadata: key -> value.
+    """
+    profile = trainer.model.profile
+    quantised = trainer.bank.integers()
+    layers: list[LayerHeader] = []
+    parameters: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    bits = {"context network": 0.0, "synthesis weights": 0.0}
+    for layer in quantised:
+        lengths = [_code_lengths(layer.weight), _code_lengths(layer.bias)]
+        tables = [int(np.argmin(costs)) for costs in lengths]
+        layers.append(LayerHeader(layer.multiplier, layer.shift, tables[0], layer.bias_shift, tables[1]))
+        parameters[layer.name] = (layer.weight, layer.bias)
+        owner = "context network" if layer.name.startswith("context.") else "synthesis weights"
+        bits[owner] += float(sum(costs.min() for costs in lengths))
+    payload = encode_parameters(parameters, trainer.bank.layers, layers)
+    grids = tuple(
+        GridHeader(i, tuple(int(m) for m in multiplier), schedule_runs(splits[i]))
+        for i, multiplier in enumerate(trainer.multipliers)
+        if multiplier is not None
+    )
+    widths = (trainer.bank.layers[0].outputs, trainer.bank.layers[1].outputs)
+    network = NetworkHeader(trainer.model.stage_channels, grids, widths, tuple(layers), payload)
+    context = ContextNetwork(
+        *(
+            make_layer(spec, q.weight, q.bias, q.multiplier, q.shift, q.bias_shift)
+            for spec, q in zip(trainer.bank.layers[:3], quantised[:3], strict=True)
+        )
+    )
+    components: dict[str, float] = {}
+    buffer = io.BytesIO()
+    writer = StreamWriter(buffer, sequence)
+    for key, value in (metadata or {}).items():
+        writer.metadata(key, value.encode())
+    writer.network(network)
+    for gop, promised in enumerate(frames):
+        coarser: tuple[GridSlot, np.ndarray] | None = None
+        payloads = []
+        for header in grids:
+            tensor = trainer.grids[gop][header.slot]
+            if tensor is None:
+                raise ValueError(f"slot {header.slot} has a multiplier but no grid")
+            values = torch.round(tensor.detach()).cpu().numpy().astype(np.int16)
+            slot = profile.slots[header.slot]
+            encoder = SymbolEncoder()
+            code_grid(encoder, header.splits, context, values.shape, header.slot, slot, coarser, values)
+            payloads.append(encoder.finish())
+            coarser = slot, values
+            name = f"grid {header.slot} (1/{slot.stride}, t{slot.temporal_stride}, {header.channels} ch)"
+            components[name] = components.get(name, 0.0) + len(payloads[-1])
+        digest = GopDigest()
+        for frame in promised:
+            digest.update(frame)
+        writer.gop(Gop(len(promised), tuple(payloads)), digest.digest())
+    writer.finish(index=index)
+    data = buffer.getvalue()
+    total_bits = sum(bits.values())
+    for name, share in bits.items():
+        components[name] = len(payload) * share / total_bits if total_bits else 0.0
+    components["headers"] = len(data) - sum(components.values())
+    return Written(data, components)
+
+
+def header_bytes(trainer: Trainer, sequence: SequenceHeader, splits: Sequence[Sequence[int]]) -> int:
+    """Bytes of the NETWORK's headers and of one GOP's framing, known before anything is entropy-coded."""
+    grids = tuple(
+        GridHeader(i, tuple(int(m) for m in multiplier), schedule_runs(splits[i]))
+        for i, multiplier in enumerate(trainer.multipliers)
+        if multiplier is not None
+    )
+    widths = (trainer.bank.layers[0].outputs, trainer.bank.layers[1].outputs)
+    layers = tuple(LayerHeader(4, 0, 0, 0, 0) for _ in trainer.bank.layers)
+    network = NetworkHeader(trainer.model.stage_channels, grids, widths, layers, b"")
+    return len(serialise_network(network, sequence))
