@@ -45,13 +45,13 @@ def available_neighbours(step: Step) -> tuple[int, ...]:
     split = step.split
     if split is None:
         return ()
-    # Ordinals of cosets and parities compare as the vectors do, t first.
+    # Cosets and parities are coded in the order of their vectors, t first; the old lattice, coset 0, comes before all.
     here = step.coset, step.parity
     found = []
     for index, offset in enumerate(NEIGHBOURS):
         coset = _fold(step.coset, offset, split.halve)
         parity = _fold(step.parity, offset, split.phase)
-        if not any(coset) or (coset, parity) < here:
+        if (coset, parity) < here:
             found.append(index)
     return tuple(found)
 

@@ -67,7 +67,7 @@ class BoundNetwork:
         self, matrices: list[tuple[Float32Array, Any]], layers: tuple[IntegerLayer, IntegerLayer, IntegerLayer]
     ) -> None:
         self._matrices = matrices
-        self._clips = [(np.float32(layer.low), np.float32(layer.high + 0.5)) for layer in layers]
+        self._clips = [(np.float32(layer.low), np.float32(layer.high)) for layer in layers]
 
     def __call__(self, inputs: Float32Array) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int32]]:
         """Predict.
@@ -83,7 +83,7 @@ class BoundNetwork:
             x = weight @ x
             if bias is not None:
                 x += bias[:, None]
-            # Clipping at high + 1/2 before the floor equals clipping at high after it.
+            # The bounds are integers, so that clipping before the floor equals clipping after it.
             np.clip(x, low, high, out=x)
             np.floor(x, out=x)
         outputs = x.astype(np.int32)
