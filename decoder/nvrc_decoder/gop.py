@@ -1,6 +1,6 @@
 """From parsed units to integers: a NETWORK's proved layers, a GOP's grids (spec 3.3, 3.4, 5.6).
 
-Sizes meet the local limits and the declared level here, before memory is taken for them.
+`bitstream.reader` has held every size against the local limits and the declared level before it comes here.
 """
 
 from __future__ import annotations
@@ -17,28 +17,17 @@ from nvrc_decoder.bitstream.units import (
     GridHeader,
     NetworkHeader,
     SequenceHeader,
-    gop_symbols,
     layer_specs,
-    parameter_count,
 )
 from nvrc_decoder.entropy.coder import SymbolDecoder
 from nvrc_decoder.entropy.parameters import decode_parameters
 from nvrc_decoder.errors import NvrcError
-from nvrc_decoder.limits import (
-    DEFAULT_LIMITS,
-    Limits,
-    check_gop_level,
-    check_limit,
-    check_sequence_level,
-    check_sequence_limits,
-    estimate_gop_memory,
-)
 from nvrc_decoder.octree.grid import code_grid
 from nvrc_decoder.octree.network import ContextNetwork
 from nvrc_decoder.profiles import GridSlot, Profile, node_shape
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer, make_layer
 
-__all__ = ["Grid", "Network", "check_gop", "check_sequence", "decode_grids", "grid_shape", "load_network"]
+__all__ = ["Grid", "Network", "decode_grids", "grid_shape", "load_network"]
 
 Grid = npt.NDArray[np.int16]
 
@@ -75,28 +64,9 @@ def _located(unit: str | None, offset: int | None) -> Iterator[None]:
         raise
 
 
-def check_sequence(sequence: SequenceHeader, limits: Limits = DEFAULT_LIMITS, *, offset: int | None = None) -> None:
-    """Hold a SEQUENCE against the local limits and its own level.
-
-    Raises:
-        LimitError: E_LIMIT.
-        InvalidStreamError: E_LEVEL.
-    """
-    check_sequence_limits(limits, sequence.width, sequence.height, offset=offset)
-    check_sequence_level(
-        sequence.level,
-        sequence.width,
-        sequence.height,
-        sequence.rate_numerator,
-        sequence.rate_denominator,
-        offset=offset,
-    )
-
-
 def load_network(
     sequence: SequenceHeader,
     header: NetworkHeader,
-    limits: Limits = DEFAULT_LIMITS,
     *,
     offset: int | None = None,
     unit: str = "NETWORK",
@@ -106,15 +76,12 @@ def load_network(
     Args:
         sequence: the stream's SEQUENCE.
         header: the parsed NETWORK.
-        limits: local limits.
         offset, unit: where it stands, for errors.
 
     Raises:
         InvalidStreamError: E_ENTROPY, E_ESCAPE, E_RANGE or E_BOUND.
-        LimitError: E_LIMIT, too many parameters.
     """
     with _located(unit, offset):
-        check_limit("max_network_parameters", parameter_count(sequence, header), limits)
         specs = layer_specs(sequence, header)
         values = decode_parameters(header.parameters, specs, header.layers)
         layers = {
@@ -134,34 +101,10 @@ def grid_shape(sequence: SequenceHeader, grid: GridHeader, frame_count: int) -> 
     return nodes, grid.channels, rows, columns
 
 
-def check_gop(
-    sequence: SequenceHeader,
-    network: NetworkHeader,
-    frame_count: int,
-    limits: Limits = DEFAULT_LIMITS,
-    *,
-    offset: int | None = None,
-    unit: str = "GOP",
-) -> None:
-    """Hold a GOP's size against the local limits and the declared level; nothing has been allocated yet.
-
-    Raises:
-        LimitError: E_LIMIT.
-        InvalidStreamError: E_LEVEL.
-    """
-    symbols = gop_symbols(sequence, network, frame_count)
-    check_gop_level(sequence.level, frame_count, symbols, offset=offset, unit=unit)
-    check_limit("max_gop_frames", frame_count, limits, offset=offset, unit=unit)
-    check_limit("max_gop_symbols", symbols, limits, offset=offset, unit=unit)
-    memory = estimate_gop_memory(sequence.width, sequence.height, symbols, network.stage_channels[-1])
-    check_limit("max_memory_bytes", memory, limits, offset=offset, unit=unit)
-
-
 def decode_grids(
     sequence: SequenceHeader,
     network: Network,
     gop: Gop,
-    limits: Limits = DEFAULT_LIMITS,
     *,
     offset: int | None = None,
     unit: str = "GOP",
@@ -171,18 +114,15 @@ def decode_grids(
     Args:
         sequence: the stream's SEQUENCE.
         network: the NETWORK in force.
-        gop: the parsed GOP.
-        limits: local limits.
+        gop: the parsed GOP; whoever read it has held its size against the limits.
         offset, unit: where it stands, for errors.
 
     Returns:
         Per slot int16 [nodes, channels, rows, columns], |q| <= 2047; None where the slot is absent.
 
     Raises:
-        InvalidStreamError: E_ENTROPY, E_ESCAPE, E_RANGE, E_SCHEDULE or E_LEVEL.
-        LimitError: E_LIMIT.
+        InvalidStreamError: E_ENTROPY, E_ESCAPE, E_RANGE or E_SCHEDULE.
     """
-    check_gop(sequence, network.header, gop.frame_count, limits, offset=offset, unit=unit)
     grids: list[Grid | None] = [None] * len(network.profile.slots)
     coarser: tuple[GridSlot, Grid] | None = None
     with _located(unit, offset):
