@@ -70,7 +70,11 @@ class SynthesisModel:
         self._names = {layer.name for layer in self.layers}
 
     def dequantise(
-        self, grids: Sequence[Tensor | None], multipliers: Sequence[Tensor | None], frames: Tensor
+        self,
+        grids: Sequence[Tensor | None],
+        multipliers: Sequence[Tensor | None],
+        frames: Tensor,
+        exact: bool = False,
     ) -> list[Tensor | None]:
         """Scale grids to feature units and interpolate them in time.
 
@@ -78,9 +82,10 @@ class SynthesisModel:
             grids: per slot [N, C, H, W] quantised (or noisy) values of the GOP, None where absent.
             multipliers: per slot [C] integer steps M.
             frames: int64 [B] frame numbers in the GOP.
+            exact: clip and round as the decoder does.
 
         Returns:
-            Per slot [B, C, H, W] features, without rounding.
+            Per slot [B, C, H, W] features.
         """
         out: list[Tensor | None] = []
         for slot, grid, multiplier in zip(self.profile.slots, grids, multipliers, strict=True):
@@ -90,12 +95,14 @@ class SynthesisModel:
             stride = slot.temporal_stride
             scale = (multiplier / FEATURE_SCALE).to(grid.dtype).view(1, -1, 1, 1)
             if stride == 1:
-                out.append(grid[frames] * scale)
+                out.append(self._clip(grid[frames] * scale, exact))
                 continue
             first = torch.div(frames, stride, rounding_mode="floor")
             fraction = ((frames - first * stride).to(grid.dtype) / stride).view(-1, 1, 1, 1)
             second = torch.clamp(first + 1, max=grid.shape[0] - 1)
-            out.append((grid[first] * (1 - fraction) + grid[second] * fraction) * scale)
+            before = self._clip(grid[first] * scale, exact)
+            after = self._clip(grid[second] * scale, exact)
+            out.append(self._round(before * (1 - fraction) + after * fraction, exact))
         return out
 
     def forward(
@@ -127,8 +134,8 @@ class SynthesisModel:
             wanted = [i for i, slot in enumerate(self.profile.slots) if slot.stage == stage]
             at = halo if stage == 0 else frames
             masked = [grids[i] if i in wanted else None for i in range(len(grids))]
-            features = self.dequantise(masked, multipliers, at)
-            per_stage[stage] = [self._round(f, exact) for f in features if f is not None]
+            features = self.dequantise(masked, multipliers, at, exact)
+            per_stage[stage] = [f for f in features if f is not None]
         sizes = self._stage_sizes
         x: Tensor | None = None
         for stage, channels in enumerate(self.stage_channels):

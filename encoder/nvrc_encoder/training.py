@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from nvrc_decoder.profiles import GridSlot, LayerSpec, Profile, context_layers, node_shape
+from nvrc_decoder.profiles import Q_MAX, GridSlot, LayerSpec, Profile, context_layers, node_shape
 from torch import Tensor
 
 from .grid_rate import HIDDEN_UNIT, OUTPUT_UNIT, GridContext, build_context, grid_bits
@@ -348,6 +348,11 @@ class Trainer:
         return (error * error * target.weights).sum() / rows.shape[0]
 
     @torch.no_grad()
+    def final_grids(self, gop: int) -> list[Tensor | None]:
+        """Per slot the integers of a GOP as they are written, float32 [N, C, H, W], |q| <= 2047."""
+        return [None if g is None else torch.round(g.detach()).clamp(-Q_MAX, Q_MAX) for g in self.grids[gop]]
+
+    @torch.no_grad()
     def estimate(self) -> Estimate:
         """Bits and distortion of the hard-rounded state over the whole video."""
         q = self.bank.quantised()
@@ -355,7 +360,7 @@ class Trainer:
         slots: list[float | None] = [None] * len(self.model.profile.slots)
         distortion = 0.0
         for gop, frames in enumerate(self.frame_counts):
-            rounded = [None if g is None else torch.round(g) for g in self.grids[gop]]
+            rounded = self.final_grids(gop)
             whole = self._nodes(gop, slice(0, frames))
             bits = grid_bits(real, rounded, self.contexts[gop], whole, True)
             for i, b in enumerate(bits):

@@ -43,6 +43,12 @@ def _interpolation(frames: int, nodes: int, stride: int) -> Tensor:
     return matrix
 
 
+def _ridge_inverse(matrix: Tensor) -> Tensor:
+    """Regularised least squares: a last node that few frames see must not be extrapolated to huge values."""
+    gram = matrix.t() @ matrix
+    return torch.linalg.solve(gram + 0.02 * torch.eye(gram.shape[0]), matrix.t())
+
+
 def initial_grids(
     model: SynthesisModel,
     rows: Tensor,
@@ -89,7 +95,7 @@ def initial_grids(
                 continue
             values = torch.zeros(nodes, channels, height, width)
             matrix = _interpolation(frames, nodes, slot.temporal_stride)
-            inverse = torch.linalg.pinv(matrix) if slot.temporal_stride > 1 else None
+            inverse = _ridge_inverse(matrix) if slot.temporal_stride > 1 else None
             for c, plane in enumerate(plane_channels(slot, channels, planes, i == at_stage[0])):
                 if plane is None:
                     continue

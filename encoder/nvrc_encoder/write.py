@@ -104,7 +104,7 @@ def reconstruct(trainer: Trainer) -> list[list[Planes]]:
     real = {name: (weight.double(), bias.double()) for name, (weight, bias) in bank.exact_real().items()}
     out = []
     for gop, frames in enumerate(trainer.frame_counts):
-        grids = [None if g is None else torch.round(g).double() for g in trainer.grids[gop]]
+        grids = [None if g is None else g.double() for g in trainer.final_grids(gop)]
         planes: list[Planes] = []
         for first in range(0, frames, 4):
             at = torch.arange(first, min(first + 4, frames), device=trainer.device)
@@ -168,11 +168,12 @@ def write_stream(
     for gop, promised in enumerate(frames):
         coarser: tuple[GridSlot, np.ndarray] | None = None
         payloads = []
+        final = trainer.final_grids(gop)
         for header in grids:
-            tensor = trainer.grids[gop][header.slot]
+            tensor = final[header.slot]
             if tensor is None:
                 raise ValueError(f"slot {header.slot} has a multiplier but no grid")
-            values = torch.round(tensor.detach()).cpu().numpy().astype(np.int16)
+            values = tensor.cpu().numpy().astype(np.int16)
             slot = profile.slots[header.slot]
             encoder = SymbolEncoder()
             code_grid(encoder, header.splits, context, values.shape, header.slot, slot, coarser, values)
