@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
-import nvrc_decoder
 import torch
+
+import nvrc_decoder
 from nvrc_decoder.bitstream.units import SequenceHeader
 from nvrc_decoder.errors import InputError, InternalError, UnsupportedError
 from nvrc_decoder.frames import Planes
@@ -25,7 +26,7 @@ from .target import make_target
 from .training import Progress, Trainer
 from .write import header_bytes, reconstruct, sequence_header, write_stream
 
-__all__ = ["EncodeReport", "Quality", "encode", "measure"]
+__all__ = ["EncodeReport", "Quality", "encode", "make_trainer", "measure"]
 
 log = logging.getLogger("nvrc_encoder")
 
@@ -94,8 +95,8 @@ def _device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _split(frames: list[Planes], gop: int) -> list[list[Planes]]:
-    return [frames[i : i + gop] for i in range(0, len(frames), gop)]
+def _split(frames: Sequence[Planes], gop: int) -> list[list[Planes]]:
+    return [list(frames[i : i + gop]) for i in range(0, len(frames), gop)]
 
 
 def _grid_channels(profile: Profile, options: EncodeOptions) -> list[int]:
@@ -107,6 +108,44 @@ def _splits(profile: Profile, frames: int, size: tuple[int, int], name: str) -> 
     """The schedule of each slot, made for the longest GOP; it serves shorter ones as well."""
     make = {"temporal-first": temporal_first_schedule, "octree": octree_schedule}[name]
     return [make(*node_shape(slot, frames, *size)) for slot in profile.slots]
+
+
+def make_trainer(
+    source: Source, frames: Sequence[Planes], options: EncodeOptions, *, kind: type[Trainer] = Trainer
+) -> tuple[Trainer, SequenceHeader, list[tuple[int, ...]]]:
+    """A trainer for a video, ready to run, with its SEQUENCE and the schedule of each slot.
+
+    Args:
+        source: gives the format.
+        frames: the frames, at least one.
+        options: see `EncodeOptions`.
+        kind: the trainer's class.
+    """
+    profile = profile_named(options.profile)
+    size = (source.height, source.width)
+    gops = _split(frames, options.gop)
+    stage_channels = [m if options.channels is None else max(1, min(options.channels, m)) for m in profile.max_channels]
+    grid_channels = _grid_channels(profile, options)
+    longest = len(gops[0])
+    splits = _splits(profile, longest, size, options.schedule)
+    shapes = [node_shape(slot, longest, *size) for slot in profile.slots]
+    symbols = sum(math.prod(shape) * n for shape, n in zip(shapes, grid_channels, strict=True))
+    trainer = kind(
+        profile,
+        stage_channels,
+        grid_channels,
+        options.context_widths,
+        source.chroma_format,
+        source.bit_depth,
+        size,
+        [make_target(gop, source.chroma_format) for gop in gops],
+        [[options.grid_step] * n if n else None for n in grid_channels],
+        splits,
+        options.lagrangian,
+        options.seed,
+        _device(options.device),
+    )
+    return trainer, sequence_header(source.picture, profile.id, longest, symbols), splits
 
 
 def encode(
@@ -129,38 +168,14 @@ def encode(
     """
     options = options or EncodeOptions()
     started = time.monotonic()
-    profile = profile_named(options.profile)
-    device = _device(options.device)
     frames = list(source)
     if not frames:
         raise InputError("E_SOURCE", f"{source.name} has no frames")
-    size = (source.height, source.width)
-    gops = _split(frames, options.gop)
-    stage_channels = [m if options.channels is None else max(1, min(options.channels, m)) for m in profile.max_channels]
-    grid_channels = _grid_channels(profile, options)
-    splits = _splits(profile, len(gops[0]), size, options.schedule)
-    shapes = [node_shape(slot, len(gops[0]), *size) for slot in profile.slots]
-    symbols = sum(math.prod(shape) * n for shape, n in zip(shapes, grid_channels, strict=True))
-    sequence: SequenceHeader = sequence_header(source.picture, profile.id, len(gops[0]), symbols)
-    trainer = Trainer(
-        profile,
-        stage_channels,
-        grid_channels,
-        options.context_widths,
-        source.chroma_format,
-        source.bit_depth,
-        size,
-        [make_target(gop, source.chroma_format) for gop in gops],
-        [[options.grid_step] * n if n else None for n in grid_channels],
-        splits,
-        options.lagrangian,
-        options.seed,
-        device,
-    )
+    trainer, sequence, splits = make_trainer(source, frames, options)
     trainer.run(options.plan(), progress)
     estimate = trainer.estimate()
     estimated = estimate.bits / 8 + header_bytes(trainer, sequence, splits)
-    pixels = len(frames) * size[0] * size[1]
+    pixels = len(frames) * source.width * source.height
     log.info(
         "estimate before writing: %.0f bytes (%.5f bits per pixel), J %.6f",
         estimated,
@@ -182,7 +197,9 @@ def encode(
         bits_per_pixel=8 * len(written.data) / pixels,
         components=written.components,
         quality=measure(frames, own, source.bit_depth),
-        kmac_per_pixel=kmac_per_pixel(profile, stage_channels, grid_channels, source.chroma_format),
+        kmac_per_pixel=kmac_per_pixel(
+            trainer.model.profile, trainer.model.stage_channels, trainer.model.grid_channels, source.chroma_format
+        ),
         training_seconds=training_seconds,
         seconds=time.monotonic() - started,
         frame_md5=tuple(frame.md5() for frame in own),

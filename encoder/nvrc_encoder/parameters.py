@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor, nn
+
 from nvrc_decoder.errors import InternalError
 from nvrc_decoder.profiles import LayerSpec
 from nvrc_decoder.synthesis.arithmetic import (
@@ -21,11 +23,18 @@ from nvrc_decoder.synthesis.arithmetic import (
     WEIGHT_MAX,
     worst_case,
 )
-from torch import Tensor, nn
 
 from .laplace import laplace_bits, quantised_scale
 
-__all__ = ["LayerQuantisation", "ParameterBank"]
+__all__ = ["LayerQuantisation", "ParameterBank", "likely_scale"]
+
+
+def likely_scale(mean_magnitude: Tensor) -> Tensor:
+    """Scale b of the discretised zero-mean Laplace whose mean magnitude is the given one."""
+    m = mean_magnitude.clamp(min=1e-3)
+    # With u = exp(-1 / 2b) the mean magnitude is u / (1 - u^2).
+    u = (torch.sqrt(1 + 4 * m * m) - 1) / (2 * m)
+    return -0.5 / torch.log(u)
 
 
 @dataclass(frozen=True)
@@ -190,18 +199,10 @@ class ParameterBank(nn.Module):
             )
         return out
 
-    @staticmethod
-    def _likely_scale(mean_magnitude: Tensor) -> Tensor:
-        """Scale b of the discretised Laplace whose mean magnitude is the given one."""
-        m = mean_magnitude.clamp(min=1e-3)
-        # With u = exp(-1 / 2b) the mean magnitude is u / (1 - u^2).
-        u = (torch.sqrt(1 + 4 * m * m) - 1) / (2 * m)
-        return -0.5 / torch.log(u)
-
     def segment_bits(self, q: Tensor) -> Tensor:
         """Bits of each segment [2L] under static Laplace tables, differentiable in q."""
         total = torch.zeros_like(self.segment_count).index_add_(0, self.segment, q.abs())
-        index = quantised_scale(self._likely_scale(total / self.segment_count).detach())
+        index = quantised_scale(likely_scale(total / self.segment_count).detach())
         bits = laplace_bits(q, torch.exp2(-4 + index.float() / 4)[self.segment])
         return torch.zeros_like(self.segment_count).index_add_(0, self.segment, bits)
 

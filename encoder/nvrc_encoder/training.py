@@ -14,8 +14,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from nvrc_decoder.profiles import Q_MAX, GridSlot, LayerSpec, Profile, context_layers, node_shape
 from torch import Tensor
+
+from nvrc_decoder.profiles import Q_MAX, GridSlot, LayerSpec, Profile, context_layers, node_shape
 
 from .grid_rate import HIDDEN_UNIT, OUTPUT_UNIT, GridContext, build_context, grid_bits
 from .model import FEATURE_SCALE, SynthesisModel
@@ -158,7 +159,7 @@ class Trainer:
             self._contexts(profile.slots, grid_channels, frames, schedules) for frames in self.frame_counts
         ]
         layers: tuple[LayerSpec, ...] = context_layers(*context_widths) + self.model.layers
-        initial = initial_weights(self.model, generator) | self._initial_context(context_widths, generator)
+        initial = initial_weights(self.model, generator) | self.initial_context(context_widths, generator)
         gains: dict[str, int] = {}
         output_units: dict[str, int] = {}
         weight_step: dict[str, float] = {}
@@ -198,7 +199,7 @@ class Trainer:
         return out
 
     @staticmethod
-    def _initial_context(widths: tuple[int, int], generator: torch.Generator) -> dict[str, tuple[Tensor, Tensor]]:
+    def initial_context(widths: tuple[int, int], generator: torch.Generator) -> dict[str, tuple[Tensor, Tensor]]:
         one, two, out = (layer.weight_shape for layer in context_layers(*widths))
         first = torch.randn(one, generator=generator) * 0.15
         first[:, 19:] = 0
@@ -280,7 +281,7 @@ class Trainer:
             rows = self.model.forward(real, rounded, self.multipliers, frames, self.frame_counts[gop], exact=hard)
             distortion = self._distortion(rows, gop, window)
             nodes = self._nodes(gop, window)
-            per_node = grid_bits(real, rounded, self.contexts[gop], nodes, hard)
+            per_node = self.grid_rate(real, rounded, gop, nodes, hard)
             bits = torch.zeros((), device=self.device)
             for slot, (node_bits, which) in enumerate(zip(per_node, nodes, strict=True)):
                 if node_bits is not None:
@@ -321,11 +322,22 @@ class Trainer:
             window = self._windows(self.frame_counts[gop], plan.window)
             nodes = self._nodes(gop, window[i % len(window)])
             rounded = [None if g is None else torch.round(g.detach()) for g in self.grids[gop]]
-            bits = grid_bits(self.bank.real(None), rounded, self.contexts[gop], nodes, False)
+            bits = self.grid_rate(self.bank.real(None), rounded, gop, nodes, False)
             loss = sum(b.mean() for b in bits if b is not None) / 1000
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[union-attr]
             optimiser.step()
+
+    def grid_rate(
+        self,
+        real: dict[str, tuple[Tensor, Tensor]],
+        grids: Sequence[Tensor | None],
+        gop: int,
+        nodes: Sequence[slice],
+        exact: bool,
+    ) -> list[Tensor | None]:
+        """Bits of each node of each grid; the one place that says which entropy model the training assumes."""
+        return grid_bits(real, grids, self.contexts[gop], nodes, exact)
 
     def _inclusion(self, schedule: Sequence[tuple[int, slice]]) -> list[list[Tensor]]:
         """Per GOP and slot, [N] weight of each node: windows of the GOP over windows that touch the node."""
@@ -362,7 +374,7 @@ class Trainer:
         for gop, frames in enumerate(self.frame_counts):
             rounded = self.final_grids(gop)
             whole = self._nodes(gop, slice(0, frames))
-            bits = grid_bits(real, rounded, self.contexts[gop], whole, True)
+            bits = self.grid_rate(real, rounded, gop, whole, True)
             for i, b in enumerate(bits):
                 if b is not None:
                     slots[i] = (slots[i] or 0.0) + float(b.double().sum())

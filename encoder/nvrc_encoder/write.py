@@ -9,6 +9,7 @@ from itertools import groupby
 
 import numpy as np
 import torch
+
 from nvrc_decoder.bitstream.units import (
     Gop,
     GridHeader,
