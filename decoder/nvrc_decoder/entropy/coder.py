@@ -6,7 +6,7 @@ list is written once for both directions.
 
 from __future__ import annotations
 
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
 import constriction
 import numpy as np
@@ -60,7 +60,7 @@ class _Groups:
 def _check_range(values: Int32Array, limit: int) -> None:
     if values.size and max(int(values.max()), -int(values.min())) > limit:
         worst = int(values[np.argmax(np.abs(values))])
-        raise InvalidStreamError("E_RANGE", f"a coded value is {worst}, the limit is +-{limit}", section="4.5")
+        raise InvalidStreamError("E_RANGE", f"a coded value is {worst}, the limit is +-{limit}", section="4.3, R4.4")
 
 
 class SymbolDecoder:
@@ -70,15 +70,17 @@ class SymbolDecoder:
         payload: 32-bit little-endian words in the order of consumption.
 
     Raises:
-        InvalidStreamError: E_ENTROPY, if the length is not a multiple of 4 or the first word is 0.
+        InvalidStreamError: E_LENGTH, if the length is not a multiple of 4; E_ENTROPY, if the first word is 0.
     """
 
     def __init__(self, payload: bytes | bytearray | memoryview) -> None:
         if len(payload) % WORD_BYTES:
-            _fail(f"an entropy-coded payload of {len(payload)} bytes is not a whole number of words")
+            raise InvalidStreamError(
+                "E_LENGTH", f"a coded payload of {len(payload)} bytes is not a whole number of words", section="4.1"
+            )
         words = np.frombuffer(payload, dtype="<u4")
         if words.size and words[0] == 0:
-            _fail("the first word of an entropy-coded payload is 0")
+            raise InvalidStreamError("E_ENTROPY", "the first word of a coded payload is 0", section="4.1, R4.1")
         # constriction is a stack: it takes its words from the end. A zero there, or a view, would upset it.
         self._coder = constriction.stream.stack.AnsCoder(words[::-1].astype(np.uint32))
 
@@ -115,7 +117,7 @@ class SymbolDecoder:
             prefix += 1
             if prefix > ESCAPE_PREFIX_MAX:
                 raise InvalidStreamError(
-                    "E_ESCAPE", f"an escape has a prefix of more than {ESCAPE_PREFIX_MAX} zeros", section="4.4"
+                    "E_ESCAPE", f"an escape has a prefix of more than {ESCAPE_PREFIX_MAX} zeros", section="4.4, R4.3"
                 )
         magnitude = 1
         for _ in range(prefix):
@@ -130,7 +132,9 @@ class SymbolDecoder:
             InvalidStreamError: E_ENTROPY, if words are left or the state is not 0.
         """
         if not self._coder.is_empty():
-            _fail("an entropy-coded payload does not end with its last symbol")
+            raise InvalidStreamError(
+                "E_ENTROPY", "a coded payload does not end with its last symbol", section="4.1, R4.2"
+            )
 
 
 class SymbolEncoder:
@@ -183,7 +187,3 @@ def _escape_bits(residual: int, radius: int) -> list[int]:
     prefix = magnitude.bit_length() - 1
     suffix = [magnitude >> shift & 1 for shift in range(prefix - 1, -1, -1)]
     return [0] * prefix + [1] + suffix + [int(residual < 0)]
-
-
-def _fail(message: str) -> NoReturn:
-    raise InvalidStreamError("E_ENTROPY", message, section="4.1")

@@ -1,4 +1,4 @@
-"""The walker that codes a grid step by step, the same for decoder and encoder (spec 5.6)."""
+"""The walker that codes a grid step by step, the same for decoder and encoder (spec 5.2)."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def code_grid(
         The grid, int16 [N, C, H, W], |q| <= 2047.
 
     Raises:
-        InvalidStreamError: E_ESCAPE or E_RANGE from the coder, E_SCHEDULE for bad splits.
+        InvalidStreamError: E_ESCAPE or E_RANGE from the coder, E_SCHEDULE or E_RESERVED for bad splits.
     """
     nodes, _, rows, columns = shape
     steps = expand_schedule((nodes, rows, columns), splits)

@@ -93,16 +93,18 @@ def parse_split(value: int) -> Split:
     """Take a split byte apart.
 
     Raises:
-        InvalidStreamError: E_SCHEDULE, for a reserved bit, an empty halve or an axis in both sets (R3.18 to R3.20).
+        InvalidStreamError: E_SCHEDULE for an empty halve or an axis in both sets, E_RESERVED for a reserved bit.
     """
     if not 0 <= value <= 0xFF or value & _RESERVED:
-        raise InvalidStreamError("E_SCHEDULE", f"split {value:#x} has a reserved bit set", section="5.1")
+        raise InvalidStreamError("E_RESERVED", f"split {value:#x} has a reserved bit set", section="3.3, R3.20")
     halve = value >> 2 & 1, value >> 1 & 1, value & 1
     phase = value >> 6 & 1, value >> 5 & 1, value >> 4 & 1
     if not any(halve):
-        raise InvalidStreamError("E_SCHEDULE", f"split {value:#x} halves no axis", section="5.1")
+        raise InvalidStreamError("E_SCHEDULE", f"split {value:#x} halves no axis", section="3.3, R3.18")
     if any(h and p for h, p in zip(halve, phase, strict=True)):
-        raise InvalidStreamError("E_SCHEDULE", f"split {value:#x} has an axis in both halve and phase", section="5.1")
+        raise InvalidStreamError(
+            "E_SCHEDULE", f"split {value:#x} has an axis in both halve and phase", section="3.3, R3.19"
+        )
     return Split(halve, phase)
 
 
@@ -134,13 +136,13 @@ def expand_schedule(shape: Sequence[int], splits: Iterable[int]) -> tuple[Step, 
         splits: the split bytes, at most 32.
 
     Raises:
-        InvalidStreamError: E_SCHEDULE, for a bad split byte or too many of them.
+        InvalidStreamError: E_SCHEDULE or E_RESERVED, for a bad split byte or too many of them.
     """
     nodes, rows, columns = shape
     listed = tuple(splits)
     if len(listed) > SPLITS_MAX:
         raise InvalidStreamError(
-            "E_SCHEDULE", f"a schedule has {len(listed)} splits, the limit is {SPLITS_MAX}", section="5.1"
+            "E_SCHEDULE", f"a schedule has {len(listed)} splits, the limit is {SPLITS_MAX}", section="3.3, R3.22"
         )
     return _expand((nodes, rows, columns), listed)
 

@@ -73,7 +73,8 @@ def test_temporal_first_codes_32_nodes_in_3_steps_a_spatial_and_4_a_temporal_spl
 
 @pytest.mark.parametrize("value", [v for v in range(256) if v not in VALID_SPLITS] + [-1, 256])
 def test_an_invalid_split_is_refused(value: int) -> None:
-    with pytest.raises(InvalidStreamError, match="E_SCHEDULE"):
+    reserved = value < 0 or value > 255 or value & 0x88
+    with pytest.raises(InvalidStreamError, match="E_RESERVED" if reserved else "E_SCHEDULE"):
         parse_split(value)
 
 

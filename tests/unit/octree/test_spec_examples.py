@@ -1,0 +1,131 @@
+"""The worked examples of spec chapters 4 and 5 are what the code computes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from nvrc_decoder.entropy.coder import SymbolDecoder, SymbolEncoder
+from nvrc_decoder.entropy.tables import LAPLACE_SHA256, RADII
+from nvrc_decoder.octree.context import available_neighbours
+from nvrc_decoder.octree.grid import code_grid
+from nvrc_decoder.octree.network import ContextNetwork
+from nvrc_decoder.octree.schedule import expand_schedule
+from nvrc_decoder.profiles import GridSlot
+from nvrc_decoder.synthesis.arithmetic import IntegerLayer
+from oracles import context, rans
+
+SPEC = Path(__file__).resolve().parents[3] / "spec"
+TABLES = rans.read_tables()
+
+STEP = [128, 83, 83, 83, 200], [0, 2, -1, 0, -3], [1, 2, -24, -1, 30]
+
+SPLITS = (0x03, 0x03, 0x34, 0x34)
+SHAPE = (3, 1, 3, 4)
+
+
+class TracingDecoder(rans.Decoder):
+    """Writes down each symbol."""
+
+    def __init__(self, payload: bytes) -> None:
+        super().__init__(payload)
+        self.lines: list[str] = []
+
+    def symbol(self, table: Sequence[int]) -> int:
+        before, left_over = self.state, len(self.words)
+        symbol = super().symbol(table)
+        name = "bits" if table is rans.BIT_TABLE else str(TABLES.index(list(table)))
+        refill = " refill" if len(self.words) < left_over else ""
+        self.lines.append(
+            f"{name:>4} {before:16x} {before & rans.MASK:6x} {symbol:6} {table[symbol]:9} {sum(table[:symbol]):9} "
+            f"{self.state:16x}{refill}"
+        )
+        return symbol
+
+
+def entropy_example() -> str:
+    encoder = SymbolEncoder()
+    encoder.code_step(*(np.array(part) for part in STEP))
+    payload = encoder.finish()
+    decoder = TracingDecoder(payload)
+    lines = [f"payload: {payload.hex(' ', 4)}", f"State after the first words: {decoder.state:x}", ""]
+    values = decoder.step(TABLES, STEP[0], STEP[1])
+    assert decoder.exhausted()
+    head = f"{'':4} {'State':>16} {'Quant.':>6} {'symbol':>6} {'frequency':>9} {'Left':>9} {'State after':>16}"
+    return "\n".join([*lines, head, *decoder.lines, "", f"values: {values}"])
+
+
+def example_network() -> ContextNetwork:
+    def layer(outputs: int, inputs: int, modulus: int, bias: int, shift: int, low: int) -> IntegerLayer:
+        o, i = np.indices((outputs, inputs), dtype=np.int64)
+        weight = (3 * i + 5 * o + i * i * (o + 1)) % modulus - modulus // 2
+        return IntegerLayer(weight, bias * np.arange(outputs, dtype=np.int64) + 9, shift, low, 2047)
+
+    return ContextNetwork(layer(4, 48, 7, 20, 1, 0), layer(3, 4, 7, 20, 2, 0), layer(2, 3, 5, 160, 3, -2048))
+
+
+def example_grid() -> np.ndarray:
+    n, c, y, x = np.indices(SHAPE)
+    return (7 * n * n + 3 * y + 5 * x + c) % 19 - 9
+
+
+def schedule_example() -> str:
+    lines = ["step split coset parity spacing  start   stride  count   one-hots  neighbours available"]
+    for number, step in enumerate(expand_schedule((3, 3, 4), SPLITS)):
+        ones = f"{19 + step.level_index},{32 + step.step_index}"
+        row = [
+            f"{number:4} {'-' if step.split is None else f'{SPLITS[step.split_index]:02x}':>5}",
+            *("".join(map(str, part)) for part in (step.coset, step.parity)),
+            *(",".join(map(str, part)) for part in (step.spacing, step.start, step.stride, step.count)),
+        ]
+        cells = "{}   {}    {}   {:7}  {:6}  {:6}  {:6}  ".format(*row)
+        lines.append(f"{cells}{ones:9} {','.join(map(str, available_neighbours(step))) or '-'}".rstrip())
+    return "\n".join(lines)
+
+
+def context_example() -> str:
+    """Inputs and prediction of the symbol at node 1, row 1, column 2; checked against the walker by its payload."""
+    network, grid = example_network(), example_grid()
+    lines: list[str] = []
+    decoded = np.zeros((3, 3, 4), dtype=bool)
+    for step in context.steps((3, 3, 4), SPLITS):
+        if (1, 1, 2) in step.positions:
+            inputs = context.inputs(np.where(decoded[:, None], grid, 0), decoded, step, (1, 1, 2), 0, 3, 0)
+            lines.append(f"neighbours: {inputs[:18]}")
+            lines.append(f"inputs that are 1 of the one-hots: {[i for i in range(19, 48) if inputs[i]]}")
+            x: list[int] = inputs
+            for layer, name in zip(network.layers, ("hidden1", "hidden2", "output"), strict=True):
+                total = layer.weight @ np.array(x) + layer.bias
+                x = np.clip((total + (1 << layer.shift >> 1)) >> layer.shift, layer.low, layer.high).tolist()
+                lines.append(f"{name}: sums {total.tolist()}, outputs {x}")
+            table, mean = context.network(network.layers, inputs)
+            lines.append(f"table index {table}, Mean {mean}; the value is {int(grid[1, 0, 1, 2])}")
+        for position in step.positions:
+            decoded[position] = True
+    encoder = SymbolEncoder()
+    code_grid(encoder, SPLITS, network, SHAPE, 3, GridSlot(4, 8, 1), None, grid)
+    payload = encoder.finish()
+    decoder = SymbolDecoder(payload)
+    np.testing.assert_array_equal(code_grid(decoder, SPLITS, network, SHAPE, 3, GridSlot(4, 8, 1)), grid)
+    decoder.finish()
+    lines.append(f"payload of the grid: {payload.hex(' ', 4)}")
+    return "\n".join(lines)
+
+
+def test_the_example_of_chapter_4() -> None:
+    text = (SPEC / "04-entropy.md").read_text(encoding="utf-8")
+    assert entropy_example() in text
+    for table in (0, 83):
+        assert ": " + " ".join(map(str, TABLES[table])) + "\n" in text
+    assert LAPLACE_SHA256 in text
+    radii = " ".join(map(str, RADII))
+    assert radii in " ".join(text.split())
+
+
+def test_the_examples_of_chapter_5() -> None:
+    text = (SPEC / "05-schedules-contexts.md").read_text(encoding="utf-8")
+    assert schedule_example() in text
+    assert context_example() in text
+    grid = example_grid()
+    assert "\n".join(f"q[{n}][0]: {grid[n, 0].tolist()}" for n in range(len(grid))) in text
