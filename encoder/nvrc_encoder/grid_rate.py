@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
+
 from nvrc_decoder.octree.context import NEIGHBOURS, constant_inputs
 from nvrc_decoder.octree.schedule import expand_schedule
 from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, CONTEXT_INPUT_MAX, GridSlot
-from torch import Tensor
 
 from .laplace import SCALE_COUNT, SCALE_LOG2_MIN, laplace_bits
 from .model import straight_through_floor

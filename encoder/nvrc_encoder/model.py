@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as functional
+from torch import Tensor
+
 from nvrc_decoder.profiles import (
     ACTIVATION_MAX,
     ACTIVATION_MIN,
@@ -20,7 +22,6 @@ from nvrc_decoder.profiles import (
     Profile,
     synthesis_layers,
 )
-from torch import Tensor
 
 __all__ = ["FEATURE_SCALE", "LEVELS_PER_FEATURE", "SynthesisModel", "straight_through_floor"]
 

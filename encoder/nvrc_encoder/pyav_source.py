@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from nvrc_decoder.errors import InputError, InvalidStreamError, MissingExtraError, UnsupportedError
 from nvrc_decoder.frames import Planes
 from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444
 from nvrc_decoder.video_format import Colour, VideoFormat
-
 from nvrc_encoder.y4m import check_frame_size
 
 __all__ = ["open_with_pyav"]

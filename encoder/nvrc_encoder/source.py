@@ -19,7 +19,6 @@ from nvrc_decoder.errors import InputError, NvrcError, OutputError
 from nvrc_decoder.frames import Planes
 from nvrc_decoder.profiles import CHROMA_420
 from nvrc_decoder.video_format import Colour, VideoFormat
-
 from nvrc_encoder.y4m import check_frame_size, read_raw_frames, read_y4m_frames, read_y4m_header
 
 __all__ = ["RawFormat", "Source", "open_source"]

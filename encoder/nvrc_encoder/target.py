@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 import torch.nn.functional as functional
+from torch import Tensor
+
 from nvrc_decoder.frames import Planes, plane_shapes
 from nvrc_decoder.profiles import CHROMA_420
-from torch import Tensor
 
 from .training import Target
 

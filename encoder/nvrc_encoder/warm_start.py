@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 import torch.nn.functional as functional
-from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, STAGE_STRIDES, GridSlot, node_shape
 from torch import Tensor
+
+from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, STAGE_STRIDES, GridSlot, node_shape
 
 from .model import LEVELS_PER_FEATURE, SynthesisModel
 

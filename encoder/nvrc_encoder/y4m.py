@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import BinaryIO
 
 import numpy as np
+
 from nvrc_decoder.errors import InvalidStreamError, LimitError, UnsupportedError
 from nvrc_decoder.frames import Plane, Planes
 from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444
