@@ -1,0 +1,233 @@
+"""Round trips of random headers, and mutated streams: a typed error or a stream that reads."""
+
+from __future__ import annotations
+
+import io
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stream_builders import make_stream, read_all, reseal, split
+
+from nvrc_decoder.bitstream.container import encode_header, encode_unit
+from nvrc_decoder.bitstream.descriptors import LEB128_MAX, ByteReader, encode_leb128, read_leb128
+from nvrc_decoder.bitstream.random_access import RandomAccess
+from nvrc_decoder.bitstream.units import (
+    Digest,
+    End,
+    Gop,
+    GridHeader,
+    Index,
+    IndexEntry,
+    LayerHeader,
+    Metadata,
+    NetworkHeader,
+    ScheduleRun,
+    SequenceHeader,
+    layer_specs,
+    parse_digest,
+    parse_end,
+    parse_gop,
+    parse_index,
+    parse_metadata,
+    parse_network,
+    parse_sequence,
+    schedule_runs,
+    serialise_digest,
+    serialise_end,
+    serialise_gop,
+    serialise_index,
+    serialise_metadata,
+    serialise_network,
+    serialise_sequence,
+)
+from nvrc_decoder.errors import InternalError, InvalidStreamError, NvrcError
+from nvrc_decoder.profiles import PROFILES
+
+BYTE = st.integers(0, 255)
+RATE = st.integers(1, (1 << 31) - 1)
+WORDS = st.binary(max_size=20).map(lambda data: data[: len(data) // 4 * 4])
+LEB128 = st.integers(0, 63).flatmap(lambda bits: st.integers(0, min((1 << bits) - 1, LEB128_MAX)))
+
+
+@st.composite
+def sequences(draw: st.DrawFn) -> SequenceHeader:
+    chroma = draw(st.integers(0, 2))
+    return SequenceHeader(
+        *draw(st.tuples(st.integers(1, 65535), st.integers(1, 65535), RATE, RATE)),
+        chroma_format=chroma,
+        bit_depth=draw(st.sampled_from((8, 10))),
+        colour_primaries=draw(BYTE),
+        transfer_characteristics=draw(BYTE),
+        matrix_coefficients=draw(BYTE),
+        full_range=draw(st.integers(0, 1)),
+        chroma_sample_position=draw(st.integers(0, 3)) if chroma == 1 else 0,
+        profile=draw(st.integers(0, len(PROFILES) - 1)),
+        level=draw(st.integers(0, 6)),
+    )
+
+
+@st.composite
+def runs(draw: st.DrawFn) -> tuple[ScheduleRun, ...]:
+    found: list[ScheduleRun] = []
+    left = 32
+    for _ in range(draw(st.integers(0, 16))):
+        if not left:
+            break
+        halve = draw(st.integers(1, 7))
+        repeat = draw(st.integers(1, min(16, left)))
+        found.append(ScheduleRun(halve, draw(st.integers(0, 7)) & ~halve, repeat))
+        left -= repeat
+    return tuple(found)
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> tuple[SequenceHeader, NetworkHeader]:
+    sequence = draw(sequences())
+    profile = sequence.profile_spec
+    count = len(profile.slots)
+    slots = sorted(draw(st.sets(st.integers(0, count - 1), min_size=1)))
+    multiplier = st.integers(1, 2048)
+    grids = tuple(
+        GridHeader(
+            slot,
+            tuple(draw(st.lists(multiplier, min_size=1, max_size=profile.slots[slot].max_channels))),
+            draw(runs()),
+        )
+        for slot in slots
+    )
+    channels = tuple(draw(st.integers(1, most)) for most in profile.max_channels)
+    widths = draw(st.tuples(st.integers(1, 64), st.integers(1, 64)))
+    network = NetworkHeader(channels, grids, widths, (), draw(WORDS))
+    scale = st.integers(0, 39)
+    layers = tuple(
+        LayerHeader(*draw(st.tuples(st.integers(4, 7), st.integers(0, 24), scale, st.integers(0, 23), scale)))
+        for _ in layer_specs(sequence, network)
+    )
+    return sequence, NetworkHeader(channels, grids, widths, layers, network.parameters)
+
+
+@given(LEB128)
+def test_leb128(value: int) -> None:
+    data = encode_leb128(value)
+    assert len(data) == max(1, -(-value.bit_length() // 7))
+    assert ByteReader(data + b"x").unsigned("leb128") == value
+    for i in range(1, 9 - len(data) + 1):
+        padded = data[:-1] + bytes([data[-1] | 0x80]) + b"\x80" * (i - 1) + b"\x00"
+        with pytest.raises(InvalidStreamError, match="more than it needs"):
+            read_leb128(iter(padded).__next__, 0)
+
+
+def test_leb128_ends() -> None:
+    assert encode_leb128(LEB128_MAX) == b"\xff" * 8 + b"\x7f"
+    for value in (-1, LEB128_MAX + 1):
+        with pytest.raises(InternalError):
+            encode_leb128(value)
+
+
+@given(sequences())
+def test_sequence(sequence: SequenceHeader) -> None:
+    assert parse_sequence(serialise_sequence(sequence)) == sequence
+
+
+@settings(max_examples=50, deadline=None)
+@given(networks(), st.data())
+def test_network_and_gop(pair: tuple[SequenceHeader, NetworkHeader], data: st.DataObject) -> None:
+    sequence, network = pair
+    payload = serialise_network(network, sequence)
+    assert parse_network(payload, sequence) == network
+    cut = data.draw(st.integers(0, len(payload) - 1))
+    with pytest.raises(InvalidStreamError):
+        parse_network(payload[:cut], sequence)
+    for grid in network.grids:
+        assert sum((run.repeat for run in grid.runs), 0) == len(grid.splits)
+        assert [split for run in schedule_runs(grid.splits) for split in [run.split] * run.repeat] == list(grid.splits)
+    gop = Gop(data.draw(st.integers(1, 65536)), tuple(data.draw(WORDS) for _ in network.grids))
+    assert parse_gop(serialise_gop(gop, network), network) == gop
+
+
+@given(st.text(min_size=1, max_size=60), st.binary(max_size=50), st.binary(min_size=16, max_size=16))
+def test_metadata_and_digest(key: str, value: bytes, digest: bytes) -> None:
+    metadata = Metadata(key, value)
+    assert parse_metadata(serialise_metadata(metadata)) == metadata
+    assert parse_digest(serialise_digest(Digest(digest))) == Digest(digest)
+
+
+@given(st.lists(st.tuples(*[st.integers(1, 1 << 30)] * 3), min_size=1, max_size=10), LEB128, LEB128)
+def test_index_and_end(steps: list[tuple[int, int, int]], frames: int, gops: int) -> None:
+    entries: list[IndexEntry] = []
+    for offset, first, _ in steps:
+        before = entries[-1] if entries else IndexEntry(0, -first, 0)
+        entries.append(IndexEntry(before.offset + offset, before.first_frame + first, before.offset))
+    index = Index(tuple(entries))
+    assert parse_index(serialise_index(index)) == index
+    assert parse_end(serialise_end(End(frames, gops))) == End(frames, gops)
+
+
+def error_of(read: Callable[[bytes], object], data: bytes) -> NvrcError | None:
+    """The typed error that reading ends in, if any; another exception fails the test."""
+    try:
+        read(data)
+    except NvrcError as error:
+        return error
+    return None
+
+
+@given(st.binary(max_size=60))
+def test_arbitrary_payloads_end_in_typed_errors(payload: bytes) -> None:
+    for parse in (parse_sequence, parse_metadata, parse_index, parse_end, parse_digest):
+        error = error_of(parse, payload)
+        assert error is None or error.exit_code in (65, 69)
+
+
+def mutate(generator: random.Random, stream: bytes) -> bytes:
+    """One to three faults: flipped bits, deleted, inserted or overwritten bytes, swapped or repeated units."""
+    for _ in range(generator.randint(1, 3)):
+        data = bytearray(stream)
+        at = generator.randrange(len(data))
+        match generator.randrange(6):
+            case 0:
+                data[at] ^= 1 << generator.randrange(8)
+            case 1:
+                del data[at : at + generator.randint(1, 8)]
+            case 2:
+                data[at:at] = generator.randbytes(generator.randint(1, 8))
+            case 3:
+                data[at] = generator.choice((0, 1, 0x7F, 0x80, 0xFF))
+            case _:
+                units = split(make_stream())
+                i, j = generator.randrange(len(units)), generator.randrange(len(units))
+                units[i], units[j] = units[j], units[i] if generator.randrange(2) else units[j]
+                data = bytearray(encode_header() + b"".join(encode_unit(*unit) for unit in units))
+        stream = bytes(data) or b"\x00"
+    return stream
+
+
+def consume(stream: bytes) -> Any:
+    """Everything that reading a stream forward, then at random, does."""
+    read_all(stream)
+    access = RandomAccess(io.BytesIO(stream))
+    return [access.gop(i) for i in range(access.gop_count)]
+
+
+def test_mutated_streams() -> None:
+    generator = random.Random(2024)
+    originals = (make_stream(), make_stream(index=False))
+    outcomes: dict[str, int] = {}
+    for i in range(4000):
+        stream = mutate(generator, originals[i % 2])
+        if i % 4 < 2:
+            stream = reseal(stream)
+        for read in (consume, lambda data: [RandomAccess(io.BytesIO(data)).gop(0)]):
+            error = error_of(read, stream)
+            code = "read" if error is None else error.code
+            if error is not None:
+                assert error.exit_code in (65, 69, 77), error
+                assert error.offset is None or error.offset <= len(stream)
+                assert error.section is not None
+            outcomes[code] = outcomes.get(code, 0) + 1
+    # The mutations reach every kind of check, or they test nothing.
+    assert {"E_CRC", "E_TRUNCATED", "E_ORDER", "E_LENGTH", "E_RANGE", "E_RESERVED", "E_INDEX", "read"} <= set(outcomes)

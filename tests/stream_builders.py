@@ -1,0 +1,99 @@
+"""Small synthetic streams, and the means to break them: payloads are arbitrary bytes, since nothing decodes them."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from dataclasses import replace
+
+from nvrc_decoder.bitstream.container import HEADER_BYTES, encode_header, encode_unit
+from nvrc_decoder.bitstream.reader import Unit, UnitReader
+from nvrc_decoder.bitstream.units import (
+    Gop,
+    GridHeader,
+    LayerHeader,
+    NetworkHeader,
+    ScheduleRun,
+    SequenceHeader,
+    UnitType,
+    layer_specs,
+)
+from nvrc_decoder.bitstream.writer import StreamWriter
+from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
+
+SEQUENCE = SequenceHeader(width=48, height=32, rate_numerator=25, rate_denominator=1)
+
+
+def make_network(sequence: SequenceHeader = SEQUENCE, *, seed: int = 0) -> NetworkHeader:
+    """A NETWORK with the slots 0 and 2, whose bytes `tests` patch at known places (see `test_requirements`)."""
+    stages = len(sequence.profile_spec.max_channels)
+    runs = (ScheduleRun(halve=3), ScheduleRun(halve=4, phase=3, repeat=2))
+    grids = (GridHeader(0, (16,), runs), GridHeader(2, (3, 200)))
+    network = NetworkHeader((2,) * stages, grids, (4, 3), (), bytes([seed, 1, 2, 3, 4, 5, 6, 7]))
+    layers = tuple(
+        LayerHeader(4 + i % 4, i % 25, i % 40, i % 24, 39 - i) for i in range(len(layer_specs(sequence, network)))
+    )
+    return replace(network, layers=layers)
+
+
+def make_stream(
+    *,
+    index: bool = True,
+    gops: tuple[int, ...] = (3, 2),
+    sequence: SequenceHeader = SEQUENCE,
+    payload: bytes = b"gopgopgo",
+) -> bytes:
+    """A stream with a METADATA, and a second NETWORK before the last GOP."""
+    file = io.BytesIO()
+    writer = StreamWriter(file, sequence)
+    writer.metadata("title", "straße".encode())
+    for i, frames in enumerate(gops):
+        writer.network(make_network(sequence, seed=1 if i == len(gops) - 1 else 0))
+        writer.gop(Gop(frames, (payload, b"")), bytes([i]) * 16)
+    writer.finish(index)
+    return file.getvalue()
+
+
+def read_all(stream: bytes, limits: Limits = DEFAULT_LIMITS) -> list[Unit]:
+    """All units of a stream."""
+    return list(UnitReader(io.BytesIO(stream), limits))
+
+
+def split(stream: bytes) -> list[tuple[int, bytes]]:
+    """(type, payload) of each unit of a valid stream."""
+    return [(unit.type, unit.payload or b"") for unit in read_all(stream)]
+
+
+def assemble(units: list[tuple[int, bytes]], tail: bytes = b"") -> bytes:
+    """A stream of these units with right CRCs; nothing else about it need be right."""
+    return encode_header() + b"".join(encode_unit(kind, payload) for kind, payload in units) + tail
+
+
+def with_payload(stream: bytes, kind: UnitType, payload: bytes) -> bytes:
+    """The stream with the payload of the first unit of a type exchanged, its CRC right."""
+    units = split(stream)
+    position = [unit for unit, _ in units].index(kind)
+    units[position] = (kind, payload)
+    return assemble(units)
+
+
+def reseal(stream: bytes) -> bytes:
+    """The bytes with every CRC made right, as far as the unit lengths can be followed."""
+    data = bytearray(stream)
+    position = HEADER_BYTES
+    while position < len(data):
+        start, shift, length = position, 0, 0
+        position += 1
+        while position < len(data) and shift < 63:
+            byte = data[position]
+            length |= (byte & 127) << shift
+            shift += 7
+            position += 1
+            if byte < 128:
+                break
+        end = position + length
+        if end + 4 > len(data):
+            break
+        data[end : end + 4] = zlib.crc32(data[start:end]).to_bytes(4, "little")
+        position = end + 4
+    return bytes(data)
