@@ -1,0 +1,94 @@
+"""`nvrc-ref decode`: frames to y4m, yuv, a folder of PNGs or mp4."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+
+import click
+import nvrc_decoder
+from nvrc_decoder.engine import Engine
+from nvrc_decoder.limits import Limits
+
+from nvrc_ref.options import engine_options, json_option, limit_option, open_stream
+from nvrc_ref.output.writers import OutputKind, guess_kind, open_writer
+from nvrc_ref.render import emit_json, note
+
+__all__ = ["command"]
+
+
+@click.command("decode")
+@click.argument("input_path", metavar="INPUT")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    help="File ending in .y4m, .yuv or .mp4; a folder for PNGs; - for y4m on the standard output.",
+)
+@click.option(
+    "--format", "kind_name", type=click.Choice([kind.value for kind in OutputKind]), help="In place of the suffix."
+)
+@click.option("--start", type=click.IntRange(min=0), default=0, help="First frame; the input must be seekable.")
+@click.option("--frames", type=click.IntRange(min=1), help="Decode at most this many frames.")
+@click.option("--no-verify", is_flag=True, help="Do not check digests; seeking into a GOP is faster.")
+@engine_options
+@limit_option
+@json_option
+def command(
+    input_path: str,
+    output: str,
+    kind_name: str | None,
+    start: int,
+    frames: int | None,
+    no_verify: bool,
+    engine: Engine,
+    threads: int | None,
+    limits: Limits,
+    as_json: bool,
+) -> None:
+    """Decode INPUT (- is the standard input) and write its frames.
+
+    The output appears under its name only when all of it was decoded and every digest was right. mp4 is a lossy copy
+    for viewing; PNGs are converted to 8-bit RGB; y4m and yuv hold exactly the decoded samples.
+    """
+    kind = OutputKind(kind_name) if kind_name else guess_kind(output)
+    if kind is None:
+        raise click.UsageError(f"cannot tell the format from {output!r}; give --format")
+    if as_json and output == "-":
+        raise click.UsageError("--json and frames cannot both go to the standard output")
+    began = time.perf_counter()
+    md5 = hashlib.md5(usedforsecurity=False)
+    count = 0
+    with (
+        open_stream(input_path) as file,
+        nvrc_decoder.open(file, engine=engine, threads=threads, limits=limits, verify=not no_verify) as video,
+    ):
+        if start:
+            video.seek(start)
+        picture = video.info.format
+        with open_writer(output, kind, picture, note) as write:
+            while frames is None or count < frames:
+                frame = next(video, None)
+                if frame is None:
+                    break
+                write(frame)
+                for chunk in frame.chunks():
+                    md5.update(chunk)
+                count += 1
+        used = video.engine
+    seconds = time.perf_counter() - began
+    if as_json:
+        document = {
+            "output": output,
+            "format": kind.value,
+            "frames": count,
+            "width": picture.width,
+            "height": picture.height,
+            "md5": md5.hexdigest(),
+            "engine": used,
+            "seconds": round(seconds, 3),
+        }
+        emit_json(document)
+        return
+    line = f"{count} frames, {picture.describe()}, md5 {md5.hexdigest()}, {seconds:.2f} s ({used})"
+    click.echo(f"{output}: {line}", err=output == "-")

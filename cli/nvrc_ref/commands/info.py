@@ -1,0 +1,202 @@
+"""`nvrc-ref info`: what a stream contains, without decoding it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import click
+from nvrc_decoder.bitstream.reader import Unit, UnitReader
+from nvrc_decoder.bitstream.units import Digest, End, Gop, Index, Metadata, NetworkHeader, SequenceHeader
+from nvrc_decoder.limits import Limits
+from nvrc_decoder.profiles import kmac_per_pixel
+from nvrc_decoder.video import video_format
+
+from nvrc_ref.options import json_option, limit_option, open_stream
+from nvrc_ref.render import emit_json, table
+
+__all__ = ["command"]
+
+
+def _describe_network(network: NetworkHeader, sequence: SequenceHeader) -> dict[str, Any]:
+    profile = sequence.profile_spec
+    channels = network.grid_channels(profile)
+    return {
+        "stage_channels": list(network.stage_channels),
+        "context_widths": list(network.context_widths),
+        "parameter_bytes": len(network.parameters),
+        "kmac_per_pixel": round(kmac_per_pixel(profile, network.stage_channels, channels, sequence.chroma_format), 3),
+        "grids": [
+            {
+                "slot": grid.slot,
+                "stride": profile.slots[grid.slot].stride,
+                "temporal_stride": profile.slots[grid.slot].temporal_stride,
+                "channels": grid.channels,
+                "multipliers": list(grid.multipliers),
+                "splits": list(grid.splits),
+            }
+            for grid in network.grids
+        ],
+    }
+
+
+def _detail(unit: Unit, sequence: SequenceHeader | None) -> dict[str, Any]:
+    """What `--units` says of one unit besides its place."""
+    content = unit.content
+    if isinstance(content, NetworkHeader) and sequence is not None:
+        return _describe_network(content, sequence)
+    if isinstance(content, Gop):
+        return {"frames": content.frame_count, "grid_bytes": [len(payload) for payload in content.grids]}
+    if isinstance(content, Digest):
+        return {"digest": content.digest.hex()}
+    if isinstance(content, Metadata):
+        return {"key": content.key, "value": content.value.decode("utf-8", "replace")}
+    if isinstance(content, Index):
+        return {"entries": len(content.entries)}
+    if isinstance(content, End):
+        return {"frames": content.frame_count, "gops": content.gop_count}
+    return {}
+
+
+def _sequence_document(sequence: SequenceHeader) -> dict[str, Any]:
+    picture = video_format(sequence)
+    return {
+        "width": sequence.width,
+        "height": sequence.height,
+        "rate": f"{sequence.rate_numerator}/{sequence.rate_denominator}",
+        "format": picture.describe(),
+        "chroma_format": sequence.chroma_format,
+        "bit_depth": sequence.bit_depth,
+        "colour": {
+            "primaries": sequence.colour_primaries,
+            "transfer": sequence.transfer_characteristics,
+            "matrix": sequence.matrix_coefficients,
+            "full_range": bool(sequence.full_range),
+            "chroma_sample_position": sequence.chroma_sample_position,
+        },
+        "profile": sequence.profile_spec.name,
+        "level": sequence.level,
+    }
+
+
+class _Summary:
+    """Totals over the units of a stream."""
+
+    def __init__(self) -> None:
+        self.sequence: SequenceHeader | None = None
+        self.networks: list[dict[str, Any]] = []
+        self.metadata: dict[str, str] = {}
+        self.grid_bytes: dict[int, int] = {}
+        self.parameter_bytes = 0
+        self.total_bytes = 0
+        self.gop_frames: list[int] = []
+        self.has_index = False
+
+    def add(self, unit: Unit, network: NetworkHeader | None) -> None:
+        """Count one unit; `network` is the one in force."""
+        content = unit.content
+        self.total_bytes = unit.offset + unit.size
+        if isinstance(content, SequenceHeader):
+            self.sequence = content
+        elif isinstance(content, NetworkHeader):
+            if self.sequence is not None:
+                self.networks.append(_describe_network(content, self.sequence))
+            self.parameter_bytes += len(content.parameters)
+        elif isinstance(content, Gop) and network is not None:
+            self.gop_frames.append(content.frame_count)
+            for slot, payload in zip(network.present_slots, content.grids, strict=True):
+                self.grid_bytes[slot] = self.grid_bytes.get(slot, 0) + len(payload)
+        elif isinstance(content, Metadata):
+            self.metadata[content.key] = content.value.decode("utf-8", "replace")
+        elif isinstance(content, Index):
+            self.has_index = True
+            self.total_bytes += 12  # the footer, which comes with it
+
+    def document(self) -> dict[str, Any]:
+        """The summary as JSON."""
+        if self.sequence is None:
+            return {}
+        frames = sum(self.gop_frames)
+        coded = self.parameter_bytes + sum(self.grid_bytes.values())
+        pixels = self.sequence.width * self.sequence.height * frames
+        seconds = frames / Fraction(self.sequence.rate_numerator, self.sequence.rate_denominator)
+        return {
+            **_sequence_document(self.sequence),
+            "frames": frames,
+            "gops": len(self.gop_frames),
+            "gop_frames": self.gop_frames,
+            "has_index": self.has_index,
+            "bytes": {
+                "total": self.total_bytes,
+                "grids": {str(slot): size for slot, size in sorted(self.grid_bytes.items())},
+                "parameters": self.parameter_bytes,
+                "headers": self.total_bytes - coded,
+            },
+            "bits_per_pixel": round(8 * self.total_bytes / pixels, 6),
+            "kilobits_per_second": round(float(8 * self.total_bytes / seconds) / 1000, 3),
+            "networks": self.networks,
+            "metadata": self.metadata,
+        }
+
+
+def _rows(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The summary as lines for people."""
+    yield "format", document["format"]
+    yield "profile", f"{document['profile']}, level {document['level']}"
+    yield (
+        "frames",
+        f"{document['frames']} in {document['gops']} GOPs, {'with' if document['has_index'] else 'no'} index",
+    )
+    sizes = document["bytes"]
+    yield "size", f"{sizes['total']} bytes, {document['bits_per_pixel']:.4f} bits/pixel"
+    yield "rate", f"{document['kilobits_per_second']:.1f} kbit/s"
+    for number, network in enumerate(document["networks"]):
+        yield (
+            f"network {number}",
+            f"stages {network['stage_channels']}, {network['kmac_per_pixel']} kMAC/pixel, "
+            f"context {network['context_widths']}, {network['parameter_bytes']} bytes",
+        )
+    strides = {grid["slot"]: grid for network in document["networks"] for grid in network["grids"]}
+    for slot, size in sizes["grids"].items():
+        grid = strides[int(slot)]
+        place = f"stride {grid['stride']} in space, {grid['temporal_stride']} in time, {grid['channels']} channels"
+        yield f"grid {slot}", f"{place}, {size} bytes"
+    yield "headers", f"{sizes['headers']} bytes"
+    yield from document["metadata"].items()
+
+
+@click.command("info")
+@click.argument("input_path", metavar="INPUT")
+@click.option("--units", "list_all", is_flag=True, help="List every unit with its offset and size.")
+@limit_option
+@json_option
+def command(input_path: str, list_all: bool, limits: Limits, as_json: bool) -> None:
+    """Say what INPUT (- is the standard input) contains.
+
+    Checks the container, every header and CRC; `verify` also decodes.
+    """
+    summary = _Summary()
+    units: list[dict[str, Any]] = []
+    with open_stream(input_path) as file:
+        reader = UnitReader(file, limits)
+        for unit in reader:
+            summary.add(unit, reader.network)
+            if list_all:
+                place = {"unit": unit.name, "type": unit.type, "offset": unit.offset, "size": unit.size}
+                units.append({**place, **_detail(unit, reader.sequence)})
+    document = summary.document()
+    if as_json:
+        emit_json({**document, "units": units} if list_all else document)
+        return
+    click.echo(table([*_rows(document)]))
+    if list_all:
+        rows = []
+        for entry in units:
+            extra = {
+                key: value for key, value in entry.items() if key not in ("unit", "type", "offset", "size", "grids")
+            }
+            text = ", ".join(f"{key} {value}" for key, value in extra.items())
+            rows.append((entry["offset"], entry["size"], entry["unit"], text))
+        click.echo()
+        click.echo(table(rows, header=("offset", "size", "unit", "")))

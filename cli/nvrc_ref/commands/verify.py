@@ -1,0 +1,61 @@
+"""`nvrc-ref verify`: decode everything, check every digest, compare the MD5."""
+
+from __future__ import annotations
+
+import hashlib
+
+import click
+import nvrc_decoder
+from nvrc_decoder.engine import Engine
+from nvrc_decoder.errors import MismatchError
+from nvrc_decoder.limits import Limits
+
+from nvrc_ref.options import engine_options, json_option, limit_option, open_stream
+from nvrc_ref.render import emit_json
+
+__all__ = ["command"]
+
+_MD5_DIGITS = 32
+
+
+def _check_md5(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is None:
+        return None
+    if len(value) != _MD5_DIGITS or set(value.lower()) - set("0123456789abcdef"):
+        raise click.BadParameter("an MD5 has 32 hexadecimal digits")
+    return value.lower()
+
+
+@click.command("verify")
+@click.argument("input_path", metavar="INPUT")
+@click.option("--md5", "expected", callback=_check_md5, metavar="HEX", help="MD5 that all frames together must have.")
+@engine_options
+@limit_option
+@json_option
+def command(
+    input_path: str, expected: str | None, engine: Engine, threads: int | None, limits: Limits, as_json: bool
+) -> None:
+    """Decode all of INPUT (- is the standard input) and check every CRC, requirement and digest.
+
+    Prints the MD5 of all frames (planes Y, U, V; 10-bit samples as 16-bit little-endian words). With --md5 another
+    result is exit code 1.
+    """
+    total = hashlib.md5(usedforsecurity=False)
+    frame_md5s = []
+    with (
+        open_stream(input_path) as file,
+        nvrc_decoder.open(file, engine=engine, threads=threads, limits=limits) as video,
+    ):
+        for frame in video:
+            frame_md5s.append(frame.md5())
+            for chunk in frame.chunks():
+                total.update(chunk)
+        used = video.engine
+    found = total.hexdigest()
+    if as_json:
+        document = {"frames": len(frame_md5s), "md5": found, "frame_md5s": frame_md5s, "engine": used}
+        emit_json({**document, "expected_md5": expected, "ok": expected in (None, found)})
+    else:
+        click.echo(f"{found}  {input_path}  ({len(frame_md5s)} frames, digests ok)")
+    if expected not in (None, found):
+        raise MismatchError("E_MD5", f"the frames have MD5 {found}, expected {expected}")
