@@ -24,6 +24,8 @@ WORD_BYTES = 4
 IntArray = npt.NDArray[np.integer[Any]]
 Int32Array = npt.NDArray[np.int32]
 
+_CENTRES = (TABLE_RADII + 1).astype(np.int16)
+
 
 class StepCoder(Protocol):
     """What codes one step, in either direction."""
@@ -54,7 +56,8 @@ class _Groups:
         counts = np.bincount(compact, minlength=TABLE_COUNT)
         self.tables: list[int] = np.flatnonzero(counts).tolist()
         self.counts: list[int] = counts[self.tables].tolist()
-        self.radius = np.repeat(TABLE_RADII[self.tables], self.counts)
+        # Symbol of the residual 0, in the order of coding: K + 1.
+        self.centre = np.repeat(_CENTRES[self.tables], self.counts)
 
 
 def _check_range(values: Int32Array, limit: int) -> None:
@@ -98,12 +101,17 @@ class SymbolDecoder:
             return np.empty(0, dtype=np.int32)
         groups = _Groups(table_index)
         decode = self._coder.decode
-        runs = [decode(table_model(table), n) for table, n in zip(groups.tables, groups.counts, strict=True)]
-        symbols = np.concatenate(runs)
-        residuals = symbols - (groups.radius + 1)
-        for j in np.flatnonzero(symbols == ESCAPE).tolist():
-            residuals[j] = self._escape(int(groups.radius[j]))
-        result = np.empty(len(symbols), dtype=np.int32)
+        residuals = np.empty(len(groups.order), dtype=np.int32)
+        start = 0
+        for table, n in zip(groups.tables, groups.counts, strict=True):
+            residuals[start : start + n] = decode(table_model(table), n)
+            start += n
+        escaped = np.flatnonzero(residuals == ESCAPE)
+        residuals -= groups.centre
+        # No list of all: a hostile step may escape everywhere, and most likely fails at its first escape.
+        for j in map(int, escaped):
+            residuals[j] = self._escape(int(groups.centre[j]) - 1)
+        result = np.empty_like(residuals)
         result[groups.order] = residuals
         result += mean
         _check_range(result, limit)
@@ -159,15 +167,15 @@ class SymbolEncoder:
         _check_range(result, limit)
         groups = _Groups(table_index)
         residuals = (result - np.asarray(mean, dtype=np.int32))[groups.order]
-        escaped = np.abs(residuals) > groups.radius
-        symbols = np.where(escaped, ESCAPE, residuals + (groups.radius + 1)).astype(np.int32)
+        escaped = np.abs(residuals) >= groups.centre
+        symbols = np.where(escaped, ESCAPE, residuals + groups.centre).astype(np.int32)
         start = 0
         for table, n in zip(groups.tables, groups.counts, strict=True):
             self._runs.append((table_model(table), symbols[start : start + n]))
             start += n
         bits: list[int] = []
         for j in np.flatnonzero(escaped).tolist():
-            bits += _escape_bits(int(residuals[j]), int(groups.radius[j]))
+            bits += _escape_bits(int(residuals[j]), int(groups.centre[j]) - 1)
         if bits:
             self._runs.append((bit_model(), np.array(bits, dtype=np.int32)))
         return result

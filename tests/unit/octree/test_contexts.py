@@ -195,3 +195,14 @@ def test_a_hostile_payload_ends_in_values_or_a_typed_error(data: bytes, seed: in
         assert error.code in {"E_LENGTH", "E_ENTROPY", "E_ESCAPE", "E_RANGE"}  # noqa: PT017 - both outcomes are right
     else:
         assert values.shape == shape
+
+
+@pytest.mark.parametrize("splits", [(), (0x07,) * 32, (0x04,) * 32, (0x41,) * 16 + (0x24,) * 16])
+def test_schedules_of_any_length_survive_the_round_trip(splits: tuple[int, ...]) -> None:
+    grid = make_grid(3, (5, 2, 3, 6))
+    args = (splits, make_network(2), grid.shape, 1, GridSlot(16, 1, 3))
+    encoder = SymbolEncoder()
+    code_grid(encoder, *args, values=grid)
+    decoder = SymbolDecoder(encoder.finish())
+    np.testing.assert_array_equal(code_grid(decoder, *args), grid)
+    decoder.finish()
