@@ -25,6 +25,7 @@ from typing import Any
 
 import constriction
 import numpy as np
+
 from nvrc_decoder.entropy.coder import SymbolDecoder, SymbolEncoder
 from nvrc_decoder.entropy.tables import frequencies, table_model
 from nvrc_decoder.octree import network as network_module

@@ -11,6 +11,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+
 from nvrc_decoder.entropy.tables import LAPLACE_SHA256, RADII, TABLE_COUNT, TABLE_RADII, frequencies, table_model
 
 SPEC_TABLES = Path(__file__).resolve().parents[3] / "spec" / "tables"

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from oracles import rans
+
 from nvrc_decoder.entropy.parameters import decode_parameters, encode_parameters
 from nvrc_decoder.errors import InvalidStreamError
 from nvrc_decoder.profiles import PROFILES, LayerSpec, context_layers, synthesis_layers
-from oracles import rans
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracles import rans
+
 from nvrc_decoder.entropy.coder import SymbolDecoder, SymbolEncoder
 from nvrc_decoder.entropy.tables import TABLE_RADII
 from nvrc_decoder.errors import InvalidStreamError
-from oracles import rans
 
 TABLES = rans.read_tables()
 

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from oracles import context, rans
+
 from nvrc_decoder.entropy.coder import SymbolDecoder, SymbolEncoder
 from nvrc_decoder.errors import InvalidStreamError
 from nvrc_decoder.octree import context as product
@@ -24,7 +26,6 @@ from nvrc_decoder.octree.network import ContextNetwork
 from nvrc_decoder.octree.schedule import expand_schedule, octree_schedule, temporal_first_schedule
 from nvrc_decoder.profiles import CONTEXT_INPUTS, GridSlot
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer
-from oracles import context, rans
 
 VALID_SPLITS = [halve | phase << 4 for halve, phase in itertools.product(range(1, 8), range(8)) if not halve & phase]
 TABLES = rans.read_tables()

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from oracles import context
+
 from nvrc_decoder.errors import InvalidStreamError
 from nvrc_decoder.octree.schedule import (
     LEVEL_KINDS,
@@ -17,7 +19,6 @@ from nvrc_decoder.octree.schedule import (
     parse_split,
     temporal_first_schedule,
 )
-from oracles import context
 
 VALID_SPLITS = [halve | phase << 4 for halve, phase in itertools.product(range(1, 8), range(8)) if not halve & phase]
 shapes = st.tuples(st.integers(1, 9), st.integers(1, 7), st.integers(1, 7))

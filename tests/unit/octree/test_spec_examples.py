@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from oracles import context, rans
+
 from nvrc_decoder.entropy.coder import SymbolDecoder, SymbolEncoder
 from nvrc_decoder.entropy.tables import LAPLACE_SHA256, RADII
 from nvrc_decoder.octree.context import available_neighbours
@@ -14,7 +16,6 @@ from nvrc_decoder.octree.network import ContextNetwork
 from nvrc_decoder.octree.schedule import expand_schedule
 from nvrc_decoder.profiles import GridSlot
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer
-from oracles import context, rans
 
 SPEC = Path(__file__).resolve().parents[3] / "spec"
 TABLES = rans.read_tables()
