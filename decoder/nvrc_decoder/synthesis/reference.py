@@ -35,7 +35,7 @@ def clip_activation(x: Feature) -> Feature:
 
 
 def taps(x: Feature) -> list[list[Feature]]:
-    """The nine shifted copies [C, H, W] of `x`, zeros outside: ``taps(x)[i][j][c, r, s] = x[c, r+i-1, s+j-1]`` (7.3)."""
+    """Nine shifted copies [C, H, W] of `x`, zeros outside: ``taps(x)[i][j][c, r, s] = x[c, r+i-1, s+j-1]`` (7.3)."""
     _, rows, columns = x.shape
     padded = np.pad(x, ((0, 0), (1, 1), (1, 1)))
     return [[padded[:, i : i + rows, j : j + columns] for j in range(3)] for i in range(3)]

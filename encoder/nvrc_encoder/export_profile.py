@@ -1,0 +1,123 @@
+"""Writes the ONNX graph of a profile, with placeholder weights, from its PyTorch definition.
+
+``python -m nvrc_encoder.export_profile DIRECTORY`` writes one file a profile. The graphs in the decoder package were
+made this way; a test exports again and compares.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnxscript import opset18
+
+from nvrc_decoder.profiles import PROFILES, Profile, node_shape
+from nvrc_encoder.graph import HEAD_HIGH, ProfileGraph
+
+__all__ = ["OPERATORS", "export_profile", "main"]
+
+OPSET = 18
+HEAD_LIMIT = "head.limit"
+
+# All that a graph may hold: nothing here gives a runtime a choice of algorithm that rounds.
+OPERATORS = frozenset(
+    {
+        *("Conv", "Clip", "Floor", "Add", "Sub", "Mul"),  # arithmetic; Conv is 1x1 or depthwise 3x3
+        *("Gather", "Slice", "Concat", "Reshape"),  # data movement
+        *("Shape", "Range", "Div", "Cast", "Squeeze"),  # indices and sizes
+    }
+)
+
+# Example sizes: all different and above 1, so that the exporter takes none of them for another or for a constant.
+EXAMPLE_FRAMES, EXAMPLE_BATCH, EXAMPLE_HEIGHT, EXAMPLE_WIDTH = 17, 3, 96, 160
+
+
+def _divide(self, other, rounding_mode=None):  # type: ignore[no-untyped-def]  # traced by the exporter
+    """Integer division as the one operator it is: the graph divides only what is not negative."""
+    return opset18.Div(self, other)
+
+
+def export_profile(profile: Profile) -> onnx.ModelProto:
+    """The profile's graph as ONNX: fp32, dynamic frames, nodes, rows and columns; the same bytes for the same torch."""
+    graph = ProfileGraph(profile).eval()
+    _fill_placeholders(graph)
+    dim = torch.export.Dim
+    arguments = [torch.arange(EXAMPLE_BATCH)]
+    shapes: list[dict[int, object]] = [{0: dim("batch")}]
+    if profile.temporal_stem:
+        arguments.append(torch.arange(EXAMPLE_BATCH + 2))
+        shapes.append({0: dim("halo")})
+    sizes = [(dim(f"rows{k}"), dim(f"columns{k}")) for k in range(len(profile.max_channels))]
+    for i, slot in enumerate(profile.slots):
+        nodes, rows, columns = node_shape(slot, EXAMPLE_FRAMES, EXAMPLE_HEIGHT, EXAMPLE_WIDTH)
+        arguments.append(torch.zeros(nodes + i, slot.max_channels, rows, columns))
+        shapes.append({0: dim(f"nodes{i}"), 2: sizes[slot.stage][0], 3: sizes[slot.stage][1]})
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            graph,
+            tuple(arguments),
+            dynamo=True,
+            dynamic_shapes=(shapes[0], tuple(shapes[1:])),
+            input_names=graph.input_names(),
+            output_names=["rows"],
+            opset_version=OPSET,
+            custom_translation_table={torch.ops.aten.div.Tensor_mode: _divide},
+            optimize=True,
+            verbose=False,
+        )
+    model: onnx.ModelProto = program.model_proto
+    _name_head_limit(model)
+    _strip(model)
+    return model
+
+
+def _fill_placeholders(graph: ProfileGraph) -> None:
+    """Give each replaceable tensor its own constant: the exporter merges equal tensors and drops zero biases."""
+    tensors = [
+        *((name, tensor) for name, tensor in graph.named_parameters() if not name.endswith("up.bias")),
+        *((name, tensor) for name, tensor in graph.named_buffers() if name.endswith("multiplier")),
+    ]
+    with torch.no_grad():
+        for index, (_, tensor) in enumerate(tensors):
+            tensor.fill_((index + 1) / 1024)
+
+
+def _name_head_limit(model: onnx.ModelProto) -> None:
+    """Give the head's upper clip an initializer of its own, since it follows the bit depth."""
+    clips = {node.output[0]: node for node in model.graph.node if node.op_type == "Clip"}
+    (last,) = (node for node in model.graph.node if node.output[0] == model.graph.output[0].name)
+    clips[last.input[0]].input[2] = HEAD_LIMIT
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(HEAD_HIGH + 0.5, np.float32), HEAD_LIMIT))
+    used = {name for node in model.graph.node for name in node.input}
+    for tensor in [tensor for tensor in model.graph.initializer if tensor.name not in used]:
+        model.graph.initializer.remove(tensor)
+
+
+def _strip(model: onnx.ModelProto) -> None:
+    """Drop what the exporter notes about its own run: stack traces, versions, inferred shapes."""
+    model.ClearField("producer_version")
+    model.ClearField("metadata_props")
+    model.graph.ClearField("metadata_props")
+    model.graph.ClearField("value_info")
+    for item in (*model.graph.node, *model.graph.input, *model.graph.output, *model.graph.initializer):
+        item.ClearField("metadata_props")
+        item.ClearField("doc_string")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the graph of every profile into the directory given."""
+    directory = Path((sys.argv[1:] if arguments is None else arguments)[0])
+    for profile in PROFILES:
+        (directory / f"{profile.name}.onnx").write_bytes(export_profile(profile).SerializeToString())
+
+
+if __name__ == "__main__":
+    main()

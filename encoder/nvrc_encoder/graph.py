@@ -1,0 +1,220 @@
+"""The full graph of each profile in PyTorch, made of exact operators only; what `export_profile` writes as ONNX.
+
+This is the graph that the decoder runs, not the model that is trained: weights are placeholders, shifts are folded
+into them when a stream is loaded, and every value on an edge that a layer reads is an integer held in float32
+(spec 6.4). Only depthwise 3x3 and 1x1 convolutions, data movement and elementwise operators appear, so that no
+runtime can pick an algorithm that rounds (Winograd, FFT).
+
+Module paths are the initializer names of the ONNX graph, so attribute names here are an interface:
+`nvrc_decoder.synthesis.runtime` puts a stream's parameters over them.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, GridSlot, Profile
+
+__all__ = ["HEAD_HIGH", "ProfileGraph"]
+
+# The graph's own head limit; the exporter turns this constant into the initializer `head.limit`.
+HEAD_HIGH = 1023.0
+ROWS = 12
+
+
+class RoundedConv(nn.Module):
+    """Convolution, clip, floor: one integer layer with 2^-shift folded into weight and bias (spec 6.4)."""
+
+    def __init__(
+        self, inputs: int, outputs: int, size: int, groups: int, low: float, high: float, padding: int
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(outputs, inputs // groups, size, size))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.groups, self.padding = groups, padding
+        # + 0.5 is below the next integer for every shift, and lets the runtime fuse convolution and clip.
+        self.low, self.high = low, high + 0.5
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = nn.functional.conv2d(x, self.weight, self.bias, padding=self.padding, groups=self.groups)
+        return torch.floor(torch.clamp(y, self.low, self.high))
+
+
+def signed_pointwise(inputs: int, outputs: int) -> RoundedConv:
+    """1x1 layer with the signed clip."""
+    return RoundedConv(inputs, outputs, 1, 1, float(ACTIVATION_MIN), float(ACTIVATION_MAX), 0)
+
+
+def clip_activation(x: Tensor) -> Tensor:
+    """Clip to the activation range."""
+    return torch.clamp(x, float(ACTIVATION_MIN), float(ACTIVATION_MAX))
+
+
+class GridInput(nn.Module):
+    """Dequantises and interpolates one grid at the wanted frames (spec 7.4, 7.5)."""
+
+    multiplier: Tensor
+
+    def __init__(self, slot: GridSlot) -> None:
+        super().__init__()
+        self.stride = slot.temporal_stride
+        self.register_buffer("multiplier", torch.zeros(1, slot.max_channels, 1, 1))
+
+    def forward(self, grid: Tensor, frames: Tensor, weights: Tensor | None) -> Tensor:
+        """Grid [N, C, H, W], frames int64 [B], weights of the later node float [B, 1, 1, 1]: [B, C, H, W].
+
+        Indices are cut to the grid, so that an absent slot may be a single node of zeros.
+        """
+        last = grid.shape[0] - 1
+        if weights is None:
+            return self._node(grid, torch.clamp(frames, max=last))
+        index = torch.div(frames, self.stride, rounding_mode="trunc")
+        before = self._node(grid, torch.clamp(index, max=last))
+        after = self._node(grid, torch.clamp(index + 1, max=last))
+        return torch.floor(before * (1.0 - weights) + (after * weights + 0.5))
+
+    def _node(self, grid: Tensor, index: Tensor) -> Tensor:
+        return clip_activation(torch.index_select(grid, 0, index) * self.multiplier)
+
+
+class Unfold(nn.Module):
+    """3x3 neighbourhood as nine channels a channel, zeros outside, by one-hot filters: [B, 9G, H, W] (spec 7.6)."""
+
+    filters: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.register_buffer("filters", torch.eye(9).reshape(9, 1, 3, 3).repeat(channels, 1, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.conv2d(x, self.filters, padding=1, groups=self.channels)
+
+
+class Upsample(nn.Module):
+    """Half-pixel bilinear x2 with repeated edges, cropped (spec 7.9).
+
+    Repeating every sample and filtering with (1, 2, 1) gives the weights (1, 3) and (3, 1); the crop and the repeated
+    edges are in the indices. A weight of 0 stands for a channel that either stage lacks.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.weight = nn.Parameter(torch.zeros(channels, 1, 3, 3))
+        self.bias = nn.Parameter(torch.full((channels,), 0.5))
+
+    def forward(self, x: Tensor, rows: int, columns: int) -> Tensor:
+        x = torch.index_select(x, 2, self._indices(x.shape[2], rows))
+        x = torch.index_select(x, 3, self._indices(x.shape[3], columns))
+        return torch.floor(nn.functional.conv2d(x, self.weight, self.bias, groups=self.channels))
+
+    @staticmethod
+    def _indices(size: int, wanted: int) -> Tensor:
+        # (i + 1) / 2 - 1 rather than i / 2: integer division of -1 is not the same everywhere.
+        halves = torch.div(torch.arange(1, wanted + 3), 2, rounding_mode="trunc") - 1
+        return torch.clamp(halves, min=0, max=size - 1)
+
+
+class Block(nn.Module):
+    """Residual block: depthwise 3x3 with ReLU, pointwise (spec 7.8)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.depthwise = RoundedConv(channels, channels, 3, channels, 0.0, float(ACTIVATION_MAX), 1)
+        self.pointwise = signed_pointwise(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return clip_activation(x + self.pointwise(self.depthwise(x)))
+
+
+class Stage(nn.Module):
+    """Injection, temporal filter, blocks of one stage; `up` brings the previous stage to its size."""
+
+    def __init__(self, profile: Profile, k: int) -> None:
+        super().__init__()
+        channels = profile.max_channels[k]
+        injected = sum(slot.max_channels for slot in profile.slots if slot.stage == k)
+        self.unfold = Unfold(injected)
+        self.inject = signed_pointwise(9 * injected, channels)
+        if k and channels > profile.max_channels[k - 1]:
+            raise ValueError(f"stage {k} of profile {profile.name} is wider than the one before it")
+        self.up = Upsample(channels) if k else None
+        self.channels = channels
+        self.temporal = signed_pointwise(3 * channels, channels) if k == 0 and profile.temporal_stem else None
+        self.blocks = profile.blocks[k]
+        for j in range(self.blocks):
+            self.add_module(f"block{j}", Block(channels))
+
+    def forward(self, x: Tensor | None, grids: list[Tensor], batch: int) -> Tensor:
+        features = grids[0] if len(grids) == 1 else torch.cat(grids, 1)
+        injected = self.inject(self.unfold(features))
+        if self.temporal is not None:
+            # Three frames side by side, then 1x1: stage 0 is too small for the zeros in that weight to cost anything.
+            shifted = [injected[i : i + batch] for i in range(3)]
+            injected = self.temporal(torch.cat(shifted, 1))
+        if x is not None and self.up is not None:
+            # Channels that this stage lacks end here; narrowing first keeps them out of the work.
+            x = self.up(x[:, : self.channels], features.shape[2], features.shape[3])
+            injected = clip_activation(x + injected)
+        for j in range(self.blocks):
+            injected = self.get_submodule(f"block{j}")(injected)
+        return injected
+
+
+class Head(nn.Module):
+    """Four 3x3 filters a channel, then 1x1 to the 12 rows (spec 7.10)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        signed = float(ACTIVATION_MIN), float(ACTIVATION_MAX)
+        self.depthwise = RoundedConv(channels, 4 * channels, 3, channels, *signed, 1)
+        self.pointwise = RoundedConv(4 * channels, ROWS, 1, 1, 0.0, HEAD_HIGH, 0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.pointwise(self.depthwise(x))
+
+
+class ProfileGraph(nn.Module):
+    """A profile's graph with every slot present and every channel active.
+
+    Call it with (frames, [stem_frames if the profile has a temporal stem,] grid of each slot): frames int64 [B], the
+    frames wanted; stem_frames int64 [B + 2], the run from one before to one after, cut to the GOP; grids float32
+    [N, C, H, W]. Returns the rows, float32 [B, 12, H, W] at half resolution.
+    """
+
+    def __init__(self, profile: Profile) -> None:
+        super().__init__()
+        self.profile = profile
+        for i, slot in enumerate(profile.slots):
+            self.add_module(f"grid{i}", GridInput(slot))
+        for k in range(len(profile.max_channels)):
+            self.add_module(f"stage{k}", Stage(profile, k))
+        self.head = Head(profile.max_channels[-1])
+
+    def input_names(self) -> list[str]:
+        """Names of the graph's inputs in the order of the arguments."""
+        stem = ["stem_frames"] if self.profile.temporal_stem else []
+        return ["frames", *stem, *(f"grid{i}" for i in range(len(self.profile.slots)))]
+
+    def forward(self, frames: Tensor, *inputs: Tensor) -> Tensor:
+        stem_frames, grids = (inputs[0], inputs[1:]) if self.profile.temporal_stem else (frames, inputs)
+        weights: dict[tuple[bool, int], Tensor] = {}
+        x: Tensor | None = None
+        for k in range(len(self.profile.max_channels)):
+            parts = []
+            for i, slot in enumerate(self.profile.slots):
+                if slot.stage == k:
+                    wanted, key = (stem_frames if k == 0 else frames), (k == 0, slot.temporal_stride)
+                    if slot.temporal_stride > 1 and key not in weights:
+                        weights[key] = self._weights(wanted, slot.temporal_stride)
+                    parts.append(self.get_submodule(f"grid{i}")(grids[i], wanted, weights.get(key)))
+            x = self.get_submodule(f"stage{k}")(x, parts, frames.shape[0])
+        return self.head(x)
+
+    @staticmethod
+    def _weights(frames: Tensor, stride: int) -> Tensor:
+        """Weight of the later node at each frame, a multiple of 1 / stride: [B, 1, 1, 1]."""
+        passed = frames - torch.div(frames, stride, rounding_mode="trunc") * stride
+        return (passed.to(torch.float32) * (1.0 / stride)).reshape(-1, 1, 1, 1)
