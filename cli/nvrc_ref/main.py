@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import click
+
 from nvrc_decoder.errors import InternalError, LimitError, NvrcError, OutputError
 
 __all__ = ["Settings", "group", "main", "run"]

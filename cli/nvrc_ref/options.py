@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO, TypeVar
 
 import click
+
 from nvrc_decoder.errors import InputError
 from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
 

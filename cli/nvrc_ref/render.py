@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import click
@@ -21,23 +21,19 @@ def emit_json(document: Any) -> None:
     click.echo(json.dumps(document, indent=2, ensure_ascii=False))
 
 
-def table(rows: Sequence[Sequence[object]], *, header: Sequence[str] = ()) -> str:
-    """Rows as aligned columns; numbers are set to the right, the rest to the left.
+def table(rows: Sequence[Sequence[object]], *, header: Sequence[str] = (), right: Collection[int] = ()) -> str:
+    """Rows as aligned columns.
 
     Args:
-        rows: cells; a float keeps the digits of its `str`.
+        rows: cells.
         header: titles of the columns, or nothing.
+        right: indices of the columns that are set to the right.
     """
-    cells = [[str(cell) for cell in row] for row in ([header] if header else []) + list(rows)]
-    if not cells:
-        return ""
-    columns = max(len(row) for row in cells)
+    cells = [[str(cell) for cell in row] for row in [*([header] if header else []), *rows]]
+    columns = max((len(row) for row in cells), default=0)
     widths = [max((len(row[i]) for row in cells if i < len(row)), default=0) for i in range(columns)]
-    numeric = [
-        all(isinstance(row[i], int | float) for row in rows if i < len(row) and row[i] != "") for i in range(columns)
-    ]
     lines = []
     for row in cells:
-        parts = [cell.rjust(widths[i]) if numeric[i] else cell.ljust(widths[i]) for i, cell in enumerate(row)]
+        parts = [cell.rjust(widths[i]) if i in right else cell.ljust(widths[i]) for i, cell in enumerate(row)]
         lines.append("  ".join(parts).rstrip())
     return "\n".join(lines)

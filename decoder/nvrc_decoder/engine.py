@@ -74,6 +74,8 @@ def make_synthesizer(
     channels = network.header.stage_channels
     if engine == "reference":
         return ReferenceSynthesizer(network.profile, sequence, channels, network.layers, network.multipliers)
-    from nvrc_decoder.synthesis.runtime import RuntimeSynthesizer
+    from nvrc_decoder.synthesis.runtime import OrtSynthesizer
 
-    return RuntimeSynthesizer(network.profile, sequence, channels, network.layers, network.multipliers, threads=threads)
+    return OrtSynthesizer(
+        network.profile, sequence, channels, network.layers, network.multipliers, provider="auto", threads=threads
+    )

@@ -6,10 +6,10 @@ import hashlib
 import time
 
 import click
+
 import nvrc_decoder
 from nvrc_decoder.engine import Engine
 from nvrc_decoder.limits import Limits
-
 from nvrc_ref.options import engine_options, json_option, limit_option, open_stream
 from nvrc_ref.output.writers import OutputKind, guess_kind, open_writer
 from nvrc_ref.render import emit_json, note

@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib.util
 
 import click
+
 from nvrc_decoder.errors import MissingExtraError
 from nvrc_decoder.profiles import PROFILES
-
 from nvrc_ref.output.files import atomic_file
 
 __all__ = ["command"]

@@ -7,12 +7,12 @@ from fractions import Fraction
 from typing import Any
 
 import click
+
 from nvrc_decoder.bitstream.reader import Unit, UnitReader
 from nvrc_decoder.bitstream.units import Digest, End, Gop, Index, Metadata, NetworkHeader, SequenceHeader
 from nvrc_decoder.limits import Limits
 from nvrc_decoder.profiles import kmac_per_pixel
 from nvrc_decoder.video import video_format
-
 from nvrc_ref.options import json_option, limit_option, open_stream
 from nvrc_ref.render import emit_json, table
 
@@ -199,4 +199,4 @@ def command(input_path: str, list_all: bool, limits: Limits, as_json: bool) -> N
             text = ", ".join(f"{key} {value}" for key, value in extra.items())
             rows.append((entry["offset"], entry["size"], entry["unit"], text))
         click.echo()
-        click.echo(table(rows, header=("offset", "size", "unit", "")))
+        click.echo(table(rows, header=("offset", "size", "unit", ""), right=(0, 1)))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 import click
+
 from nvrc_decoder.bitstream.join import join
 from nvrc_decoder.limits import Limits
-
 from nvrc_ref.options import limit_option, open_stream
 from nvrc_ref.output.files import atomic_file
 

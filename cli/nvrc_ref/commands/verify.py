@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 
 import click
+
 import nvrc_decoder
 from nvrc_decoder.engine import Engine
 from nvrc_decoder.errors import MismatchError
 from nvrc_decoder.limits import Limits
-
 from nvrc_ref.options import engine_options, json_option, limit_option, open_stream
 from nvrc_ref.render import emit_json
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from nvrc_decoder.frames import Planes
 from nvrc_decoder.video_format import UNSPECIFIED, VideoFormat
 

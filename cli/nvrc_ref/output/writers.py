@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from nvrc_decoder.errors import OutputError
 from nvrc_decoder.frames import Planes
 from nvrc_decoder.profiles import CHROMA_400, CHROMA_420
 from nvrc_decoder.video_format import VideoFormat
-
 from nvrc_ref.output.colour import eight_bit_420, to_bgr
 from nvrc_ref.output.files import atomic_directory, atomic_file, atomic_path, io_errors
 

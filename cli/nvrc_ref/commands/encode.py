@@ -1,0 +1,243 @@
+"""`nvrc-ref encode`: overfit a video and write a stream."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nvrc_decoder.errors import MissingExtraError, UnsupportedError
+from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444, PROFILES
+from nvrc_ref.options import json_option
+from nvrc_ref.output.files import atomic_file
+from nvrc_ref.render import emit_json, table
+
+if TYPE_CHECKING:
+    from nvrc_encoder.encoding import EncodeReport
+    from nvrc_encoder.source import RawFormat
+    from nvrc_encoder.training import Progress
+
+__all__ = ["command"]
+
+_CHROMA = {"400": CHROMA_400, "420": CHROMA_420, "444": CHROMA_444}
+_RATE_MAX = (1 << 31) - 1
+
+
+def _parse_size(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    match = re.fullmatch(r"([0-9]{1,5})[xX]([0-9]{1,5})", value)
+    if match is None or not all(1 <= int(side) <= 65535 for side in match.groups()):
+        raise click.BadParameter(f"{value!r} is not WIDTHxHEIGHT, such as 352x288")
+    return int(match[1]), int(match[2])
+
+
+def _parse_rate(context: click.Context, parameter: click.Parameter, value: str | None) -> Fraction | None:
+    if value is None:
+        return None
+    try:
+        rate = Fraction(value.replace(":", "/"))
+    except (ValueError, ZeroDivisionError):
+        raise click.BadParameter(f"{value!r} is not a frame rate, such as 25 or 30000/1001") from None
+    if rate <= 0 or rate.numerator > _RATE_MAX or rate.denominator > _RATE_MAX:
+        raise click.BadParameter(f"{value!r} is not a frame rate that the format can carry")
+    return rate
+
+
+def _require_encoder() -> None:
+    missing = [name for name in ("torch", "rich") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(
+            "E_MISSING_EXTRA", f'encoding needs {" and ".join(missing)}: pip install "nvrc-ref[encoder]"'
+        )
+
+
+@contextmanager
+def _progress_bar(quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
+    """What takes the encoder's progress: a bar on a terminal, a line at every tenth elsewhere; None if quiet."""
+    if quiet:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _lines(console.print)
+        return
+    columns = (
+        TextColumn("{task.description:8}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}  {task.fields[psnr]:.2f} dB  {task.fields[bpp]:.4f} bpp"),
+        TimeElapsedColumn(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=console) as bar:
+        task = bar.add_task("starting", total=None, psnr=0.0, bpp=0.0)
+
+        def update(state: Progress) -> None:
+            bar.update(
+                task,
+                description=state.phase,
+                completed=state.iteration,
+                total=state.iterations,
+                psnr=state.psnr,
+                bpp=state.bpp,
+            )
+
+        yield update
+
+
+def _lines(write: Callable[..., None]) -> Callable[[Progress], None]:
+    """Progress for a log: one line at every tenth of the iterations."""
+    last = -1
+
+    def update(state: Progress) -> None:
+        nonlocal last
+        tenth = 10 * state.iteration // max(state.iterations, 1)
+        if tenth == last:
+            return
+        last = tenth
+        rest = state.iterations - state.iteration
+        eta = f"{state.seconds * rest / state.iteration:.0f} s" if state.iteration else "-"
+        write(
+            f"{state.phase} {state.iteration}/{state.iterations}  {state.psnr:.2f} dB  {state.bpp:.4f} bpp  "
+            f"{state.seconds:.0f} s  ETA {eta}",
+            highlight=False,
+        )
+
+    return update
+
+
+def _document(report: EncodeReport, output: str) -> dict[str, Any]:
+    quality = report.quality
+    return {
+        "output": output,
+        "frames": report.frames,
+        "width": report.width,
+        "height": report.height,
+        "bytes": report.bytes,
+        "estimated_bytes": round(report.estimated_bytes, 1),
+        "bits_per_pixel": round(report.bits_per_pixel, 6),
+        "components": {name: round(size, 1) for name, size in report.components.items()},
+        "psnr": {"y": quality.y, "u": quality.u, "v": quality.v, "yuv": quality.yuv},
+        "kmac_per_pixel": round(report.kmac_per_pixel, 3),
+        "training_seconds": round(report.training_seconds, 2),
+        "seconds": round(report.seconds, 2),
+        "frame_md5s": list(report.frame_md5),
+    }
+
+
+def _table(report: EncodeReport, output: str) -> str:
+    quality = report.quality
+    rows: list[tuple[object, ...]] = [
+        (name, f"{size:.0f}", f"{100 * size / report.bytes:.1f} %") for name, size in report.components.items()
+    ]
+    rows.append(("total", f"{report.bytes}", "100.0 %"))
+    psnr = {"Y": quality.y, "U": quality.u, "V": quality.v, "YUV": quality.yuv}
+    lines = [
+        table(rows, header=("component", "bytes", "share"), right=(1, 2)),
+        "",
+        f"{output}: {report.frames} frames of {report.width}x{report.height}, {report.bytes} bytes "
+        f"(estimated {report.estimated_bytes:.0f})",
+        f"rate   {report.bits_per_pixel:.4f} bits per pixel",
+        "PSNR   " + "  ".join(f"{name} {value:.2f} dB" for name, value in psnr.items() if value is not None),
+        f"cost   {report.kmac_per_pixel:.3f} kMAC per pixel",
+        f"time   {report.seconds:.1f} s, of which {report.training_seconds:.1f} s training",
+        "decoded and compared with the encoder's own frames: identical",
+    ]
+    return "\n".join(lines)
+
+
+@click.command("encode")
+@click.argument("input_path", metavar="INPUT")
+@click.option("-o", "--output", required=True, help="Stream to write; - for the standard output.")
+@click.option("--profile", type=click.Choice([profile.name for profile in PROFILES]), default="nano", show_default=True)
+@click.option(
+    "--preset",
+    type=click.Choice(["draft", "fast", "medium", "slow"]),
+    default="medium",
+    show_default=True,
+    help="How long to train.",
+)
+@click.option(
+    "--lambda",
+    "lagrangian",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Weight of bits per pixel against the squared error; larger is smaller.",
+)
+@click.option("--gop", type=click.IntRange(1, 1 << 16), default=32, show_default=True, help="Most frames of a GOP.")
+@click.option("--frames", type=click.IntRange(min=1), help="Encode at most this many frames.")
+@click.option("--skip", type=click.IntRange(min=0), default=0, help="Leave out this many frames at the start.")
+@click.option("--seed", type=click.IntRange(0, (1 << 32) - 1), default=0, show_default=True)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--size", callback=_parse_size, metavar="WxH", help="Size of headerless YUV input.")
+@click.option("--rate", callback=_parse_rate, metavar="FPS", help="Frame rate, in place of the input's.")
+@click.option("--chroma", type=click.Choice(list(_CHROMA)), default="420", help="Chroma format of headerless YUV.")
+@click.option("--bit-depth", type=click.Choice(["8", "10"]), default="8", help="Bit depth of headerless YUV.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+@json_option
+def command(
+    input_path: str,
+    output: str,
+    profile: str,
+    preset: str,
+    lagrangian: float | None,
+    gop: int,
+    frames: int | None,
+    skip: int,
+    seed: int,
+    device: str,
+    size: tuple[int, int] | None,
+    rate: Fraction | None,
+    chroma: str,
+    bit_depth: str,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Overfit a network to INPUT and write it as a stream.
+
+    INPUT is y4m, headerless YUV (with --size), - for y4m on the standard input, or any video that FFmpeg reads. It is
+    used as decoded, in YUV. The stream is decoded and compared with the encoder's own frames before it is written.
+    """
+    if as_json and output == "-":
+        raise click.UsageError("--json and the stream cannot both go to the standard output")
+    _require_encoder()
+    from nvrc_encoder.source import open_source
+
+    source = open_source(
+        input_path, raw=_raw_format(size, rate, chroma, bit_depth), rate=rate, frames=frames, skip=skip
+    )
+    if source.chroma_format != CHROMA_420 or source.bit_depth != 8:
+        raise UnsupportedError(
+            "E_PIXEL_FORMAT",
+            f"this version encodes 4:2:0 with 8 bits; {input_path} is {source.picture.describe()}",
+        )
+    from nvrc_encoder import EncodeOptions, encode
+
+    chosen = {} if lagrangian is None else {"lagrangian": lagrangian}
+    options = EncodeOptions(profile=profile, preset=preset, gop=gop, seed=seed, device=device, **chosen)
+    logging.basicConfig(level=logging.WARNING if quiet else logging.INFO, format="%(message)s")
+    with atomic_file(output) as file, _progress_bar(quiet) as progress:
+        report = encode(source, file, options, progress)
+    if as_json:
+        emit_json(_document(report, output))
+    else:
+        click.echo(_table(report, output), err=output == "-")
+
+
+def _raw_format(size: tuple[int, int] | None, rate: Fraction | None, chroma: str, bit_depth: str) -> RawFormat | None:
+    """The format of headerless input; None without --size."""
+    if size is None:
+        return None
+    from nvrc_encoder.source import RawFormat
+
+    return RawFormat(*size, rate or Fraction(25), _CHROMA[chroma], int(bit_depth))
