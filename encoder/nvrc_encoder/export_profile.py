@@ -75,19 +75,43 @@ def export_profile(profile: Profile) -> onnx.ModelProto:
         )
     model: onnx.ModelProto = program.model_proto
     _name_head_limit(model)
+    _empty_placeholders(model, {name for name, _ in _placeholders(graph)} | {HEAD_LIMIT})
     _strip(model)
     return model
 
 
-def _fill_placeholders(graph: ProfileGraph) -> None:
-    """Give each replaceable tensor its own constant: the exporter merges equal tensors and drops zero biases."""
-    tensors = [
+def _placeholders(graph: ProfileGraph) -> list[tuple[str, torch.Tensor]]:
+    """The tensors that a stream replaces, by name."""
+    return [
         *((name, tensor) for name, tensor in graph.named_parameters() if not name.endswith("up.bias")),
         *((name, tensor) for name, tensor in graph.named_buffers() if name.endswith("multiplier")),
     ]
+
+
+def _fill_placeholders(graph: ProfileGraph) -> None:
+    """Give each placeholder its own constant: the exporter merges equal tensors and drops zero biases."""
     with torch.no_grad():
-        for index, (_, tensor) in enumerate(tensors):
+        for index, (_, tensor) in enumerate(_placeholders(graph)):
             tensor.fill_((index + 1) / 1024)
+
+
+def _empty_placeholders(model: onnx.ModelProto, names: set[str]) -> None:
+    """Turn the placeholders into external tensors without a file.
+
+    ONNX Runtime puts values over external tensors before it folds, fuses and re-packs weights. Values that
+    `SessionOptions.add_initializer` puts over ordinary ones come after that, and some optimised kernels would keep
+    the placeholder's.
+    """
+    for tensor in model.graph.initializer:
+        if tensor.name in names:
+            names = names - {tensor.name}
+            tensor.data_location = onnx.TensorProto.EXTERNAL
+            size = len(tensor.raw_data)
+            tensor.ClearField("raw_data")
+            for key, value in (("location", "stream"), ("offset", "0"), ("length", str(size))):
+                tensor.external_data.add(key=key, value=value)
+    if names:
+        raise RuntimeError(f"the exporter lost the placeholders {sorted(names)}")
 
 
 def _name_head_limit(model: onnx.ModelProto) -> None:

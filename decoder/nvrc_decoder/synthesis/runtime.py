@@ -182,13 +182,14 @@ class OrtSynthesizer:
             options.intra_op_num_threads = threads
         levels = onnxruntime.GraphOptimizationLevel
         options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimization else levels.ORT_DISABLE_ALL
-        # The session reads these in place, so they live as long as it does.
+        # The session may read these in place, so they live as long as it does. The placeholders are external tensors,
+        # which are replaced before ONNX Runtime optimises; `add_initializer` comes after, when kernels have already
+        # been given the placeholder's bounds and weights.
         self._initializers = {
             name: onnxruntime.OrtValue.ortvalue_from_numpy(tensor)
             for name, tensor in graph_initializers(profile, picture, stage_channels, layers, multipliers).items()
         }
-        for name, value in self._initializers.items():
-            options.add_initializer(name, value)
+        options.add_external_initializers(list(self._initializers), list(self._initializers.values()))
         providers: list[object] = [(CUDA_PROVIDER, CUDA_OPTIONS)] if usable else []
         self._session = onnxruntime.InferenceSession(graph_bytes(profile), options, [*providers, CPU_PROVIDER])
 
