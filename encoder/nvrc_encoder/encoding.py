@@ -139,7 +139,7 @@ def make_trainer(
         source.bit_depth,
         size,
         [make_target(gop, source.chroma_format) for gop in gops],
-        [[options.grid_step] * n if n else None for n in grid_channels],
+        [[options.multiplier()] * n if n else None for n in grid_channels],
         splits,
         options.lagrangian,
         options.seed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from nvrc_decoder.profiles import PROFILES, Profile
@@ -30,6 +31,11 @@ def profile_named(name: str) -> Profile:
     raise ValueError(f"unknown profile {name!r}: choose from {', '.join(p.name for p in PROFILES)}")
 
 
+MULTIPLIER_MAX = 2048
+_REFERENCE_LAMBDA = 5e-3
+_STEP_AT_REFERENCE = 76
+
+
 @dataclass(frozen=True)
 class EncodeOptions:
     """Options of `nvrc_encoder.encode`.
@@ -44,7 +50,8 @@ class EncodeOptions:
         schedule: one of `SCHEDULES`.
         channels: active channels of every stage; None for the profile's most.
         slots: grid slots to use; None for all.
-        grid_step: quantisation step of the grids in integer activation steps (1/8 of a pixel level at 8 bits).
+        grid_step: quantisation step of the grids in integer activation steps (1/8 of a pixel level at 8 bits);
+            None chooses it by lambda.
         context_widths: hidden widths of the context network.
         iterations: overrides the preset's.
         index: write INDEX and footer.
@@ -60,11 +67,17 @@ class EncodeOptions:
     schedule: str = "temporal-first"
     channels: int | None = None
     slots: tuple[int, ...] | None = None
-    grid_step: int = 64
+    grid_step: int | None = None
     context_widths: tuple[int, int] = (10, 10)
     iterations: int | None = None
     index: bool = True
     metadata: dict[str, str] = field(default_factory=dict)
+
+    def multiplier(self) -> int:
+        """The grids' step M: as given, or proportional to the square root of lambda, as at high rate theory has it."""
+        if self.grid_step is not None:
+            return self.grid_step
+        return max(1, min(MULTIPLIER_MAX, round(_STEP_AT_REFERENCE * math.sqrt(self.lagrangian / _REFERENCE_LAMBDA))))
 
     def plan(self) -> Plan:
         """The preset's plan, with `iterations` in its place if it is given."""

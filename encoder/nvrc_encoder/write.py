@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 import numpy as np
 import torch
@@ -15,8 +14,8 @@ from nvrc_decoder.bitstream.units import (
     GridHeader,
     LayerHeader,
     NetworkHeader,
-    ScheduleRun,
     SequenceHeader,
+    schedule_runs,
     serialise_network,
 )
 from nvrc_decoder.bitstream.writer import StreamWriter
@@ -34,9 +33,7 @@ from nvrc_decoder.video_format import VideoFormat
 from .target import planes_from_rows
 from .training import Trainer
 
-__all__ = ["Written", "reconstruct", "schedule_runs", "sequence_header", "write_stream"]
-
-_RUN_MAX = 16
+__all__ = ["Written", "header_bytes", "reconstruct", "sequence_header", "write_stream"]
 
 
 @dataclass(frozen=True)
@@ -50,18 +47,6 @@ class Written:
 
     data: bytes
     components: dict[str, float]
-
-
-def schedule_runs(splits: Sequence[int]) -> tuple[ScheduleRun, ...]:
-    """Split bytes as runs of at most 16 (spec 3.3)."""
-    runs = []
-    for split, group in groupby(splits):
-        left = len(list(group))
-        while left:
-            repeat = min(left, _RUN_MAX)
-            runs.append(ScheduleRun(split & 0xF, split >> 4, repeat))
-            left -= repeat
-    return tuple(runs)
 
 
 def sequence_header(picture: VideoFormat, profile: int, frames: int, symbols: int) -> SequenceHeader:
@@ -82,6 +67,18 @@ def sequence_header(picture: VideoFormat, profile: int, frames: int, symbols: in
         profile,
         minimum_level(picture.width, picture.height, picture.rate.numerator, picture.rate.denominator, frames, symbols),
     )
+
+
+def _network_header(
+    trainer: Trainer, splits: Sequence[Sequence[int]], layers: tuple[LayerHeader, ...], payload: bytes
+) -> NetworkHeader:
+    grids = tuple(
+        GridHeader(i, tuple(int(m) for m in multiplier), schedule_runs(splits[i]))
+        for i, multiplier in enumerate(trainer.multipliers)
+        if multiplier is not None
+    )
+    widths = (trainer.bank.layers[0].outputs, trainer.bank.layers[1].outputs)
+    return NetworkHeader(trainer.model.stage_channels, grids, widths, layers, payload)
 
 
 def _code_lengths(values: np.ndarray) -> np.ndarray:
@@ -147,13 +144,8 @@ def write_stream(
         owner = "context network" if layer.name.startswith("context.") else "synthesis weights"
         bits[owner] += float(sum(costs.min() for costs in lengths))
     payload = encode_parameters(parameters, trainer.bank.layers, layers)
-    grids = tuple(
-        GridHeader(i, tuple(int(m) for m in multiplier), schedule_runs(splits[i]))
-        for i, multiplier in enumerate(trainer.multipliers)
-        if multiplier is not None
-    )
-    widths = (trainer.bank.layers[0].outputs, trainer.bank.layers[1].outputs)
-    network = NetworkHeader(trainer.model.stage_channels, grids, widths, tuple(layers), payload)
+    network = _network_header(trainer, splits, tuple(layers), payload)
+    grids = network.grids
     context = ContextNetwork(
         *(
             make_layer(spec, q.weight, q.bias, q.multiplier, q.shift, q.bias_shift)
@@ -196,13 +188,6 @@ def write_stream(
 
 
 def header_bytes(trainer: Trainer, sequence: SequenceHeader, splits: Sequence[Sequence[int]]) -> int:
-    """Bytes of the NETWORK's headers and of one GOP's framing, known before anything is entropy-coded."""
-    grids = tuple(
-        GridHeader(i, tuple(int(m) for m in multiplier), schedule_runs(splits[i]))
-        for i, multiplier in enumerate(trainer.multipliers)
-        if multiplier is not None
-    )
-    widths = (trainer.bank.layers[0].outputs, trainer.bank.layers[1].outputs)
+    """Bytes of the NETWORK without its parameter payload, known before anything is entropy-coded."""
     layers = tuple(LayerHeader(4, 0, 0, 0, 0) for _ in trainer.bank.layers)
-    network = NetworkHeader(trainer.model.stage_channels, grids, widths, layers, b"")
-    return len(serialise_network(network, sequence))
+    return len(serialise_network(_network_header(trainer, splits, layers, b""), sequence))
