@@ -20,7 +20,7 @@ from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, CONTEXT_INPUT_
 from .laplace import SCALE_COUNT, SCALE_LOG2_MIN, laplace_bits
 from .model import straight_through_floor
 
-__all__ = ["HIDDEN_UNIT", "OUTPUT_UNIT", "GridContext", "build_context", "context_network", "grid_bits"]
+__all__ = ["HIDDEN_UNIT", "OUTPUT_UNIT", "GopRate", "GridContext", "build_context", "context_network"]
 
 HIDDEN_UNIT = 32
 """Integer steps in one real unit of the hidden layers."""
@@ -138,61 +138,123 @@ def context_network(
     return mean, SCALE_LOG2_MIN + out[:, 1].clamp(0, SCALE_COUNT - 1) / 4
 
 
-def grid_bits(
-    parameters: dict[str, tuple[Tensor, Tensor]],
-    grids: Sequence[Tensor | None],
-    contexts: Sequence[GridContext | None],
-    nodes: Sequence[slice],
-    exact: bool,
-) -> list[Tensor | None]:
-    """Bits of each node of each grid.
+@dataclass(frozen=True)
+class _Rows:
+    """Gather indices of one window: everything that does not change from iteration to iteration.
+
+    Attributes:
+        inputs: int32 [R, 19] into the flat vector of `GopRate`.
+        classes: int32 [R], row of the table of first-layer biases.
+    """
+
+    inputs: Tensor
+    classes: Tensor
+
+
+class GopRate:
+    """The rate of one GOP's grids.
+
+    All grids, and the magnitudes that finer grids see of coarser ones, lie in one flat vector that ends in a zero, so
+    that all contexts of a window are one gather.
 
     Args:
-        parameters: the context layers as real values.
-        grids: per slot [N, C, H, W] integer (or noisy) values, None where absent.
-        contexts: per slot, from `build_context`.
-        nodes: per slot, which nodes to evaluate.
-        exact: as in `context_network`.
-
-    Returns:
-        Per slot a tensor [nodes evaluated], or None.
+        contexts: per slot, from `build_context`; None where the slot is absent.
+        channels: per slot, number of channels.
     """
-    inputs: list[Tensor] = []
-    biases: list[Tensor] = []
-    values: list[Tensor] = []
-    shapes: list[tuple[int, int] | None] = []
-    w1, b1 = parameters["context.hidden1"]
-    magnitude: Tensor | None = None
-    for grid, context, which in zip(grids, contexts, nodes, strict=True):
-        if grid is None or context is None:
-            shapes.append(None)
-            continue
-        channels = grid.shape[1]
-        rows = grid.permute(0, 2, 3, 1).reshape(-1, channels)
-        clipped = torch.cat([rows, rows.new_zeros(1, channels)]).clamp(-CONTEXT_INPUT_MAX, CONTEXT_INPUT_MAX)
-        index = context.neighbours[which]
-        count = index.shape[0] * index.shape[1]
-        gathered = clipped.index_select(0, index.reshape(-1)).view(count, index.shape[2], channels)
-        if context.coarse is None or magnitude is None:
-            coarse = rows.new_zeros(count, 1)
-        else:
-            coarse = magnitude.index_select(0, context.coarse[which].reshape(-1)).unsqueeze(1)
-        stacked = torch.cat([gathered, coarse.unsqueeze(2).expand(-1, -1, channels)], 1)
-        inputs.append(stacked.transpose(1, 2).reshape(count * channels, -1))
-        table = w1.t()[context.triples].sum(1) + b1
-        biases.append(table.index_select(0, context.classes[which].reshape(-1)).repeat_interleave(channels, 0))
-        values.append(rows.view(grid.shape[0], -1, channels)[which].reshape(-1))
-        shapes.append((index.shape[0], index.shape[1] * channels))
-        magnitude = rows.abs().sum(1).clamp(max=CONTEXT_INPUT_MAX)
-    mean, log_scale = context_network(parameters, torch.cat(inputs), torch.cat(biases), exact)
-    bits = laplace_bits(torch.cat(values) - mean, torch.exp2(log_scale))
-    out: list[Tensor | None] = []
-    at = 0
-    for shape in shapes:
-        if shape is None:
-            out.append(None)
-            continue
-        size = shape[0] * shape[1]
-        out.append(bits[at : at + size].view(shape).sum(1))
-        at += size
-    return out
+
+    CACHE_BYTES = 1 << 30
+
+    def __init__(self, contexts: Sequence[GridContext | None], channels: Sequence[int]) -> None:
+        self.contexts = tuple(contexts)
+        self._channels = tuple(channels)
+        self._cache: dict[tuple[tuple[int, int], ...], _Rows] = {}
+        self._cached = 0
+        values, magnitudes = 0, 0
+        self._offsets: list[tuple[int, int]] = []
+        for context, count in zip(self.contexts, self._channels, strict=True):
+            size = 0 if context is None else context.classes.numel()
+            self._offsets.append((values, magnitudes))
+            values += size * count
+            magnitudes += size
+        self._values, self._zero = values, values + magnitudes
+        present = [context.triples for context in self.contexts if context is not None]
+        self._triples = torch.cat(present)
+        starts = [0]
+        for triples in present:
+            starts.append(starts[-1] + len(triples))
+        counter = iter(starts)
+        self._class_start = [0 if context is None else next(counter) for context in self.contexts]
+
+    def _rows(self, nodes: Sequence[slice]) -> _Rows:
+        key = tuple((s.start, s.stop) for s in nodes)
+        if key in self._cache:
+            return self._cache[key]
+        inputs: list[Tensor] = []
+        classes: list[Tensor] = []
+        below: int | None = None
+        for slot, (context, which) in enumerate(zip(self.contexts, nodes, strict=True)):
+            if context is None:
+                continue
+            index = context.neighbours[which]
+            count, area, reach = index.shape
+            channels, start = self._channels[slot], self._offsets[slot][0]
+            node = torch.div(index, area, rounding_mode="floor")
+            channel = torch.arange(channels, device=index.device).view(1, -1, 1, 1)
+            inner = (node * channels * area + index - node * area).unsqueeze(1) + channel * area + start
+            outside = (index == context.classes.numel()).unsqueeze(1)
+            gathered = torch.where(outside, self._zero, inner)
+            if context.coarse is None or below is None:
+                coarse = torch.full((count, channels, area, 1), self._zero, device=index.device)
+            else:
+                coarse = (context.coarse[which] + self._values + self._offsets[below][1]).view(count, 1, area, 1)
+                coarse = coarse.expand(-1, channels, -1, -1)
+            inputs.append(torch.cat([gathered, coarse], 3).reshape(-1, reach + 1).int())
+            kinds = context.classes[which].unsqueeze(1) + self._class_start[slot]
+            classes.append(kinds.expand(-1, channels, -1).reshape(-1).int())
+            below = slot
+        rows = _Rows(torch.cat(inputs), torch.cat(classes))
+        size = rows.inputs.numel() * 4
+        if self._cached + size <= self.CACHE_BYTES:
+            self._cache[key] = rows
+            self._cached += size
+        return rows
+
+    def bits(
+        self,
+        parameters: dict[str, tuple[Tensor, Tensor]],
+        grids: Sequence[Tensor | None],
+        nodes: Sequence[slice],
+        exact: bool,
+    ) -> list[Tensor | None]:
+        """Bits of each node of each grid.
+
+        Args:
+            parameters: the context layers as real values.
+            grids: per slot [N, C, H, W] integer (or noisy) values, None where absent.
+            nodes: per slot, which nodes to evaluate; the others serve as context.
+            exact: as in `context_network`.
+
+        Returns:
+            Per slot a tensor [nodes evaluated], or None.
+        """
+        present = [grid for grid in grids if grid is not None]
+        magnitudes = [grid.abs().sum(1).reshape(-1) for grid in present]
+        flat = torch.cat([*(grid.reshape(-1) for grid in present), *magnitudes, present[0].new_zeros(1)])
+        flat = flat.clamp(-CONTEXT_INPUT_MAX, CONTEXT_INPUT_MAX)
+        rows = self._rows(nodes)
+        inputs = flat.index_select(0, rows.inputs.view(-1)).view(rows.inputs.shape)
+        w1, b1 = parameters["context.hidden1"]
+        table = w1.t()[self._triples].sum(1) + b1
+        mean, log_scale = context_network(parameters, inputs, table.index_select(0, rows.classes), exact)
+        evaluated = [None if grid is None else grid[which] for grid, which in zip(grids, nodes, strict=True)]
+        values = torch.cat([grid.reshape(-1) for grid in evaluated if grid is not None])
+        bits = laplace_bits(values - mean, torch.exp2(log_scale))
+        out: list[Tensor | None] = []
+        at = 0
+        for grid in evaluated:
+            if grid is None:
+                out.append(None)
+                continue
+            out.append(bits[at : at + grid.numel()].view(grid.shape[0], -1).sum(1))
+            at += grid.numel()
+        return out

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from nvrc_decoder.profiles import Q_MAX, GridSlot, LayerSpec, Profile, context_layers, node_shape
 
-from .grid_rate import HIDDEN_UNIT, OUTPUT_UNIT, GridContext, build_context, grid_bits
+from .grid_rate import HIDDEN_UNIT, OUTPUT_UNIT, GopRate, GridContext, build_context
 from .model import FEATURE_SCALE, SynthesisModel
 from .parameters import ParameterBank
 from .quantise import hard_round, soft_round_noise
@@ -155,8 +155,9 @@ class Trainer:
         for target in targets:
             grids = initial_grids(self.model, target.rows * to_eight, size, steps)
             self.grids.append([None if g is None else g.to(device).requires_grad_() for g in grids])
-        self.contexts = [
-            self._contexts(profile.slots, grid_channels, frames, schedules) for frames in self.frame_counts
+        self.rates = [
+            GopRate(self._contexts(profile.slots, grid_channels, frames, schedules), grid_channels)
+            for frames in self.frame_counts
         ]
         layers: tuple[LayerSpec, ...] = context_layers(*context_widths) + self.model.layers
         initial = initial_weights(self.model, generator) | self.initial_context(context_widths, generator)
@@ -337,7 +338,7 @@ class Trainer:
         exact: bool,
     ) -> list[Tensor | None]:
         """Bits of each node of each grid; the one place that says which entropy model the training assumes."""
-        return grid_bits(real, grids, self.contexts[gop], nodes, exact)
+        return self.rates[gop].bits(real, grids, nodes, exact)
 
     def _inclusion(self, schedule: Sequence[tuple[int, slice]]) -> list[list[Tensor]]:
         """Per GOP and slot, [N] weight of each node: windows of the GOP over windows that touch the node."""

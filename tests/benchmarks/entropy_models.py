@@ -26,7 +26,7 @@ from nvrc_decoder.octree.context import constant_inputs
 from nvrc_decoder.octree.schedule import expand_schedule
 from nvrc_decoder.profiles import node_shape
 from nvrc_encoder.encoding import make_trainer
-from nvrc_encoder.grid_rate import GridContext, grid_bits
+from nvrc_encoder.grid_rate import GopRate, GridContext
 from nvrc_encoder.laplace import laplace_bits, quantised_scale
 from nvrc_encoder.options import EncodeOptions
 from nvrc_encoder.parameters import likely_scale
@@ -73,7 +73,7 @@ def raster_context(trainer: Trainer, gop: int) -> list[GridContext | None]:
     """Contexts of a raster scan, in the same form as the octree's."""
     out: list[GridContext | None] = []
     frames = trainer.frame_counts[gop]
-    for i, (slot, context) in enumerate(zip(trainer.model.profile.slots, trainer.contexts[gop], strict=True)):
+    for i, (slot, context) in enumerate(zip(trainer.model.profile.slots, trainer.rates[gop].contexts, strict=True)):
         if context is None:
             out.append(None)
             continue
@@ -98,7 +98,7 @@ def raster_context(trainer: Trainer, gop: int) -> list[GridContext | None]:
     return out
 
 
-def fit(trainer: Trainer, contexts: Sequence[GridContext | None], iterations: int, seed: int) -> float:
+def fit(trainer: Trainer, rate: GopRate, iterations: int, seed: int) -> float:
     """Bits of the fixed grids of GOP 0 under a context network fitted to them, float weights."""
     torch.manual_seed(seed)
     grids = trainer.final_grids(0)
@@ -110,7 +110,7 @@ def fit(trainer: Trainer, contexts: Sequence[GridContext | None], iterations: in
     best = math.inf
     for i in range(iterations):
         optimiser.param_groups[0]["lr"] = 2e-2 * max(0.02, 0.5 * (1 + math.cos(math.pi * i / iterations)))
-        bits = sum(b.sum() for b in grid_bits(parameters, grids, contexts, whole, False) if b is not None)
+        bits = sum(b.sum() for b in rate.bits(parameters, grids, whole, False) if b is not None)
         best = min(best, float(bits.detach()))
         optimiser.zero_grad()
         (bits / 1e5).backward()
@@ -155,8 +155,10 @@ def main() -> None:
         kept = trainer
     if kept is None:
         sys.exit("nothing was trained")
-    raster = fit(kept, raster_context(kept, 0), arguments.fit_iterations, arguments.seed)
-    order = fit(kept, kept.contexts[0], arguments.fit_iterations, arguments.seed)
+    raster = fit(
+        kept, GopRate(raster_context(kept, 0), kept.model.grid_channels), arguments.fit_iterations, arguments.seed
+    )
+    order = fit(kept, kept.rates[0], arguments.fit_iterations, arguments.seed)
     rows["fixed latents"] = {"raster": raster, "temporal-first": order, "ratio": order / raster}
     print("fixed latents", json.dumps({k: round(v, 4) for k, v in rows["fixed latents"].items()}))
     print(f"temporal-first against static: {1 - rows['temporal-first']['total'] / rows['static']['total']:.1%} fewer")
