@@ -1,0 +1,205 @@
+"""Random streams: a NETWORK with random parameters, GOPs with random grids, frames by the NumPy reference."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from nvrc_conformance.sampling import LayerParameters, SamplingCoder, bound_layer, plain_layer
+from nvrc_decoder.bitstream.container import encode_unit
+from nvrc_decoder.bitstream.units import (
+    Gop,
+    GridHeader,
+    LayerHeader,
+    NetworkHeader,
+    SequenceHeader,
+    gop_symbols,
+    layer_specs,
+    schedule_runs,
+)
+from nvrc_decoder.bitstream.writer import StreamWriter
+from nvrc_decoder.entropy.parameters import encode_parameters
+from nvrc_decoder.frames import GopDigest
+from nvrc_decoder.gop import Grid, Network, grid_shape, load_network
+from nvrc_decoder.limits import minimum_level
+from nvrc_decoder.octree.grid import code_grid
+from nvrc_decoder.octree.schedule import octree_schedule, temporal_first_schedule
+from nvrc_decoder.profiles import PROFILES, GridSlot, LayerSpec, node_shape
+from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
+
+__all__ = ["NetworkDraft", "Schedule", "StreamDraft", "make_parameters", "octree", "temporal_first"]
+
+# Node shape (N, H, W) of a slot's grid and the slot's index -> split bytes.
+Schedule = Callable[[tuple[int, int, int], int], Sequence[int]]
+
+
+def temporal_first(shape: tuple[int, int, int], slot: int) -> Sequence[int]:
+    """The default schedule."""
+    return temporal_first_schedule(*shape)
+
+
+def octree(shape: tuple[int, int, int], slot: int) -> Sequence[int]:
+    """All axes at once."""
+    return octree_schedule(*shape)
+
+
+@dataclass(frozen=True)
+class NetworkDraft:
+    """What a random NETWORK is to be.
+
+    Attributes:
+        stage_channels: active channels of each stage; None for the profile's most.
+        grid_channels: slot -> channels of the present grids; None for all slots with their most.
+        context_widths: hidden widths of the context network.
+        schedule: the schedule of each grid.
+        bound: parameters at the ends of their ranges, rather than such that pictures have some texture.
+        scale: scale index of the weights' tables where they are not at the bound.
+        wild: see `SamplingCoder`; for parameters and grids.
+    """
+
+    stage_channels: tuple[int, ...] | None = None
+    grid_channels: Mapping[int, int] | None = None
+    context_widths: tuple[int, int] = (8, 6)
+    schedule: Schedule = temporal_first
+    bound: bool = False
+    scale: int = 14
+    wild: int = 0
+
+
+@dataclass(frozen=True)
+class StreamDraft:
+    """What a random stream is to be.
+
+    Attributes:
+        profile: name of the profile.
+        width, height: of the picture.
+        gops: for each NETWORK its GOPs' frame counts.
+        networks: the NETWORKs.
+        sequence: fields of SEQUENCE that differ from the usual ones.
+        metadata: METADATA units after SEQUENCE.
+        unknown: whether units of unknown optional types stand wherever one may.
+        index: whether there is an INDEX.
+        minor: minor version.
+    """
+
+    profile: str
+    width: int
+    height: int
+    gops: Sequence[Sequence[int]]
+    networks: Sequence[NetworkDraft] = (NetworkDraft(),)
+    sequence: Mapping[str, int] = field(default_factory=dict)
+    metadata: Mapping[str, bytes] = field(default_factory=dict)
+    unknown: bool = False
+    index: bool = True
+    minor: int = 0
+
+    def build(self, rng: np.random.RandomState) -> bytes:
+        """The stream."""
+        profile = next(profile for profile in PROFILES if profile.name == self.profile)
+        fields = {"rate_numerator": 25, "rate_denominator": 1, **self.sequence}
+        sequence = SequenceHeader(self.width, self.height, profile=profile.id, level=6, **fields)
+        plans = list(zip(self.networks, self.gops, strict=True))
+        headers = [_network(rng, sequence, draft, max(counts)) for draft, counts in plans]
+        largest = [
+            gop_symbols(sequence, header, max(counts)) for header, (_, counts) in zip(headers, plans, strict=True)
+        ]
+        frames = max(max(counts) for counts in self.gops)
+        rate = fields["rate_numerator"], fields["rate_denominator"]
+        level = minimum_level(self.width, self.height, *rate, frames, max(largest))
+        sequence = SequenceHeader(self.width, self.height, profile=profile.id, level=level, **fields)
+        file = io.BytesIO()
+        writer = _Writer(file, sequence) if self.unknown else StreamWriter(file, sequence)
+        for key, value in self.metadata.items():
+            writer.metadata(key, value)
+        for header, (draft, counts) in zip(headers, plans, strict=True):
+            writer.network(header)
+            network = load_network(sequence, header)
+            for count in counts:
+                writer.gop(*_gop(rng, sequence, network, draft, count))
+        writer.finish(self.index)
+        data = bytearray(file.getvalue())
+        data[9] = self.minor
+        return bytes(data)
+
+
+class _Writer(StreamWriter):
+    """Puts a unit of unknown optional type before each unit that may have one before it."""
+
+    def _unit(self, kind: int, payload: bytes) -> int:
+        if self.offset > 10 and kind in (0x02, 0x03, 0x05, 0x81, 0x82) and not self._indexed:
+            unknown = 0x80 if kind == 0x02 else 0xFF if kind == 0x05 else 0xC5
+            self._write(encode_unit(unknown, bytes(range(kind))))
+        self._indexed = kind == 0x82
+        return super()._unit(kind, payload)  # type: ignore[arg-type]
+
+    _indexed = False
+
+
+def make_parameters(rng: np.random.RandomState, spec: LayerSpec, draft: NetworkDraft) -> LayerParameters:
+    """Random parameters of one layer; the bound and the ranges hold."""
+    if spec.name == "context.hidden1":
+        return plain_layer(rng, spec, 16, gain=4 if draft.bound else 2, centre=32)
+    if draft.bound:
+        return bound_layer(rng, spec)
+    if spec.name == "context.hidden2":
+        return plain_layer(rng, spec, 16, centre=16)
+    if spec.name == "context.output":
+        return plain_layer(rng, spec, 16, gain=-1, centre=(0, 17))
+    if spec.kind == "pointwise":
+        return plain_layer(rng, spec, draft.scale, gain=-1, wild=draft.wild)
+    if spec.kind == "head_pointwise":
+        # Samples spread over the lower half of their range; the clips at its ends are reached.
+        return plain_layer(rng, spec, draft.scale, gain=-1 if spec.high < 256 else 1, centre=(spec.high + 1) // 2)
+    return plain_layer(rng, spec, draft.scale, wild=draft.wild)
+
+
+def _network(
+    rng: np.random.RandomState, sequence: SequenceHeader, draft: NetworkDraft, frame_count: int
+) -> NetworkHeader:
+    profile = sequence.profile_spec
+    channels = draft.grid_channels or {i: slot.max_channels for i, slot in enumerate(profile.slots)}
+    grids = []
+    for i, count in sorted(channels.items()):
+        shape = node_shape(profile.slots[i], frame_count, sequence.height, sequence.width)
+        if draft.bound:
+            multipliers = [(1, 2048, 1024, 2047)[int(rng.randint(0, 4))] for _ in range(count)]
+        else:
+            multipliers = rng.randint(24, 140, size=count).tolist()
+        grids.append(GridHeader(i, tuple(multipliers), schedule_runs(tuple(draft.schedule(shape, i)))))
+    stages = draft.stage_channels or profile.max_channels
+    header = NetworkHeader(stages, tuple(grids), draft.context_widths, (), b"")
+    specs = layer_specs(sequence, header)
+    made = {spec.name: make_parameters(rng, spec, draft) for spec in specs}
+    layers = tuple(
+        LayerHeader(p.multiplier, p.shift, p.weight_table, p.bias_shift, p.bias_table)
+        for p in (made[spec.name] for spec in specs)
+    )
+    payload = encode_parameters({name: (p.weight, p.bias) for name, p in made.items()}, specs, layers)
+    return NetworkHeader(stages, tuple(grids), draft.context_widths, layers, payload)
+
+
+def _gop(
+    rng: np.random.RandomState, sequence: SequenceHeader, network: Network, draft: NetworkDraft, frame_count: int
+) -> tuple[Gop, bytes]:
+    """A GOP of random grids, and the digest of its frames."""
+    grids: list[Grid | None] = [None] * len(network.profile.slots)
+    coarser: tuple[GridSlot, Grid] | None = None
+    payloads = []
+    for header in network.header.grids:
+        slot = network.profile.slots[header.slot]
+        shape = grid_shape(sequence, header, frame_count)
+        coder = SamplingCoder(rng, draft.wild)
+        grid = code_grid(coder, header.splits, network.context, shape, header.slot, slot, coarser)
+        payloads.append(coder.finish())
+        grids[header.slot] = grid
+        coarser = slot, grid
+    synthesizer = ReferenceSynthesizer(
+        network.profile, sequence, network.header.stage_channels, network.layers, network.multipliers
+    )
+    digest = GopDigest()
+    for frame in synthesizer.synthesise(grids, frame_count, range(frame_count)):
+        digest.update(frame)
+    return Gop(frame_count, tuple(payloads)), digest.digest()

@@ -1,0 +1,151 @@
+"""What a stream exercises, found by looking into it: so a manifest cannot claim what a stream does not do."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+
+from nvrc_conformance.stages import DecodedGop, coded_parameters
+from nvrc_decoder.bitstream.reader import Unit, UnitReader
+from nvrc_decoder.bitstream.units import Metadata, SequenceHeader, UnitType, layer_specs
+from nvrc_decoder.entropy.coder import Int32Array, IntArray, SymbolDecoder
+from nvrc_decoder.entropy.tables import RADII, TABLE_RADII
+from nvrc_decoder.gop import Grid, Network, grid_shape
+from nvrc_decoder.octree.grid import code_grid
+from nvrc_decoder.octree.schedule import octree_schedule, temporal_first_schedule
+from nvrc_decoder.profiles import Q_MAX, GridSlot
+from nvrc_decoder.synthesis.arithmetic import ACCUMULATOR_LIMIT, worst_case
+from nvrc_decoder.video_format import CHROMA_NAMES
+
+__all__ = ["features_of"]
+
+_AXES = "xyt"
+
+
+class _EscapeCounter:
+    """A decoder that counts the escapes."""
+
+    def __init__(self, payload: bytes) -> None:
+        self._decoder = SymbolDecoder(payload)
+        self.count = 0
+
+    def code_step(
+        self, table_index: IntArray, mean: IntArray, values: IntArray | None = None, *, limit: int = Q_MAX
+    ) -> Int32Array:
+        decoded = self._decoder.code_step(table_index, mean, values, limit=limit)
+        self.count += int(np.count_nonzero(np.abs(decoded - mean) > TABLE_RADII[table_index]))
+        return decoded
+
+
+def _grid_escapes(item: DecodedGop) -> int:
+    coarser: tuple[GridSlot, Grid] | None = None
+    total = 0
+    for header, payload in zip(item.network.header.grids, item.gop.grids, strict=True):
+        slot = item.network.profile.slots[header.slot]
+        counter = _EscapeCounter(payload)
+        shape = grid_shape(item.sequence, header, item.gop.frame_count)
+        grid = code_grid(counter, header.splits, item.network.context, shape, header.slot, slot, coarser)
+        coarser = slot, grid
+        total += counter.count
+    return total
+
+
+def _sequence_features(sequence: SequenceHeader, data: bytes) -> set[str]:
+    found = {
+        f"profile {sequence.profile_spec.name}",
+        f"chroma {CHROMA_NAMES[sequence.chroma_format]}",
+        f"{sequence.bit_depth} bits",
+    }
+    if sequence.width % 2 or sequence.height % 2:
+        found.add("odd size")
+    if sequence.width == sequence.height == 1:
+        found.add("one sample")
+    if data[9]:
+        found.add("later minor version")
+    return found
+
+
+def _unit_features(units: list[Unit]) -> set[str]:
+    found = {"INDEX" if any(unit.type == UnitType.INDEX for unit in units) else "no INDEX"}
+    if any(isinstance(unit.content, Metadata) for unit in units):
+        found.add("METADATA")
+    if any(unit.payload is None for unit in units):
+        found.add("unknown optional unit")
+    return found
+
+
+def _schedule_features(item: DecodedGop) -> set[str]:
+    found = set()
+    for grid in item.network.header.grids:
+        nodes, _, rows, columns = grid_shape(item.sequence, grid, item.gop.frame_count)
+        if nodes * rows * columns > 1 and not grid.splits:
+            found.add("schedule without splits")
+        if nodes > 1 and max(rows, columns) > 1:
+            if grid.splits == temporal_first_schedule(nodes, rows, columns):
+                found.add("schedule temporal-first")
+            if grid.splits == octree_schedule(nodes, rows, columns):
+                found.add("schedule octree")
+        if len(grid.splits) == 32:
+            found.add("32 splits")
+        for split in grid.splits:
+            found |= {f"phase {axis}" for bit, axis in enumerate(_AXES) if split >> 4 + bit & 1}
+            if split & 7 in (1, 2, 4):
+                found.add(f"halve {_AXES[(split & 7).bit_length() - 1]} alone")
+    return found
+
+
+def _network_features(sequence: SequenceHeader, network: Network) -> set[str]:
+    found = set()
+    header, profile = network.header, network.profile
+    if len(header.grids) < len(profile.slots):
+        found.add("absent slots")
+    stages = {profile.slots[slot].stage for slot in header.present_slots}
+    if len(stages) < len(profile.max_channels):
+        found.add("stage without grids")
+    if header.stage_channels != profile.max_channels:
+        found.add("inactive channels")
+    parameters = coded_parameters(sequence, header)
+    for spec, layer in zip(layer_specs(sequence, header), header.layers, strict=True):
+        weight, bias = parameters[spec.name]
+        if int(np.abs(weight).max()) > RADII[layer.weight_table]:
+            found.add("weight escapes")
+        if int(np.abs(bias).max()) > RADII[layer.bias_table]:
+            found.add("bias escapes")
+        made = network.layers.get(spec.name)
+        if made is not None:
+            worst = worst_case(made.weight, made.bias, made.shift, spec.input_max)
+            if int(worst.max()) == ACCUMULATOR_LIMIT - 1:
+                found.add("accumulators at the bound")
+    return found
+
+
+def features_of(data: bytes, decoded: list[DecodedGop]) -> tuple[str, ...]:
+    """The features of a stream, sorted.
+
+    Args:
+        data: the stream.
+        decoded: its GOPs, from `stages.decode_stream`.
+    """
+    sequence = decoded[0].sequence
+    found = _sequence_features(sequence, data) | _unit_features(list(UnitReader(io.BytesIO(data))))
+    counts = [item.gop.frame_count for item in decoded]
+    if max(counts) == 1:
+        found.add("one frame a GOP")
+    if len(counts) > 1:
+        found.add("several GOPs")
+    if len(set(counts)) > 1:
+        found.add("GOPs of unequal length")
+    networks = {item.network_number: item.network for item in decoded}
+    if len(networks) > 1:
+        found.add("several NETWORK units")
+    for network in networks.values():
+        found |= _network_features(sequence, network)
+    for item in decoded:
+        found |= _schedule_features(item)
+        if _grid_escapes(item):
+            found.add("grid escapes")
+        grids = [grid for grid in item.grids if grid is not None]
+        if {-Q_MAX, Q_MAX} <= {int(end) for grid in grids for end in (grid.min(), grid.max())}:
+            found.add("grid values at both ends")
+    return tuple(sorted(found))

@@ -1,0 +1,181 @@
+"""The only way to change the golden streams: ``python -m nvrc_conformance.generate``.
+
+Without an option it makes every random stream in memory, adds those that are missing, and refuses to touch one that
+differs. ``--update`` overwrites. ``--adopt`` takes in a stream that an encoder made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from nvrc_conformance.features import features_of
+from nvrc_conformance.manifest import MANIFEST_PATH, GoldenStream, Manifest, load_manifest
+from nvrc_conformance.recipes import RECIPES, Recipe
+from nvrc_conformance.sampling import random_state
+from nvrc_conformance.stages import decode_stream, frames_of, stages_of
+from nvrc_decoder.errors import NvrcError
+from nvrc_decoder.frames import GopDigest
+
+__all__ = ["BYTES_MAX", "build", "describe", "main"]
+
+BYTES_MAX = 200_000
+_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    stream: GoldenStream
+    data: bytes
+
+
+def build(recipe: Recipe) -> bytes:
+    """The bytes of a random stream; the same on every machine."""
+    return recipe.draft.build(random_state(recipe.id))
+
+
+def describe(name: str, description: str, origin: str, data: bytes) -> GoldenStream:
+    """The manifest entry of a stream, from decoding it with the NumPy reference.
+
+    Raises:
+        NvrcError: it does not decode.
+        ValueError: a DIGEST does not agree with the frames.
+    """
+    decoded = list(decode_stream(data))
+    total = hashlib.md5(usedforsecurity=False)
+    frame_md5 = []
+    for number, item in enumerate(decoded):
+        digest = GopDigest()
+        for frame in frames_of(item):
+            digest.update(frame)
+            frame_md5.append(frame.md5())
+            for chunk in frame.chunks():
+                total.update(chunk)
+        if digest.digest() != item.digest:
+            raise ValueError(f"{name}: the frames of GOP {number} do not have the digest that the stream says")
+    sequence = decoded[0].sequence
+    return GoldenStream(
+        id=name,
+        description=description,
+        origin=origin,
+        file=f"streams/{name}.nvrc",
+        bytes=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        features=features_of(data, decoded),
+        profile=sequence.profile_spec.name,
+        width=sequence.width,
+        height=sequence.height,
+        chroma_format=sequence.chroma_format,
+        bit_depth=sequence.bit_depth,
+        frame_count=len(frame_md5),
+        md5=total.hexdigest(),
+        frame_md5=tuple(frame_md5),
+        stages=stages_of(decoded),
+    )
+
+
+def _check_engines(name: str, data: bytes) -> None:
+    """Both engines make the same frames of the stream."""
+    for number, item in enumerate(decode_stream(data)):
+        wanted = [frame.md5() for frame in frames_of(item)]
+        if [frame.md5() for frame in frames_of(item, "onnxruntime")] != wanted:
+            raise click.ClickException(f"{name}: ONNX Runtime and the NumPy reference differ in GOP {number}")
+
+
+def _differs(manifest: Manifest, candidate: _Candidate) -> bool:
+    """Whether a committed stream of this id is another one."""
+    if candidate.stream.id not in {stream.id for stream in manifest.streams}:
+        return False
+    old = manifest.stream(candidate.stream.id)
+    file = manifest.file(old)
+    return old != candidate.stream or not file.exists() or file.read_bytes() != candidate.data
+
+
+def _store(manifest: Manifest, candidates: Iterable[_Candidate], update: bool) -> None:
+    """Writes the candidates and the manifest, or nothing at all."""
+    chosen = list(candidates)
+    changed = [candidate.stream.id for candidate in chosen if _differs(manifest, candidate)]
+    if changed and not update:
+        raise click.ClickException(
+            f"these golden streams would change: {', '.join(changed)}. A change of the format goes through spec, "
+            "decoder, encoder and golden streams at once; if that is what you are doing, give --update"
+        )
+    merged = {stream.id: stream for stream in manifest.streams} | {item.stream.id: item.stream for item in chosen}
+    size = sum(stream.bytes for stream in merged.values())
+    if size > BYTES_MAX:
+        raise click.ClickException(f"all golden streams together would take {size} bytes; the limit is {BYTES_MAX}")
+    known = {stream.id for stream in manifest.streams}
+    for item in chosen:
+        file = manifest.file(item.stream)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if not file.exists() or file.read_bytes() != item.data:
+            file.write_bytes(item.data)
+            click.echo(
+                f"{'changed' if item.stream.id in known else 'new'}: {item.stream.id}, {item.stream.bytes} bytes"
+            )
+    text = manifest.with_streams(merged.values()).text()
+    if not manifest.path.exists() or manifest.path.read_text(encoding="utf-8") != text:
+        manifest.path.write_text(text, encoding="utf-8")
+    click.echo(f"{len(merged)} golden streams, {size} bytes")
+
+
+def _adopt(manifest: Manifest, path: Path, name: str, description: str) -> _Candidate:
+    if not _ID.fullmatch(name):
+        raise click.BadParameter("an id has lower-case letters, digits and single hyphens", param_hint="--id")
+    if name in {recipe.id for recipe in RECIPES}:
+        raise click.BadParameter(f"{name} is the id of a random stream", param_hint="--id")
+    data = path.read_bytes()
+    _check_engines(name, data)
+    return _Candidate(describe(name, description, "adopted", data), data)
+
+
+@click.command()
+@click.option("--update", is_flag=True, help="Overwrite golden streams that differ.")
+@click.option("--adopt", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Take in this stream.")
+@click.option("--id", "name", help="Id of the stream to take in.")
+@click.option("--description", default="", help="What it is there for.")
+@click.option("--remove", metavar="ID", help="Drop a stream that was taken in.")
+@click.option("--manifest", "path", type=click.Path(path_type=Path), default=MANIFEST_PATH, help="Another manifest.")
+def main(update: bool, adopt: Path | None, name: str | None, description: str, remove: str | None, path: Path) -> None:
+    """Make the golden streams, or take one in with --adopt FILE --id ID.
+
+    Adopted streams stay as they are; with --update their entries are made anew by decoding them.
+    """
+    manifest = load_manifest(path) if path.exists() else Manifest(path, ())
+    try:
+        if remove is not None:
+            _remove(manifest, remove)
+        elif adopt is not None:
+            if name is None:
+                raise click.UsageError("--adopt needs --id")
+            _store(manifest, [_adopt(manifest, adopt, name, description or f"made by the encoder: {name}")], update)
+        else:
+            candidates = [
+                _Candidate(describe(recipe.id, recipe.description, "random", data), data)
+                for recipe in RECIPES
+                for data in [build(recipe)]
+            ]
+            for old in manifest.streams:
+                if old.origin == "adopted":
+                    data = manifest.file(old).read_bytes()
+                    candidates.append(_Candidate(describe(old.id, old.description, old.origin, data), data))
+            _store(manifest, candidates, update)
+    except NvrcError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _remove(manifest: Manifest, name: str) -> None:
+    if name not in {stream.id for stream in manifest.streams if stream.origin == "adopted"}:
+        raise click.BadParameter(f"{name} is not the id of a stream that was taken in", param_hint="--remove")
+    manifest.file(manifest.stream(name)).unlink(missing_ok=True)
+    rest = manifest.with_streams(stream for stream in manifest.streams if stream.id != name)
+    manifest.path.write_text(rest.text(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""The manifest of the golden streams: `conformance/manifest.json` (fields in conformance/README.md)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from nvrc_conformance.stages import GopStages, NetworkStages, Stages
+
+__all__ = ["FORMAT_VERSION", "MANIFEST_PATH", "GoldenStream", "Manifest", "load_manifest"]
+
+FORMAT_VERSION = 0
+MANIFEST_PATH = Path(__file__).resolve().parents[1] / "manifest.json"
+
+
+@dataclass(frozen=True)
+class GoldenStream:
+    """One golden stream and what it decodes to.
+
+    Attributes:
+        id: immutable name.
+        description: what it is there for.
+        origin: ``random`` for a stream of the generator, ``adopted`` for one that an encoder made.
+        file: path relative to the manifest, with ``/``.
+        bytes: size of the file.
+        sha256: of the file.
+        features: what it exercises, from a fixed vocabulary.
+        profile, width, height, chroma_format, bit_depth: as in SEQUENCE; the profile by name.
+        frame_count: frames of the stream.
+        md5: of all frames together.
+        frame_md5: of each frame.
+        stages: digests of the stages before the frames.
+    """
+
+    id: str
+    description: str
+    origin: str
+    file: str
+    bytes: int
+    sha256: str
+    features: tuple[str, ...]
+    profile: str
+    width: int
+    height: int
+    chroma_format: int
+    bit_depth: int
+    frame_count: int
+    md5: str
+    frame_md5: tuple[str, ...]
+    stages: Stages
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All golden streams, in order of id.
+
+    Attributes:
+        path: where the manifest lies; the streams' files are relative to its folder.
+        streams: the streams.
+    """
+
+    path: Path
+    streams: tuple[GoldenStream, ...]
+
+    def stream(self, name: str) -> GoldenStream:
+        """The stream of an id; KeyError if there is none."""
+        for stream in self.streams:
+            if stream.id == name:
+                return stream
+        raise KeyError(name)
+
+    def file(self, stream: GoldenStream) -> Path:
+        """Where a stream lies."""
+        return self.path.parent / stream.file
+
+    def read(self, name: str) -> bytes:
+        """The bytes of the stream of an id."""
+        return self.file(self.stream(name)).read_bytes()
+
+    def with_streams(self, streams: Iterable[GoldenStream]) -> Manifest:
+        """The same manifest with other streams."""
+        return Manifest(self.path, tuple(sorted(streams, key=lambda stream: stream.id)))
+
+    def text(self) -> str:
+        """The file's contents."""
+        document = {"format": "nvrc", "version": FORMAT_VERSION, "streams": [asdict(stream) for stream in self.streams]}
+        return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def _stages(document: dict[str, Any]) -> Stages:
+    networks = tuple(NetworkStages(**network) for network in document["networks"])
+    gops = tuple(GopStages(**gop) for gop in document["gops"])
+    return Stages(document["sequence"], networks, gops)
+
+
+def _stream(document: dict[str, Any]) -> GoldenStream:
+    lists = {name: tuple(document[name]) for name in ("features", "frame_md5")}
+    return GoldenStream(**{**document, **lists, "stages": _stages(document["stages"])})
+
+
+def load_manifest(path: Path = MANIFEST_PATH) -> Manifest:
+    """Reads a manifest.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is of another version.
+    """
+    document = json.loads(path.read_text(encoding="utf-8"))
+    if document["format"] != "nvrc" or document["version"] != FORMAT_VERSION:
+        raise ValueError(f"{path} is a manifest of {document['format']} version {document['version']}")
+    return Manifest(path, tuple(_stream(stream) for stream in document["streams"]))

@@ -1,0 +1,217 @@
+"""Stage digests: SHA-256 of what a decoder knows after each stage, in a canonical form (conformance/README.md).
+
+An implementer whose frames are wrong compares stage by stage; the first that differs is at fault.
+``python -m nvrc_conformance.stages FILE`` prints the canonical form itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+
+from nvrc_decoder.bitstream.reader import UnitReader
+from nvrc_decoder.bitstream.units import Digest, Gop, NetworkHeader, SequenceHeader, layer_specs
+from nvrc_decoder.engine import EngineName, make_synthesizer
+from nvrc_decoder.entropy.coder import IntArray
+from nvrc_decoder.entropy.parameters import decode_parameters
+from nvrc_decoder.frames import Planes
+from nvrc_decoder.gop import Grid, Network, decode_grids, load_network
+
+__all__ = [
+    "DecodedGop",
+    "GopStages",
+    "NetworkStages",
+    "Stages",
+    "coded_parameters",
+    "decode_stream",
+    "frames_of",
+    "network_text",
+    "sequence_text",
+    "stages_of",
+]
+
+# Bytes of a SHA-256 that the manifest keeps, as DIGEST does.
+_DIGEST_BYTES = 16
+
+
+@dataclass(frozen=True, eq=False)
+class DecodedGop:
+    """A GOP up to its integers.
+
+    Attributes:
+        sequence: the stream's SEQUENCE.
+        network: the NETWORK in force.
+        network_number: how many NETWORK units came before that.
+        gop: the parsed unit.
+        digest: of its DIGEST.
+        grids: per slot int16 [nodes, channels, rows, columns], None where absent.
+    """
+
+    sequence: SequenceHeader
+    network: Network
+    network_number: int
+    gop: Gop
+    digest: bytes
+    grids: list[Grid | None]
+
+
+@dataclass(frozen=True)
+class NetworkStages:
+    """Digests of one NETWORK: its header, and the parameters of each layer by name."""
+
+    header: str
+    parameters: dict[str, str]
+
+
+@dataclass(frozen=True)
+class GopStages:
+    """Digests of one GOP: the symbols of each present grid by slot; `network` is the number of its NETWORK."""
+
+    network: int
+    frame_count: int
+    grids: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Stage digests of a stream."""
+
+    sequence: str
+    networks: tuple[NetworkStages, ...]
+    gops: tuple[GopStages, ...]
+
+
+def _hex(data: bytes) -> str:
+    return hashlib.sha256(data).digest()[:_DIGEST_BYTES].hex()
+
+
+def _text_digest(text: str) -> str:
+    return _hex(text.encode())
+
+
+def _array_digest(*arrays: IntArray, word: str) -> str:
+    return _hex(b"".join(np.ascontiguousarray(array).astype(word).tobytes() for array in arrays))
+
+
+def _listed(values: tuple[int, ...]) -> str:
+    return ",".join(map(str, values))
+
+
+def sequence_text(sequence: SequenceHeader) -> str:
+    """The canonical form of a SEQUENCE: a line ``name=value`` for each field, in the order of the syntax."""
+    return "".join(f"{name}={value}\n" for name, value in asdict(sequence).items())
+
+
+def network_text(sequence: SequenceHeader, header: NetworkHeader) -> str:
+    """The canonical form of a NETWORK's header: stages, grids, context widths, layers, one a line."""
+    lines = [f"stage_channels={_listed(header.stage_channels)}"]
+    for grid in header.grids:
+        lines.append(f"grid{grid.slot}.multipliers={_listed(grid.multipliers)}")
+        lines.append(f"grid{grid.slot}.splits={_listed(grid.splits)}")
+    lines.append(f"context_widths={_listed(header.context_widths)}")
+    for spec, layer in zip(layer_specs(sequence, header), header.layers, strict=True):
+        fields = layer.multiplier, layer.shift, layer.weight_table, layer.bias_shift, layer.bias_table
+        lines.append(f"{spec.name}={_listed(fields)}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def coded_parameters(sequence: SequenceHeader, header: NetworkHeader) -> dict[str, tuple[IntArray, IntArray]]:
+    """Weights (shaped) and biases of each layer as coded, before multiplier and shift."""
+    return {**decode_parameters(header.parameters, layer_specs(sequence, header), header.layers)}
+
+
+def decode_stream(data: bytes) -> Iterator[DecodedGop]:
+    """The GOPs of a stream in integers, without frames; raises as the decoder does."""
+    reader = UnitReader(io.BytesIO(data))
+    network: Network | None = None
+    number = -1
+    held: Gop | None = None
+    for unit in reader:
+        if isinstance(unit.content, NetworkHeader) and reader.sequence is not None:
+            network, number = (
+                load_network(reader.sequence, unit.content, offset=unit.offset, unit=unit.name),
+                number + 1,
+            )
+        elif isinstance(unit.content, Gop):
+            held = unit.content
+        elif isinstance(unit.content, Digest) and held and network and reader.sequence is not None:
+            grids = decode_grids(reader.sequence, network, held, offset=unit.offset, unit=unit.name)
+            yield DecodedGop(reader.sequence, network, number, held, unit.content.digest, grids)
+            held = None
+
+
+def frames_of(decoded: DecodedGop, engine: EngineName = "reference") -> list[Planes]:
+    """All frames of a GOP."""
+    synthesizer = make_synthesizer(engine, decoded.sequence, decoded.network, 1)
+    count = decoded.gop.frame_count
+    return synthesizer.synthesise(decoded.grids, count, range(count))
+
+
+def _network_stages(sequence: SequenceHeader, header: NetworkHeader) -> NetworkStages:
+    parameters = {
+        name: _array_digest(weight, bias, word="<i4")
+        for name, (weight, bias) in coded_parameters(sequence, header).items()
+    }
+    return NetworkStages(_text_digest(network_text(sequence, header)), parameters)
+
+
+def stages_of(decoded: list[DecodedGop]) -> Stages:
+    """The stage digests of a stream that is decoded; NETWORK units without a GOP are not among them."""
+    networks = {item.network_number: item.network.header for item in decoded}
+    sequence = decoded[0].sequence
+    gops = tuple(
+        GopStages(
+            item.network_number,
+            item.gop.frame_count,
+            {str(slot): _array_digest(grid, word="<i2") for slot, grid in enumerate(item.grids) if grid is not None},
+        )
+        for item in decoded
+    )
+    headers = tuple(_network_stages(sequence, header) for _, header in sorted(networks.items()))
+    return Stages(_text_digest(sequence_text(sequence)), headers, gops)
+
+
+def _print_values(name: str, digest: str, values: IntArray, full: bool) -> None:
+    shape = "x".join(map(str, values.shape))
+    flat = values.reshape(-1).tolist()
+    shown = flat if full or len(flat) <= 16 else [*flat[:16], "..."]
+    click.echo(f"{name} [{shape}] {digest}: {' '.join(map(str, shown))}")
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--full", is_flag=True, help="All values of each array, not the first 16.")
+def main(path: Path, full: bool) -> None:
+    """Print what a decoder knows of PATH after each stage, with the digests of the manifest."""
+    decoded = list(decode_stream(path.read_bytes()))
+    stages = stages_of(decoded)
+    sequence = decoded[0].sequence
+    click.echo(f"# sequence {stages.sequence}\n{sequence_text(sequence)}", nl=False)
+    seen = -1
+    for number, (item, gop) in enumerate(zip(decoded, stages.gops, strict=True)):
+        if item.network_number != seen:
+            seen = item.network_number
+            digests = stages.networks[seen]
+            click.echo(
+                f"# network {seen} header {digests.header}\n{network_text(sequence, item.network.header)}", nl=False
+            )
+            click.echo(f"# network {seen} parameters")
+            for name, (weight, bias) in coded_parameters(sequence, item.network.header).items():
+                _print_values(f"{name}.weight", digests.parameters[name], weight, full)
+                _print_values(f"{name}.bias", digests.parameters[name], bias, full)
+        click.echo(f"# gop {number}: {item.gop.frame_count} frames")
+        for slot, grid in enumerate(item.grids):
+            if grid is not None:
+                _print_values(f"grid{slot}", gop.grids[str(slot)], grid, full)
+        for index, frame in enumerate(frames_of(item)):
+            click.echo(f"frame {index} md5 {frame.md5()}")
+
+
+if __name__ == "__main__":
+    main()
