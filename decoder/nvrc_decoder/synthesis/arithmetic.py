@@ -89,7 +89,7 @@ def worst_case(weight: Int64Array, bias: Int64Array, shift: int, input_max: int)
 
 
 def prove_bound(name: str, weight: Int64Array, bias: Int64Array, shift: int, input_max: int) -> None:
-    """Check ``sum|w| * max|x| + |b + r| < 2^24`` for each output of layer `name` (spec R6.4).
+    """Check ``sum|w| * max|x| + |b + r| < 2^24`` for each output of layer `name` (spec R6.2, for the context network R5.1).
 
     Raises:
         InvalidStreamError: E_BOUND, if an output could leave the range in which float32 is exact.
@@ -101,7 +101,7 @@ def prove_bound(name: str, weight: Int64Array, bias: Int64Array, shift: int, inp
         raise InvalidStreamError(
             "E_BOUND",
             f"output {first} of layer {name} can reach {int(worst[first])}, the bound is {ACCUMULATOR_LIMIT - 1}",
-            section="6.3",
+            section="5.5, R5.1" if name.startswith("context.") else "6.3, R6.2",
         )
 
 
@@ -142,7 +142,7 @@ def make_layer(
     weight = quantised * multiplier
     if weight.size and int(np.abs(weight).max()) > WEIGHT_MAX:
         raise InvalidStreamError(
-            "E_RANGE", f"a weight of layer {spec.name} times {multiplier} is over {WEIGHT_MAX}", section="6.1"
+            "E_RANGE", f"a weight of layer {spec.name} times {multiplier} is over {WEIGHT_MAX}", section="6.1, R6.1"
         )
     bias = biases << bias_shift
     prove_bound(spec.name, weight, bias, shift, spec.input_max)

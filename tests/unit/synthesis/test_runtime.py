@@ -1,0 +1,134 @@
+"""The ONNX Runtime path: at the bound, its arguments, and what happens without its parts."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from synthesis_cases import Case, Picture, differing, random_case
+
+from nvrc_decoder.errors import InvalidStreamError, MissingExtraError
+from nvrc_decoder.profiles import PROFILES, LayerSpec
+from nvrc_decoder.synthesis import providers
+from nvrc_decoder.synthesis.arithmetic import ACCUMULATOR_LIMIT, make_layer, worst_case
+from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
+from nvrc_decoder.synthesis.runtime import OrtSynthesizer
+
+INJECT = LayerSpec("stage4.inject", "inject", (8, 4, 3, 3), 8, 2048, -2048, 2047)
+
+
+def at_the_bound(extra: int) -> Case:
+    """A nano network in which inner samples of stage 4 drive an accumulator to 2^24 - 1 + extra, odd weights about."""
+    case = random_case(3, PROFILES[0], Picture(20, 20), 1, full=True)
+    weight = np.zeros((8, 4, 3, 3), dtype=np.int64)
+    flat = weight.reshape(8, 36)
+    # 4 * sum|q| * 2048 = 2^24 - 8192, and -2048 everywhere in: |b + r| may be 8191.
+    flat[:, :] = -56
+    flat[:, 0] = -87
+    layer = make_layer(INJECT, weight, np.full(8, 8191 - 4096 + extra), 4, 13, 0)
+    assert set(worst_case(layer.weight, layer.bias, layer.shift, 2048)) == {ACCUMULATOR_LIMIT - 1}
+    grids = [None if grid is None else np.full_like(grid, -2047) for grid in case.grids]
+    layers = {**case.layers, "stage4.inject": layer}
+    multipliers = [[2048] * len(factors) for factors in case.multipliers]
+    return Case(case.profile, case.picture, 1, case.stage_channels, layers, multipliers, grids)
+
+
+def test_a_layer_exactly_at_the_bound_decodes_the_same():
+    case = at_the_bound(0)
+    expected = ReferenceSynthesizer(*case.network).synthesise(case.grids, 1, range(1))
+    for optimization in (True, False):
+        runtime = OrtSynthesizer(*case.network, threads=1, optimization=optimization)
+        assert differing(expected, runtime.synthesise(case.grids, 1, range(1))) == []
+
+
+def test_a_layer_just_over_the_bound_is_rejected():
+    with pytest.raises(InvalidStreamError) as caught:
+        at_the_bound(1)
+    assert caught.value.code == "E_BOUND"
+
+
+def test_each_bit_depth_and_slot_selection_gets_its_own_weights():
+    # Two sessions of one profile side by side: nothing of the first may stay in the second.
+    one = random_case(8, PROFILES[1], Picture(24, 24, 1, 8), 2)
+    two = random_case(9, PROFILES[1], Picture(24, 24, 2, 10), 2)
+    runtimes = [OrtSynthesizer(*case.network, threads=1) for case in (one, two)]
+    for case, runtime in zip((one, two, one), (*runtimes, runtimes[0]), strict=True):
+        expected = ReferenceSynthesizer(*case.network).synthesise(case.grids, 2, range(2))
+        assert differing(expected, runtime.synthesise(case.grids, 2, range(2))) == []
+
+
+@pytest.mark.parametrize("frames", [range(-1, 1), range(0, 3), range(0, 2, 2), range(1, 0, -1)])
+def test_frames_outside_the_gop_are_the_callers_fault(frames):
+    case = random_case(8, PROFILES[0], Picture(8, 8), 2)
+    with pytest.raises(ValueError, match="not consecutive frames"):
+        OrtSynthesizer(*case.network, threads=1).synthesise(case.grids, 2, frames)
+
+
+@pytest.mark.parametrize("change", [{"provider": "tpu"}, {"batch": 0}])
+def test_wrong_options(change):
+    case = random_case(8, PROFILES[0], Picture(8, 8), 2)
+    with pytest.raises(ValueError, match=r"unknown provider|at least one frame"):
+        OrtSynthesizer(*case.network, **change)
+
+
+def test_without_onnxruntime_the_error_says_what_to_install(monkeypatch):
+    case = random_case(8, PROFILES[0], Picture(8, 8), 2)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(MissingExtraError, match=r'pip install "nvrc-ref\[cpu\]"') as caught:
+        OrtSynthesizer(*case.network)
+    assert caught.value.exit_code == 69
+
+
+def test_importing_the_runtime_imports_neither_onnxruntime_nor_torch():
+    code = (
+        "import sys, nvrc_decoder.synthesis.runtime; sys.exit('onnxruntime' in sys.modules or 'torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+class FakeOnnxRuntime:
+    """An onnxruntime-gpu as far as the probe looks; every library load is recorded."""
+
+    cuda_version = "13.0"
+
+    def __init__(self, offered: bool) -> None:
+        self.offered = offered
+        self.preloaded = False
+
+    def get_available_providers(self) -> list[str]:
+        return [providers.CUDA_PROVIDER, providers.CPU_PROVIDER] if self.offered else [providers.CPU_PROVIDER]
+
+    def preload_dlls(self) -> None:
+        self.preloaded = True
+        print("Failed to load something")
+        print("Failed to load something", file=sys.stderr)
+
+
+@pytest.mark.parametrize(
+    ("offered", "device", "missing", "usable"),
+    [
+        (True, True, None, True),
+        (False, True, None, False),
+        (True, False, None, False),
+        (True, True, "libcudnn.so.9", False),
+    ],
+)
+def test_cuda_is_used_only_where_all_of_it_is_here(monkeypatch, capfd, offered, device, missing, usable):
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(providers, "_driver_has_device", lambda: device)
+    monkeypatch.setattr(providers, "_loads", lambda name: name != missing)
+    fake = FakeOnnxRuntime(offered)
+    assert providers.cuda_is_usable(fake) is usable
+    assert fake.preloaded is (offered and device)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_auto_falls_back_to_the_cpu_quietly(monkeypatch, capfd):
+    monkeypatch.setattr(providers, "_driver_has_device", lambda: False)
+    case = random_case(8, PROFILES[0], Picture(8, 8), 2)
+    assert OrtSynthesizer(*case.network, provider="auto", threads=1).provider == "cpu"
+    with pytest.raises(MissingExtraError, match="cuda-libs"):
+        OrtSynthesizer(*case.network, provider="cuda")
+    assert capfd.readouterr() == ("", "")
