@@ -17,10 +17,12 @@ from nvrc_decoder.errors import InternalError
 from nvrc_decoder.profiles import LayerSpec
 from nvrc_decoder.synthesis.arithmetic import (
     ACCUMULATOR_LIMIT,
+    BIAS_Q_MAX,
     BIAS_SHIFT_MAX,
     MULTIPLIERS,
     SHIFT_MAX,
     WEIGHT_MAX,
+    rounding_term,
     worst_case,
 )
 
@@ -107,10 +109,7 @@ class ParameterBank(nn.Module):
 
     def freeze_steps(self) -> None:
         """Snap the learned steps to m * 2^e that keeps each layer within the numerical contract; stop learning them."""
-        with torch.no_grad():
-            for i in range(len(self.layers)):
-                multiplier, exponent = self._snap(i)
-                self.log_step[i] = float(np.log2(multiplier)) + exponent
+        self.enforce_contract()
         self.steps_frozen = True
 
     def _candidates(self, i: int) -> list[tuple[int, int]]:
@@ -143,17 +142,25 @@ class ParameterBank(nn.Module):
         )
 
     def _fits(self, i: int, multiplier: int, exponent: int) -> bool:
-        """Whether layer i with this step keeps |w| <= 1024 and the 2^24 bound."""
+        """Whether layer i with this step keeps |w| <= 1024, |b_q| <= 65535 and the 2^24 bound."""
         integers = self._integers(i, multiplier, exponent)
         weight = integers.weight * multiplier
         if int(np.abs(weight).max()) > WEIGHT_MAX:
+            return False
+        if int(np.abs(integers.bias).max()) > BIAS_Q_MAX:
             return False
         bias = integers.bias << integers.bias_shift
         worst = worst_case(weight, bias, integers.shift, self.layers[i].input_max)
         return int(worst.max()) < ACCUMULATOR_LIMIT
 
     def _snap(self, i: int) -> tuple[int, int]:
-        """(m, e) of the step m * 2^e nearest to the learned one that keeps layer i within the contract."""
+        """(m, e) of the step m * 2^e nearest to the learned one that keeps layer i within the contract.
+
+        Raises:
+            InternalError: E_DIVERGED, a parameter is not finite; E_BOUND, no step will do, see `_project`.
+        """
+        if not all(bool(torch.isfinite(self.raw[part]).all()) for part in self._slices[i]):
+            raise InternalError("E_DIVERGED", f"training diverged: layer {self.layers[i].name} is not finite")
         target = float(self.log_step[i].detach())
         ranked = sorted(self._candidates(i), key=lambda me: abs(float(np.log2(me[0])) + me[1] - target))
         for multiplier, exponent in ranked:
@@ -161,13 +168,42 @@ class ParameterBank(nn.Module):
                 return multiplier, exponent
         raise InternalError("E_BOUND", f"no step keeps layer {self.layers[i].name} within the numerical contract")
 
+    def _project(self, i: int) -> None:
+        """Shrink the parameters of layer i until the coarsest step of 4 * 2^e keeps it within the contract."""
+        multiplier = MULTIPLIERS[0]
+        exponent = max(e for m, e in self._candidates(i) if m == multiplier)
+        layer, (w, b) = self.layers[i], self._slices[i]
+        shape = self._integers(i, multiplier, exponent)
+        bias_unit = 2.0 ** float(self.bias_log_step[i])
+        # Half of the accumulator is left to the weights.
+        bias_max = min(BIAS_Q_MAX, (ACCUMULATOR_LIMIT // 2 - rounding_term(shape.shift)) >> shape.bias_shift)
+        bias = torch.round(self.raw[b].double() / bias_unit).clamp(-bias_max, bias_max)
+        step = multiplier * 2.0**exponent
+        weight = (self.raw[w].double() / step).clamp(-(WEIGHT_MAX // multiplier), WEIGHT_MAX // multiplier)
+        rows = weight.view(layer.outputs, -1)
+        room = (ACCUMULATOR_LIMIT // 2 - 1) / (multiplier * layer.input_max)
+        factor = (room / rows.abs().sum(1, keepdim=True).clamp(min=1e-9)).clamp(max=1)
+        # Towards zero, so that rounding cannot add up to more than the room.
+        self.raw[w] = (torch.trunc(rows * factor) * step).reshape(-1).float()
+        self.raw[b] = (bias * bias_unit).float()
+
     def enforce_contract(self) -> list[str]:
-        """Coarsen the step of each layer that training has moved out of the contract; returns the layers' names."""
+        """Bring each layer within the contract: by its step, or where no step will do by shrinking its parameters.
+
+        Returns:
+            The names of the layers whose step has changed.
+        """
         moved = []
         with torch.no_grad():
             for i, layer in enumerate(self.layers):
                 before = float(self.log_step[i].detach())
-                multiplier, exponent = self._snap(i)
+                try:
+                    multiplier, exponent = self._snap(i)
+                except InternalError as error:
+                    if error.code != "E_BOUND":
+                        raise
+                    self._project(i)
+                    multiplier, exponent = self._snap(i)
                 self.log_step[i] = float(np.log2(multiplier)) + exponent
                 if abs(float(self.log_step[i]) - before) > 1e-4:
                     moved.append(layer.name)
@@ -186,16 +222,21 @@ class ParameterBank(nn.Module):
             out[layer.name] = (flat[w].view(layer.weight_shape), flat[b])
         return out
 
-    def exact_real(self) -> dict[str, tuple[Tensor, Tensor]]:
-        """layer name -> (weight, bias) in float64: exactly what the written integers mean."""
+    def exact_quantised(self) -> Tensor:
+        """q of every parameter [n], float32: the integers to write, in the order of `quantised`."""
+        parts = [torch.from_numpy(part.reshape(-1)) for q in self.integers() for part in (q.weight, q.bias)]
+        return torch.cat(parts).float().to(self.raw.device)
+
+    def exact_real(self, dtype: torch.dtype = torch.float64) -> dict[str, tuple[Tensor, Tensor]]:
+        """layer name -> (weight, bias): exactly what the written integers mean, which float32 holds as well."""
         out: dict[str, tuple[Tensor, Tensor]] = {}
         for i, (layer, q) in enumerate(zip(self.layers, self.integers(), strict=True)):
             step = q.multiplier * 2.0 ** -(q.shift + self.gains[layer.name])
             bias_step = 2.0 ** round(float(self.bias_log_step[i]))
             device = self.raw.device
             out[layer.name] = (
-                torch.from_numpy(q.weight).to(device).double() * step,
-                torch.from_numpy(q.bias).to(device).double() * bias_step,
+                (torch.from_numpy(q.weight).to(device).double() * step).to(dtype),
+                (torch.from_numpy(q.bias).to(device).double() * bias_step).to(dtype),
             )
         return out
 
