@@ -89,7 +89,7 @@ def worst_case(weight: Int64Array, bias: Int64Array, shift: int, input_max: int)
 
 
 def prove_bound(name: str, weight: Int64Array, bias: Int64Array, shift: int, input_max: int) -> None:
-    """Check ``sum|w| * max|x| + |b + r| < 2^24`` for each output of layer `name` (spec R6.2, for the context network R5.1).
+    """Check ``sum|w| * max|x| + |b + r| < 2^24`` for each output of layer `name` (spec R6.2, context network R5.1).
 
     Raises:
         InvalidStreamError: E_BOUND, if an output could leave the range in which float32 is exact.
