@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from nvrc_decoder.errors import InternalError
 from nvrc_decoder.profiles import Q_MAX, GridSlot, LayerSpec, Profile, context_layers, node_shape
 
 from .grid_rate import HIDDEN_UNIT, OUTPUT_UNIT, GopRate, GridContext, build_context
@@ -49,7 +50,7 @@ class Plan:
         float_weights: share of the run in which weights are not quantised.
         hard: share of the run, at its end, with hard rounding.
         window: frames an iteration.
-        weight_rate, grid_rate, context_rate, step_rate: Adam learning rates.
+        weight_rate, grid_rate, step_rate: Adam learning rates.
         hard_grid_factor: factor on `grid_rate` in the hard phase.
         temperature: soft rounding, first and last.
         noise: width of the noise, first and last.
@@ -61,7 +62,6 @@ class Plan:
     window: int = 8
     weight_rate: float = 1e-2
     grid_rate: float = 6e-2
-    context_rate: float = 1e-2
     step_rate: float = 1e-2
     hard_grid_factor: float = 0.1
     temperature: tuple[float, float] = (0.3, 0.12)
@@ -155,10 +155,12 @@ class Trainer:
         for target in targets:
             grids = initial_grids(self.model, target.rows * to_eight, size, steps)
             self.grids.append([None if g is None else g.to(device).requires_grad_() for g in grids])
-        self.rates = [
-            GopRate(self._contexts(profile.slots, grid_channels, frames, schedules), grid_channels)
-            for frames in self.frame_counts
-        ]
+        # GOPs of one length share their contexts, which weigh far more than the grids.
+        by_length = {
+            frames: GopRate(self._contexts(profile.slots, grid_channels, frames, schedules), grid_channels)
+            for frames in set(self.frame_counts)
+        }
+        self.rates = [by_length[frames] for frames in self.frame_counts]
         layers: tuple[LayerSpec, ...] = context_layers(*context_widths) + self.model.layers
         initial = initial_weights(self.model, generator) | self.initial_context(context_widths, generator)
         gains: dict[str, int] = {}
@@ -228,9 +230,6 @@ class Trainer:
     def run(self, plan: Plan, report: Callable[[Progress], None] | None = None) -> None:
         """Optimise by `plan`; afterwards the steps are frozen and everything is ready to be rounded and written."""
         bank, started = self.bank, time.monotonic()
-        context_end = sum(w.numel() + b.numel() for n, (w, b) in bank.real(None).items() if n.startswith("context."))
-        rate_scale = torch.ones_like(bank.raw)
-        rate_scale[:context_end] = plan.context_rate / plan.weight_rate
         network = torch.optim.Adam(
             [
                 {"params": [bank.raw], "lr": plan.weight_rate},
@@ -291,6 +290,8 @@ class Trainer:
             if q is not None:
                 bpp = bpp + bank.segment_bits(q).sum() / (total_frames * self.pixels)
             loss = distortion + self.lagrangian * bpp
+            if iteration % 10 == 9 and not bool(torch.isfinite(loss)):
+                raise InternalError("E_DIVERGED", f"training diverged: the loss of iteration {iteration} is not finite")
             network.zero_grad(set_to_none=True)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
@@ -312,8 +313,15 @@ class Trainer:
                         time.monotonic() - started,
                     )
                 )
-        if not bank.steps_frozen:
-            bank.freeze_steps()
+        # The exact phase may have moved a layer out of the contract since its step was frozen.
+        bank.freeze_steps()
+        self._check_finite()
+
+    def _check_finite(self) -> None:
+        """Raise InternalError E_DIVERGED if a grid or a parameter is not a finite number."""
+        tensors = [self.bank.raw, self.bank.log_step, *(g for grids in self.grids for g in grids if g is not None)]
+        if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors):
+            raise InternalError("E_DIVERGED", "training diverged: a grid or a weight is not a finite number")
 
     def _pretrain(self, plan: Plan) -> None:
         """Fit the context network to the warm start, before anything else moves."""
@@ -368,8 +376,9 @@ class Trainer:
     @torch.no_grad()
     def estimate(self) -> Estimate:
         """Bits and distortion of the hard-rounded state over the whole video."""
-        q = self.bank.quantised()
-        real = self.bank.real(q)
+        # Not `quantised` and `real`: their float32 steps are a little off, and sums at a half would round elsewhere.
+        q = self.bank.exact_quantised()
+        real = self.bank.exact_real(torch.float32)
         slots: list[float | None] = [None] * len(self.model.profile.slots)
         distortion = 0.0
         for gop, frames in enumerate(self.frame_counts):
