@@ -30,7 +30,7 @@ from nvrc_decoder.octree.schedule import octree_schedule, temporal_first_schedul
 from nvrc_decoder.profiles import PROFILES, GridSlot, LayerSpec, node_shape
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
 
-__all__ = ["NetworkDraft", "Schedule", "StreamDraft", "make_parameters", "octree", "temporal_first"]
+__all__ = ["NetworkDraft", "Schedule", "StreamDraft", "octree", "random_network", "temporal_first"]
 
 # Node shape (N, H, W) of a slot's grid and the slot's index -> split bytes.
 Schedule = Callable[[tuple[int, int, int], int], Sequence[int]]
@@ -102,7 +102,7 @@ class StreamDraft:
         fields = {"rate_numerator": 25, "rate_denominator": 1, **self.sequence}
         sequence = SequenceHeader(self.width, self.height, profile=profile.id, level=6, **fields)
         plans = list(zip(self.networks, self.gops, strict=True))
-        headers = [_network(rng, sequence, draft, max(counts)) for draft, counts in plans]
+        headers = [random_network(rng, sequence, draft, max(counts)) for draft, counts in plans]
         largest = [
             gop_symbols(sequence, header, max(counts)) for header, (_, counts) in zip(headers, plans, strict=True)
         ]
@@ -138,7 +138,7 @@ class _Writer(StreamWriter):
     _indexed = False
 
 
-def make_parameters(rng: np.random.RandomState, spec: LayerSpec, draft: NetworkDraft) -> LayerParameters:
+def _parameters(rng: np.random.RandomState, spec: LayerSpec, draft: NetworkDraft) -> LayerParameters:
     """Random parameters of one layer; the bound and the ranges hold."""
     if spec.name == "context.hidden1":
         return plain_layer(rng, spec, 16, gain=4 if draft.bound else 2, centre=32)
@@ -156,9 +156,10 @@ def make_parameters(rng: np.random.RandomState, spec: LayerSpec, draft: NetworkD
     return plain_layer(rng, spec, draft.scale, wild=draft.wild)
 
 
-def _network(
+def random_network(
     rng: np.random.RandomState, sequence: SequenceHeader, draft: NetworkDraft, frame_count: int
 ) -> NetworkHeader:
+    """A NETWORK with random parameters; schedules are made for a GOP of `frame_count` frames."""
     profile = sequence.profile_spec
     channels = draft.grid_channels or {i: slot.max_channels for i, slot in enumerate(profile.slots)}
     grids = []
@@ -172,7 +173,7 @@ def _network(
     stages = draft.stage_channels or profile.max_channels
     header = NetworkHeader(stages, tuple(grids), draft.context_widths, (), b"")
     specs = layer_specs(sequence, header)
-    made = {spec.name: make_parameters(rng, spec, draft) for spec in specs}
+    made = {spec.name: _parameters(rng, spec, draft) for spec in specs}
     layers = tuple(
         LayerHeader(p.multiplier, p.shift, p.weight_table, p.bias_shift, p.bias_table)
         for p in (made[spec.name] for spec in specs)

@@ -1,0 +1,147 @@
+"""The golden streams decode to what the manifest says, stage by stage, on both engines. Nothing here writes them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from functools import lru_cache
+
+import pytest
+
+import nvrc_decoder
+from nvrc_conformance.features import features_of
+from nvrc_conformance.generate import BYTES_MAX
+from nvrc_conformance.manifest import GoldenStream, load_manifest
+from nvrc_conformance.stages import DecodedGop, decode_stream, frames_of, stages_of
+from nvrc_decoder.frames import Planes
+from nvrc_decoder.synthesis.runtime import OrtSynthesizer
+
+MANIFEST = load_manifest()
+WHOLE_GOP = 1 << 16
+
+every_stream = pytest.mark.parametrize("stream", MANIFEST.streams, ids=lambda stream: stream.id)
+
+
+@lru_cache(maxsize=1)
+def decoded(name: str) -> list[DecodedGop]:
+    return list(decode_stream(MANIFEST.read(name)))
+
+
+def md5s(frames: list[Planes]) -> list[str]:
+    return [frame.md5() for frame in frames]
+
+
+def whole_md5(frames: list[Planes]) -> str:
+    total = hashlib.md5(usedforsecurity=False)
+    for frame in frames:
+        for chunk in frame.chunks():
+            total.update(chunk)
+    return total.hexdigest()
+
+
+@every_stream
+def test_file_is_the_one_in_the_manifest(stream: GoldenStream) -> None:
+    data = MANIFEST.read(stream.id)
+    assert (len(data), hashlib.sha256(data).hexdigest()) == (stream.bytes, stream.sha256)
+
+
+@every_stream
+def test_stages(stream: GoldenStream) -> None:
+    assert stages_of(decoded(stream.id)) == stream.stages
+
+
+@every_stream
+def test_features(stream: GoldenStream) -> None:
+    assert features_of(MANIFEST.read(stream.id), decoded(stream.id)) == stream.features
+
+
+@every_stream
+def test_reference_frames(stream: GoldenStream) -> None:
+    with nvrc_decoder.open(io.BytesIO(MANIFEST.read(stream.id)), engine="reference") as video:
+        frames = list(video)
+    picture = video.info.format
+    assert (picture.width, picture.height, picture.chroma_format, picture.bit_depth, video.info.profile) == (
+        stream.width,
+        stream.height,
+        stream.chroma_format,
+        stream.bit_depth,
+        stream.profile,
+    )
+    assert (tuple(md5s(frames)), whole_md5(frames)) == (stream.frame_md5, stream.md5)
+    assert [plane.shape for plane in frames[0].planes()] == list(picture.plane_shapes)
+
+
+@every_stream
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("optimization", [False, True], ids=["plain", "optimized"])
+@pytest.mark.parametrize("batch", [1, WHOLE_GOP], ids=["frame", "gop"])
+def test_onnx_runtime_frames(stream: GoldenStream, threads: int, optimization: bool, batch: int) -> None:
+    found: list[str] = []
+    for item in decoded(stream.id):
+        network, count = item.network, item.gop.frame_count
+        synthesizer = OrtSynthesizer(
+            network.profile,
+            item.sequence,
+            network.header.stage_channels,
+            network.layers,
+            network.multipliers,
+            threads=threads,
+            optimization=optimization,
+            batch=batch,
+        )
+        found += md5s(synthesizer.synthesise(item.grids, count, range(count)))
+    assert tuple(found) == stream.frame_md5
+
+
+@every_stream
+def test_any_frame_by_itself(stream: GoldenStream) -> None:
+    """Random access equals decoding from the start, with and without INDEX, with and without the GOP's digest."""
+    data = MANIFEST.read(stream.id)
+    for verify in (True, False):
+        with nvrc_decoder.open(io.BytesIO(data), engine="reference", verify=verify) as video:
+            assert video.frame_count == stream.frame_count
+            for number in reversed(range(stream.frame_count)):
+                video.seek(number)
+                assert next(video).md5() == stream.frame_md5[number]
+        with nvrc_decoder.open(io.BytesIO(data), engine="reference", verify=verify) as video:
+            first = stream.frame_count // 2
+            video.seek(first)
+            assert tuple(md5s(list(video))) == stream.frame_md5[first:]
+
+
+def test_onnx_runtime_makes_parts_of_a_gop() -> None:
+    """Runs of frames that start and end anywhere, where temporal filters and strides reach over their ends."""
+    for name in ("lite-schedules", "main-random", "main-sparse"):
+        for item in decode_stream(MANIFEST.read(name)):
+            network, count = item.network, item.gop.frame_count
+            arguments = network.profile, item.sequence, network.header.stage_channels
+            synthesizer = OrtSynthesizer(*arguments, network.layers, network.multipliers, threads=1, batch=WHOLE_GOP)
+            wanted = md5s(frames_of(item))
+            for first in range(count):
+                for end in (first + 1, (first + count + 1) // 2, count):
+                    frames = synthesizer.synthesise(item.grids, count, range(first, end))
+                    assert md5s(frames) == wanted[first:end]
+
+
+def test_streams_cover_the_format() -> None:
+    assert len(MANIFEST.streams) == len({stream.id for stream in MANIFEST.streams}) >= 8
+    assert sum(stream.bytes for stream in MANIFEST.streams) <= BYTES_MAX
+    covered = {feature for stream in MANIFEST.streams for feature in stream.features}
+    assert covered >= {
+        *("profile nano", "profile lite", "profile main"),
+        *("chroma 4:0:0", "chroma 4:2:0", "chroma 4:4:4", "8 bits", "10 bits"),
+        *("odd size", "one sample", "one frame a GOP", "several GOPs", "GOPs of unequal length"),
+        *("several NETWORK units", "absent slots", "inactive channels", "stage without grids"),
+        *("schedule temporal-first", "schedule octree", "schedule without splits", "32 splits"),
+        *("phase x", "phase y", "phase t", "halve x alone", "halve y alone", "halve t alone"),
+        *("grid escapes", "weight escapes", "bias escapes", "grid values at both ends", "accumulators at the bound"),
+        *("INDEX", "no INDEX", "METADATA", "unknown optional unit", "later minor version"),
+    }
+    for profile in ("nano", "lite", "main"):
+        bound = [stream for stream in MANIFEST.streams if "accumulators at the bound" in stream.features]
+        assert profile in {stream.profile for stream in bound}
+
+
+def test_streams_of_the_folder_are_those_of_the_manifest() -> None:
+    folder = MANIFEST.path.parent / "streams"
+    assert {file.name for file in folder.iterdir()} == {MANIFEST.file(stream).name for stream in MANIFEST.streams}
