@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import logging
 import re
 from collections.abc import Callable, Iterator
@@ -184,6 +185,7 @@ def _table(report: EncodeReport, output: str) -> str:
 @click.option("--chroma", type=click.Choice(list(_CHROMA)), default="420", help="Chroma format of headerless YUV.")
 @click.option("--bit-depth", type=click.Choice(["8", "10"]), default="8", help="Bit depth of headerless YUV.")
 @click.option("--quiet", is_flag=True, help="No progress.")
+@click.option("--report", metavar="FILE", help="Write the JSON document to FILE, too.")
 @json_option
 def command(
     input_path: str,
@@ -201,6 +203,7 @@ def command(
     chroma: str,
     bit_depth: str,
     quiet: bool,
+    report: str | None,
     as_json: bool,
 ) -> None:
     """Overfit a network to INPUT and write it as a stream.
@@ -227,11 +230,15 @@ def command(
     options = EncodeOptions(profile=profile, preset=preset, gop=gop, seed=seed, device=device, **chosen)
     logging.basicConfig(level=logging.WARNING if quiet else logging.INFO, format="%(message)s")
     with atomic_file(output) as file, _progress_bar(quiet) as progress:
-        report = encode(source, file, options, progress)
+        outcome = encode(source, file, options, progress)
+    document = _document(outcome, output)
+    if report is not None:
+        with atomic_file(report) as file:
+            file.write(json.dumps(document, indent=2).encode())
     if as_json:
-        emit_json(_document(report, output))
+        emit_json(document)
     else:
-        click.echo(_table(report, output), err=output == "-")
+        click.echo(_table(outcome, output), err=output == "-")
 
 
 def _raw_format(size: tuple[int, int] | None, rate: Fraction | None, chroma: str, bit_depth: str) -> RawFormat | None:

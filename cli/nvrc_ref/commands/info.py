@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from nvrc_decoder.bitstream.container import FOOTER_BYTES
 from nvrc_decoder.bitstream.reader import Unit, UnitReader
 from nvrc_decoder.bitstream.units import Digest, End, Gop, Index, Metadata, NetworkHeader, SequenceHeader
 from nvrc_decoder.limits import Limits
@@ -111,7 +112,8 @@ class _Summary:
             self.metadata[content.key] = content.value.decode("utf-8", "replace")
         elif isinstance(content, Index):
             self.has_index = True
-            self.total_bytes += 12  # the footer, which comes with it
+        elif isinstance(content, End) and self.has_index:
+            self.total_bytes += FOOTER_BYTES
 
     def document(self) -> dict[str, Any]:
         """The summary as JSON."""

@@ -1,0 +1,69 @@
+# Every target sets up what it needs; the only thing to have is Python 3.11 or later.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.stamp
+PIP := -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+PLAYER := .venvs/decoder
+PLAYER_STAMP := $(PLAYER)/.stamp
+SOURCES := $(shell find decoder encoder conformance/nvrc_conformance cli -type f -not -name '*.pyc') pyproject.toml
+
+DEMO_PRESET ?= fast
+DEMO_ARGS ?=
+FUZZ_CASES ?= 5000
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint fuzz bench wheel check-install clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+
+setup: $(STAMP) ## create .venv with the pinned versions
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python $(PIP) -e ".[encoder,dev]"
+	touch $@
+
+wheel: out/wheel/.stamp ## build the wheel into out/wheel
+
+out/wheel/.stamp: $(STAMP) $(SOURCES) README.md LICENSE
+	rm -rf out/wheel
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps -w out/wheel .
+	touch $@
+
+$(PLAYER_STAMP): out/wheel/.stamp constraints.txt
+	test -x $(PLAYER)/bin/python || $(PYTHON) -m venv $(PLAYER)
+	$(PLAYER)/bin/python $(PIP) --force-reinstall --no-deps out/wheel/nvrc_ref-*.whl
+	wheel=$$(echo out/wheel/nvrc_ref-*.whl) && $(PLAYER)/bin/python $(PIP) "$$wheel[cpu]"
+	touch $@
+
+demo: $(STAMP) $(PLAYER_STAMP) ## encode the demo clip, decode it without PyTorch, compare, draw out/demo.png
+	mkdir -p out
+	$(BIN)/nvrc-ref encode demo/city_352x200.mp4 -o out/demo.nvrc --preset $(DEMO_PRESET) $(DEMO_ARGS) \
+	    --report out/demo.json
+	@! $(PLAYER)/bin/python -c "import torch" 2>/dev/null || { echo "PyTorch is in $(PLAYER)"; exit 1; }
+	$(PLAYER)/bin/nvrc-ref decode out/demo.nvrc -o out/demo.y4m
+	$(PLAYER)/bin/nvrc-ref info out/demo.nvrc
+	$(BIN)/python demo/compare.py demo/city_352x200.mp4 out/demo.y4m --report out/demo.json -o out/demo.png
+
+test: $(STAMP) ## run the tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+lint: $(STAMP) ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+fuzz: $(STAMP) ## mutate a stream FUZZ_CASES times; every case must end in a typed error or right frames
+	NVRC_FUZZ_CASES=$(FUZZ_CASES) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/fuzz
+
+bench: $(STAMP) ## entropy decoding and synthesis speed on this machine
+	for script in entropy synthesis; do OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/$$script.py || exit 1; done
+
+check-install: $(STAMP) out/wheel/.stamp ## install the wheel alone, with [cpu] and with [cuda], and decode everywhere
+	$(PYTHON) tests/install/check_install.py out/wheel/nvrc_ref-*.whl
+
+clean: ## remove what the other targets made
+	rm -rf out .venv .venvs

@@ -1,0 +1,43 @@
+"""Run inside a clean installation: decode the golden streams, look at what was imported.
+
+``python probe.py MANIFEST ENGINE``; exit code 0 if all is well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import nvrc_decoder
+
+FORBIDDEN = ("torch", "onnx", "onnxscript")
+
+
+def main() -> int:
+    """Decode every stream of the manifest with the engine that `auto` chooses."""
+    manifest, engine = Path(sys.argv[1]), sys.argv[2]
+    streams = json.loads(manifest.read_text())["streams"]
+    wrong = []
+    for stream in streams:
+        md5 = hashlib.md5(usedforsecurity=False)
+        with nvrc_decoder.open(manifest.parent / stream["file"]) as video:
+            if video.engine != engine:
+                wrong.append(f"auto chose {video.engine}, not {engine}")
+            for frame in video:
+                for chunk in frame.chunks():
+                    md5.update(chunk)
+        if md5.hexdigest() != stream["md5"]:
+            wrong.append(f"{stream['id']}: MD5 {md5.hexdigest()}, expected {stream['md5']}")
+    wrong += [f"{name} is installed" for name in FORBIDDEN if importlib.util.find_spec(name) is not None]
+    wrong += [f"{name} was imported" for name in FORBIDDEN if name in sys.modules]
+    for line in wrong:
+        print(f"  {line}")
+    print(f"  {len(streams)} streams, engine {engine}, {len(wrong)} faults")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
