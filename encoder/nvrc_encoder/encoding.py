@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import logging
 import math
@@ -15,20 +16,23 @@ import torch
 
 import nvrc_decoder
 from nvrc_decoder.bitstream.units import SequenceHeader
-from nvrc_decoder.errors import InputError, InternalError, UnsupportedError
+from nvrc_decoder.errors import InputError, InternalError, InvalidStreamError, UnsupportedError
 from nvrc_decoder.frames import Planes
+from nvrc_decoder.limits import Limits
 from nvrc_decoder.octree.schedule import octree_schedule, temporal_first_schedule
 from nvrc_decoder.profiles import Profile, kmac_per_pixel, node_shape
 
 from .options import EncodeOptions, profile_named
 from .source import Source
 from .target import make_target
-from .training import Progress, Trainer
-from .write import header_bytes, reconstruct, sequence_header, write_stream
+from .training import Estimate, Progress, Trainer
+from .write import estimate_bytes, reconstruct, sequence_header, write_stream
 
 __all__ = ["EncodeReport", "Quality", "encode", "make_trainer", "measure"]
 
 log = logging.getLogger("nvrc_encoder")
+
+_NO_LIMITS = Limits(*(1 << 62 for _ in dataclasses.fields(Limits)))
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class EncodeReport:
     width: int
     height: int
     bytes: int
-    estimated_bytes: float
+    estimated_bytes: int
     bits_per_pixel: float
     components: dict[str, float]
     quality: Quality
@@ -130,6 +134,10 @@ def make_trainer(
     splits = _splits(profile, longest, size, options.schedule)
     shapes = [node_shape(slot, longest, *size) for slot in profile.slots]
     symbols = sum(math.prod(shape) * n for shape, n in zip(shapes, grid_channels, strict=True))
+    try:
+        sequence = sequence_header(source.picture, profile.id, longest, symbols)
+    except InvalidStreamError as error:
+        raise UnsupportedError(error.code, f"{source.name} cannot be encoded: {error.message}") from error
     trainer = kind(
         profile,
         stage_channels,
@@ -145,7 +153,7 @@ def make_trainer(
         options.seed,
         _device(options.device),
     )
-    return trainer, sequence_header(source.picture, profile.id, longest, symbols), splits
+    return trainer, sequence, splits
 
 
 def encode(
@@ -164,7 +172,9 @@ def encode(
 
     Raises:
         InputError: E_SOURCE, the video has no frames.
-        InternalError: E_RECONSTRUCTION, the decoder's frames differ from the encoder's own; nothing is written.
+        UnsupportedError: E_DEVICE, there is no CUDA device; E_LEVEL, no level admits the video.
+        InternalError: E_DIVERGED, training ran into infinities; E_RECONSTRUCTION, the decoder's frames differ from
+            the encoder's own. Nothing is written in either case.
     """
     options = options or EncodeOptions()
     started = time.monotonic()
@@ -172,19 +182,23 @@ def encode(
     if not frames:
         raise InputError("E_SOURCE", f"{source.name} has no frames")
     trainer, sequence, splits = make_trainer(source, frames, options)
+    index, metadata = options.index, options.metadata
+    # What the format cannot carry fails here, not after the training.
+    empty = Estimate([0.0] * len(splits), [0.0], 0.0)
+    estimate_bytes(trainer, sequence, splits, empty, index=index, metadata=metadata)
     trainer.run(options.plan(), progress)
     estimate = trainer.estimate()
-    estimated = estimate.bits / 8 + header_bytes(trainer, sequence, splits)
+    estimated = estimate_bytes(trainer, sequence, splits, estimate, index=index, metadata=metadata)
     pixels = len(frames) * source.width * source.height
     log.info(
-        "estimate before writing: %.0f bytes (%.5f bits per pixel), J %.6f",
+        "estimate before writing: %d bytes (%.5f bits per pixel), J %.6f",
         estimated,
         8 * estimated / pixels,
         estimate.distortion + options.lagrangian * estimate.bits / pixels,
     )
     training_seconds = time.monotonic() - started
     promised = reconstruct(trainer)
-    written = write_stream(trainer, sequence, splits, promised, index=options.index, metadata=options.metadata)
+    written = write_stream(trainer, sequence, splits, promised, index=index, metadata=metadata)
     own = [frame for gop in promised for frame in gop]
     _verify(written.data, own)
     output.write(written.data)
@@ -207,14 +221,20 @@ def encode(
 
 
 def _verify(data: bytes, promised: Sequence[Planes]) -> None:
-    """Decode the stream with the installed decoder and hold every frame against the promised one."""
+    """Decode the stream with the installed decoder and hold every frame against the promised one.
+
+    Local limits are off: they are the policy of whoever decodes, and training took more than decoding does.
+    """
     count = 0
-    with nvrc_decoder.open(io.BytesIO(data)) as video:
-        for number, frame in enumerate(video):
-            if number >= len(promised) or frame.md5() != promised[number].md5():
-                raise InternalError(
-                    "E_RECONSTRUCTION", f"frame {number} of the written stream does not decode to the encoder's own"
-                )
-            count += 1
+    try:
+        with nvrc_decoder.open(io.BytesIO(data), limits=_NO_LIMITS) as video:
+            for number, frame in enumerate(video):
+                if number >= len(promised) or frame.md5() != promised[number].md5():
+                    raise InternalError(
+                        "E_RECONSTRUCTION", f"frame {number} of the written stream does not decode to the encoder's own"
+                    )
+                count += 1
+    except InvalidStreamError as error:
+        raise InternalError("E_RECONSTRUCTION", f"the written stream does not decode: {error}") from error
     if count != len(promised):
         raise InternalError("E_RECONSTRUCTION", f"the written stream decodes to {count} of {len(promised)} frames")

@@ -31,28 +31,35 @@ def profile_named(name: str) -> Profile:
     raise ValueError(f"unknown profile {name!r}: choose from {', '.join(p.name for p in PROFILES)}")
 
 
+DEVICES = ("auto", "cpu", "cuda")
 MULTIPLIER_MAX = 2048
+GOP_MAX = 1 << 16
+CHANNELS_MAX = 255
+CONTEXT_WIDTH_MAX = 64
+ITERATIONS_MAX = 10_000_000
+METADATA_KEY_MAX = 255
+SEED_MAX = (1 << 32) - 1
 _REFERENCE_LAMBDA = 5e-3
 _STEP_AT_REFERENCE = 76
 
 
 @dataclass(frozen=True)
 class EncodeOptions:
-    """Options of `nvrc_encoder.encode`.
+    """Options of `nvrc_encoder.encode`; a value outside its range is a ValueError at once.
 
     Attributes:
         profile: `nano`, `lite` or `main`.
         preset: `draft`, `fast`, `medium` or `slow`.
         lagrangian: lambda, > 0: weight of bits per pixel against the weighted MSE (peak 1).
-        gop: most frames of a GOP.
+        gop: most frames of a GOP, 1..65536.
         seed: of every random draw.
         device: `auto`, `cpu` or `cuda`.
         schedule: one of `SCHEDULES`.
-        channels: active channels of every stage; None for the profile's most.
-        slots: grid slots to use; None for all.
+        channels: active channels of every stage, or as many as the profile has there; None for the profile's most.
+        slots: grid slots to use, at least one; None for all.
         grid_step: quantisation step of the grids in integer activation steps (1/8 of a pixel level at 8 bits);
-            None chooses it by lambda.
-        context_widths: hidden widths of the context network.
+            1..2048; None chooses it by lambda.
+        context_widths: hidden widths of the context network, 1..64.
         iterations: overrides the preset's.
         index: write INDEX and footer.
         metadata: key -> value, written as METADATA units.
@@ -72,6 +79,43 @@ class EncodeOptions:
     iterations: int | None = None
     index: bool = True
     metadata: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        slots = len(profile_named(self.profile).slots)
+        self._one_of("preset", self.preset, tuple(PRESETS))
+        self._one_of("device", self.device, DEVICES)
+        self._one_of("schedule", self.schedule, SCHEDULES)
+        if not (math.isfinite(self.lagrangian) and self.lagrangian > 0):
+            raise ValueError(f"lambda is {self.lagrangian}: it must be a positive number")
+        self._within("gop", self.gop, 1, GOP_MAX)
+        self._within("seed", self.seed, 0, SEED_MAX)
+        for name, value, largest in (
+            ("channels", self.channels, CHANNELS_MAX),
+            ("grid_step", self.grid_step, MULTIPLIER_MAX),
+            ("iterations", self.iterations, ITERATIONS_MAX),
+        ):
+            if value is not None:
+                self._within(name, value, 1, largest)
+        for width in self.context_widths:
+            self._within("context_widths", width, 1, CONTEXT_WIDTH_MAX)
+        if self.slots is not None:
+            if not self.slots:
+                raise ValueError("slots is empty: a stream has at least one grid")
+            for slot in self.slots:
+                self._within("slots", slot, 0, slots - 1)
+        for key in self.metadata:
+            if not 1 <= len(key.encode()) <= METADATA_KEY_MAX:
+                raise ValueError(f"the metadata key {key!r} is not 1 to {METADATA_KEY_MAX} bytes long")
+
+    @staticmethod
+    def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+        if value not in choices:
+            raise ValueError(f"unknown {name} {value!r}: choose from {', '.join(choices)}")
+
+    @staticmethod
+    def _within(name: str, value: int, low: int, high: int) -> None:
+        if not low <= value <= high:
+            raise ValueError(f"{name} is {value}: it must be {low} to {high}")
 
     def multiplier(self) -> int:
         """The grids' step M: as given, or proportional to the square root of lambda, as at high rate theory has it."""

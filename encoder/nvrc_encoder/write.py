@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,13 +17,12 @@ from nvrc_decoder.bitstream.units import (
     NetworkHeader,
     SequenceHeader,
     schedule_runs,
-    serialise_network,
 )
 from nvrc_decoder.bitstream.writer import StreamWriter
 from nvrc_decoder.entropy.coder import SymbolEncoder
 from nvrc_decoder.entropy.parameters import encode_parameters
 from nvrc_decoder.entropy.tables import FRACTION_COUNT, RADII, SCALE_COUNT, frequencies
-from nvrc_decoder.frames import GopDigest, Planes
+from nvrc_decoder.frames import DIGEST_BYTES, GopDigest, Planes
 from nvrc_decoder.limits import minimum_level
 from nvrc_decoder.octree.grid import code_grid
 from nvrc_decoder.octree.network import ContextNetwork
@@ -31,9 +31,13 @@ from nvrc_decoder.synthesis.arithmetic import make_layer
 from nvrc_decoder.video_format import VideoFormat
 
 from .target import planes_from_rows
-from .training import Trainer
+from .training import Estimate, Trainer
 
-__all__ = ["Written", "header_bytes", "reconstruct", "sequence_header", "write_stream"]
+__all__ = ["Written", "estimate_bytes", "reconstruct", "sequence_header", "write_stream"]
+
+_WORD_BITS = 32
+_CODER_BITS = 24
+"""What a payload costs beyond its symbols' information: the coder's first symbol fills its precision."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,7 @@ def write_stream(
     frames: Sequence[Sequence[Planes]],
     *,
     index: bool = True,
-    metadata: dict[str, str] | None = None,
+    metadata: Mapping[str, str] | None = None,
 ) -> Written:
     """Write the trained state.
 
@@ -154,10 +158,7 @@ def write_stream(
     )
     components: dict[str, float] = {}
     buffer = io.BytesIO()
-    writer = StreamWriter(buffer, sequence)
-    for key, value in (metadata or {}).items():
-        writer.metadata(key, value.encode())
-    writer.network(network)
+    writer = _begin(buffer, sequence, network, metadata)
     for gop, promised in enumerate(frames):
         coarser: tuple[GridSlot, np.ndarray] | None = None
         payloads = []
@@ -187,7 +188,47 @@ def write_stream(
     return Written(data, components)
 
 
-def header_bytes(trainer: Trainer, sequence: SequenceHeader, splits: Sequence[Sequence[int]]) -> int:
-    """Bytes of the NETWORK without its parameter payload, known before anything is entropy-coded."""
+def _begin(
+    buffer: io.BytesIO, sequence: SequenceHeader, network: NetworkHeader, metadata: Mapping[str, str] | None
+) -> StreamWriter:
+    """A writer that has written all that comes before the first GOP."""
+    writer = StreamWriter(buffer, sequence)
+    for key, value in (metadata or {}).items():
+        writer.metadata(key, value.encode())
+    writer.network(network)
+    return writer
+
+
+def _blank(bits: float) -> bytes:
+    """A payload as long as `bits` of information will take, without their content."""
+    return bytes(_WORD_BITS // 8 * math.ceil((bits + _CODER_BITS) / _WORD_BITS) if bits > 0 else 0)
+
+
+def estimate_bytes(
+    trainer: Trainer,
+    sequence: SequenceHeader,
+    splits: Sequence[Sequence[int]],
+    estimate: Estimate,
+    *,
+    index: bool = True,
+    metadata: Mapping[str, str] | None = None,
+) -> int:
+    """Size of the stream by the rate model: a stream of blank payloads as long as the estimate says.
+
+    Args:
+        trainer, sequence, splits, index, metadata: as in `write_stream`.
+        estimate: of the bits; what it holds of a slot is shared among the GOPs by their frames.
+
+    Raises:
+        InternalError: something in the headers is outside the format's ranges.
+    """
     layers = tuple(LayerHeader(4, 0, 0, 0, 0) for _ in trainer.bank.layers)
-    return len(serialise_network(_network_header(trainer, splits, layers, b""), sequence))
+    network = _network_header(trainer, splits, layers, _blank(sum(estimate.segment_bits)))
+    buffer = io.BytesIO()
+    writer = _begin(buffer, sequence, network, metadata)
+    total = sum(trainer.frame_counts)
+    present = [estimate.grid_bits[grid.slot] or 0.0 for grid in network.grids]
+    for frames in trainer.frame_counts:
+        writer.gop(Gop(frames, tuple(_blank(bits * frames / total) for bits in present)), bytes(DIGEST_BYTES))
+    writer.finish(index=index)
+    return len(buffer.getvalue())
