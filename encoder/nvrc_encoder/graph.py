@@ -21,6 +21,7 @@ __all__ = ["HEAD_HIGH", "ProfileGraph"]
 # The graph's own head limit; the exporter turns this constant into the initializer `head.limit`.
 HEAD_HIGH = 1023.0
 ROWS = 12
+HEAD_FILTERS = 4
 
 
 class RoundedConv(nn.Module):
@@ -164,16 +165,25 @@ class Stage(nn.Module):
 
 
 class Head(nn.Module):
-    """Four 3x3 filters a channel, then 1x1 to the 12 rows (spec 7.10)."""
+    """Four 3x3 filters a channel, then 1x1 to the 12 rows (spec 7.10).
+
+    One filter of all channels at a time, the parts of the 1x1 summed: exact like any order of summing (spec 6.3), and
+    the activations of four filters, by far the largest of the graph, never exist at once.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         signed = float(ACTIVATION_MIN), float(ACTIVATION_MAX)
-        self.depthwise = RoundedConv(channels, 4 * channels, 3, channels, *signed, 1)
-        self.pointwise = RoundedConv(4 * channels, ROWS, 1, 1, 0.0, HEAD_HIGH, 0)
+        for f in range(HEAD_FILTERS):
+            self.add_module(f"depthwise{f}", RoundedConv(channels, channels, 3, channels, *signed, 1))
+            self.add_module(f"pointwise{f}", nn.Conv2d(channels, ROWS, 1, bias=f == 0))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.pointwise(self.depthwise(x))
+        rows: Tensor | None = None
+        for f in range(HEAD_FILTERS):
+            part = self.get_submodule(f"pointwise{f}")(self.get_submodule(f"depthwise{f}")(x))
+            rows = part if rows is None else rows + part
+        return torch.floor(torch.clamp(rows, 0.0, HEAD_HIGH + 0.5))
 
 
 class ProfileGraph(nn.Module):
