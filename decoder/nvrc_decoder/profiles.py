@@ -122,7 +122,8 @@ class LayerSpec:
 
     Attributes:
         name: canonical name, the same in spec, graph and encoder.
-        kind: ``inject``, ``temporal``, ``depthwise``, ``pointwise``, ``head_depthwise``, ``head_pointwise`` or ``dense``.
+        kind: ``inject``, ``temporal``, ``depthwise``, ``pointwise``, ``head_depthwise``, ``head_pointwise`` or
+            ``dense``.
         weight_shape: shape of the weight tensor, output channels first.
         outputs: number of outputs, which is the number of biases.
         input_max: largest magnitude of an input, for the 2^24 bound.
