@@ -158,11 +158,17 @@ def minimum_level(
     raise InternalError("E_LEVEL", "the table of levels is empty")
 
 
-def estimate_gop_memory(width: int, height: int, symbols: int, last_stage_channels: int) -> int:
+def estimate_gop_memory(width: int, height: int, symbols: int, largest_step: int, last_stage_channels: int) -> int:
     """Bytes that decoding a GOP takes, one picture at a time: an estimate, on the high side (spec 9.3).
 
-    Each grid value is held as int16 and as float32, with an allowance for the step in progress; the widest
-    activations are those of the head, 4 channels each for `last_stage_channels`, at half resolution, in float32.
+    Args:
+        width, height: of the picture.
+        symbols: grid values of the GOP.
+        largest_step: most grid values that are coded in one step.
+        last_stage_channels: the most channels that the profile's last stage has, since a fixed graph computes them all.
+
+    A grid value is held as int16, as int8 while its grid is decoded, and some of them as float32; one that is being
+    decoded takes about 31 bytes more. The widest activations are those of the head, at half resolution, in 4 bytes.
     """
     half = -(-width // 2) * -(-height // 2)
-    return 10 * symbols + 4 * half * (6 * last_stage_channels + 24)
+    return 6 * symbols + 32 * largest_step + 4 * half * (6 * last_stage_channels + 24)

@@ -23,6 +23,7 @@ from nvrc_decoder.bitstream.units import (
     SequenceHeader,
     UnitType,
     gop_symbols,
+    largest_gop_step,
     parameter_count,
     parse_digest,
     parse_end,
@@ -119,7 +120,9 @@ def read_checked_gop(raw: RawUnit, sequence: SequenceHeader, network: NetworkHea
     check_gop_level(sequence.level, gop.frame_count, symbols, offset=raw.offset, unit=unit)
     check_limit("max_gop_frames", gop.frame_count, limits, offset=raw.offset, unit=unit)
     check_limit("max_gop_symbols", symbols, limits, offset=raw.offset, unit=unit)
-    memory = estimate_gop_memory(sequence.width, sequence.height, symbols, network.stage_channels[-1])
+    step = largest_gop_step(sequence, network, gop.frame_count)
+    channels = sequence.profile_spec.max_channels[-1]
+    memory = estimate_gop_memory(sequence.width, sequence.height, symbols, step, channels)
     check_limit("max_memory_bytes", memory, limits, offset=raw.offset, unit=unit)
     return gop
 

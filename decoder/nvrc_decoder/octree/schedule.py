@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ __all__ = [
     "Split",
     "Step",
     "expand_schedule",
+    "largest_step",
     "octree_schedule",
     "parse_split",
     "temporal_first_schedule",
@@ -145,6 +147,15 @@ def expand_schedule(shape: Sequence[int], splits: Iterable[int]) -> tuple[Step, 
             "E_SCHEDULE", f"a schedule has {len(listed)} splits, the limit is {SPLITS_MAX}", section="3.3, R3.22"
         )
     return _expand((nodes, rows, columns), listed)
+
+
+def largest_step(shape: Sequence[int], splits: Iterable[int]) -> int:
+    """Positions of the largest step of a grid; arguments and errors as in `expand_schedule`.
+
+    What decoding a grid takes beside the grid itself is in proportion to this: the schedule without splits makes one
+    step of the whole grid.
+    """
+    return max(math.prod(step.count) for step in expand_schedule(shape, splits))
 
 
 def _steps(shape: Axes, splits: list[Split]) -> Iterator[Step]:

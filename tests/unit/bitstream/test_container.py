@@ -198,7 +198,7 @@ def test_index_count_meets_the_limit_before_the_entries_are_read() -> None:
 
 def test_memory_estimate_of_the_defaults_is_under_a_gigabyte() -> None:
     assert DEFAULT_LIMITS.max_memory_bytes < 1 << 30
-    assert estimate_gop_memory(1920, 1080, 1 << 24, 48) < DEFAULT_LIMITS.max_memory_bytes
+    assert estimate_gop_memory(1920, 1080, 1 << 24, 1 << 22, 48) < DEFAULT_LIMITS.max_memory_bytes
 
 
 def test_levels_grow() -> None:
