@@ -227,7 +227,10 @@ def command(
     from nvrc_encoder import EncodeOptions, encode
 
     chosen = {} if lagrangian is None else {"lagrangian": lagrangian}
-    options = EncodeOptions(profile=profile, preset=preset, gop=gop, seed=seed, device=device, **chosen)
+    try:
+        options = EncodeOptions(profile=profile, preset=preset, gop=gop, seed=seed, device=device, **chosen)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
     logging.basicConfig(level=logging.WARNING if quiet else logging.INFO, format="%(message)s")
     with atomic_file(output) as file, _progress_bar(quiet) as progress:
         outcome = encode(source, file, options, progress)

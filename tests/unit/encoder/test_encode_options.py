@@ -1,0 +1,111 @@
+"""Options are checked when they are made, and the command line says so in a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nvrc_encoder.options import MULTIPLIER_MAX, PRESETS, EncodeOptions, profile_named
+from nvrc_ref.main import run
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "word"),
+    [
+        ("profile", "huge", "profile"),
+        ("preset", "quick", "preset"),
+        ("device", "tpu", "device"),
+        ("schedule", "raster", "schedule"),
+        ("lagrangian", 0.0, "lambda"),
+        ("lagrangian", -1e-3, "lambda"),
+        ("lagrangian", float("nan"), "lambda"),
+        ("lagrangian", float("inf"), "lambda"),
+        ("gop", 0, "gop"),
+        ("gop", -4, "gop"),
+        ("gop", (1 << 16) + 1, "gop"),
+        ("seed", -1, "seed"),
+        ("channels", 0, "channels"),
+        ("grid_step", 0, "grid_step"),
+        ("grid_step", MULTIPLIER_MAX + 1, "grid_step"),
+        ("iterations", 0, "iterations"),
+        ("context_widths", (0, 10), "context_widths"),
+        ("context_widths", (10, 65), "context_widths"),
+        ("slots", (), "slots"),
+        ("slots", (0, 6), "slots"),
+        ("slots", (-1,), "slots"),
+        ("metadata", {"": "x"}, "metadata"),
+        ("metadata", {"k" * 256: "x"}, "metadata"),
+    ],
+)
+def test_value_outside_its_range(field: str, value: Any, word: str) -> None:
+    with pytest.raises(ValueError, match=word):
+        EncodeOptions(**{field: value})
+
+
+def test_values_at_their_ends() -> None:
+    EncodeOptions(gop=1, seed=0, channels=1, grid_step=1, iterations=1, context_widths=(1, 1), slots=(0,))
+    EncodeOptions(
+        profile="main",
+        gop=1 << 16,
+        seed=(1 << 32) - 1,
+        channels=255,
+        grid_step=MULTIPLIER_MAX,
+        context_widths=(64, 64),
+        slots=(6,),
+        metadata={"k" * 255: ""},
+    )
+
+
+def test_slots_are_those_of_the_profile() -> None:
+    assert len(profile_named("lite").slots) == 7
+    EncodeOptions(profile="lite", slots=(6,))
+    with pytest.raises(ValueError, match="slots"):
+        EncodeOptions(profile="nano", slots=(6,))
+
+
+def test_iterations_replace_those_of_the_preset_and_nothing_else() -> None:
+    plan = EncodeOptions(preset="draft", iterations=7).plan()
+    assert plan.iterations == 7
+    assert {**plan.__dict__, "iterations": PRESETS["draft"].iterations} == PRESETS["draft"].__dict__
+    assert EncodeOptions(preset="slow").plan() == PRESETS["slow"]
+
+
+@pytest.mark.parametrize("lagrangian", [1e-30, 1e-6, 5e-3, 1.0, 1e30])
+def test_grid_step_follows_lambda_within_the_format(lagrangian: float) -> None:
+    assert 1 <= EncodeOptions(lagrangian=lagrangian).multiplier() <= MULTIPLIER_MAX
+    assert EncodeOptions(lagrangian=lagrangian, grid_step=17).multiplier() == 17
+
+
+def test_grid_step_grows_with_lambda() -> None:
+    steps = [EncodeOptions(lagrangian=value).multiplier() for value in (1e-4, 1e-3, 1e-2)]
+    assert steps == sorted(set(steps))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--lambda", "0"],
+        ["--lambda", "-1"],
+        ["--lambda", "nan"],
+        ["--lambda", "inf"],
+        ["--gop", "0"],
+        ["--gop", "65537"],
+        ["--preset", "quick"],
+        ["--profile", "huge"],
+        ["--seed", "-1"],
+        ["--frames", "0"],
+        ["--device", "tpu"],
+    ],
+)
+def test_command_line_refuses_in_words(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip, output = tmp_path / "clip.y4m", tmp_path / "out.nvrc"
+    clip.write_bytes(b"YUV4MPEG2 W2 H2 F25:1 C420jpeg\nFRAME\n" + bytes(6))
+    assert run(["encode", str(clip), "-o", str(output), *arguments]) == 2
+    said = capsys.readouterr().err
+    assert arguments[0] in said or "lambda" in said
+    assert "Traceback" not in said
+    assert not output.exists()
