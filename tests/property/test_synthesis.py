@@ -11,8 +11,15 @@ from nvrc_decoder.profiles import PROFILES, Profile
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
 from nvrc_decoder.synthesis.runtime import OrtSynthesizer
 
-# (threads, optimisation, frames a call; 0 is the whole GOP)
-CONFIGURATIONS = ((1, True, 1), (2, True, 0), (1, False, 0), (2, False, 2))
+# (threads, graph optimisation, blocked layout as well, frames a call; 0 is the whole GOP)
+CONFIGURATIONS = (
+    (1, True, False, 1),
+    (2, True, False, 0),
+    (1, True, True, 0),
+    (2, True, True, 1),
+    (1, False, False, 0),
+    (2, False, False, 2),
+)
 
 
 @st.composite
@@ -36,16 +43,20 @@ def cases(draw: st.DrawFn, profile: Profile) -> Case:
 def assert_exact(case: Case) -> None:
     everything = range(case.frame_count)
     reference = ReferenceSynthesizer(*case.network).synthesise(case.grids, case.frame_count, everything)
-    for threads, optimization, batch in CONFIGURATIONS:
+    for threads, optimization, layout, batch in CONFIGURATIONS:
         runtime = OrtSynthesizer(
-            *case.network, threads=threads, optimization=optimization, batch=batch or case.frame_count
+            *case.network,
+            threads=threads,
+            optimization=optimization,
+            layout=layout,
+            batch=batch or case.frame_count,
         )
         decoded = runtime.synthesise(case.grids, case.frame_count, everything)
-        assert differing(reference, decoded) == [], (threads, optimization, batch)
+        assert differing(reference, decoded) == [], (threads, optimization, layout, batch)
 
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=15, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_reference_equals_onnx_runtime(profile: Profile, data: st.DataObject) -> None:
     assert_exact(data.draw(cases(profile)))

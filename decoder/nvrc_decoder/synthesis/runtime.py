@@ -158,7 +158,9 @@ class OrtSynthesizer:
         multipliers: per slot the multiplier of each active channel; empty where the slot is absent.
         provider: ``"cpu"``, ``"cuda"``, or ``"auto"``: CUDA where everything that it needs is found, otherwise CPU.
         threads: threads of one call on the CPU; None leaves it to ONNX Runtime.
-        optimization: whether ONNX Runtime may rewrite the graph; the frames are the same.
+        optimization: whether ONNX Runtime may fold and fuse; the frames are the same.
+        layout: whether it may also block tensors by channels for its convolutions; the frames are the same. It is
+            slower for most sizes, since every Floor needs the plain layout.
         batch: frames in one call; memory grows with it, the frames are the same.
 
     Attributes:
@@ -179,6 +181,7 @@ class OrtSynthesizer:
         provider: str = "cpu",
         threads: int | None = None,
         optimization: bool = True,
+        layout: bool = False,
         batch: int = 1,
     ) -> None:
         if provider not in ("auto", "cpu", "cuda"):
@@ -206,7 +209,8 @@ class OrtSynthesizer:
         if threads is not None:
             options.intra_op_num_threads = threads
         levels = onnxruntime.GraphOptimizationLevel
-        options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimization else levels.ORT_DISABLE_ALL
+        rewriting = levels.ORT_ENABLE_ALL if layout else levels.ORT_ENABLE_EXTENDED
+        options.graph_optimization_level = rewriting if optimization else levels.ORT_DISABLE_ALL
         # The session may read these in place, so they live as long as it does. The placeholders are external tensors,
         # which are replaced before ONNX Runtime optimises; `add_initializer` comes after, when kernels have already
         # been given the placeholder's bounds and weights.
