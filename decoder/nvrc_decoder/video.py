@@ -73,7 +73,8 @@ class Video:
         self._verify = verify
         self._table: RandomAccess | None = None
         self._loaded: tuple[NetworkHeader, Network, Synthesizer | None] | None = None
-        self._start = file.tell() if file.seekable() else 0
+        if file.seekable():
+            file.seek(0)
         units = iter(UnitReader(file, limits))
         self._sequence = self._read_sequence(units)
         self._frames: Iterator[Planes] = self._read_forward(units)
@@ -137,7 +138,6 @@ class Video:
         """The table of GOPs; the file's position stays where it was."""
         if self._table is None:
             here = self._file.tell()
-            self._file.seek(self._start)
             self._table = RandomAccess(self._file, self._limits)
             self._file.seek(here)
         return self._table
@@ -218,7 +218,8 @@ def open_video(
     """Open a stream for decoding.
 
     Args:
-        path: a file name, or a binary file object, which may be a pipe and is left open.
+        path: a file name, or a binary file object, which may be a pipe and is left open; a seekable one is read from
+            its start.
         engine: ``auto``, ``reference`` or ``onnxruntime``.
         threads: threads of ONNX Runtime.
         limits: what this process is willing to spend.
