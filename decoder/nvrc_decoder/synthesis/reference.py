@@ -22,11 +22,12 @@ Grid = npt.NDArray[np.int16]  # [nodes, channels, rows, columns], values -2047..
 
 
 def finish(accumulator: Feature, layer: IntegerLayer) -> Feature:
-    """Add bias and rounding term to [outputs, H, W], shift, clip (6.2)."""
+    """Add bias and rounding term to [outputs, H, W], shift, clip, all in place (6.2)."""
     rounding = 0 if layer.shift == 0 else 1 << (layer.shift - 1)
-    bias = layer.bias.astype(np.int32)[:, None, None]
-    result: Feature = np.clip((accumulator + bias + rounding) >> layer.shift, layer.low, layer.high)
-    return result
+    accumulator += layer.bias.astype(np.int32)[:, None, None]
+    accumulator += rounding
+    accumulator >>= layer.shift
+    return np.clip(accumulator, layer.low, layer.high, out=accumulator)
 
 
 def clip_activation(x: Feature) -> Feature:
@@ -125,7 +126,8 @@ def head(x: Feature, first: IntegerLayer, second: IntegerLayer) -> Feature:
     weight = first.weight.astype(np.int32)
     for i, row in enumerate(taps(x)):
         for j, shifted in enumerate(row):
-            accumulator += weight[:, :, i, j, None, None] * shifted[:, None]
+            for f in range(4):
+                accumulator[:, f] += weight[:, f, i, j, None, None] * shifted
     return pointwise(finish(accumulator.reshape(4 * channels, *x.shape[1:]), first), second)
 
 
