@@ -157,9 +157,7 @@ def node_shape(slot: GridSlot, frames: int, height: int, width: int) -> tuple[in
 def context_layers(width_1: int, width_2: int) -> tuple[LayerSpec, ...]:
     """The three layers of the context network for hidden widths `width_1` and `width_2`."""
     return (
-        LayerSpec(
-            "context.hidden1", "dense", (width_1, CONTEXT_INPUTS), width_1, CONTEXT_INPUT_MAX, 0, ACTIVATION_MAX
-        ),
+        LayerSpec("context.hidden1", "dense", (width_1, CONTEXT_INPUTS), width_1, CONTEXT_INPUT_MAX, 0, ACTIVATION_MAX),
         LayerSpec("context.hidden2", "dense", (width_2, width_1), width_2, ACTIVATION_MAX, 0, ACTIVATION_MAX),
         LayerSpec("context.output", "dense", (2, width_2), 2, ACTIVATION_MAX, ACTIVATION_MIN, ACTIVATION_MAX),
     )
@@ -196,17 +194,13 @@ def synthesis_layers(
                 LayerSpec(f"{name}.depthwise", "depthwise", (channels, 3, 3), channels, -ACTIVATION_MIN, *relu)
             )
             layers.append(
-                LayerSpec(
-                    f"{name}.pointwise", "pointwise", (channels, channels), channels, ACTIVATION_MAX, *signed[1:]
-                )
+                LayerSpec(f"{name}.pointwise", "pointwise", (channels, channels), channels, ACTIVATION_MAX, *signed[1:])
             )
     last = stage_channels[-1]
     rows = len(head_rows(chroma_format))
     layers.append(LayerSpec("head.depthwise", "head_depthwise", (last, 4, 3, 3), 4 * last, *signed))
     layers.append(
-        LayerSpec(
-            "head.pointwise", "head_pointwise", (rows, 4 * last), rows, -ACTIVATION_MIN, 0, (1 << bit_depth) - 1
-        )
+        LayerSpec("head.pointwise", "head_pointwise", (rows, 4 * last), rows, -ACTIVATION_MIN, 0, (1 << bit_depth) - 1)
     )
     return tuple(layers)
 
