@@ -1,0 +1,225 @@
+"""Streams made by hand to hurt: every CRC is right and every lie is one that a decoder has to see through."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from nvrc_conformance.drafts import NetworkDraft, random_network
+from nvrc_conformance.sampling import random_state
+from nvrc_decoder.bitstream.container import encode_footer, encode_header, encode_unit
+from nvrc_decoder.bitstream.descriptors import encode_leb128
+from nvrc_decoder.bitstream.reader import UnitReader
+from nvrc_decoder.bitstream.units import (
+    Digest,
+    End,
+    Gop,
+    GridHeader,
+    Index,
+    IndexEntry,
+    NetworkHeader,
+    ScheduleRun,
+    SequenceHeader,
+    UnitType,
+    serialise_digest,
+    serialise_end,
+    serialise_gop,
+    serialise_index,
+    serialise_network,
+    serialise_sequence,
+)
+
+__all__ = ["Case", "hostile_cases"]
+
+SMALL = SequenceHeader(48, 32, 25, 1)
+_WORDS = bytes(range(1, 65))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A hostile stream.
+
+    Attributes:
+        name: what it does.
+        data: the stream.
+        codes: the error codes that may come of it.
+    """
+
+    name: str
+    data: bytes
+    codes: tuple[str, ...]
+
+
+def _network(sequence: SequenceHeader, draft: NetworkDraft | None = None) -> NetworkHeader:
+    chosen = draft or NetworkDraft((2, 2, 2, 2, 2), {0: 1, 5: 1}, (2, 2))
+    return random_network(random_state("hostile"), sequence, chosen, 2)
+
+
+def _stream(
+    sequence: SequenceHeader,
+    network: NetworkHeader,
+    frame_count: int = 2,
+    grids: Sequence[bytes] | None = None,
+    digest: bytes = bytes(16),
+    extra: bytes = b"",
+) -> bytes:
+    """A stream of one GOP whose checks are all off; `extra` comes before END."""
+    payloads = tuple(grids if grids is not None else [_WORDS] * len(network.grids))
+    return b"".join(
+        (
+            encode_header(),
+            encode_unit(UnitType.SEQUENCE, serialise_sequence(sequence, check=False)),
+            encode_unit(UnitType.NETWORK, serialise_network(network, sequence, check=False)),
+            encode_unit(UnitType.GOP, serialise_gop(Gop(frame_count, payloads), network, check=False)),
+            encode_unit(UnitType.DIGEST, serialise_digest(Digest(digest), check=False)),
+            extra,
+            encode_unit(UnitType.END, serialise_end(End(frame_count, 1))),
+        )
+    )
+
+
+def _with_schedule(network: NetworkHeader, runs: tuple[ScheduleRun, ...]) -> NetworkHeader:
+    return replace(network, grids=tuple(GridHeader(grid.slot, grid.multipliers, runs) for grid in network.grids))
+
+
+def _unit_of_length(kind: int, length: int) -> bytes:
+    return bytes([kind]) + encode_leb128(length)
+
+
+def _lengths() -> list[Case]:
+    cases = []
+    sequence = encode_unit(UnitType.SEQUENCE, serialise_sequence(SMALL))
+    for name, kind in (("NETWORK", 0x02), ("METADATA", 0x81), ("INDEX", 0x82), ("unknown", 0xF0), ("critical", 0x70)):
+        for length in ((1 << 63) - 1, 1 << 40, 1 << 26):
+            codes = ("E_LIMIT", "E_TRUNCATED")
+            cases.append(
+                Case(f"{name} of {length} bytes", encode_header() + sequence + _unit_of_length(kind, length), codes)
+            )
+    cases.append(Case("an endless length", encode_header() + b"\x01" + b"\x80" * 1000, ("E_LEB128",)))
+    network = _network(SMALL)
+    payload = bytearray(serialise_network(network, SMALL))
+    tail = encode_leb128(len(network.parameters)) + network.parameters
+    lying = bytes(payload[: -len(tail)]) + encode_leb128(1 << 40) + network.parameters
+    data = encode_header() + sequence + encode_unit(UnitType.NETWORK, lying)
+    cases.append(Case("parameters of 2^40 bytes", data, ("E_LENGTH",)))
+    gop = encode_leb128(2) + encode_leb128(1 << 40) + _WORDS
+    start = encode_header() + sequence + encode_unit(UnitType.NETWORK, bytes(payload))
+    cases.append(Case("a grid of 2^40 bytes", start + encode_unit(UnitType.GOP, gop), ("E_LENGTH",)))
+    index = encode_leb128((1 << 63) - 1) + bytes(64)
+    whole = _stream(SMALL, network, extra=encode_unit(UnitType.INDEX, index))
+    cases.append(Case("an INDEX of 2^63 entries", whole, ("E_LIMIT", "E_ENTROPY", "E_ESCAPE", "E_RANGE")))
+    footer = _stream(SMALL, network) + encode_footer((1 << 64) - 1)
+    cases.append(Case("a footer that points far away", footer, ("E_FOOTER", "E_ENTROPY", "E_ESCAPE", "E_RANGE")))
+    return cases
+
+
+def _sizes() -> list[Case]:
+    cases = []
+    for width, height in ((65535, 65535), (1, 65535), (65535, 1)):
+        for level in (0, 6):
+            sequence = replace(SMALL, width=width, height=height, level=level)
+            cases.append(
+                Case(f"{width}x{height} at level {level}", _stream(sequence, _network(SMALL)), ("E_LEVEL", "E_LIMIT"))
+            )
+    largest = replace(SMALL, width=8192, height=2048, level=6)
+    cases.append(Case("a picture of 2^24 samples", _stream(largest, _network(SMALL)), _ENTROPY))
+    everything = NetworkDraft(context_widths=(2, 2))
+    flat = _with_schedule(_network(largest, everything), ())
+    cases.append(Case("grids of 5 million values in one step each", _stream(largest, flat, 1), _ENTROPY))
+    cases.append(Case("an empty payload for 5 million values", _stream(largest, flat, 1, [b""] * 6), _ENTROPY))
+    uhd = replace(SMALL, width=3840, height=2160, level=6)
+    thin = _with_schedule(_network(uhd, NetworkDraft((1,) * 5, {5: 1}, (2, 2))), ())
+    cases.append(Case("a grid of 2 million values in one step", _stream(uhd, thin, 1), _ENTROPY))
+    wide = _with_schedule(_network(uhd, NetworkDraft((1,) * 5, {5: 4}, (64, 64))), ())
+    cases.append(Case("a grid of 40 million values in one step", _stream(uhd, wide, 33), ("E_LIMIT",)))
+    for frames in (65536, 4097):
+        cases.append(Case(f"{frames} frames of 2^24 samples", _stream(largest, flat, frames), ("E_LEVEL", "E_LIMIT")))
+        cases.append(
+            Case(f"{frames} small frames", _stream(replace(SMALL, level=6), _network(SMALL), frames), ("E_LIMIT",))
+        )
+    cases.append(Case("4096 frames", _stream(replace(SMALL, level=6), _network(SMALL), 4096), _ENTROPY))
+    for frames in (32, 64, 90):
+        cases.append(Case(f"{frames} frames of 2^24 samples", _stream(largest, flat, frames), ("E_LEVEL", "E_LIMIT")))
+    return cases
+
+
+_ENTROPY = ("E_ENTROPY", "E_ESCAPE", "E_RANGE", "E_LIMIT")
+
+
+def _payloads() -> list[Case]:
+    network = _network(SMALL)
+    cases = []
+    for name, payload in (
+        ("no payload", b""),
+        ("zeros", bytes(64)),
+        ("one small word: all escapes", b"\x01\0\0\0"),
+        ("all ones", b"\xff" * 4096),
+        ("a zero word first", bytes(4) + _WORDS),
+        ("half a word", b"\x01\x02"),
+        ("escapes of the longest prefix", b"\x01\0\0\0" * 64),
+    ):
+        codes = (*_ENTROPY, "E_LENGTH")
+        cases.append(Case(f"grid payload: {name}", _stream(SMALL, network, grids=[payload] * 2), codes))
+        weights = replace(network, parameters=payload)
+        cases.append(Case(f"parameters: {name}", _stream(SMALL, weights), (*codes, "E_BOUND")))
+    many = tuple(ScheduleRun(7, 0, 16) for _ in range(2))
+    tiny = replace(SMALL, width=1, height=1)
+    for sequence in (SMALL, tiny):
+        crowded = _with_schedule(_network(sequence), many)
+        cases.append(Case(f"32 splits of {sequence.width}x{sequence.height}", _stream(sequence, crowded), _ENTROPY))
+    phases = _with_schedule(network, (ScheduleRun(1, 6, 16), ScheduleRun(2, 5, 16)))
+    cases.append(Case("32 splits with two phases", _stream(SMALL, phases), _ENTROPY))
+    over = _with_schedule(network, (*many, ScheduleRun(1)))
+    cases.append(Case("33 splits", _stream(SMALL, over), ("E_SCHEDULE",)))
+    widest = _network(SMALL, NetworkDraft(context_widths=(64, 64), grid_channels={0: 4}))
+    cases.append(Case("the widest context network", _stream(SMALL, widest, 1, [_WORDS]), _ENTROPY))
+    return cases
+
+
+def _lies(stream: bytes) -> list[Case]:
+    """Lies about the valid `stream`, which has an INDEX and two GOPs."""
+    units = list(UnitReader(io.BytesIO(stream)))
+    index = next(unit for unit in units if unit.type == UnitType.INDEX)
+    assert isinstance(index.content, Index)
+    entries = index.content.entries
+    end = next(unit for unit in units if unit.type == UnitType.END)
+    body, last = stream[: index.offset], stream[end.offset : end.offset + end.size]
+    first_gop = entries[0].offset
+    cases = []
+    lies: dict[str, tuple[IndexEntry, ...]] = {
+        "offsets past the end": tuple(replace(e, offset=e.offset + (1 << 40)) for e in entries),
+        "an offset inside of a unit": (entries[0], replace(entries[1], offset=entries[1].offset + 1)),
+        "a GOP at the NETWORK": (replace(entries[0], offset=entries[0].network_offset + 1), entries[1]),
+        "the NETWORK at SEQUENCE": tuple(replace(e, network_offset=10) for e in entries),
+        "the NETWORK at a GOP": (entries[0], replace(entries[1], network_offset=first_gop)),
+        "more frames than there are": (entries[0], replace(entries[1], first_frame=1 << 40)),
+        "other frame counts": (entries[0], replace(entries[1], first_frame=1)),
+        "one GOP too few": entries[:1],
+        "one GOP too many": (*entries, replace(entries[1], offset=entries[1].offset + 1, first_frame=1 << 20)),
+    }
+    for name, lie in lies.items():
+        unit = encode_unit(UnitType.INDEX, serialise_index(Index(lie), check=False))
+        data = body + unit + last + encode_footer(len(body))
+        cases.append(Case(f"INDEX: {name}", data, ("E_INDEX",)))
+    looped = body + stream[index.offset : end.offset] + last + encode_footer(first_gop)
+    cases.append(Case("a footer that points at a GOP", looped, ("E_FOOTER",)))
+    digest = next(unit for unit in units if unit.type == UnitType.DIGEST)
+    wrong = bytearray(stream)
+    wrong[digest.payload_offset] ^= 1
+    wrong[digest.payload_offset + 16 : digest.payload_offset + 20] = zlib.crc32(
+        wrong[digest.offset : digest.payload_offset + 16]
+    ).to_bytes(4, "little")
+    cases.append(Case("a wrong DIGEST", bytes(wrong), ("E_DIGEST",)))
+    for kind in (0x00, 0x06, 0x7F):
+        data = stream[:first_gop] + encode_unit(kind, b"surprise") + stream[first_gop:]
+        cases.append(Case(f"unknown critical unit {kind:#04x}", data, ("E_UNSUPPORTED",)))
+    cases.append(Case("a stream twice", stream + stream, ("E_TRAILING",)))
+    cases.append(Case("no GOP", stream[:first_gop] + last, ("E_ORDER", "E_TOTALS")))
+    return cases
+
+
+def hostile_cases(stream: bytes) -> list[Case]:
+    """All cases; those about INDEX and DIGEST are made from `stream`, a valid one of two GOPs with INDEX."""
+    return [*_lengths(), *_sizes(), *_payloads(), *_lies(stream)]

@@ -1,0 +1,93 @@
+"""Seeded damage to a stream: flipped bits, deleted and inserted bytes, units swapped, repeated, dropped."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+from stream_builders import reseal
+
+from nvrc_decoder.bitstream.container import FOOTER_BYTES, HEADER_BYTES
+
+__all__ = ["mutations", "truncations", "unit_spans"]
+
+_MANY = 8
+
+
+def unit_spans(stream: bytes) -> list[tuple[int, int]]:
+    """(first byte, end) of each unit of a valid stream, the footer not among them."""
+    spans = []
+    position = HEADER_BYTES
+    while position < len(stream) and len(stream) - position != FOOTER_BYTES:
+        start, shift, length = position, 0, 0
+        while True:
+            position += 1
+            length |= (stream[position] & 127) << shift
+            shift += 7
+            if stream[position] < 128:
+                break
+        position += 1 + length + 4
+        spans.append((start, position))
+    return spans
+
+
+def truncations(stream: bytes) -> Iterator[bytes]:
+    """The stream cut before each of its bytes."""
+    for length in range(len(stream)):
+        yield stream[:length]
+
+
+def _flip(generator: random.Random, data: bytearray) -> None:
+    for _ in range(generator.randint(1, 3)):
+        data[generator.randrange(len(data))] ^= 1 << generator.randrange(8)
+
+
+def _overwrite(generator: random.Random, data: bytearray) -> None:
+    data[generator.randrange(len(data))] = generator.choice((0, 1, 0x7F, 0x80, 0xFF, generator.randrange(256)))
+
+
+def _delete(generator: random.Random, data: bytearray) -> None:
+    at = generator.randrange(len(data))
+    del data[at : at + generator.randint(1, _MANY)]
+
+
+def _insert(generator: random.Random, data: bytearray) -> None:
+    at = generator.randrange(len(data) + 1)
+    data[at:at] = generator.randbytes(generator.randint(1, _MANY))
+
+
+def _move_bytes(generator: random.Random, data: bytearray) -> None:
+    """A piece of the stream over another piece."""
+    length = generator.randint(1, 2 * _MANY)
+    source, target = generator.randrange(len(data)), generator.randrange(len(data))
+    piece = data[source : source + length]
+    data[target : target + len(piece)] = piece
+
+
+def _move_units(generator: random.Random, original: bytes, data: bytearray) -> None:
+    """Whole units swapped, repeated, dropped or from elsewhere; each keeps its right CRC."""
+    spans = unit_spans(original)
+    units = [original[start:end] for start, end in spans]
+    i, j = generator.randrange(len(units)), generator.randrange(len(units))
+    match generator.randrange(3):
+        case 0:
+            units[i], units[j] = units[j], units[i]
+        case 1:
+            units.insert(i, units[j])
+        case _:
+            del units[i]
+    data[:] = original[:HEADER_BYTES] + b"".join(units) + original[spans[-1][1] :]
+
+
+def mutations(stream: bytes, count: int, seed: int) -> Iterator[bytes]:
+    """`count` damaged streams, each by one or two faults; half of them with repaired CRCs, so that checks that come
+    after the CRC are the ones that meet them."""
+    generator = random.Random(seed)
+    for number in range(count):
+        data = bytearray(stream)
+        if number % 5 == 4:
+            _move_units(generator, stream, data)
+        for _ in range(generator.randint(1, 2) if number % 5 != 4 else generator.randint(0, 1)):
+            damage = generator.choice((_flip, _flip, _overwrite, _delete, _insert, _move_bytes))
+            damage(generator, data)
+        yield reseal(bytes(data)) if number % 2 else bytes(data)
