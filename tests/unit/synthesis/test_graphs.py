@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 import pytest
@@ -95,7 +96,7 @@ def test_convolutions_round_after_a_clip(profile: Profile):
     graph = shipped(profile.name).graph
     users = {name: node for node in graph.node for name in node.input}
     for node in graph.node:
-        if node.op_type == "Conv" and node.input[1].endswith(("pointwise.weight", "depthwise.weight", "inject.weight")):
+        if node.op_type == "Conv" and re.search(r"(pointwise|depthwise\d?|inject|temporal)\.weight$", node.input[1]):
             clip = users[node.output[0]]
             assert clip.op_type == "Clip"
             assert users[clip.output[0]].op_type == "Floor"
