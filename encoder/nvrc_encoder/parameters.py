@@ -130,8 +130,10 @@ class ParameterBank(nn.Module):
     def _integers(self, i: int, multiplier: int, exponent: int) -> LayerQuantisation:
         layer, (w, b) = self.layers[i], self._slices[i]
         shift = -(exponent + self.gains[layer.name])
-        weight = torch.round(self.raw[w].detach().double() / (multiplier * 2.0**exponent))
-        bias = torch.round(self.raw[b].detach().double() * 2.0 ** -float(self.bias_log_step[i]))
+        # Far beyond what the stream can carry, and well within int64.
+        most = 2.0**31
+        weight = torch.round(self.raw[w].detach().double() / (multiplier * 2.0**exponent)).clamp(-most, most)
+        bias = torch.round(self.raw[b].detach().double() * 2.0 ** -float(self.bias_log_step[i])).clamp(-most, most)
         return LayerQuantisation(
             layer.name,
             weight.cpu().numpy().astype(np.int64).reshape(layer.weight_shape),

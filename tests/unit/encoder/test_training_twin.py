@@ -1,0 +1,156 @@
+"""The PyTorch twin in float64 makes the frames of the NumPy reference, sample by sample."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from synthesis_cases import Case, Picture, differing, lively_layer, random_case
+
+from nvrc_decoder.frames import Planes
+from nvrc_decoder.profiles import PROFILES, Profile, synthesis_layers
+from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
+from nvrc_encoder.model import FEATURE_SCALE, SynthesisModel
+from nvrc_encoder.target import planes_from_rows
+
+NANO, LITE, MAIN = PROFILES
+
+
+def twin(case: Case, *, window: int | None = None) -> list[Planes]:
+    """The frames of the twin, `window` frames a call."""
+    picture = case.picture
+    channels = [0 if grid is None else grid.shape[1] for grid in case.grids]
+    model = SynthesisModel(case.profile, case.stage_channels, channels, picture.chroma_format, picture.bit_depth)
+    model.set_size(picture.height, picture.width)
+    assert {layer.name for layer in model.layers} == set(case.layers)
+    parameters = {}
+    for name, layer in case.layers.items():
+        output = model.levels_per_feature if name == "head.pointwise" else FEATURE_SCALE
+        scale = 2.0**-layer.shift
+        parameters[name] = (
+            torch.from_numpy(layer.weight * scale * FEATURE_SCALE / output),
+            torch.from_numpy(layer.bias * scale / output),
+        )
+    grids = [None if grid is None else torch.from_numpy(grid.astype(np.float64)) for grid in case.grids]
+    multipliers = [torch.tensor(m) if m else None for m in case.multipliers]
+    frames: list[Planes] = []
+    step = window or case.frame_count
+    for first in range(0, case.frame_count, step):
+        at = torch.arange(first, min(first + step, case.frame_count))
+        rows = model.forward(parameters, grids, multipliers, at, case.frame_count, exact=True)
+        assert torch.equal(rows, torch.round(rows))
+        frames += planes_from_rows(rows, (picture.height, picture.width), picture.chroma_format, picture.bit_depth)
+    return frames
+
+
+def reference(case: Case) -> list[Planes]:
+    return ReferenceSynthesizer(*case.network).synthesise(case.grids, case.frame_count, range(case.frame_count))
+
+
+def check(case: Case) -> list[Planes]:
+    expected = reference(case)
+    assert differing(twin(case), expected) == []
+    return expected
+
+
+@pytest.mark.parametrize("bit_depth", [8, 10])
+@pytest.mark.parametrize("chroma_format", [0, 1, 2])
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
+def test_formats(profile: Profile, chroma_format: int, bit_depth: int) -> None:
+    frames = check(random_case(7, profile, Picture(37, 19, chroma_format, bit_depth), 3, full=True))
+    assert len(np.unique(frames[0].y)) > 20, "the picture is flat: nothing was compared"
+
+
+@pytest.mark.parametrize("style", ["lively", "bound", "aligned"])
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
+def test_fewer_channels_absent_slots_and_weights_at_the_bound(profile: Profile, seed: int, style: str) -> None:
+    width, height = [(33, 18), (7, 65), (16, 31), (2, 3)][seed]
+    check(random_case(seed, profile, Picture(width, height), 2 + seed, style=style))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 1), (1, 3), (5, 2), (64, 1), (31, 33)])
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
+def test_sizes(profile: Profile, size: tuple[int, int]) -> None:
+    check(random_case(3, profile, Picture(*size), 2, full=True))
+
+
+@pytest.mark.parametrize("frame_count", [1, 2, 8, 9, 11])
+@pytest.mark.parametrize("profile", [NANO, MAIN], ids=lambda profile: profile.name)
+def test_gop_lengths_and_windows(profile: Profile, frame_count: int) -> None:
+    case = random_case(11, profile, Picture(18, 9), frame_count)
+    expected = check(case)
+    for window in (1, 4):
+        assert differing(twin(case, window=window), expected) == []
+
+
+@pytest.mark.parametrize(
+    "stages",
+    [(1, 2, 3, 4), (0, 2, 3, 4), (0, 1, 2, 3), (0,), (4,), (2,)],
+    ids=lambda stages: "grids at " + "".join(map(str, stages)),
+)
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
+def test_stages_without_grids(profile: Profile, stages: tuple[int, ...]) -> None:
+    full = random_case(5, profile, Picture(35, 29), 3, full=True)
+    rng = np.random.default_rng(2)
+    kept = [slot.stage in stages for slot in profile.slots]
+    channels = [slot.max_channels * keep for slot, keep in zip(profile.slots, kept, strict=True)]
+    specs = synthesis_layers(profile, full.stage_channels, channels, 1, 8)
+    case = dataclasses.replace(
+        full,
+        layers={spec.name: lively_layer(rng, spec) for spec in specs},
+        multipliers=[m if keep else [] for m, keep in zip(full.multipliers, kept, strict=True)],
+        grids=[grid if keep else None for grid, keep in zip(full.grids, kept, strict=True)],
+    )
+    check(case)
+
+
+def test_float_pass_is_close_to_the_exact_one() -> None:
+    """Without saturation, the pass without rounding differs from the exact one by its roundings only."""
+    case = random_case(7, NANO, Picture(32, 32), 2, full=True)
+    grids = [None if grid is None else (grid // 8).astype(np.int16) for grid in case.grids]
+    case = dataclasses.replace(case, grids=grids)
+    model = SynthesisModel(NANO, case.stage_channels, [g.shape[1] for g in grids if g is not None], 1, 8)
+    model.set_size(32, 32)
+    parameters = {}
+    for name, layer in case.layers.items():
+        output = model.levels_per_feature if name == "head.pointwise" else FEATURE_SCALE
+        scale = 2.0**-layer.shift
+        parameters[name] = (
+            torch.from_numpy(layer.weight * scale * FEATURE_SCALE / output),
+            torch.from_numpy(layer.bias * scale / output),
+        )
+    tensors = [None if grid is None else torch.from_numpy(grid.astype(np.float64)) for grid in grids]
+    multipliers = [torch.tensor(m) for m in case.multipliers]
+    passes = [
+        model.forward(parameters, tensors, multipliers, torch.arange(2), 2, exact=exact).clamp(0, 255)
+        for exact in (False, True)
+    ]
+    assert float((passes[0] - passes[1]).abs().mean()) < 1.0
+    assert not torch.equal(passes[0], passes[1])
+
+
+def test_exact_pass_lets_gradients_through() -> None:
+    case = random_case(7, NANO, Picture(32, 32), 1, full=True)
+    model = SynthesisModel(NANO, case.stage_channels, [g.shape[1] for g in case.grids if g is not None], 1, 8)
+    model.set_size(32, 32)
+    generator = torch.Generator().manual_seed(0)
+    parameters = {
+        layer.name: (
+            (torch.randn(layer.weight_shape, generator=generator) * 0.1).requires_grad_(),
+            torch.full((layer.outputs,), 1.0).requires_grad_(),
+        )
+        for layer in model.layers
+    }
+    grids = [torch.from_numpy(g.astype(np.float32)).requires_grad_() for g in case.grids if g is not None]
+    rows = model.forward(parameters, grids, [torch.tensor(m) for m in case.multipliers], torch.arange(1), 1, exact=True)
+    rows.sum().backward()
+    for name, (weight, bias) in parameters.items():
+        assert weight.grad is not None, name
+        assert bias.grad is not None, name
+        assert float(weight.grad.abs().sum()) > 0, name
+    for grid in grids:
+        assert grid.grad is not None
+        assert float(grid.grad.abs().sum()) > 0
