@@ -6,7 +6,9 @@ Runtime path but the parsed integers. int32 is wide enough: `arithmetic.prove_bo
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -173,6 +175,12 @@ class ReferenceSynthesizer:
         self._channels = tuple(stage_channels)
         self._layers = layers
         self._multipliers = multipliers
+
+    def resized(self, picture: PictureFormat) -> Self:
+        """The same synthesizer for pictures of another size; `picture` differs in nothing else."""
+        twin = copy.copy(self)
+        twin._picture = picture
+        return twin
 
     def synthesise(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> list[Planes]:
         """Frames `frames` of a GOP of `frame_count` frames.

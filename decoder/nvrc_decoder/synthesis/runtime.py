@@ -6,8 +6,10 @@ grids are cut, and rows become planes. Nothing but parsed integers is shared wit
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from importlib import resources
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -221,6 +223,12 @@ class OrtSynthesizer:
         options.add_external_initializers(list(self._initializers), list(self._initializers.values()))
         providers: list[object] = [(CUDA_PROVIDER, CUDA_OPTIONS)] if usable else []
         self._session = onnxruntime.InferenceSession(graph_bytes(profile), options, [*providers, CPU_PROVIDER])
+
+    def resized(self, picture: PictureFormat) -> Self:
+        """The same synthesizer for pictures of another size; `picture` differs in nothing else."""
+        twin = copy.copy(self)
+        twin._picture = picture
+        return twin
 
     def synthesise(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> list[Planes]:
         """Frames `frames` of a GOP of `frame_count` frames.
