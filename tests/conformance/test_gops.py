@@ -1,0 +1,175 @@
+"""The GOP as the unit of random access and of memory: what is read, what is held, what joining does."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import tracemalloc
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import nvrc_decoder
+from nvrc_conformance.drafts import NetworkDraft, StreamDraft
+from nvrc_conformance.manifest import load_manifest
+from nvrc_conformance.sampling import random_state
+from nvrc_decoder.bitstream.join import join
+from nvrc_decoder.bitstream.reader import Unit, UnitReader
+from nvrc_decoder.bitstream.units import Gop, NetworkHeader, UnitType
+
+MANIFEST = load_manifest()
+FOUR = "nano-four-gops"
+FRAMES_BEFORE_GOP_3 = 9
+
+
+class WatchedFile(io.BytesIO):
+    """Remembers which bytes were read."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.touched: set[int] = set()
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        start = self.tell()
+        data = super().read(size)
+        self.touched.update(range(start, start + len(data)))
+        return data
+
+
+def units_of(data: bytes) -> list[Unit]:
+    return list(UnitReader(io.BytesIO(data)))
+
+
+def md5s(data: bytes) -> list[str]:
+    with nvrc_decoder.open(io.BytesIO(data), engine="reference") as video:
+        return [frame.md5() for frame in video]
+
+
+def joined(*streams: bytes) -> bytes:
+    output = io.BytesIO()
+    join(map(io.BytesIO, streams), output)
+    return output.getvalue()
+
+
+def test_decoding_from_gop_3_reads_headers_network_and_that_gop() -> None:
+    data = MANIFEST.read(FOUR)
+    units = units_of(data)
+    assert [unit.name for unit in units if isinstance(unit.content, Gop)] == ["GOP 0", "GOP 1", "GOP 2", "GOP 3"]
+    file = WatchedFile(data)
+    with nvrc_decoder.open(file, engine="reference") as video:
+        video.seek(FRAMES_BEFORE_GOP_3)
+        frames = [frame.md5() for frame in video]
+    assert tuple(frames) == MANIFEST.stream(FOUR).frame_md5[FRAMES_BEFORE_GOP_3:]
+    unread = ("GOP 0", "DIGEST 0", "GOP 1", "DIGEST 1", "GOP 2", "DIGEST 2")
+    for unit in units:
+        span = set(range(unit.offset, unit.offset + unit.size))
+        if unit.name in unread:
+            assert not span & file.touched, unit.name
+        else:
+            assert span <= file.touched, unit.name
+
+
+def test_without_index_only_unit_headers_are_read() -> None:
+    """INDEX saves the walk over the unit headers, no more: payloads of other GOPs are not read without it either."""
+    data = MANIFEST.read("nano-units")
+    units = units_of(data)
+    assert not any(unit.type == UnitType.INDEX for unit in units)
+    last = max(unit.number for unit in units if isinstance(unit.content, Gop))
+    file = WatchedFile(data)
+    with nvrc_decoder.open(file, engine="reference") as video:
+        count = video.frame_count
+        assert count is not None
+        video.seek(count - 1)
+        next(video)
+    skipped = [unit for unit in units if isinstance(unit.content, Gop) and unit.number < last]
+    for unit in skipped:
+        payload = set(range(unit.payload_offset + 4, unit.offset + unit.size))
+        assert not payload & file.touched
+
+
+def test_joined_copies_decode_to_copies() -> None:
+    data = MANIFEST.read(FOUR)
+    many = joined(*[data] * 10)
+    units = units_of(many)
+    assert sum(isinstance(unit.content, Gop) for unit in units) == 40
+    # A NETWORK that is in force already is not written again.
+    assert sum(isinstance(unit.content, NetworkHeader) for unit in units) == 1
+    assert tuple(md5s(many)) == MANIFEST.stream(FOUR).frame_md5 * 10
+
+
+@pytest.mark.parametrize("seek", [False, True], ids=["forward", "random-access"])
+def test_python_memory_does_not_grow_with_the_number_of_gops(seek: bool) -> None:
+    data = MANIFEST.read(FOUR)
+    frame_bytes = 40 * 24 * 3 // 2
+
+    def peak(stream: bytes) -> int:
+        file = io.BytesIO(stream)
+        tracemalloc.start()
+        with nvrc_decoder.open(file, engine="reference") as video:
+            if seek:
+                video.seek(1)
+            for _ in video:
+                pass
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    few, many = joined(data), joined(*[data] * 10)
+    peak(few)  # fills the caches of tables and schedules
+    # 36 more GOPs add their entries of the INDEX; were their frames kept, it would be four times what is allowed.
+    allowed = 36 * 1000
+    assert allowed * 4 < 36 * 3 * frame_bytes
+    assert peak(many) - peak(few) < allowed
+
+
+CHILD = """
+import resource, sys
+import nvrc_decoder
+count = 0
+with nvrc_decoder.open(sys.argv[1], engine="onnxruntime", threads=1) as video:
+    for frame in video:
+        count += 1
+print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_process_memory_does_not_grow_with_the_number_of_gops(tmp_path: Path) -> None:
+    """With ONNX Runtime, and with pictures large enough to show in the size of a process."""
+    draft = StreamDraft("nano", 352, 200, [[4, 4, 4, 4]], [NetworkDraft((3, 4, 4, 4, 4), {0: 2, 2: 1}, (3, 3))])
+    data = draft.build(random_state("memory"))
+    sizes = []
+    for copies in (1, 10):
+        path = tmp_path / f"{copies}.nvrc"
+        path.write_bytes(joined(*[data] * copies))
+        done = subprocess.run(
+            [sys.executable, "-c", CHILD, str(path)],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            timeout=120,
+            check=True,
+        )
+        count, kilobytes = map(int, done.stdout.split())
+        assert count == 16 * copies
+        sizes.append(kilobytes)
+    gop_kilobytes = 4 * 352 * 200 * 3 // 2 // 1024
+    assert sizes[1] - sizes[0] < 36 * gop_kilobytes // 3
+
+
+def test_two_streams_joined_decode_to_both() -> None:
+    """Two NETWORK units with other slots, channels and parameters under one SEQUENCE."""
+    first = StreamDraft("lite", 40, 30, [[3, 2]], [NetworkDraft((5, 4, 6, 5, 4), {0: 2, 3: 1}, (4, 3))])
+    second = replace(first, gops=[[1, 4]], networks=[NetworkDraft((8, 4, 3, 9, 7), {1: 3, 5: 2, 6: 1}, (2, 6))])
+    streams = [first.build(random_state("first")), second.build(random_state("second"))]
+    both = joined(*streams)
+    networks = [unit for unit in units_of(both) if isinstance(unit.content, NetworkHeader)]
+    assert len(networks) == 2
+    expected = [*md5s(streams[0]), *md5s(streams[1])]
+    assert md5s(both) == expected
+    with nvrc_decoder.open(io.BytesIO(both), engine="reference") as video:
+        for number in (9, 0, 5, 4, 6):
+            video.seek(number)
+            assert next(video).md5() == expected[number]
