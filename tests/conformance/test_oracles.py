@@ -1,0 +1,76 @@
+"""The grids and parameters of the golden streams, decoded by the tests' own position-by-position oracles."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from oracles import context, rans
+
+from nvrc_conformance.manifest import GoldenStream, load_manifest
+from nvrc_conformance.stages import DecodedGop, coded_parameters, decode_stream
+from nvrc_decoder.bitstream.units import layer_specs
+from nvrc_decoder.profiles import GridSlot
+
+MANIFEST = load_manifest()
+TABLES = rans.read_tables()
+# The oracles are slow: the grids of a stream are checked as long as they stay below this.
+SYMBOLS = 2500
+
+
+def check_parameters(item: DecodedGop) -> None:
+    header = item.network.header
+    coder = rans.Decoder(header.parameters)
+    found = coded_parameters(item.sequence, header)
+    for spec, layer in zip(layer_specs(item.sequence, header), header.layers, strict=True):
+        weight, bias = found[spec.name]
+        for values, table in ((weight, layer.weight_table), (bias, layer.bias_table)):
+            flat = values.reshape(-1).tolist()
+            assert coder.step(TABLES, [8 * table] * len(flat), [0] * len(flat)) == flat, spec.name
+    assert coder.exhausted()
+
+
+def check_grids(item: DecodedGop, budget: int) -> int:
+    """Checks grids in order while the budget lasts; returns how many."""
+    previous: tuple[GridSlot, np.ndarray] | None = None
+    checked = 0
+    for header, payload in zip(item.network.header.grids, item.gop.grids, strict=True):
+        grid, slot = item.grids[header.slot], item.network.profile.slots[header.slot]
+        assert grid is not None
+        budget -= math.prod(grid.shape)
+        if budget < 0:
+            break
+        coder = rans.Decoder(payload)
+
+        def coarse(
+            position: tuple[int, int, int],
+            slot: GridSlot = slot,
+            previous: tuple[GridSlot, np.ndarray] | None = previous,
+        ) -> int:
+            if previous is None:
+                return 0
+            other, values = previous
+            strides = (slot.stride, slot.temporal_stride), (other.stride, other.temporal_stride)
+            return context.coarse_value(position, *strides, values)
+
+        walked = context.walk(
+            lambda tables, means, _, coder=coder: coder.step(TABLES, tables, means),
+            header.splits,
+            item.network.context.layers,
+            grid.shape,
+            header.slot,
+            coarse,
+        )
+        np.testing.assert_array_equal(walked, grid)
+        assert coder.exhausted()
+        previous = slot, grid
+        checked += 1
+    return checked
+
+
+@pytest.mark.parametrize("stream", MANIFEST.streams, ids=lambda stream: stream.id)
+def test_oracles_decode_the_same(stream: GoldenStream) -> None:
+    item = next(iter(decode_stream(MANIFEST.read(stream.id))))
+    check_parameters(item)
+    assert check_grids(item, SYMBOLS) > 0
