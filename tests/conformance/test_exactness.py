@@ -72,6 +72,7 @@ def test_engines_agree(case: tuple[SequenceHeader, NetworkDraft, int, int, int],
         *arguments,
         threads=data.draw(st.integers(1, 2), label="threads"),
         optimization=data.draw(st.booleans(), label="optimization"),
+        layout=data.draw(st.booleans(), label="layout"),
         batch=data.draw(st.sampled_from((1, 2, 64)), label="batch"),
     )
     for ours, theirs in zip(wanted, runtime.synthesise(grids, frame_count, frames), strict=True):

@@ -43,13 +43,12 @@ def test_activations_meet_both_clips(name: str, monkeypatch: pytest.MonkeyPatch)
     finish = reference.finish
 
     def watched(accumulator: reference.Feature, layer: IntegerLayer) -> reference.Feature:
-        result = finish(accumulator, layer)
         ends = met.setdefault(id(layer), set())
         free = IntegerLayer(layer.weight, layer.bias, layer.shift, -(1 << 24), 1 << 24)
-        unclipped = finish(accumulator, free)
+        unclipped = finish(accumulator.copy(), free)
         ends |= {"low"} if (unclipped < layer.low).any() else set()
         ends |= {"high"} if (unclipped > layer.high).any() else set()
-        return result
+        return finish(accumulator, layer)
 
     monkeypatch.setattr(reference, "finish", watched)
     (item,) = decode_stream(MANIFEST.read(name))

@@ -73,9 +73,11 @@ def test_reference_frames(stream: GoldenStream) -> None:
 
 @every_stream
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("optimization", [False, True], ids=["plain", "optimized"])
+@pytest.mark.parametrize(
+    ("optimization", "layout"), [(False, False), (True, False), (True, True)], ids=["off", "rewritten", "full"]
+)
 @pytest.mark.parametrize("batch", [1, WHOLE_GOP], ids=["frame", "gop"])
-def test_onnx_runtime_frames(stream: GoldenStream, threads: int, optimization: bool, batch: int) -> None:
+def test_onnx_runtime_frames(stream: GoldenStream, threads: int, optimization: bool, layout: bool, batch: int) -> None:
     found: list[str] = []
     for item in decoded(stream.id):
         network, count = item.network, item.gop.frame_count
@@ -87,6 +89,7 @@ def test_onnx_runtime_frames(stream: GoldenStream, threads: int, optimization: b
             network.multipliers,
             threads=threads,
             optimization=optimization,
+            layout=layout,
             batch=batch,
         )
         found += md5s(synthesizer.synthesise(item.grids, count, range(count)))
