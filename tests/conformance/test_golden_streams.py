@@ -100,14 +100,17 @@ def test_onnx_runtime_frames(stream: GoldenStream, threads: int, optimization: b
 def test_any_frame_by_itself(stream: GoldenStream) -> None:
     """Random access equals decoding from the start, with and without INDEX, with and without the GOP's digest."""
     data = MANIFEST.read(stream.id)
+    last = stream.frame_count - 1
+    small = stream.frame_count * stream.width * stream.height < 100_000
+    chosen = range(last, -1, -1) if small else (last, last // 2)
     for verify in (True, False):
         with nvrc_decoder.open(io.BytesIO(data), engine="reference", verify=verify) as video:
             assert video.frame_count == stream.frame_count
-            for number in reversed(range(stream.frame_count)):
+            for number in chosen:
                 video.seek(number)
                 assert next(video).md5() == stream.frame_md5[number]
         with nvrc_decoder.open(io.BytesIO(data), engine="reference", verify=verify) as video:
-            first = stream.frame_count // 2
+            first = stream.frame_count // 2 if small else last
             video.seek(first)
             assert tuple(md5s(list(video))) == stream.frame_md5[first:]
 
