@@ -15,7 +15,10 @@ from nvrc_decoder.bitstream.units import SequenceHeader
 from nvrc_decoder.errors import MissingExtraError
 from nvrc_decoder.frames import Planes
 from nvrc_decoder.gop import Grid, Network
+from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
+from nvrc_decoder.memory import tile_budget
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
+from nvrc_decoder.synthesis.tiles import TiledSynthesizer
 
 __all__ = ["ENGINES", "Engine", "EngineName", "Synthesizer", "choose_engine", "make_synthesizer"]
 
@@ -61,7 +64,11 @@ def choose_engine(engine: Engine) -> EngineName:
 
 
 def make_synthesizer(
-    engine: EngineName, sequence: SequenceHeader, network: Network, threads: int | None = None
+    engine: EngineName,
+    sequence: SequenceHeader,
+    network: Network,
+    threads: int | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Synthesizer:
     """The synthesizer of a NETWORK.
 
@@ -70,12 +77,18 @@ def make_synthesizer(
         sequence: the stream's SEQUENCE.
         network: the loaded NETWORK.
         threads: threads of ONNX Runtime; None leaves the choice to it.
+        limits: what decides whether pictures are made in tiles.
     """
+    profile = network.profile
+    samples = tile_budget(profile, limits)
     channels = network.header.stage_channels
     if engine == "reference":
-        return ReferenceSynthesizer(network.profile, sequence, channels, network.layers, network.multipliers)
+        reference = ReferenceSynthesizer(profile, sequence, channels, network.layers, network.multipliers)
+        return TiledSynthesizer(reference, profile, sequence, samples)
     from nvrc_decoder.synthesis.runtime import OrtSynthesizer
 
-    return OrtSynthesizer(
-        network.profile, sequence, channels, network.layers, network.multipliers, provider="auto", threads=threads
+    runtime = OrtSynthesizer(
+        profile, sequence, channels, network.layers, network.multipliers, provider="auto", threads=threads
     )
+    # A GPU has memory of its own, which the limit is not about.
+    return runtime if runtime.provider == "cuda" else TiledSynthesizer(runtime, profile, sequence, samples)

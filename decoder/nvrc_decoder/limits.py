@@ -21,7 +21,6 @@ __all__ = [
     "check_limit",
     "check_sequence_level",
     "check_sequence_limits",
-    "estimate_gop_memory",
     "minimum_level",
 ]
 
@@ -39,18 +38,20 @@ class Limits:
         max_unit_bytes: payload bytes of a unit that is kept in memory (one that is skipped costs none).
         max_metadata_bytes: payload bytes of a METADATA.
         max_network_parameters: weights and biases of a NETWORK.
-        max_memory_bytes: memory to decode a GOP, as `estimate_gop_memory` sees it.
+        max_surplus_frames: pictures of a stream beyond one for each of its bytes so far.
+        max_memory_bytes: memory of the process to decode a GOP, as `memory.estimate_gop_memory` sees it.
     """
 
     max_width: int = 8192
     max_height: int = 8192
     max_pixels: int = 1 << 24
-    max_gop_frames: int = 4096
+    max_gop_frames: int = 1024
     max_gop_symbols: int = 1 << 26
     max_gops: int = 1 << 17
-    max_unit_bytes: int = 1 << 27
+    max_unit_bytes: int = 1 << 25
     max_metadata_bytes: int = 1 << 20
     max_network_parameters: int = 1 << 20
+    max_surplus_frames: int = 256
     max_memory_bytes: int = 900_000_000
 
 
@@ -156,19 +157,3 @@ def minimum_level(
         else:
             return level
     raise InternalError("E_LEVEL", "the table of levels is empty")
-
-
-def estimate_gop_memory(width: int, height: int, symbols: int, largest_step: int, last_stage_channels: int) -> int:
-    """Bytes that decoding a GOP takes, one picture at a time: an estimate, on the high side (spec 9.3).
-
-    Args:
-        width, height: of the picture.
-        symbols: grid values of the GOP.
-        largest_step: most grid values that are coded in one step.
-        last_stage_channels: the most channels that the profile's last stage has, since a fixed graph computes them all.
-
-    A grid value is held as int16, as int8 while its grid is decoded, and some of them as float32; one that is being
-    decoded takes about 31 bytes more. The widest activations are those of the head, at half resolution, in 4 bytes.
-    """
-    half = -(-width // 2) * -(-height // 2)
-    return 6 * symbols + 32 * largest_step + 4 * half * (6 * last_stage_channels + 24)

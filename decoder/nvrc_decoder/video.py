@@ -184,7 +184,7 @@ class Video:
     def _synthesizer(self, network: Network) -> Synthesizer:
         """The synthesizer of the loaded NETWORK, made when its first GOP comes."""
         if self._loaded is None or self._loaded[1] is not network or self._loaded[2] is None:
-            made = make_synthesizer(self._engine, self._sequence, network, self._threads)
+            made = make_synthesizer(self._engine, self._sequence, network, self._threads, self._limits)
             self._loaded = network.header, network, made
             return made
         return self._loaded[2]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from synthesis_cases import Picture, differing, random_case
 from nvrc_decoder.profiles import PROFILES, Profile
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
 from nvrc_decoder.synthesis.runtime import OrtSynthesizer
-from nvrc_decoder.synthesis.tiles import TiledSynthesizer, halo, plan_tiles, tile_samples
+from nvrc_decoder.synthesis.tiles import TiledSynthesizer, halo, largest_tile, plan_tiles
 
 each_profile = pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
 
@@ -60,7 +62,7 @@ def test_the_halo_is_needed(profile: Profile, monkeypatch: pytest.MonkeyPatch):
 @given(st.sampled_from(PROFILES), st.integers(1, 9000), st.integers(1, 9000), st.integers(1, 1 << 24), st.data())
 def test_plans_cover_each_sample_once(profile: Profile, width: int, height: int, samples: int, data: st.DataObject):
     margin = halo(profile)
-    largest = tile_samples(profile, width, height, samples)
+    largest = math.prod(largest_tile(profile, width, height, samples))
     smallest = min(width, 32 + 2 * margin) * min(height, 32 + 2 * margin)
     assert largest <= max(samples, smallest)
     for length, spans in zip((height, width), plan_tiles(profile, width, height, samples), strict=True):

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from nvrc_decoder.octree.schedule import largest_step
 from nvrc_decoder.profiles import (
     PROFILES,
     GridSlot,
@@ -31,7 +30,6 @@ __all__ = [
     "SequenceHeader",
     "UnitType",
     "gop_symbols",
-    "largest_gop_step",
     "layer_specs",
     "parameter_count",
     "schedule_runs",
@@ -246,12 +244,3 @@ def gop_symbols(sequence: SequenceHeader, network: NetworkHeader, frame_count: i
         nodes, rows, columns = node_shape(slot, frame_count, sequence.height, sequence.width)
         total += nodes * rows * columns * grid.channels
     return total
-
-
-def largest_gop_step(sequence: SequenceHeader, network: NetworkHeader, frame_count: int) -> int:
-    """Largest number of grid values that one step of a GOP codes."""
-    steps = []
-    for grid in network.grids:
-        shape = node_shape(sequence.profile_spec.slots[grid.slot], frame_count, sequence.height, sequence.width)
-        steps.append(grid.channels * largest_step(shape, grid.splits))
-    return max(steps)

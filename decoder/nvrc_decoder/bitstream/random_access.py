@@ -210,7 +210,7 @@ class RandomAccess:
         unit = unit_name(UnitType.GOP, number)
         network = self._network_at(entry.network_offset)
         raw = self._read_at(entry.offset, UnitType.GOP)
-        gop = read_checked_gop(raw, self.sequence, network, self._limits, unit)
+        gop = read_checked_gop(raw, self.sequence, network, entry.first_frame, self._limits, unit)
         if gop.frame_count != self.gop_frames(number):
             message = f"INDEX gives {unit} {self.gop_frames(number)} pictures, it has {gop.frame_count}"
             _index_error(message, raw.offset)

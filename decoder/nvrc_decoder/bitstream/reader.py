@@ -23,7 +23,6 @@ from nvrc_decoder.bitstream.units import (
     SequenceHeader,
     UnitType,
     gop_symbols,
-    largest_gop_step,
     parameter_count,
     parse_digest,
     parse_end,
@@ -41,8 +40,8 @@ from nvrc_decoder.limits import (
     check_limit,
     check_sequence_level,
     check_sequence_limits,
-    estimate_gop_memory,
 )
+from nvrc_decoder.memory import estimate_gop_memory
 
 __all__ = [
     "Content",
@@ -113,16 +112,21 @@ def read_checked_network(raw: RawUnit, sequence: SequenceHeader, limits: Limits,
     return network
 
 
-def read_checked_gop(raw: RawUnit, sequence: SequenceHeader, network: NetworkHeader, limits: Limits, unit: str) -> Gop:
-    """GOP of a unit, held against the stream's level (R9.4, R9.5) and the local limits."""
+def read_checked_gop(
+    raw: RawUnit, sequence: SequenceHeader, network: NetworkHeader, first_frame: int, limits: Limits, unit: str
+) -> Gop:
+    """GOP of a unit, held against the stream's level (R9.4, R9.5) and the local limits.
+
+    `first_frame` is the number of pictures in the GOPs before it.
+    """
     gop = parse_gop(_payload(raw), network, raw.payload_offset, unit)
     symbols = gop_symbols(sequence, network, gop.frame_count)
     check_gop_level(sequence.level, gop.frame_count, symbols, offset=raw.offset, unit=unit)
     check_limit("max_gop_frames", gop.frame_count, limits, offset=raw.offset, unit=unit)
     check_limit("max_gop_symbols", symbols, limits, offset=raw.offset, unit=unit)
-    step = largest_gop_step(sequence, network, gop.frame_count)
-    channels = sequence.profile_spec.max_channels[-1]
-    memory = estimate_gop_memory(sequence.width, sequence.height, symbols, step, channels)
+    surplus = first_frame + gop.frame_count - (raw.offset + raw.size)
+    check_limit("max_surplus_frames", surplus, limits, offset=raw.offset, unit=unit)
+    memory = estimate_gop_memory(sequence, network, gop, limits)
     check_limit("max_memory_bytes", memory, limits, offset=raw.offset, unit=unit)
     return gop
 
@@ -223,7 +227,7 @@ class UnitReader:
             return self.network
         if raw.type == UnitType.GOP and self.sequence is not None and self.network is not None:
             check_limit("max_gops", self.gop_count + 1, limits, offset=raw.offset, unit=unit)
-            gop = read_checked_gop(raw, self.sequence, self.network, limits, unit)
+            gop = read_checked_gop(raw, self.sequence, self.network, self.frame_count, limits, unit)
             self._entries.append(IndexEntry(raw.offset, self.frame_count, self.network_offset))
             self._awaits_digest = True
             self.gop_count += 1

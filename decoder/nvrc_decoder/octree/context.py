@@ -77,8 +77,11 @@ def coarse_magnitude(
     if coarser is None:
         return None
     other, values = coarser
-    total = np.abs(values.astype(np.int32)).sum(axis=1)
-    magnitude = np.minimum(total, CONTEXT_INPUT_MAX).astype(np.uint8)
+    nodes, _, rows, columns = values.shape
+    magnitude = np.empty((nodes, rows, columns), dtype=np.uint8)
+    # Node by node: the sums of a whole grid would take more memory than the grid.
+    for node, total in zip(values, magnitude, strict=True):
+        total[...] = np.minimum(np.abs(node).sum(axis=0, dtype=np.int32), CONTEXT_INPUT_MAX)
     scales = (
         (slot.temporal_stride, other.temporal_stride),
         (slot.stride, other.stride),

@@ -58,6 +58,7 @@ def code_grid(
     lattice_split = None
     for step in steps:
         if lattice is None or step.split_index != lattice_split:
+            lattice = None  # let go of the coarser one first
             lattice, lattice_split = Lattice(grid, step.spacing), step.split_index
         neighbours = available_neighbours(step)
         inputs = neighbours if coarse is None else (*neighbours, COARSE_INPUT)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from nvrc_decoder.frames import PictureFormat, Plane, Planes, plane_shapes
 from nvrc_decoder.profiles import CHROMA_420, STAGE_STRIDES, Profile
 
-__all__ = ["Span", "TiledSynthesizer", "halo", "plan_tiles", "tile_samples"]
+__all__ = ["Span", "TiledSynthesizer", "halo", "largest_tile", "plan_tiles"]
 
 Grid = npt.NDArray[np.int16]
 
@@ -102,10 +102,10 @@ def _counts(length: int) -> Iterator[int]:
     yield from sorted({-(-units // size) for size in range(1, units + 1)})
 
 
-def tile_samples(profile: Profile, width: int, height: int, samples: int) -> int:
-    """Luma samples of the largest tile of `plan_tiles`, halo included."""
+def largest_tile(profile: Profile, width: int, height: int, samples: int) -> tuple[int, int]:
+    """Rows and columns of the largest tile of `plan_tiles` in luma samples, halo included."""
     rows, columns = plan_tiles(profile, width, height, samples)
-    return _cost(rows)[0] * _cost(columns)[0]
+    return _cost(rows)[0], _cost(columns)[0]
 
 
 class TiledSynthesizer:

@@ -27,7 +27,7 @@ from nvrc_decoder.bitstream.units import (
 )
 from nvrc_decoder.bitstream.writer import StreamWriter
 from nvrc_decoder.errors import InternalError, InvalidStreamError, LimitError, NvrcError, OutputError, UnsupportedError
-from nvrc_decoder.limits import DEFAULT_LIMITS, LEVELS, Limits, estimate_gop_memory, minimum_level
+from nvrc_decoder.limits import DEFAULT_LIMITS, LEVELS, Limits, minimum_level
 
 # The stream header, then type, length and payload of SEQUENCE for 48x32 at 25/1, profile nano, level 0: by hand.
 GOLDEN_START = bytes.fromhex("894e5652430d0a1a 0000 01 0d 30 20 19 01 01 08 02 02 02 00 00 00 00")
@@ -196,9 +196,21 @@ def test_index_count_meets_the_limit_before_the_entries_are_read() -> None:
         read_all(assemble(units))
 
 
-def test_memory_estimate_of_the_defaults_is_under_a_gigabyte() -> None:
-    assert DEFAULT_LIMITS.max_memory_bytes < 1 << 30
-    assert estimate_gop_memory(1920, 1080, 1 << 24, 1 << 22, 48) < DEFAULT_LIMITS.max_memory_bytes
+def test_pictures_are_paid_for_in_bytes() -> None:
+    unlimited = Limits(max_surplus_frames=1 << 20)
+
+    def surplus(gops: int) -> int:
+        # The last unit before END is a DIGEST of 22 bytes.
+        units = list(list_units(io.BytesIO(make_stream(index=False, gops=(400,) * gops)), unlimited))
+        return 400 * gops - units[-2].offset
+
+    needed = surplus(9)
+    assert surplus(8) < needed
+    stream = make_stream(gops=(400,) * 9)
+    for read in (read_all, lambda s, limits: RandomAccess(io.BytesIO(s), limits).gop(8)):
+        assert read(stream, Limits(max_surplus_frames=needed))
+        with pytest.raises(LimitError, match="max_surplus_frames"):
+            read(stream, Limits(max_surplus_frames=needed - 1))
 
 
 def test_levels_grow() -> None:

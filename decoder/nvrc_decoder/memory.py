@@ -1,0 +1,72 @@
+"""How much memory decoding a GOP takes, told before any of it is taken (spec 9.3).
+
+The constants are upper bounds of what `tests/benchmarks/memory.py` measures; `docs/measurements.md` has the numbers.
+"""
+
+from __future__ import annotations
+
+from nvrc_decoder.bitstream.headers import Gop, NetworkHeader, SequenceHeader
+from nvrc_decoder.frames import plane_shapes
+from nvrc_decoder.limits import Limits
+from nvrc_decoder.octree.schedule import largest_step
+from nvrc_decoder.profiles import Profile, node_shape
+from nvrc_decoder.synthesis.tiles import largest_tile
+
+__all__ = ["PROCESS_BYTES", "activation_bytes", "estimate_gop_memory", "grid_memory", "tile_budget"]
+
+# Interpreter, libraries and command line with everything imported, and what does not grow with the stream.
+PROCESS_BYTES = 100_000_000
+
+# Copies of a GOP's coded bytes at one time: the unit, its parts, the words of the grid in hand and the coder's own.
+_PAYLOAD_COPIES = 4
+# A frame, its bytes on the way to a digest, and those on the way to a file.
+_FRAME_COPIES = 3
+_STEP_BYTES = 32
+
+
+def activation_bytes(profile: Profile) -> int:
+    """Bytes of activations for each sample of the last stage, which is at half resolution; for both engines."""
+    last = len(profile.max_channels) - 1
+    injected = sum(slot.max_channels for slot in profile.slots if slot.stage == last)
+    return 200 + 60 * injected + 20 * profile.max_channels[last]
+
+
+def tile_budget(profile: Profile, limits: Limits) -> int:
+    """Luma samples that are synthesised at once under `limits`: three fifths of the memory are for activations."""
+    return limits.max_memory_bytes * 3 // 5 // activation_bytes(profile) * 4
+
+
+def grid_memory(sequence: SequenceHeader, network: NetworkHeader, frame_count: int) -> tuple[int, int]:
+    """Bytes of the decoded grids of a GOP, and the most that there are while they are decoded."""
+    held = peak = coarser = 0
+    for grid in network.grids:
+        slot = sequence.profile_spec.slots[grid.slot]
+        nodes, rows, columns = node_shape(slot, frame_count, sequence.height, sequence.width)
+        values = nodes * rows * columns * grid.channels
+        held += 2 * values
+        lattice = (nodes + 2) * (rows + 2) * (columns + 2) * grid.channels
+        magnitude = nodes * rows * columns + coarser
+        step = largest_step((nodes, rows, columns), grid.splits) * grid.channels
+        peak = max(peak, held + lattice + magnitude + _STEP_BYTES * step)
+        coarser = nodes * rows * columns
+    return held, peak
+
+
+def estimate_gop_memory(sequence: SequenceHeader, network: NetworkHeader, gop: Gop, limits: Limits) -> int:
+    """Bytes that the process takes to decode a GOP, frame by frame: an upper bound (spec 9.3).
+
+    Args:
+        sequence, network: in force.
+        gop: the parsed GOP, whose grids have not been decoded.
+        limits: what decides on the size of tiles.
+    """
+    profile = sequence.profile_spec
+    coded = sum(map(len, gop.grids))
+    sample = 1 if sequence.bit_depth == 8 else 2
+    shapes = plane_shapes(sequence.width, sequence.height, sequence.chroma_format)
+    frame = sample * sum(rows * columns for rows, columns in shapes)
+    held, decoding = grid_memory(sequence, network, gop.frame_count)
+    rows, columns = largest_tile(profile, sequence.width, sequence.height, tile_budget(profile, limits))
+    # Two more each way: padding and the edges of the x2 stages count where a tile is narrow.
+    synthesis = activation_bytes(profile) * (rows // 2 + 2) * (columns // 2 + 2)
+    return PROCESS_BYTES + _PAYLOAD_COPIES * coded + _FRAME_COPIES * frame + max(decoding, held + synthesis)
