@@ -1,6 +1,7 @@
 """Random access in seekable files (spec 2.8): a GOP costs its headers, its NETWORK and itself.
 
-The table of GOPs comes from INDEX where the stream has one, else from a scan over the unit headers.
+The table of GOPs comes from INDEX where the stream ends in a footer that leads to one, else from a scan over the unit
+headers.
 """
 
 from __future__ import annotations
@@ -55,11 +56,13 @@ def _index_error(message: str, offset: int, requirement: str = "2.7, R2.15") -> 
 
 
 def read_index(fileobj: BinaryIO, limits: Limits = DEFAULT_LIMITS) -> tuple[Index, End] | None:
-    """INDEX and END of a seekable file, by its footer; None where it has no footer.
+    """INDEX and END of a seekable file, by its footer.
+
+    None where the file does not end in a footer, or in one that does not lead to an intact INDEX and END: what looks
+    like a footer may be the CRC of END in a stream without one. A scan tells the two apart.
 
     Raises:
-        InvalidStreamError: E_FOOTER (R2.16) where the footer does not point at an INDEX that END and the footer
-            follow, E_INDEX where INDEX contradicts itself or END.
+        InvalidStreamError: E_INDEX where INDEX contradicts itself or END. LimitError: INDEX is over `limits`.
     """
     source = ByteSource(fileobj)
     length = source.length()
@@ -71,24 +74,28 @@ def read_index(fileobj: BinaryIO, limits: Limits = DEFAULT_LIMITS) -> tuple[Inde
     if footer[8:] != FOOTER_MAGIC:
         return None
     offset = int.from_bytes(footer[:8], "little")
-
-    def fail(message: str) -> NoReturn:
-        raise InvalidStreamError("E_FOOTER", message, offset=footer_offset, unit="footer", section="2.7, R2.16")
-
     if not HEADER_BYTES <= offset < footer_offset:
-        fail(f"the footer points at {offset:#x}, outside of the units")
-    source.seek(offset)
-    if source.read_exact(1)[0] != UnitType.INDEX:
-        fail(f"the footer points at {offset:#x}, where there is no INDEX")
-    source.seek(offset)
-    raw = read_unit(source, limits)
+        return None
+    try:
+        raw = _unit_if(source, offset, UnitType.INDEX, limits)
+        last = raw and _unit_if(source, offset + raw.size, UnitType.END, limits)
+    except InvalidStreamError:
+        return None
+    if raw is None or last is None or source.offset != footer_offset:
+        return None
     index = read_checked_index(raw, limits)
-    last = read_unit(source, limits)
-    if last.type != UnitType.END or source.offset != footer_offset:
-        fail("between INDEX and the footer there is more or less than END")
     end = parse_end(last.payload or b"", last.payload_offset, "END")
     _check_entries(index, end, offset)
     return index, end
+
+
+def _unit_if(source: ByteSource, offset: int, kind: UnitType, limits: Limits) -> RawUnit | None:
+    """The unit at `offset`, None where the byte there is not that of its type."""
+    source.seek(offset)
+    if source.read_exact(1)[0] != kind:
+        return None
+    source.seek(offset)
+    return read_unit(source, limits)
 
 
 def _check_entries(index: Index, end: End, offset: int) -> None:
@@ -100,12 +107,12 @@ def _check_entries(index: Index, end: End, offset: int) -> None:
 
 
 def scan_index(fileobj: BinaryIO, limits: Limits = DEFAULT_LIMITS) -> tuple[Index, End]:
-    """What `read_index` returns, for a file without INDEX: hops from unit header to unit header.
+    """What `read_index` returns, for a file without a footer that leads to INDEX: hops from unit header to unit header.
 
     Payloads are skipped and CRCs not checked, except those of END; a GOP is checked when it is read.
 
     Raises:
-        InvalidStreamError, UnsupportedError, LimitError: the unit headers are broken.
+        InvalidStreamError, UnsupportedError, LimitError: the unit headers, END or the footer are broken.
     """
     source = ByteSource(fileobj)
     length = source.length()
@@ -233,8 +240,7 @@ class RandomAccess:
         """The unit at `offset`, which the table says is of type `kind`."""
         if offset < self._first_unit_end:
             _index_error(f"INDEX says that a {kind.name} is at {offset:#x}, inside of SEQUENCE", offset)
-        self._source.seek(offset)
-        if self._source.read_exact(1)[0] != kind:
+        raw = _unit_if(self._source, offset, kind, self._limits)
+        if raw is None:
             _index_error(f"INDEX says that a {kind.name} is at {offset:#x}; another byte is there", offset)
-        self._source.seek(offset)
-        return read_unit(self._source, self._limits)
+        return raw

@@ -6,6 +6,7 @@ import io
 import os
 import threading
 import tracemalloc
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -287,6 +288,60 @@ def test_a_footer_that_points_elsewhere(offset: int) -> None:
     stream = make_stream()[:-12] + offset.to_bytes(8, "little") + b"NVRX"
     with pytest.raises(InvalidStreamError) as caught:
         RandomAccess(io.BytesIO(stream))
+    assert caught.value.code == "E_FOOTER"
+
+
+def test_the_crc_of_end_may_look_like_a_footer() -> None:
+    """A valid stream without INDEX whose END has the CRC "NVRX": 601 GOPs of 4830952 pictures together."""
+    file = io.BytesIO()
+    writer = StreamWriter(file, replace(SEQUENCE, level=6))
+    writer.network(make_network())
+    frames = [8038] * 600 + [8152]
+    for number, count in enumerate(frames):
+        writer.gop(Gop(count, (b"", b"")), number.to_bytes(16, "little"))
+    writer.finish(index=False)
+    stream = file.getvalue()
+    assert stream[-4:] == b"NVRX"
+    unlimited = Limits(
+        max_gop_frames=1 << 16, max_gop_symbols=1 << 40, max_surplus_frames=1 << 23, max_memory_bytes=1 << 50
+    )
+    assert len(read_all(stream, unlimited)) == 2 * 601 + 3
+    assert read_index(io.BytesIO(stream)) is None
+    access = RandomAccess(io.BytesIO(stream), unlimited)
+    assert (access.has_index, access.gop_count, access.frame_count) == (False, 601, sum(frames))
+    record = access.gop(600)
+    assert (record.first_frame, record.gop.frame_count) == (600 * 8038, 8152)
+    assert record.digest.digest == (600).to_bytes(16, "little")
+
+
+def test_a_footer_that_leads_to_no_intact_index_is_none() -> None:
+    stream = make_stream()
+    for name, code in (("INDEX", "E_CRC"), ("END", "E_CRC")):
+        unit = next(unit for unit in read_all(stream) if unit.name == name)
+        broken = bytearray(stream)
+        broken[unit.offset + unit.size - 1] ^= 1
+        assert read_index(io.BytesIO(broken)) is None
+        with pytest.raises(InvalidStreamError) as caught:
+            read_all(bytes(broken))
+        assert caught.value.code == code
+        if name == "INDEX":
+            access = RandomAccess(io.BytesIO(broken))
+            assert (access.has_index, access.gop(1).first_frame) == (False, 3)
+        else:
+            with pytest.raises(InvalidStreamError, match="CRC"):
+                RandomAccess(io.BytesIO(broken))
+    for tail in (bytes(8), (10).to_bytes(8, "little")):
+        with pytest.raises(InvalidStreamError) as caught:
+            RandomAccess(io.BytesIO(make_stream(index=False) + tail + b"NVRX"))
+        assert caught.value.code == "E_TRAILING"
+
+
+def test_a_broken_leb128_at_the_place_of_index_is_no_index() -> None:
+    """The footer leads into a payload, to a byte like INDEX's type that a length of no end follows."""
+    stream = make_stream(payload=b"\x82" + b"\xff" * 11)
+    place = stream.index(b"\x82" + b"\xff" * 11)
+    with pytest.raises(InvalidStreamError) as caught:
+        RandomAccess(io.BytesIO(stream[:-12] + place.to_bytes(8, "little") + b"NVRX"))
     assert caught.value.code == "E_FOOTER"
 
 
