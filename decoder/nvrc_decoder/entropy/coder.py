@@ -63,7 +63,7 @@ class _Groups:
 def _check_range(values: Int32Array, limit: int) -> None:
     if values.size and max(int(values.max()), -int(values.min())) > limit:
         worst = int(values[np.argmax(np.abs(values))])
-        raise InvalidStreamError("E_RANGE", f"a coded value is {worst}, the limit is +-{limit}", section="4.3, R4.4")
+        raise InvalidStreamError("E_RANGE", f"a coded value is {worst}, the limit is +-{limit}", section="4.4, R4.4")
 
 
 class SymbolDecoder:

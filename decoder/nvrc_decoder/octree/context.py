@@ -100,7 +100,7 @@ class Lattice:
 
     Positions that are not decoded yet hold 0, and so does the padding, save that before the first node lies a copy of
     the second and after the last one a copy of the last but one: that is the rule for a missing temporal neighbour,
-    since +dt and -dt always lead to values of the same step.
+    since inside the grid +dt and -dt are either both decoded or both not.
 
     Args:
         grid: int16 [N, C, H, W], 0 where not decoded.

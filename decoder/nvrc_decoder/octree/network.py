@@ -1,6 +1,6 @@
 """The context network, in integers carried by float32 (spec 5.5, chapter 6).
 
-Every accumulator stays below 2^24 in magnitude (R6.4), so float32 products and sums are exact in any order.
+Every accumulator stays below 2^24 in magnitude (R5.1), so float32 products and sums are exact in any order.
 """
 
 from __future__ import annotations
