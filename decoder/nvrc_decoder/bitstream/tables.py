@@ -186,7 +186,7 @@ _NETWORK: Table = (
             Field(
                 "multiplier",
                 "leb128",
-                "The factor that turns a decoded value of channel i into an activation (chapter 6).",
+                "The factor that turns a decoded value of channel i into an activation (7.4).",
                 (in_range("multiplier[i]", "R3.16", 1, 2048),),
                 count="grid_channels",
             ),
@@ -211,8 +211,8 @@ _NETWORK: Table = (
     _number("context_width_2", "u8", "R3.24", 1, 64, "Outputs of the layer context.hidden2."),
     Derived(
         "Layers",
-        "the layers in canonical order: context.hidden1, context.hidden2, context.output, then those of synthesis "
-        "(chapter 7) for stage_channels, grid_channels and chroma_format",
+        "the layers in canonical order: context.hidden1, context.hidden2, context.output (5.5), then those of "
+        "synthesis (7.12) for stage_channels, grid_channels and chroma_format",
         _layers,
     ),
     Loop(
