@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import shutil
+import sys
 from importlib import resources
 from pathlib import Path
 from types import ModuleType
@@ -17,14 +19,18 @@ from nvrc_decoder.entropy.tables import LAPLACE_SHA256, RADII, TABLE_COUNT, TABL
 SPEC_TABLES = Path(__file__).resolve().parents[3] / "spec" / "tables"
 
 
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_tables", SPEC_TABLES / "make_tables.py")
+def load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_tables", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    return load(SPEC_TABLES / "make_tables.py")
 
 
 def test_the_decoder_ships_the_tables_of_the_specification() -> None:
@@ -58,6 +64,17 @@ def test_the_script_makes_the_same_tables(script: ModuleType, table: int) -> Non
     assert made == frequencies(table).tolist()
     summary = json.loads((SPEC_TABLES / "laplace.json").read_text())
     assert hashlib.sha256(script.pack(made)).hexdigest() == summary["tables"][table]["sha256"]
+
+
+def test_the_script_checks_a_specification_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(SPEC_TABLES, tmp_path / "tables")
+    alone = load(tmp_path / "tables" / "make_tables.py")
+    made = (SPEC_TABLES / "laplace.bin").read_bytes(), (SPEC_TABLES / "laplace.json").read_text()
+    monkeypatch.setattr(alone, "make", lambda: made)
+    monkeypatch.setattr(sys, "argv", ["make_tables.py", "--check"])
+    assert alone.main() == 0
+    (tmp_path / "tables" / "laplace.bin").write_bytes(made[0][:-1])
+    assert alone.main() == 1
 
 
 def test_tables_approximate_the_laplace_distribution_in_floats() -> None:
