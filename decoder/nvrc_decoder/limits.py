@@ -46,7 +46,7 @@ class Limits:
     max_height: int = 8192
     max_pixels: int = 1 << 24
     max_gop_frames: int = 1024
-    max_gop_symbols: int = 1 << 26
+    max_gop_symbols: int = 1 << 27
     max_gops: int = 1 << 17
     max_unit_bytes: int = 1 << 25
     max_metadata_bytes: int = 1 << 20

@@ -28,7 +28,7 @@ def activation_bytes(profile: Profile) -> int:
     """Bytes of activations for each sample of the last stage, which is at half resolution; for both engines."""
     last = len(profile.max_channels) - 1
     injected = sum(slot.max_channels for slot in profile.slots if slot.stage == last)
-    return 200 + 60 * injected + 20 * profile.max_channels[last]
+    return 200 + 50 * injected + 20 * profile.max_channels[last]
 
 
 def tile_budget(profile: Profile, limits: Limits) -> int:
