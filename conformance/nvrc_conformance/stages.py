@@ -47,7 +47,7 @@ class DecodedGop:
     Attributes:
         sequence: the stream's SEQUENCE.
         network: the NETWORK in force.
-        network_number: how many NETWORK units came before that.
+        network_number: how many NETWORK units that were in force for a GOP came before that.
         gop: the parsed unit.
         digest: of its DIGEST.
         grids: per slot int16 [nodes, channels, rows, columns], None where absent.
@@ -131,17 +131,17 @@ def decode_stream(data: bytes) -> Iterator[DecodedGop]:
     reader = UnitReader(io.BytesIO(data))
     network: Network | None = None
     number = -1
+    unused = False
     held: Gop | None = None
     for unit in reader:
         if isinstance(unit.content, NetworkHeader) and reader.sequence is not None:
-            network, number = (
-                load_network(reader.sequence, unit.content, offset=unit.offset, unit=unit.name),
-                number + 1,
-            )
+            network = load_network(reader.sequence, unit.content, offset=unit.offset, unit=unit.name)
+            unused = True
         elif isinstance(unit.content, Gop):
             held = unit.content
         elif isinstance(unit.content, Digest) and held and network and reader.sequence is not None:
             grids = decode_grids(reader.sequence, network, held, offset=unit.offset, unit=unit.name)
+            number, unused = number + unused, False
             yield DecodedGop(reader.sequence, network, number, held, unit.content.digest, grids)
             held = None
 
@@ -162,7 +162,7 @@ def _network_stages(sequence: SequenceHeader, header: NetworkHeader) -> NetworkS
 
 
 def stages_of(decoded: list[DecodedGop]) -> Stages:
-    """The stage digests of a stream that is decoded; NETWORK units without a GOP are not among them."""
+    """The stage digests of a stream that is decoded; NETWORK units without a GOP are neither listed nor counted."""
     networks = {item.network_number: item.network.header for item in decoded}
     sequence = decoded[0].sequence
     gops = tuple(

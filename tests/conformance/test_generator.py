@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from stream_builders import assemble, split
 
 from nvrc_conformance import generate
 from nvrc_conformance.manifest import Manifest, load_manifest
 from nvrc_conformance.recipes import RECIPES
 from nvrc_conformance.sampling import bound_layer, plain_layer, random_state
+from nvrc_conformance.stages import decode_stream, stages_of
 from nvrc_conformance.stages import main as print_stages
+from nvrc_decoder.bitstream.units import UnitType
 from nvrc_decoder.profiles import PROFILES, context_layers, synthesis_layers
 from nvrc_decoder.synthesis.arithmetic import ACCUMULATOR_LIMIT, make_layer, worst_case
 
@@ -136,3 +139,16 @@ def test_printing_the_stages() -> None:
     for digest in wanted:
         assert digest in done.output
     assert f"width={stream.width}\nheight={stream.height}\n" in done.output
+
+
+def test_a_network_that_no_gop_follows_is_no_stage(tmp_path: Path) -> None:
+    units = split(MANIFEST.read("lite-networks"))
+    networks = [unit for unit in units if unit[0] == UnitType.NETWORK]
+    first = units.index(networks[0])
+    units.insert(first, networks[1])
+    units.insert(len(units) - 1, networks[0])
+    padded = assemble([unit for unit in units if unit[0] != UnitType.INDEX])
+    assert stages_of(list(decode_stream(padded))) == MANIFEST.stream("lite-networks").stages
+    file = tmp_path / "padded.nvrc"
+    file.write_bytes(padded)
+    assert CliRunner().invoke(print_stages, [str(file)]).exit_code == 0
