@@ -246,14 +246,14 @@ class OrtSynthesizer:
         return decoded
 
     def _call(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> list[Planes]:
-        feeds = self._feeds(grids, frame_count, frames)
+        feeds = self.feeds(grids, frame_count, frames)
         try:
             (rows,) = self._session.run(["rows"], feeds)
         except Exception as error:  # ONNX Runtime has no public base class for its errors
             raise InternalError("E_RUNTIME", f"ONNX Runtime failed: {error}") from error
         return [self._planes(frame) for frame in rows]
 
-    def _feeds(
+    def feeds(
         self, grids: Sequence[Grid | None], frame_count: int, frames: range
     ) -> dict[str, npt.NDArray[np.float32] | npt.NDArray[np.int64]]:
         """The graph's inputs for a run of frames: the nodes that they touch, and frame numbers relative to those."""
