@@ -35,7 +35,7 @@ class Limits:
         max_gop_frames: pictures of a GOP.
         max_gop_symbols: grid values of a GOP.
         max_gops: GOP units of a stream.
-        max_unit_bytes: payload bytes of a unit that is kept in memory (one that is skipped costs none).
+        max_unit_bytes: payload bytes of a unit other than METADATA, known or not.
         max_metadata_bytes: payload bytes of a METADATA.
         max_network_parameters: weights and biases of a NETWORK.
         max_surplus_frames: pictures of a stream beyond one for each of its bytes so far.
