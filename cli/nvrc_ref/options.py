@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 from collections.abc import Callable
 from typing import Any, BinaryIO, TypeVar
 
@@ -26,7 +27,7 @@ def open_stream(path: str) -> BinaryIO:
         InputError: E_NO_INPUT, there is no such file, or it cannot be read.
     """
     if path == "-":
-        return click.get_binary_stream("stdin")
+        return sys.stdin.buffer
     if os.path.isdir(path):
         raise InputError("E_NO_INPUT", f"{path} is a directory, not a stream")
     try:
