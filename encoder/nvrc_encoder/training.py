@@ -329,7 +329,7 @@ class Trainer:
         for i in range(plan.pretrain):
             gop = i % len(self.grids)
             window = self._windows(self.frame_counts[gop], plan.window)
-            nodes = self._nodes(gop, window[i % len(window)])
+            nodes = self._nodes(gop, window[i // len(self.grids) % len(window)])
             rounded = [None if g is None else torch.round(g.detach()) for g in self.grids[gop]]
             bits = self.grid_rate(self.bank.real(None), rounded, gop, nodes, False)
             loss = sum(b.mean() for b in bits if b is not None) / 1000

@@ -20,7 +20,7 @@ from .model import LEVELS_PER_FEATURE, SynthesisModel
 __all__ = ["initial_grids", "initial_weights", "plane_channels"]
 
 
-def plane_channels(slot: GridSlot, channels: int, planes: int, first_at_stage: bool) -> list[int | None]:
+def plane_channels(slot: GridSlot, channels: int, planes: int) -> list[int | None]:
     """Feature (0 Y, 1 Cb, 2 Cr) that each channel of a grid starts from; None starts at zero."""
     if channels >= planes and slot.stride > 2:
         return [i if i < planes else None for i in range(channels)]
@@ -97,7 +97,7 @@ def initial_grids(
             values = torch.zeros(nodes, channels, height, width)
             matrix = _interpolation(frames, nodes, slot.temporal_stride)
             inverse = _ridge_inverse(matrix) if slot.temporal_stride > 1 else None
-            for c, plane in enumerate(plane_channels(slot, channels, planes, i == at_stage[0])):
+            for c, plane in enumerate(plane_channels(slot, channels, planes)):
                 if plane is None:
                     continue
                 residual = target[:, plane] - recon[:, plane]
@@ -127,11 +127,10 @@ def initial_weights(model: SynthesisModel, generator: torch.Generator) -> dict[s
             weight = noise(shape, 0.05)
             stage = int(layer.name[5])
             at = 0
-            first = True
             for i, slot in enumerate(model.profile.slots):
                 if slot.stage != stage or not model.grid_channels[i]:
                     continue
-                for c, plane in enumerate(plane_channels(slot, model.grid_channels[i], planes, first)):
+                for c, plane in enumerate(plane_channels(slot, model.grid_channels[i], planes)):
                     if plane is not None and plane < shape[0]:
                         weight[:, at + c] *= 0.5
                         weight[:planes, at + c] = 0
@@ -139,7 +138,6 @@ def initial_weights(model: SynthesisModel, generator: torch.Generator) -> dict[s
                     else:
                         weight[:, at + c] *= 3
                 at += model.grid_channels[i]
-                first = False
         elif layer.kind == "temporal":
             weight = torch.zeros(shape)
             weight[:, 1] = 1
