@@ -102,17 +102,19 @@ def to_bgr(frame: Planes, video: VideoFormat, bits: int = 8) -> Picture:
 
 def to_grey(frame: Planes, video: VideoFormat, bits: int = 8) -> Picture:
     """Luma as uint8 or uint16 [height, width] in full range; arguments as in `to_bgr`."""
+    return _samples(_grey(frame, video, bits), bits)
+
+
+def _grey(frame: Planes, video: VideoFormat, bits: int) -> npt.NDArray[np.float32]:
     _check_bits(bits)
     scale, offset = _normalisation(video, [False])
-    return _samples((frame.y.astype(np.float32) - np.float32(offset[0])) * np.float32(scale[0] * _top(bits)), bits)
+    return (frame.y.astype(np.float32) - np.float32(offset[0])) * np.float32(scale[0] * _top(bits))
 
 
 def _convert(frame: Planes, video: VideoFormat, bits: int, order: tuple[int, int, int]) -> Picture:
     _check_bits(bits)
     if frame.u is None or frame.v is None:
-        grey = to_grey(frame, video, bits)
-        picture: Picture = np.stack([grey, grey, grey], axis=-1)
-        return picture
+        return _samples(np.stack([_grey(frame, video, bits)] * 3, axis=-1), bits)
     cv2 = _import_cv2()
     full = video.plane_shapes[0]
     planes = [frame.y.astype(np.float32)]
