@@ -25,7 +25,7 @@ setup: $(STAMP) ## create .venv with the pinned versions
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python $(PIP) -e ".[encoder,dev]"
+	$(BIN)/python $(PIP) -e ".[encoder,bench,dev]"
 	touch $@
 
 wheel: out/wheel/.stamp ## build the wheel into out/wheel

@@ -26,6 +26,7 @@ _COMMANDS = {
     "verify": "Decode everything and check every digest.",
     "join": "Concatenate streams of the same format.",
     "export-profile": "Export the ONNX graph of a profile.",
+    "bench": "Measure decoding on this machine.",
 }
 
 

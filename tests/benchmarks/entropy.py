@@ -23,11 +23,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import constriction
 import numpy as np
 
 from nvrc_decoder.entropy.coder import SymbolDecoder, SymbolEncoder
-from nvrc_decoder.entropy.tables import frequencies, table_model
 from nvrc_decoder.octree import network as network_module
 from nvrc_decoder.octree.context import NEIGHBOURS
 from nvrc_decoder.octree.grid import code_grid
@@ -35,9 +33,9 @@ from nvrc_decoder.octree.network import ContextNetwork
 from nvrc_decoder.octree.schedule import octree_schedule, temporal_first_schedule
 from nvrc_decoder.profiles import GridSlot
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer
+from nvrc_ref.benchmark.plain_coder import PlainCoding
 
 WIDTH = 16
-ONE_TABLE = 128
 
 
 def averaging_network() -> ContextNetwork:
@@ -101,12 +99,7 @@ def measure(shape: tuple[int, int, int, int], splits: tuple[int, ...], repeats: 
     code_grid(encoder, splits, network, shape, 4, slot, coarser, grid)
     payload = encoder.finish()
 
-    model, counts = table_model(ONE_TABLE), frequencies(ONE_TABLE)
-    symbols = np.random.default_rng(3).choice(len(counts), grid.size, p=counts / counts.sum()).astype(np.int32)
-    plain = constriction.stream.stack.AnsCoder()
-    plain.encode_reverse(symbols, model)
-    words = plain.get_compressed()
-
+    plain = PlainCoding(grid.size)
     spent = {"network": 0.0}
     predict = network_module.BoundNetwork.__call__
 
@@ -122,8 +115,7 @@ def measure(shape: tuple[int, int, int, int], splits: tuple[int, ...], repeats: 
         decoder = SymbolDecoder(payload)
         runs["decode"].append(timed(lambda: code_grid(decoder, splits, network, shape, 4, slot, coarser)))  # noqa: B023
         decoder.finish()
-        stack = constriction.stream.stack.AnsCoder(words)
-        runs["plain"].append(timed(lambda: stack.decode(model, grid.size)))  # noqa: B023
+        runs["plain"].append(plain.time().seconds)
 
         # A second decoding with clocks inside tells the parts; the first, without them, tells the whole.
         clocked = TimedDecoder(payload)

@@ -17,65 +17,32 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import onnx
 import onnxruntime
 
 from nvrc_decoder.profiles import PROFILES, Profile, kmac_per_pixel
 from nvrc_decoder.synthesis.runtime import OrtSynthesizer, graph_bytes, graph_initializers
+from nvrc_ref.benchmark.float_graph import GraphSession, without_floor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from synthesis_cases import Case, Picture, random_case
+from synthesis_cases import Picture, random_case
 
 SIZES = ((352, 288), (1280, 720))
-
-
-def without_floor(graph: bytes) -> bytes:
-    """The graph with each Floor taken out."""
-    model = onnx.load_from_string(graph)
-    renamed: dict[str, str] = {}
-    kept = []
-    for node in model.graph.node:
-        if node.op_type == "Floor" and node.output[0] != "rows":
-            renamed[node.output[0]] = node.input[0]
-            continue
-        for i, name in enumerate(node.input):
-            node.input[i] = renamed.get(name, name)
-        kept.append(node)
-    del model.graph.node[:]
-    model.graph.node.extend(kept)
-    data: bytes = model.SerializeToString()
-    return data
-
-
-def session(case: Case, graph: bytes, level: Any, threads: int) -> tuple[Any, list[Any]]:
-    """A session with the case's weights, and what must live as long."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.graph_optimization_level = level
-    tensors = graph_initializers(*case.network)
-    values = [onnxruntime.OrtValue.ortvalue_from_numpy(tensor) for tensor in tensors.values()]
-    options.add_external_initializers(list(tensors), values)
-    return onnxruntime.InferenceSession(graph, options, ["CPUExecutionProvider"]), values
 
 
 def measure(profile: Profile, width: int, height: int, threads: int, repeats: int) -> dict[str, float]:
     """Median milliseconds of each variant for the middle frame of a GOP, all channels and slots active."""
     case = random_case(1, profile, Picture(width, height), 9, full=True)
-    levels = onnxruntime.GraphOptimizationLevel
-    graph = graph_bytes(profile)
+    graph, tensors = graph_bytes(profile), graph_initializers(*case.network)
     sessions = {
-        "exact": session(case, graph, levels.ORT_ENABLE_EXTENDED, threads),
-        "exact, blocked": session(case, graph, levels.ORT_ENABLE_ALL, threads),
-        "no rounding": session(case, without_floor(graph), levels.ORT_ENABLE_ALL, threads),
+        "exact": GraphSession(graph, tensors, blocked=False, threads=threads),
+        "exact, blocked": GraphSession(graph, tensors, blocked=True, threads=threads),
+        "no rounding": GraphSession(without_floor(graph), tensors, blocked=True, threads=threads),
     }
     runtime = OrtSynthesizer(*case.network, threads=threads)
-    feeds = runtime._feeds(case.grids, case.frame_count, range(4, 5))
-    calls: dict[str, Callable[[], object]] = {
-        name: (lambda s=s: s.run(["rows"], feeds)) for name, (s, _) in sessions.items()
-    }
+    feeds = runtime.feeds(case.grids, case.frame_count, range(4, 5))
+    calls: dict[str, Callable[[], object]] = {name: (lambda s=s: s.run(feeds)) for name, s in sessions.items()}
     calls["decoder"] = lambda: runtime.synthesise(case.grids, case.frame_count, range(4, 5))
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for repeat in range(repeats + 1):

@@ -1,0 +1,76 @@
+"""A profile's graph without its rounding: what a float network of the same shape would cost."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING, Any
+
+from nvrc_decoder.errors import MissingExtraError
+from nvrc_decoder.synthesis.providers import CPU_PROVIDER, import_onnxruntime
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    import numpy.typing as npt
+
+__all__ = ["GraphSession", "without_floor"]
+
+
+def without_floor(graph: bytes) -> bytes:
+    """The graph with each Floor taken out, but for one that makes an output.
+
+    Raises:
+        MissingExtraError: E_MISSING_EXTRA, onnx is not installed.
+    """
+    if importlib.util.find_spec("onnx") is None:
+        raise MissingExtraError("E_MISSING_EXTRA", 'this needs onnx: pip install "nvrc-ref[encoder]"')
+    import onnx
+
+    model = onnx.load_from_string(graph)
+    outputs = {output.name for output in model.graph.output}
+    renamed: dict[str, str] = {}
+    kept = []
+    for node in model.graph.node:
+        if node.op_type == "Floor" and node.output[0] not in outputs:
+            renamed[node.output[0]] = renamed.get(node.input[0], node.input[0])
+            continue
+        for i, name in enumerate(node.input):
+            node.input[i] = renamed.get(name, name)
+        kept.append(node)
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+    data: bytes = model.SerializeToString()
+    return data
+
+
+class GraphSession:
+    """A CPU session of a graph with a stream's tensors in place of its placeholders.
+
+    Args:
+        graph: the ONNX model.
+        tensors: initializer name -> value, from `graph_initializers`.
+        blocked: whether ONNX Runtime may block tensors by channels.
+        threads: of one call; None leaves it to ONNX Runtime.
+    """
+
+    def __init__(
+        self, graph: bytes, tensors: Mapping[str, npt.NDArray[np.float32]], *, blocked: bool, threads: int | None
+    ) -> None:
+        onnxruntime = import_onnxruntime()
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.inter_op_num_threads = 1
+        options.enable_mem_pattern = False
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        levels = onnxruntime.GraphOptimizationLevel
+        options.graph_optimization_level = levels.ORT_ENABLE_ALL if blocked else levels.ORT_ENABLE_EXTENDED
+        # The session may read these in place.
+        self._values = [onnxruntime.OrtValue.ortvalue_from_numpy(tensor) for tensor in tensors.values()]
+        options.add_external_initializers(list(tensors), self._values)
+        self._session = onnxruntime.InferenceSession(graph, options, [CPU_PROVIDER])
+
+    def run(self, feeds: Any) -> Any:
+        """The output `rows` for the feeds of `OrtSynthesizer.feeds`."""
+        return self._session.run(["rows"], feeds)[0]

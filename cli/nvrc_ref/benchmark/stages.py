@@ -1,0 +1,179 @@
+"""Decoding with a clock at every stage, one stage after another, and decoding as a user has it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import nvrc_decoder
+from nvrc_decoder.bitstream.reader import UnitReader
+from nvrc_decoder.bitstream.units import Digest, Gop, NetworkHeader, SequenceHeader, gop_symbols
+from nvrc_decoder.engine import EngineName, Synthesizer, make_synthesizer
+from nvrc_decoder.entropy.coder import SymbolDecoder
+from nvrc_decoder.errors import InvalidStreamError
+from nvrc_decoder.frames import GopDigest, Planes
+from nvrc_decoder.gop import Grid, Network, decode_grids, load_network
+from nvrc_decoder.limits import Limits
+from nvrc_decoder.video import video_format
+from nvrc_ref.benchmark.stopwatch import Span, Stopwatch, timed
+from nvrc_ref.output.writers import OutputKind, open_writer
+
+__all__ = [
+    "ENTROPY_STAGES",
+    "FRAME_STAGES",
+    "STAGES",
+    "Decoding",
+    "Sample",
+    "decoded_frames",
+    "end_to_end",
+    "first_gop",
+    "run_stages",
+]
+
+ENTROPY_STAGES = ("contexts", "rANS")
+FRAME_STAGES = ("synthesis", "digest", "output")
+STAGES = ("parse", "network", *ENTROPY_STAGES, *FRAME_STAGES)
+"""parse: units, headers, CRCs. network: parameters, their proof, and the engine's session. contexts: gathers, context
+network and their bookkeeping. rANS: sorting by table, decoding, escapes. synthesis: interpolation, network, planes.
+digest: SHA-256. output: y4m to the null device."""
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How a stream is decoded.
+
+    Attributes:
+        path: of the stream, which is read more than once.
+        engine, threads, limits: as in `nvrc_decoder.open`.
+    """
+
+    path: str
+    engine: EngineName
+    threads: int | None
+    limits: Limits
+
+
+@dataclass
+class Sample:
+    """The clocks of one run through all stages.
+
+    Attributes:
+        spans: stage -> its time in the whole stream.
+        symbols: decoded grid values.
+        frames, gops: of the stream.
+    """
+
+    spans: dict[str, Span] = field(default_factory=dict)
+    symbols: int = 0
+    frames: int = 0
+    gops: int = 0
+
+
+def _clocked(watch: Stopwatch) -> Callable[[bytes], SymbolDecoder]:
+    """What makes decoders of grid payloads whose steps count as rANS."""
+
+    class ClockedDecoder(SymbolDecoder):
+        def code_step(self, *arguments: Any, **options: Any) -> Any:
+            with watch.part("rANS"):
+                return super().code_step(*arguments, **options)
+
+    return ClockedDecoder
+
+
+def run_stages(decoding: Decoding) -> Sample:
+    """Decode the whole stream, each stage to its end before the next one starts."""
+    watch, sample = Stopwatch(), Sample()
+    with open(decoding.path, "rb") as file:
+        units = iter(UnitReader(file, decoding.limits))
+        with watch.part("parse"):
+            sequence = next(units).content
+        if not isinstance(sequence, SequenceHeader):
+            raise InvalidStreamError("E_ORDER", "the stream does not begin with SEQUENCE")
+        with open_writer(os.devnull, OutputKind.Y4M, video_format(sequence), _ignore) as write:
+            network: Network | None = None
+            synthesizer: Synthesizer | None = None
+            digest = GopDigest()
+            while True:
+                with watch.part("parse"):
+                    unit = next(units, None)
+                if unit is None:
+                    break
+                content = unit.content
+                if isinstance(content, NetworkHeader):
+                    with watch.part("network"):
+                        network = load_network(sequence, content)
+                        synthesizer = make_synthesizer(
+                            decoding.engine, sequence, network, decoding.threads, decoding.limits
+                        )
+                elif isinstance(content, Gop) and network is not None and synthesizer is not None:
+                    with watch.part("entropy"):
+                        grids = decode_grids(sequence, network, content, coder=_clocked(watch))
+                    digest = GopDigest()
+                    for t in range(content.frame_count):
+                        with watch.part("synthesis"):
+                            (frame,) = synthesizer.synthesise(grids, content.frame_count, range(t, t + 1))
+                        with watch.part("digest"):
+                            digest.update(frame)
+                        with watch.part("output"):
+                            write(frame)
+                    sample.symbols += gop_symbols(sequence, network.header, content.frame_count)
+                    sample.frames += content.frame_count
+                    sample.gops += 1
+                elif isinstance(content, Digest) and content.digest != digest.digest():
+                    raise InvalidStreamError("E_DIGEST", "the frames do not match their digest", section="8.3")
+    spans = watch.spans
+    spans["contexts"] = spans.pop("entropy") - spans.get("rANS", Span())
+    sample.spans = {stage: spans.get(stage, Span()) for stage in STAGES}
+    return sample
+
+
+def _ignore(line: str) -> None:
+    """y4m has nothing to say."""
+
+
+def end_to_end(decoding: Decoding) -> tuple[Span, float]:
+    """The time of decoding the stream to y4m as the library does it, and the seconds until its first frame."""
+    began = time.perf_counter()
+    first = 0.0
+
+    def decode() -> None:
+        nonlocal first
+        with (
+            nvrc_decoder.open(
+                decoding.path, engine=decoding.engine, threads=decoding.threads, limits=decoding.limits
+            ) as video,
+            open_writer(os.devnull, OutputKind.Y4M, video.info.format, _ignore) as write,
+        ):
+            for count, frame in enumerate(video):
+                if count == 0:
+                    first = time.perf_counter() - began
+                write(frame)
+
+    span, _ = timed(decode)
+    return span, first
+
+
+def first_gop(decoding: Decoding) -> tuple[SequenceHeader, Network, list[Grid | None], int]:
+    """SEQUENCE, NETWORK, grids and frame count of the first GOP."""
+    with open(decoding.path, "rb") as file:
+        reader = UnitReader(file, decoding.limits)
+        network: Network | None = None
+        for unit in reader:
+            content = unit.content
+            if isinstance(content, NetworkHeader) and reader.sequence is not None:
+                network = load_network(reader.sequence, content)
+            elif isinstance(content, Gop) and reader.sequence is not None and network is not None:
+                grids = decode_grids(reader.sequence, network, content)
+                return reader.sequence, network, grids, content.frame_count
+    raise InvalidStreamError("E_ORDER", "the stream has no GOP")
+
+
+def decoded_frames(decoding: Decoding) -> Iterator[Planes]:
+    """The frames of the stream."""
+    with nvrc_decoder.open(
+        decoding.path, engine=decoding.engine, threads=decoding.threads, limits=decoding.limits
+    ) as video:
+        yield from video
