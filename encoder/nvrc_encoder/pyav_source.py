@@ -12,7 +12,8 @@ import numpy.typing as npt
 from nvrc_decoder.errors import InputError, InvalidStreamError, MissingExtraError, UnsupportedError
 from nvrc_decoder.frames import Planes
 from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444
-from nvrc_decoder.video_format import Colour, VideoFormat
+from nvrc_decoder.video_format import UNSPECIFIED, Colour, VideoFormat
+from nvrc_encoder.conversion import SUPPORTED, conversion_advice
 from nvrc_encoder.y4m import check_frame_size
 
 __all__ = ["open_with_pyav"]
@@ -29,6 +30,7 @@ _PIXEL_FORMATS = {
     "yuv444p10le": (CHROMA_444, 10, False),
 }
 _FULL_RANGE = 2
+_CODE_POINT_MAX = 255
 _RATE_MAX = (1 << 31) - 1
 _DEFAULT_RATE = Fraction(25)
 
@@ -44,15 +46,35 @@ def _import_av() -> Any:
     return av
 
 
-def _picture(stream: Any, name: str) -> VideoFormat:
+def _advice(av: Any, pixel_format: str | None) -> str:
+    """How to convert from FFmpeg's `pixel_format` to one that the codec has."""
+    try:
+        known = av.VideoFormat(pixel_format)
+    except (ValueError, TypeError):
+        return conversion_advice(8)
+    components = known.components
+    rgb = known.is_rgb or known.has_palette
+    return conversion_advice(
+        max(component.bits for component in components),
+        grey=not rgb and not any(component.is_chroma for component in components),
+        half_chroma=not rgb and (known.chroma_width(4), known.chroma_height(4)) == (2, 2),
+        full_range=known.name.startswith("yuvj"),
+    )
+
+
+def _code_point(value: int) -> int:
+    """FFmpeg's number as a CICP code point: they are the same, but for FFmpeg's own beyond a byte."""
+    return value if 0 <= value <= _CODE_POINT_MAX else UNSPECIFIED
+
+
+def _picture(av: Any, stream: Any, name: str) -> VideoFormat:
     """Format of a video stream, from its codec context."""
     context = stream.codec_context
     pixel_format = context.pix_fmt
     if pixel_format not in _PIXEL_FORMATS:
         raise UnsupportedError(
             "E_PIXEL_FORMAT",
-            f"{name} has pixel format {pixel_format}, supported are {', '.join(_PIXEL_FORMATS)}; "
-            "convert it first, for instance with ffmpeg -pix_fmt yuv420p",
+            f"{name} has pixel format {pixel_format}; supported are {SUPPORTED}: {_advice(av, pixel_format)}",
         )
     chroma_format, bit_depth, full_range = _PIXEL_FORMATS[pixel_format]
     rate = stream.average_rate or stream.guessed_rate or _DEFAULT_RATE
@@ -60,9 +82,9 @@ def _picture(stream: Any, name: str) -> VideoFormat:
     if not 1 <= rate.numerator <= _RATE_MAX:
         rate = _DEFAULT_RATE
     colour = Colour(
-        primaries=int(context.color_primaries),
-        transfer=int(context.color_trc),
-        matrix=int(context.colorspace),
+        primaries=_code_point(int(context.color_primaries)),
+        transfer=_code_point(int(context.color_trc)),
+        matrix=_code_point(int(context.colorspace)),
         full_range=full_range or int(context.color_range) == _FULL_RANGE,
     )
     if not (1 <= context.width <= 65535 and 1 <= context.height <= 65535):
@@ -107,7 +129,7 @@ def open_with_pyav(name: str) -> tuple[VideoFormat, int | None, Callable[[], Ite
 
     with open_container() as container:
         stream = container.streams.video[0]
-        picture = _picture(stream, name)
+        picture = _picture(av, stream, name)
         check_frame_size(picture)
         count = stream.frames or None
 

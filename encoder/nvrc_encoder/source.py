@@ -10,15 +10,16 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
 
-from nvrc_decoder.errors import InputError, NvrcError, OutputError
+from nvrc_decoder.errors import InputError, NvrcError, OutputError, UnsupportedError
 from nvrc_decoder.frames import Planes
 from nvrc_decoder.profiles import CHROMA_420
-from nvrc_decoder.video_format import Colour, VideoFormat
+from nvrc_decoder.video_format import CHROMA_NAMES, Colour, VideoFormat
+from nvrc_encoder.conversion import SUPPORTED
 from nvrc_encoder.y4m import check_frame_size, read_raw_frames, read_y4m_frames, read_y4m_header
 
 __all__ = ["RawFormat", "Source", "open_source"]
@@ -43,7 +44,10 @@ class RawFormat:
 
         Raises:
             InputError: E_SOURCE, a dimension is outside 1..65535.
+            UnsupportedError: E_PIXEL_FORMAT, a chroma format or bit depth that the codec does not have.
         """
+        if self.chroma_format not in CHROMA_NAMES or self.bit_depth not in (8, 10):
+            raise UnsupportedError("E_PIXEL_FORMAT", f"headerless YUV can have {SUPPORTED}")
         if not (1 <= self.width <= 65535 and 1 <= self.height <= 65535):
             raise InputError("E_SOURCE", f"the size {self.width}x{self.height} is outside 1x1 to 65535x65535")
         return VideoFormat(self.width, self.height, self.rate, self.chroma_format, self.bit_depth)
@@ -104,6 +108,7 @@ def open_source(
     raw: RawFormat | None = None,
     size: tuple[int, int] | None = None,
     rate: Fraction | None = None,
+    recolour: Callable[[Colour], Colour] | None = None,
     frames: int | None = None,
     skip: int = 0,
 ) -> Source:
@@ -114,6 +119,7 @@ def open_source(
         raw: full format of headerless YUV.
         size: (width, height): shorthand for `raw` with 4:2:0 and 8 bits.
         rate: frames a second, in place of what the file says.
+        recolour: makes the colour description of what the file says.
         frames: read at most this many.
         skip: leave out this many at the start.
 
@@ -139,16 +145,16 @@ def open_source(
 
             picture, count, opener = open_with_pyav(name)
             source = Source(name, picture, count, opener)
-    return _cut(source, rate, frames, skip)
-
-
-def _cut(source: Source, rate: Fraction | None, frames: int | None, skip: int) -> Source:
-    """The source with its rate replaced and its frames limited."""
     picture = source.picture
     if rate is not None:
-        picture = VideoFormat(
-            picture.width, picture.height, rate, picture.chroma_format, picture.bit_depth, picture.colour
-        )
+        picture = replace(picture, rate=rate)
+    if recolour is not None:
+        picture = replace(picture, colour=recolour(picture.colour))
+    return _cut(source, picture, frames, skip)
+
+
+def _cut(source: Source, picture: VideoFormat, frames: int | None, skip: int) -> Source:
+    """The source with another description and its frames limited."""
     count = source.frame_count
     if count is not None:
         count = max(count - skip, 0)

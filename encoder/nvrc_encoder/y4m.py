@@ -12,6 +12,7 @@ from nvrc_decoder.errors import InvalidStreamError, LimitError, UnsupportedError
 from nvrc_decoder.frames import Plane, Planes
 from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444
 from nvrc_decoder.video_format import Colour, VideoFormat
+from nvrc_encoder.conversion import SUPPORTED, y4m_advice
 
 __all__ = ["MAX_FRAME_BYTES", "check_frame_size", "read_raw_frames", "read_y4m_frames", "read_y4m_header"]
 
@@ -104,7 +105,8 @@ def read_y4m_header(file: BinaryIO) -> VideoFormat:
         raise _malformed("the header has no width or no height")
     if space not in _COLOUR_SPACES:
         raise UnsupportedError(
-            "E_PIXEL_FORMAT", f"y4m colour space {space!r} is not supported; convert to one of {list(_COLOUR_SPACES)}"
+            "E_PIXEL_FORMAT",
+            f"the y4m input has colour space {space[:40]!r}; supported are {SUPPORTED}: {y4m_advice(space)}",
         )
     chroma_format, bit_depth, position = _COLOUR_SPACES[space]
     colour = Colour(full_range=full_range, sample_position=position)

@@ -49,7 +49,7 @@ def command(
     """Decode INPUT (- is the standard input) and write its frames.
 
     The output appears under its name only when all of it was decoded and every digest was right. mp4 is a lossy copy
-    for viewing; PNGs are converted to 8-bit RGB; y4m and yuv hold exactly the decoded samples.
+    for viewing; PNGs are RGB or grey, with 16 bits for 10; y4m and yuv hold exactly the decoded samples.
     """
     kind = OutputKind(kind_name) if kind_name else guess_kind(output)
     if kind is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import logging
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nvrc_decoder.errors import MissingExtraError, UnsupportedError
+from nvrc_decoder.errors import MissingExtraError
 from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444, PROFILES
+from nvrc_decoder.video_format import Colour
 from nvrc_ref.options import json_option
 from nvrc_ref.output.files import atomic_file
 from nvrc_ref.render import emit_json, table
@@ -49,6 +51,15 @@ def _parse_rate(context: click.Context, parameter: click.Parameter, value: str |
     if rate <= 0 or rate.numerator > _RATE_MAX or rate.denominator > _RATE_MAX:
         raise click.BadParameter(f"{value!r} is not a frame rate that the format can carry")
     return rate
+
+
+def _parse_cicp(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int, int] | None:
+    if value is None:
+        return None
+    match = re.fullmatch(r"([0-9]{1,3})/([0-9]{1,3})/([0-9]{1,3})", value)
+    if match is None or any(int(part) > 255 for part in match.groups()):
+        raise click.BadParameter(f"{value!r} is not PRIMARIES/TRANSFER/MATRIX, such as 1/1/1 for BT.709")
+    return int(match[1]), int(match[2]), int(match[3])
 
 
 def _require_encoder() -> None:
@@ -184,6 +195,13 @@ def _table(report: EncodeReport, output: str) -> str:
 @click.option("--rate", callback=_parse_rate, metavar="FPS", help="Frame rate, in place of the input's.")
 @click.option("--chroma", type=click.Choice(list(_CHROMA)), default="420", help="Chroma format of headerless YUV.")
 @click.option("--bit-depth", type=click.Choice(["8", "10"]), default="8", help="Bit depth of headerless YUV.")
+@click.option(
+    "--cicp",
+    callback=_parse_cicp,
+    metavar="P/T/M",
+    help="Code points (H.273) of primaries, transfer and matrix, in place of the input's.",
+)
+@click.option("--range", "sample_range", type=click.Choice(["limited", "full"]), help="In place of the input's.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 @click.option("--report", metavar="FILE", help="Write the JSON document to FILE, too.")
 @json_option
@@ -202,6 +220,8 @@ def command(
     rate: Fraction | None,
     chroma: str,
     bit_depth: str,
+    cicp: tuple[int, int, int] | None,
+    sample_range: str | None,
     quiet: bool,
     report: str | None,
     as_json: bool,
@@ -209,21 +229,27 @@ def command(
     """Overfit a network to INPUT and write it as a stream.
 
     INPUT is y4m, headerless YUV (with --size), - for y4m on the standard input, or any video that FFmpeg reads. It is
-    used as decoded, in YUV. The stream is decoded and compared with the encoder's own frames before it is written.
+    used as decoded, in YUV 4:0:0, 4:2:0 or 4:4:4 with 8 or 10 bits. The stream is decoded and compared with the
+    encoder's own frames before it is written.
     """
     if as_json and output == "-":
         raise click.UsageError("--json and the stream cannot both go to the standard output")
     _require_encoder()
     from nvrc_encoder.source import open_source
 
+    def recolour(colour: Colour) -> Colour:
+        if cicp is not None:
+            colour = dataclasses.replace(colour, primaries=cicp[0], transfer=cicp[1], matrix=cicp[2])
+        return colour if sample_range is None else dataclasses.replace(colour, full_range=sample_range == "full")
+
     source = open_source(
-        input_path, raw=_raw_format(size, rate, chroma, bit_depth), rate=rate, frames=frames, skip=skip
+        input_path,
+        raw=_raw_format(size, rate, chroma, bit_depth),
+        rate=rate,
+        recolour=recolour,
+        frames=frames,
+        skip=skip,
     )
-    if source.chroma_format != CHROMA_420 or source.bit_depth != 8:
-        raise UnsupportedError(
-            "E_PIXEL_FORMAT",
-            f"this version encodes 4:2:0 with 8 bits; {input_path} is {source.picture.describe()}",
-        )
     from nvrc_encoder import EncodeOptions, encode
 
     chosen = {} if lagrangian is None else {"lagrangian": lagrangian}

@@ -1,81 +1,66 @@
-"""Decoded planes as 8-bit pictures for viewing: conversion to RGB and to 4:2:0."""
+"""Decoded planes as 8-bit 4:2:0 for viewing; the conversion to RGB is the decoder's."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from nvrc_decoder.display import luma_weights, to_bgr
 from nvrc_decoder.frames import Planes
-from nvrc_decoder.video_format import UNSPECIFIED, VideoFormat
+from nvrc_decoder.profiles import CHROMA_420, CHROMA_444
+from nvrc_decoder.video_format import UNSPECIFIED, Colour, VideoFormat
 
-__all__ = ["eight_bit_420", "luma_weights", "to_bgr"]
+__all__ = ["eight_bit_420", "viewing_colour"]
 
 _IDENTITY = 0
 _BT709 = 1
-_BT601 = 6
-# Matrix code point (CICP) -> weights of red and blue in luma.
-_WEIGHTS = {
-    _BT709: (0.2126, 0.0722),
-    4: (0.30, 0.11),
-    5: (0.299, 0.114),
-    _BT601: (0.299, 0.114),
-    7: (0.212, 0.087),
-    9: (0.2627, 0.0593),
-}
-_HD_HEIGHT = 720
+# Code points (CICP) that H.264 has a meaning for.
+_PRIMARIES = frozenset({1, 4, 5, 6, 7, 8, 9, 10, 11, 12, 22})
+_TRANSFERS = frozenset({1, *range(4, 19)})
+_MATRICES = frozenset({1, *range(4, 15)})
+_CENTRE = 2
 
 
-def luma_weights(video: VideoFormat) -> tuple[float, float]:
-    """Weights of red and blue; an unspecified matrix is BT.709 from 720 rows up, otherwise BT.601."""
-    matrix = video.colour.matrix
-    if matrix == UNSPECIFIED or matrix not in _WEIGHTS:
-        matrix = _BT709 if video.height >= _HD_HEIGHT else _BT601
-    return _WEIGHTS[matrix]
+def viewing_colour(video: VideoFormat) -> Colour:
+    """The colour description of `eight_bit_420`: the video's own, less what H.264 has no code for.
+
+    Planes that are red, green and blue are converted to BT.709, since 4:2:0 makes no sense for them.
+    """
+    colour = video.colour
+    matrix = _BT709 if colour.matrix == _IDENTITY else colour.matrix
+    return replace(
+        colour,
+        primaries=colour.primaries if colour.primaries in _PRIMARIES else UNSPECIFIED,
+        transfer=colour.transfer if colour.transfer in _TRANSFERS else UNSPECIFIED,
+        matrix=matrix if matrix in _MATRICES else UNSPECIFIED,
+        full_range=colour.full_range and colour.matrix != _IDENTITY,
+        sample_position=colour.sample_position if video.chroma_format == CHROMA_420 else _CENTRE,
+    )
 
 
-def _normalise(plane: npt.NDArray[Any], video: VideoFormat, *, chroma: bool) -> npt.NDArray[np.float32]:
-    """Samples as 0..1 (luma) or -0.5..0.5 (chroma)."""
-    top = float((1 << video.bit_depth) - 1)
-    unit = float(1 << (video.bit_depth - 8))
-    samples = plane.astype(np.float32)
-    if video.colour.full_range:
-        return (samples - 128 * unit) / top if chroma else samples / top
-    return (samples - 128 * unit) / (224 * unit) if chroma else (samples - 16 * unit) / (219 * unit)
-
-
-def to_bgr(frame: Planes, video: VideoFormat) -> npt.NDArray[np.uint8]:
-    """The frame as uint8 [height, width, 3] in the order blue, green, red, as OpenCV writes it."""
-    import cv2
-
-    if frame.u is None or frame.v is None:
-        grey = _normalise(frame.y, video, chroma=False)
-        planes = [grey, grey, grey]
-    elif video.colour.matrix == _IDENTITY:
-        # The planes are green, blue, red.
-        green, blue, red = (_normalise(plane, video, chroma=False) for plane in frame.planes())
-        planes = [blue, green, red]
-    else:
-        size = (video.width, video.height)
-        y = _normalise(frame.y, video, chroma=False)
-        cb, cr = (
-            cv2.resize(_normalise(plane, video, chroma=True), size, interpolation=cv2.INTER_LINEAR)
-            for plane in (frame.u, frame.v)
-        )
-        red_weight, blue_weight = luma_weights(video)
-        red = y + 2 * (1 - red_weight) * cr
-        blue = y + 2 * (1 - blue_weight) * cb
-        green = (y - red_weight * red - blue_weight * blue) / (1 - red_weight - blue_weight)
-        planes = [blue, green, red]
-    return np.clip(np.rint(np.stack(planes, axis=-1) * 255), 0, 255).astype(np.uint8)
+def _from_rgb(frame: Planes, video: VideoFormat) -> tuple[Planes, VideoFormat]:
+    """A frame of red, green and blue planes as BT.709 YCbCr 4:4:4, 8 bits, video range."""
+    converted = replace(video, chroma_format=CHROMA_444, bit_depth=8, colour=viewing_colour(video))
+    blue, green, red = (to_bgr(frame, video)[..., i].astype(np.float32) / 255 for i in range(3))
+    red_weight, blue_weight = luma_weights(converted)
+    y = red_weight * red + (1 - red_weight - blue_weight) * green + blue_weight * blue
+    cb, cr = (blue - y) / (2 * (1 - blue_weight)), (red - y) / (2 * (1 - red_weight))
+    scaled = (16 + 219 * y, 128 + 224 * cb, 128 + 224 * cr)
+    planes = (np.clip(np.rint(plane), 0, 255).astype(np.uint8) for plane in scaled)
+    return Planes(*planes), converted
 
 
 def eight_bit_420(frame: Planes, video: VideoFormat) -> npt.NDArray[np.uint8]:
     """The frame as one uint8 array [3/2 height, width] of planar 4:2:0 with even sides, edges repeated.
 
-    10 bits are rounded to 8, 4:4:4 chroma is averaged over 2x2, 4:0:0 gets neutral chroma.
+    10 bits are rounded to 8, 4:4:4 chroma is averaged over 2x2, 4:0:0 gets neutral chroma, red, green and blue planes
+    become YCbCr; `viewing_colour` describes the result.
     """
+    if video.colour.matrix == _IDENTITY and frame.u is not None:
+        frame, video = _from_rgb(frame, video)
     rows, columns = -(-video.height // 2), -(-video.width // 2)
 
     def eight(plane: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:

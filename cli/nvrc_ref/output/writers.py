@@ -10,22 +10,26 @@ import importlib.util
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from enum import StrEnum
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from nvrc_decoder.display import to_bgr, to_grey
 from nvrc_decoder.errors import OutputError
 from nvrc_decoder.frames import Planes
 from nvrc_decoder.profiles import CHROMA_400, CHROMA_420
 from nvrc_decoder.video_format import VideoFormat
-from nvrc_ref.output.colour import eight_bit_420, to_bgr
+from nvrc_ref.output.colour import eight_bit_420, viewing_colour
 from nvrc_ref.output.files import atomic_directory, atomic_file, atomic_path, io_errors
 
 __all__ = ["FrameWriter", "OutputKind", "guess_kind", "open_writer", "y4m_header"]
 
 FrameWriter = Callable[[Planes], None]
 _VIEWING_CRF = "16"
+_RATE_DENOMINATOR_MAX = 1_000_000
+_CHROMA_LOCATIONS = ("unspecified", "left", "center", "topleft")
 
 
 class OutputKind(StrEnum):
@@ -73,7 +77,7 @@ def open_writer(
 
 def y4m_header(video: VideoFormat) -> bytes:
     """The header line of a y4m file with this format."""
-    position = {1: "mpeg2", 2: "jpeg", 3: "paldv"}.get(video.colour.sample_position, "jpeg")
+    position = {1: "mpeg2", 2: "jpeg", 3: "paldv"}.get(video.colour.sample_position, "")
     if video.chroma_format == CHROMA_400:
         space = "mono" if video.bit_depth == 8 else "mono10"
     elif video.chroma_format == CHROMA_420:
@@ -114,7 +118,9 @@ def _write_png(target: Path, video: VideoFormat) -> Iterator[FrameWriter]:
 
         def write(frame: Planes) -> None:
             nonlocal count
-            ok, data = cv2.imencode(".png", to_bgr(frame, video))
+            bits = 8 if video.bit_depth == 8 else 16
+            picture = to_grey(frame, video, bits) if frame.u is None else to_bgr(frame, video, bits)
+            ok, data = cv2.imencode(".png", picture)
             if not ok:
                 raise OutputError("E_IO", f"OpenCV could not write frame {count} as PNG")
             (folder / f"frame_{count:05d}.png").write_bytes(data.tobytes())
@@ -123,20 +129,41 @@ def _write_png(target: Path, video: VideoFormat) -> Iterator[FrameWriter]:
         yield write
 
 
+def _viewing_rate(rate: Fraction) -> Fraction:
+    """`rate`, or one as good as the same whose numbers fit MP4."""
+    return rate.limit_denominator(_RATE_DENOMINATOR_MAX) or rate
+
+
+@contextmanager
+def _ffmpeg_errors(av: Any, target: Path) -> Iterator[None]:
+    """Turn what FFmpeg raises into E_IO."""
+    try:
+        yield
+    except av.error.FFmpegError as error:
+        message = f"FFmpeg cannot write {target}: {error.strerror or error}; y4m holds every video"
+        raise OutputError("E_IO", message) from error
+
+
 @contextmanager
 def _write_mp4_with_pyav(target: Path, video: VideoFormat) -> Iterator[FrameWriter]:
     import av
 
-    with atomic_path(target) as temporary, av.open(str(temporary), "w", format="mp4") as container:
-        stream: Any = container.add_stream("libx264", rate=video.rate, options={"crf": _VIEWING_CRF})
+    colour = viewing_colour(video)
+    options = {"crf": _VIEWING_CRF, "chroma_sample_location": _CHROMA_LOCATIONS[colour.sample_position]}
+    with (
+        atomic_path(target) as temporary,
+        _ffmpeg_errors(av, target),
+        av.open(str(temporary), "w", format="mp4") as container,
+    ):
+        stream: Any = container.add_stream("libx264", rate=_viewing_rate(video.rate), options=options)
         stream.width = video.width + video.width % 2
         stream.height = video.height + video.height % 2
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context
-        context.color_range = 2 if video.colour.full_range else 1
-        context.color_primaries = video.colour.primaries
-        context.color_trc = video.colour.transfer
-        context.colorspace = video.colour.matrix
+        context.color_range = 2 if colour.full_range else 1
+        context.color_primaries = colour.primaries
+        context.color_trc = colour.transfer
+        context.colorspace = colour.matrix
 
         def write(frame: Planes) -> None:
             picture = av.VideoFrame.from_ndarray(eight_bit_420(frame, video), format="yuv420p")

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nvrc_decoder.display import to_bgr
 from nvrc_decoder.errors import OutputError
 from nvrc_decoder.frames import Planes
 from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444
 from nvrc_decoder.video_format import Colour, VideoFormat
 from nvrc_encoder.source import open_source
 from nvrc_ref.output import writers
-from nvrc_ref.output.colour import eight_bit_420, to_bgr
+from nvrc_ref.output.colour import eight_bit_420, viewing_colour
 from nvrc_ref.output.files import atomic_directory, atomic_file
 from nvrc_ref.output.writers import OutputKind, guess_kind, open_writer
 
@@ -89,6 +90,90 @@ def test_png_folder(tmp_path: Path) -> None:
     picture = cv2.imread(str(tmp_path / "frames" / names[1]))
     assert picture.shape == (5, 9, 3)
     assert np.all(picture == 255)
+
+
+@pytest.mark.parametrize("chroma_format", [CHROMA_400, CHROMA_420, CHROMA_444])
+@pytest.mark.parametrize("bit_depth", [8, 10])
+@pytest.mark.parametrize("size", [(1, 1), (9, 5)])
+def test_png_depth_and_channels(tmp_path: Path, chroma_format: int, bit_depth: int, size: tuple[int, int]) -> None:
+    import cv2
+
+    video = VideoFormat(*size, Fraction(25), chroma_format, bit_depth)
+    unit = 1 << (bit_depth - 8)
+    # A step of one 10-bit level has to be seen in 16 bits.
+    lumas = (100 * unit, 100 * unit + 1, 235 * unit)
+    with open_writer(str(tmp_path / "frames"), OutputKind.PNG, video, pytest.fail) as write:
+        for y in lumas:
+            write(flat(video, y, 128 * unit, 128 * unit))
+    pictures = [cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in sorted((tmp_path / "frames").iterdir())]
+    top = 255 if bit_depth == 8 else 65535
+    for y, picture in zip(lumas, pictures, strict=True):
+        assert picture.dtype == (np.uint8 if bit_depth == 8 else np.uint16)
+        assert picture.shape == (size[::-1] if chroma_format == CHROMA_400 else (*size[::-1], 3))
+        assert np.abs(picture.astype(float) - top * (y - 16 * unit) / (219 * unit)).max() <= 0.51
+
+
+@pytest.mark.parametrize("chroma_format", [CHROMA_400, CHROMA_420, CHROMA_444])
+@pytest.mark.parametrize("bit_depth", [8, 10])
+@pytest.mark.parametrize("with_pyav", [True, False])
+def test_mp4_of_every_format(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chroma_format: int, bit_depth: int, with_pyav: bool
+) -> None:
+    if not with_pyav:
+        monkeypatch.setattr(writers.importlib.util, "find_spec", lambda name: None)
+    colour = Colour(1, 13, 1, full_range=True)
+    video = VideoFormat(1, 7, Fraction(24000, 1001), chroma_format, bit_depth, colour)
+    unit = 1 << (bit_depth - 8)
+    with open_writer(str(tmp_path / "a.mp4"), OutputKind.MP4, video, lambda line: None) as write:
+        for _ in range(2):
+            write(flat(video, 150 * unit, 128 * unit, 128 * unit))
+    source = open_source(tmp_path / "a.mp4")
+    frames = list(source)
+    assert len(frames) == 2
+    # OpenCV takes a rate with three decimals.
+    assert abs(source.rate - video.rate) <= (0 if with_pyav else Fraction(1, 1000))
+    if with_pyav:
+        assert frames[0].y.shape == (8, 2)
+        assert abs(int(frames[0].y.mean()) - 150) <= 2
+        assert (source.colour.primaries, source.colour.transfer, source.colour.matrix) == (1, 13, 1)
+        assert source.colour.full_range
+
+
+@pytest.mark.parametrize("code", [0, 3, 15, 23, 99, 255])
+def test_mp4_of_code_points_without_a_meaning(tmp_path: Path, code: int) -> None:
+    video = VideoFormat(4, 4, Fraction(25), CHROMA_444, 8, Colour(code, code, code, full_range=True))
+    with open_writer(str(tmp_path / "a.mp4"), OutputKind.MP4, video, pytest.fail) as write:
+        write(flat(video, 120, 130, 130))
+    assert len(list(open_source(tmp_path / "a.mp4"))) == 1
+
+
+def test_red_green_and_blue_are_converted_for_viewing() -> None:
+    video = VideoFormat(2, 2, Fraction(25), CHROMA_444, 10, Colour(matrix=0, full_range=True))
+    colour = viewing_colour(video)
+    assert (colour.matrix, colour.full_range) == (1, False)
+    # Planes are green, blue, red; this is pure red.
+    picture = eight_bit_420(flat(video, 0, 0, 1023), video)
+    assert picture[0].tolist() == [63, 63]
+    assert picture[2].tolist() == [102, 240]
+
+
+def test_frame_rates_for_viewing(tmp_path: Path) -> None:
+    for rate in (Fraction(1, 600), Fraction(1000), Fraction((1 << 31) - 1, (1 << 31) - 2)):
+        video = VideoFormat(2, 2, rate)
+        with open_writer(str(tmp_path / "a.mp4"), OutputKind.MP4, video, pytest.fail) as write:
+            write(flat(video, 120, 128, 128))
+        assert abs(open_source(tmp_path / "a.mp4").rate / rate - 1) < 1e-3
+
+
+def test_rate_that_mp4_does_not_have_is_an_output_error(tmp_path: Path) -> None:
+    def write_one() -> None:
+        video = VideoFormat(2, 2, Fraction(1, (1 << 31) - 1))
+        with open_writer(str(tmp_path / "a.mp4"), OutputKind.MP4, video, pytest.fail) as write:
+            write(flat(video, 120, 128, 128))
+
+    with pytest.raises(OutputError, match="y4m"):
+        write_one()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("with_pyav", [True, False])
