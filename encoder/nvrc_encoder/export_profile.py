@@ -1,7 +1,7 @@
 """Writes the ONNX graph of a profile, with placeholder weights, from its PyTorch definition.
 
-``python -m nvrc_encoder.export_profile DIRECTORY`` writes one file a profile. The graphs in the decoder package were
-made this way; a test exports again and compares.
+``python -m nvrc_encoder.export_profile DIRECTORY`` writes one file a profile, and the ends of `export_planes`. What the
+decoder package ships was made this way; a test exports again and compares.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import torch
 from onnxscript import opset18
 
 from nvrc_decoder.profiles import PROFILES, Profile, node_shape
+from nvrc_encoder.export_planes import PLANES, export_planes
 from nvrc_encoder.graph import HEAD_HIGH, ProfileGraph
 
 __all__ = ["OPERATORS", "export_profile", "main"]
@@ -137,10 +138,12 @@ def _strip(model: onnx.ModelProto) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the graph of every profile into the directory given."""
+    """Write the graph of every profile, and every end, into the directory given."""
     directory = Path((sys.argv[1:] if arguments is None else arguments)[0])
     for profile in PROFILES:
         (directory / f"{profile.name}.onnx").write_bytes(export_profile(profile).SerializeToString())
+    for name, sample_format in PLANES.items():
+        (directory / f"{name}.onnx").write_bytes(export_planes(*sample_format).SerializeToString())
 
 
 if __name__ == "__main__":

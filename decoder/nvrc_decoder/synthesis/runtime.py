@@ -7,15 +7,13 @@ grids are cut, and rows become planes. Nothing but parsed integers is shared wit
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
-from importlib import resources
-from typing import Self
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from nvrc_decoder.errors import InternalError, MissingExtraError
-from nvrc_decoder.frames import PictureFormat, Plane, Planes, plane_shapes
+from nvrc_decoder.frames import PictureFormat, Planes, plane_shapes
 from nvrc_decoder.profiles import (
     CHROMA_444,
     LayerSpec,
@@ -24,28 +22,21 @@ from nvrc_decoder.profiles import (
     synthesis_layers,
 )
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer
-from nvrc_decoder.synthesis.providers import (
-    CPU_PROVIDER,
-    CUDA_OPTIONS,
-    CUDA_PROVIDER,
-    cuda_is_usable,
-    import_onnxruntime,
-)
+from nvrc_decoder.synthesis.providers import Provider, ProviderName, cuda_error, find_cuda_fault, import_onnxruntime
+from nvrc_decoder.synthesis.session import GraphSession, Tensor, graph_bytes
 
 __all__ = ["OrtSynthesizer", "graph_bytes", "graph_initializers"]
 
 Float = npt.NDArray[np.float32]
 Grid = npt.NDArray[np.int16]
+Samples = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 _HEAD_FILTERS = 4
+# Most bytes of grids on a device at one time: a whole GOP in all usual cases.
+_PLACED_BYTES = 1 << 29
 
 # (1, 2, 1) x (1, 2, 1) / 16 on repeated samples is the half-pixel bilinear x2 of spec 7.9.
 UPSAMPLING = np.outer((1, 2, 1), (1, 2, 1)).astype(np.float32) / np.float32(16)
-
-
-def graph_bytes(profile: Profile) -> bytes:
-    """The profile's ONNX graph with placeholder weights, as shipped with this package."""
-    return resources.files("nvrc_decoder.synthesis").joinpath("graphs", f"{profile.name}.onnx").read_bytes()
 
 
 def graph_initializers(
@@ -164,9 +155,11 @@ class OrtSynthesizer:
         layout: whether it may also block tensors by channels for its convolutions; the frames are the same. It is
             slower for most sizes, since every Floor needs the plain layout.
         batch: frames in one call; memory grows with it, the frames are the same.
+        cuda_options: options of the CUDA provider that are to differ from `providers.CUDA_OPTIONS`.
 
     Attributes:
         provider: the provider in use, ``"cpu"`` or ``"cuda"``.
+        batch: frames in one call.
 
     Raises:
         MissingExtraError: E_MISSING_EXTRA, if ONNX Runtime, or the CUDA that was asked for, is not here.
@@ -180,49 +173,36 @@ class OrtSynthesizer:
         layers: Mapping[str, IntegerLayer],
         multipliers: Sequence[Sequence[int]],
         *,
-        provider: str = "cpu",
+        provider: Provider = "cpu",
         threads: int | None = None,
         optimization: bool = True,
         layout: bool = False,
         batch: int = 1,
+        cuda_options: Mapping[str, str] | None = None,
     ) -> None:
         if provider not in ("auto", "cpu", "cuda"):
             raise ValueError(f"unknown provider {provider!r}")
         if batch < 1:
             raise ValueError(f"a call takes at least one frame, not {batch}")
-        onnxruntime = import_onnxruntime()
-        usable = provider != "cpu" and cuda_is_usable(onnxruntime)
-        if provider == "cuda" and not usable:
-            raise MissingExtraError(
-                "E_MISSING_EXTRA",
-                "CUDA needs an NVIDIA GPU with its driver and: pip install "
-                '"nvrc-ref[cuda,cuda-libs]" in an environment without the plain onnxruntime',
-            )
-        self.provider = "cuda" if usable else "cpu"
+        fault = None if provider == "cpu" else find_cuda_fault(import_onnxruntime())
+        if provider == "cuda" and fault is not None:
+            raise cuda_error(fault)
+        self.provider: ProviderName = "cpu" if provider == "cpu" or fault is not None else "cuda"
+        self.batch = batch
         self._profile = profile
         self._picture = picture
-        self._batch = batch
         self._last_stride = max(slot.temporal_stride for slot in profile.slots)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.inter_op_num_threads = 1
-        # A plan for all activations at once takes half as much memory again, and no less time.
-        options.enable_mem_pattern = False
-        if threads is not None:
-            options.intra_op_num_threads = threads
-        levels = onnxruntime.GraphOptimizationLevel
-        rewriting = levels.ORT_ENABLE_ALL if layout else levels.ORT_ENABLE_EXTENDED
-        options.graph_optimization_level = rewriting if optimization else levels.ORT_DISABLE_ALL
-        # The session may read these in place, so they live as long as it does. The placeholders are external tensors,
-        # which are replaced before ONNX Runtime optimises; `add_initializer` comes after, when kernels have already
-        # been given the placeholder's bounds and weights.
-        self._initializers = {
-            name: onnxruntime.OrtValue.ortvalue_from_numpy(tensor)
-            for name, tensor in graph_initializers(profile, picture, stage_channels, layers, multipliers).items()
-        }
-        options.add_external_initializers(list(self._initializers), list(self._initializers.values()))
-        providers: list[object] = [(CUDA_PROVIDER, CUDA_OPTIONS)] if usable else []
-        self._session = onnxruntime.InferenceSession(graph_bytes(profile), options, [*providers, CPU_PROVIDER])
+        self._session = GraphSession(
+            profile,
+            picture.chroma_format,
+            picture.bit_depth,
+            graph_initializers(profile, picture, stage_channels, layers, multipliers),
+            provider=self.provider,
+            threads=threads,
+            optimization=optimization,
+            layout=layout,
+            cuda_options=cuda_options,
+        )
 
     def resized(self, picture: PictureFormat) -> Self:
         """The same synthesizer for pictures of another size; `picture` differs in nothing else."""
@@ -237,39 +217,67 @@ class OrtSynthesizer:
             grids: per slot int16 [nodes, channels, rows, columns] of the whole GOP, None where the slot is absent.
             frame_count: frames in the GOP.
             frames: the frames wanted, consecutive, within ``range(frame_count)``.
+
+        Raises:
+            InternalError: E_RUNTIME, ONNX Runtime failed.
         """
+        return list(self.stream(grids, frame_count, frames))
+
+    def stream(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> Iterator[Planes]:
+        """As `synthesise`, a call at a time; the grids are placed on the device once for many calls."""
         if frames.step != 1 or (len(frames) and (frames.start < 0 or frames.stop > frame_count)):
             raise ValueError(f"{frames} are not consecutive frames of a GOP of {frame_count}")
-        decoded: list[Planes] = []
-        for start in range(frames.start, frames.stop, self._batch):
-            decoded += self._call(grids, frame_count, range(start, min(start + self._batch, frames.stop)))
-        return decoded
+        run = self._frames_placed(frames)
+        for start in range(frames.start, frames.stop, run):
+            yield from self._run(grids, frame_count, range(start, min(start + run, frames.stop)))
 
-    def _call(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> list[Planes]:
-        feeds = self.feeds(grids, frame_count, frames)
-        try:
-            (rows,) = self._session.run(["rows"], feeds)
-        except Exception as error:  # ONNX Runtime has no public base class for its errors
-            raise InternalError("E_RUNTIME", f"ONNX Runtime failed: {error}") from error
-        return [self._planes(frame) for frame in rows]
+    def _frames_placed(self, frames: range) -> int:
+        """For how many frames grids are placed at a time: whole calls, one on the CPU, where that is free."""
+        if self.provider == "cpu":
+            return self.batch
+        samples = sum(
+            slot.max_channels * -(-self._picture.height // slot.stride) * -(-self._picture.width // slot.stride)
+            for slot in self._profile.slots
+        )
+        calls = _PLACED_BYTES // (samples * np.dtype(np.float32).itemsize * self.batch)
+        return self.batch * max(1, min(calls, -(-len(frames) // self.batch)))
 
-    def feeds(
-        self, grids: Sequence[Grid | None], frame_count: int, frames: range
-    ) -> dict[str, npt.NDArray[np.float32] | npt.NDArray[np.int64]]:
+    def _run(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> Iterator[Planes]:
+        """Frames whose grids fit the device at one time."""
+        base, tensors = self._nodes(grids, frame_count, frames)
+        placed: dict[str, Any] = self._session.place(tensors)
+        del tensors
+        for start in range(frames.start, frames.stop, self.batch):
+            call = range(start, min(start + self.batch, frames.stop))
+            numbers = self._session.place(self._numbers(frame_count, call, base))
+            luma, *chroma = self._session.run({**placed, **numbers})
+            for t in range(len(call)):
+                yield self._planes(luma[t], chroma[0][t] if chroma else None)
+
+    def feeds(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> dict[str, Tensor]:
         """The graph's inputs for a run of frames: the nodes that they touch, and frame numbers relative to those."""
+        base, tensors = self._nodes(grids, frame_count, frames)
+        return {**self._numbers(frame_count, frames, base), **tensors}
+
+    def _numbers(self, frame_count: int, frames: range, base: int) -> dict[str, Tensor]:
+        """The frames of a call, counted from the frame `base`."""
+        numbers: dict[str, Tensor] = {"frames": np.arange(frames.start - base, frames.stop - base, dtype=np.int64)}
+        if self._profile.temporal_stem:
+            run = np.arange(frames.start - 1, frames.stop + 1, dtype=np.int64)
+            numbers["stem_frames"] = np.clip(run, 0, frame_count - 1) - base
+        return numbers
+
+    def _nodes(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> tuple[int, dict[str, Tensor]]:
+        """The nodes that a run of frames touches, and the frame of the GOP where their numbering begins."""
         halo = 1 if self._profile.temporal_stem else 0
         first, last = max(frames.start - halo, 0), min(frames.stop - 1 + halo, frame_count - 1)
         # A multiple of every temporal stride, so that one shift of the frame numbers is right for all slots.
         base = first - first % self._last_stride
-        wanted = np.arange(frames.start, frames.stop, dtype=np.int64)
-        feeds: dict[str, npt.NDArray[np.float32] | npt.NDArray[np.int64]] = {"frames": wanted - base}
-        if halo:
-            run = np.arange(frames.start - 1, frames.stop + 1, dtype=np.int64)
-            feeds["stem_frames"] = np.clip(run, 0, frame_count - 1) - base
+        tensors: dict[str, Tensor] = {}
         for i, (slot, grid) in enumerate(zip(self._profile.slots, grids, strict=True)):
             if grid is None:
                 rows, columns = -(-self._picture.height // slot.stride), -(-self._picture.width // slot.stride)
-                feeds[f"grid{i}"] = np.zeros((1, slot.max_channels, rows, columns), dtype=np.float32)
+                tensors[f"grid{i}"] = np.zeros((1, slot.max_channels, rows, columns), dtype=np.float32)
                 continue
             stride = slot.temporal_stride
             node, end = base // stride, min(last // stride + (stride > 1), grid.shape[0] - 1)
@@ -277,23 +285,13 @@ class OrtSynthesizer:
             # Nodes before the first one that a frame touches are there for the numbering only.
             touched = first // stride
             nodes[touched - node :, : grid.shape[1]] = grid[touched : end + 1]
-            feeds[f"grid{i}"] = nodes
-        return feeds
+            tensors[f"grid{i}"] = nodes
+        return base, tensors
 
-    def _planes(self, rows: Float) -> Planes:
-        """Rows [12, H, W] at half resolution to cropped planes (spec 8.1, 8.2)."""
-        half_rows, half_columns = rows.shape[1:]
-        samples = rows.astype(np.uint8 if self._picture.bit_depth == 8 else np.uint16)
-        present = head_rows(self._picture.chroma_format)
-        planes: list[Plane] = []
-        for i, (height, width) in enumerate(
-            plane_shapes(self._picture.width, self._picture.height, self._picture.chroma_format)
-        ):
-            phases = samples[4 * i : 4 * i + 4]
-            if 4 * i + 1 in present:
-                shuffled = phases.reshape(2, 2, half_rows, half_columns).transpose(2, 0, 3, 1)
-                plane = shuffled.reshape(2 * half_rows, 2 * half_columns)
-            else:
-                plane = phases[0]
-            planes.append(np.ascontiguousarray(plane[:height, :width]))
-        return Planes(*planes)
+    def _planes(self, luma: Samples, chroma: Samples | None) -> Planes:
+        """Planes of the session's even sizes to cropped planes (spec 8.1, 8.2)."""
+        parts = [*luma, *(() if chroma is None else chroma)]
+        shapes = plane_shapes(self._picture.width, self._picture.height, self._picture.chroma_format)
+        return Planes(
+            *(np.ascontiguousarray(part[:rows, :columns]) for part, (rows, columns) in zip(parts, shapes, strict=True))
+        )

@@ -11,7 +11,6 @@ from synthesis_cases import Case, Picture, differing, random_case
 
 from nvrc_decoder.errors import InvalidStreamError, MissingExtraError
 from nvrc_decoder.profiles import PROFILES, LayerSpec
-from nvrc_decoder.synthesis import providers
 from nvrc_decoder.synthesis.arithmetic import ACCUMULATOR_LIMIT, make_layer, worst_case
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
 from nvrc_decoder.synthesis.runtime import OrtSynthesizer
@@ -86,49 +85,3 @@ def test_importing_the_runtime_imports_neither_onnxruntime_nor_torch():
         "import sys, nvrc_decoder.synthesis.runtime; sys.exit('onnxruntime' in sys.modules or 'torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-class FakeOnnxRuntime:
-    """An onnxruntime-gpu as far as the probe looks; every library load is recorded."""
-
-    cuda_version = "13.0"
-
-    def __init__(self, offered: bool) -> None:
-        self.offered = offered
-        self.preloaded = False
-
-    def get_available_providers(self) -> list[str]:
-        return [providers.CUDA_PROVIDER, providers.CPU_PROVIDER] if self.offered else [providers.CPU_PROVIDER]
-
-    def preload_dlls(self) -> None:
-        self.preloaded = True
-        print("Failed to load something")
-        print("Failed to load something", file=sys.stderr)
-
-
-@pytest.mark.parametrize(
-    ("offered", "device", "missing", "usable"),
-    [
-        (True, True, None, True),
-        (False, True, None, False),
-        (True, False, None, False),
-        (True, True, "libcudnn.so.9", False),
-    ],
-)
-def test_cuda_is_used_only_where_all_of_it_is_here(monkeypatch, capfd, offered, device, missing, usable):
-    monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr(providers, "_driver_has_device", lambda: device)
-    monkeypatch.setattr(providers, "_loads", lambda name: name != missing)
-    fake = FakeOnnxRuntime(offered)
-    assert providers.cuda_is_usable(fake) is usable
-    assert fake.preloaded is (offered and device)
-    assert capfd.readouterr() == ("", "")
-
-
-def test_auto_falls_back_to_the_cpu_quietly(monkeypatch, capfd):
-    monkeypatch.setattr(providers, "_driver_has_device", lambda: False)
-    case = random_case(8, PROFILES[0], Picture(8, 8), 2)
-    assert OrtSynthesizer(*case.network, provider="auto", threads=1).provider == "cpu"
-    with pytest.raises(MissingExtraError, match="cuda-libs"):
-        OrtSynthesizer(*case.network, provider="cuda")
-    assert capfd.readouterr() == ("", "")
