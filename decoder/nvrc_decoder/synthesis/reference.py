@@ -68,8 +68,7 @@ def inject(features: Feature, layer: IntegerLayer) -> Feature:
     weight = layer.weight.astype(np.int32)
     for i, row in enumerate(taps(features)):
         for j, shifted in enumerate(row):
-            for g in range(features.shape[0]):
-                accumulator += weight[:, g, i, j, None, None] * shifted[g]
+            accumulator += np.einsum("og,ghw->ohw", weight[:, :, i, j], shifted)
     return finish(accumulator, layer)
 
 
@@ -92,10 +91,7 @@ def depthwise(x: Feature, layer: IntegerLayer) -> Feature:
 def pointwise(x: Feature, layer: IntegerLayer) -> Feature:
     """1x1 layer: [outputs, H, W] (7.8)."""
     weight = layer.weight.astype(np.int32)
-    accumulator = np.zeros((weight.shape[0], *x.shape[1:]), dtype=np.int32)
-    for c in range(x.shape[0]):
-        accumulator += weight[:, c, None, None] * x[c]
-    return finish(accumulator, layer)
+    return finish(np.einsum("oc,chw->ohw", weight, x), layer)
 
 
 def block(x: Feature, first: IntegerLayer, second: IntegerLayer) -> Feature:
