@@ -13,7 +13,7 @@ import click
 from nvrc_decoder.errors import InputError
 from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
 
-__all__ = ["engine_options", "json_option", "limit_option", "open_stream"]
+__all__ = ["check_provider", "engine_options", "json_option", "limit_option", "open_stream", "provider_option"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -68,8 +68,30 @@ def engine_options(function: _Function) -> _Function:
         show_default=True,
         help="What runs the synthesis: ONNX Runtime, or the NumPy reference; the frames are the same.",
     )
-    threads = click.option("--threads", type=click.IntRange(1, 256), help="Threads of ONNX Runtime.")
+    threads = click.option("--threads", type=click.IntRange(1, 256), help="Threads of ONNX Runtime on the CPU.")
     return engine(threads(function))
+
+
+def provider_option(function: _Function) -> _Function:
+    """``--provider``."""
+    option = click.option(
+        "--provider",
+        type=click.Choice(["auto", "cuda", "cpu"]),
+        default="auto",
+        show_default=True,
+        help="Where ONNX Runtime runs; auto is CUDA where it can be used. The frames are the same.",
+    )
+    return option(function)
+
+
+def check_provider(engine: str, provider: str) -> None:
+    """Refuse an engine and a provider that contradict each other.
+
+    Raises:
+        click.UsageError: CUDA for the reference engine.
+    """
+    if engine == "reference" and provider == "cuda":
+        raise click.UsageError("the reference engine does not run on CUDA")
 
 
 def json_option(function: _Function) -> _Function:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal, Protocol
 
 from nvrc_decoder.bitstream.units import SequenceHeader
@@ -17,10 +17,13 @@ from nvrc_decoder.frames import Planes
 from nvrc_decoder.gop import Grid, Network
 from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
 from nvrc_decoder.memory import tile_budget
+from nvrc_decoder.synthesis.batches import plan_calls
+from nvrc_decoder.synthesis.device import DeviceSynthesizer, GopSynthesizer, GpuState
+from nvrc_decoder.synthesis.providers import PROVIDERS, Provider, device_memory
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
 from nvrc_decoder.synthesis.tiles import TiledSynthesizer
 
-__all__ = ["ENGINES", "Engine", "EngineName", "Synthesizer", "choose_engine", "make_synthesizer"]
+__all__ = ["ENGINES", "Engine", "EngineName", "Synthesizer", "choose_engine", "choose_gpu", "make_synthesizer"]
 
 Engine = Literal["auto", "reference", "onnxruntime"]
 EngineName = Literal["reference", "onnxruntime"]
@@ -34,6 +37,9 @@ class Synthesizer(Protocol):
 
     def synthesise(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> list[Planes]:
         """Frames `frames` of a GOP of `frame_count` frames, from the grids of the whole GOP."""
+
+    def decode_gop(self, grids: Sequence[Grid | None], frame_count: int, first: int, digest: bytes) -> Iterator[Planes]:
+        """The frames of a GOP from `first` on; `digest` is what the stream says of all of them."""
 
 
 @functools.cache
@@ -63,12 +69,30 @@ def choose_engine(engine: Engine) -> EngineName:
     return "reference"
 
 
+def choose_gpu(engine: Engine, provider: Provider) -> GpuState:
+    """What a decoder that begins knows about its GPU; whether ``auto`` means one is left until frames are wanted.
+
+    Raises:
+        MissingExtraError: E_MISSING_EXTRA, CUDA was asked for and cannot be used.
+        ValueError: no such provider, or CUDA for the reference.
+    """
+    if provider not in PROVIDERS:
+        raise ValueError(f"no such provider: {provider!r}")
+    if provider == "cuda" and engine == "reference":
+        raise ValueError("the reference engine does not run on CUDA")
+    state = GpuState(provider)
+    if provider == "cuda":
+        state.choose()
+    return state
+
+
 def make_synthesizer(
     engine: EngineName,
     sequence: SequenceHeader,
     network: Network,
     threads: int | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    gpu: GpuState | None = None,
 ) -> Synthesizer:
     """The synthesizer of a NETWORK.
 
@@ -78,17 +102,54 @@ def make_synthesizer(
         network: the loaded NETWORK.
         threads: threads of ONNX Runtime; None leaves the choice to it.
         limits: what decides whether pictures are made in tiles.
+        gpu: what this decoder knows about its GPU, updated as more is found out; None for a decoder that begins.
+
+    Raises:
+        MissingExtraError: E_MISSING_EXTRA, ONNX Runtime is missing, or CUDA was asked for and cannot be used.
     """
     profile = network.profile
     samples = tile_budget(profile, limits)
-    channels = network.header.stage_channels
+    arguments = profile, sequence, network.header.stage_channels, network.layers, network.multipliers
     if engine == "reference":
-        reference = ReferenceSynthesizer(profile, sequence, channels, network.layers, network.multipliers)
-        return TiledSynthesizer(reference, profile, sequence, samples)
+        return GopSynthesizer(lambda: TiledSynthesizer(ReferenceSynthesizer(*arguments), profile, sequence, samples))
     from nvrc_decoder.synthesis.runtime import OrtSynthesizer
 
-    runtime = OrtSynthesizer(
-        profile, sequence, channels, network.layers, network.multipliers, provider="auto", threads=threads
-    )
-    # A GPU has memory of its own, which the limit is not about.
-    return runtime if runtime.provider == "cuda" else TiledSynthesizer(runtime, profile, sequence, samples)
+    def on_cpu() -> TiledSynthesizer:
+        return TiledSynthesizer(OrtSynthesizer(*arguments, threads=threads), profile, sequence, samples)
+
+    def on_gpu() -> DeviceSynthesizer:
+        # The GPU has memory of its own, which the limit is not about.
+        calls = plan_calls(profile, sequence.width, sequence.height, device_memory())
+        runtime = OrtSynthesizer(*arguments, provider="cuda", batch=calls.frames)
+        return TiledSynthesizer(runtime, profile, sequence, calls.samples) if calls.tiled else runtime
+
+    state = GpuState() if gpu is None else gpu
+    return GopSynthesizer(on_cpu, on_gpu if state.choose() == "cuda" else None, state)
+
+
+class Synthesizers:
+    """The synthesizer of the NETWORK in force, made when its first GOP comes.
+
+    Args:
+        engine: from `choose_engine`.
+        sequence: the stream's SEQUENCE.
+        threads, limits: as in `make_synthesizer`.
+    """
+
+    def __init__(self, engine: EngineName, sequence: SequenceHeader, threads: int | None, limits: Limits) -> None:
+        self._engine: EngineName = engine
+        self._sequence = sequence
+        self._threads = threads
+        self._limits = limits
+        self._network: Network | None = None
+        self._frames: GopFrames | None = None
+
+    def of(self, network: Network) -> GopFrames:
+        """What makes the frames of GOPs under `network`; kept until another NETWORK is asked for."""
+        if self._frames is None or self._network is not network:
+            self._network = self._frames = None  # let go of the last one first
+            self._frames = _OneByOne(
+                make_synthesizer(self._engine, self._sequence, network, self._threads, self._limits)
+            )
+            self._network = network
+        return self._frames

@@ -1,27 +1,30 @@
 """Opening a stream and reading its frames (spec chapter 8): the decoder's public interface.
 
 GOP by GOP: parse, decode the grids, synthesise, hold against the DIGEST. Memory does not grow with the number of
-GOPs, and frames are made one at a time.
+GOPs; the next GOP's symbols are decoded while this one's frames are made (`pipeline`).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO, Self, cast
 
-from nvrc_decoder.bitstream.random_access import RandomAccess
+from nvrc_decoder.bitstream.random_access import GopRecord, RandomAccess, read_index
 from nvrc_decoder.bitstream.reader import Unit, UnitReader
-from nvrc_decoder.bitstream.units import Digest, Gop, NetworkHeader, SequenceHeader
-from nvrc_decoder.engine import Engine, EngineName, Synthesizer, choose_engine, make_synthesizer
-from nvrc_decoder.errors import InputError, InternalError, InvalidStreamError
-from nvrc_decoder.frames import GopDigest, Planes
-from nvrc_decoder.gop import Network, decode_grids, load_network
+from nvrc_decoder.bitstream.salvage import Damage, SalvageReader, salvage_table
+from nvrc_decoder.bitstream.units import SequenceHeader
+from nvrc_decoder.display import Frame
+from nvrc_decoder.engine import Engine, EngineName, Synthesizers, choose_engine
+from nvrc_decoder.errors import InputError, InternalError, InvalidStreamError, LimitError
+from nvrc_decoder.gop_source import Networks, read_forward, read_table
 from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
+from nvrc_decoder.pipe_input import PipeInput
+from nvrc_decoder.pipeline import Decoding, OnDamage, StageTimes, make_frames
 from nvrc_decoder.video_format import Colour, VideoFormat
 
 __all__ = ["Video", "VideoInfo", "open_video", "video_format"]
@@ -58,28 +61,61 @@ class VideoInfo:
 class Video:
     """A stream that is being decoded; made by `nvrc_decoder.open`.
 
-    Iteration yields frames in order, as `Planes`. Each frame is yielded as soon as it is made; a GOP that does not
-    match its DIGEST raises after its last frame. One iteration position belongs to the object: `seek` moves it.
+    Iteration yields frames in order, as `Frame`. One iteration position belongs to the object: `seek` moves it. An
+    object belongs to one thread; several threads may have one each.
+
+    Attributes:
+        info: what is known from the first unit.
     """
 
     def __init__(
-        self, file: BinaryIO, *, owns_file: bool, engine: EngineName, threads: int | None, limits: Limits, verify: bool
+        self,
+        file: BinaryIO,
+        *,
+        owns_file: bool,
+        engine: EngineName,
+        threads: int | None,
+        limits: Limits,
+        verify: bool,
+        on_damage: OnDamage | None = None,
+        times: StageTimes | None = None,
+        lookahead: bool = True,
     ) -> None:
         self._file = file
         self._owns_file = owns_file
         self._engine: EngineName = engine
-        self._threads = threads
         self._limits = limits
-        self._verify = verify
+        self._lookahead = lookahead
         self._table: RandomAccess | None = None
-        self._loaded: tuple[NetworkHeader, Network, Synthesizer | None] | None = None
-        if file.seekable():
+        self._seekable = file.seekable()
+        pipe = None if self._seekable else PipeInput(file)
+        if self._seekable:
             file.seek(0)
-        units = iter(UnitReader(file, limits))
-        self._sequence = self._read_sequence(units)
-        self._frames: Iterator[Planes] = self._read_forward(units)
-        sequence = self._sequence
+        source = file if pipe is None else cast(BinaryIO, pipe)
+        records: Iterator[GopRecord | Damage]
+        if on_damage is None:
+            units = iter(UnitReader(source, limits))
+            sequence = _read_sequence(units)
+            networks = Networks(sequence)
+            records = read_forward(units, networks.load)
+        else:
+            reader = SalvageReader(source, limits)
+            sequence = reader.sequence
+            networks = Networks(sequence)
+            records = self._salvage(reader)
         self.info = VideoInfo(video_format(sequence), sequence.profile_spec.name, sequence.level)
+        self._decoding = Decoding(
+            sequence,
+            self.info.format,
+            limits,
+            verify or on_damage is not None,
+            on_damage,
+            times or StageTimes(),
+            networks,
+            Synthesizers(engine, sequence, threads, limits),
+            pipe,
+        )
+        self._frames: Iterator[Frame] = make_frames(self._decoding, records, 0, lookahead=lookahead)
 
     @property
     def engine(self) -> EngineName:
@@ -93,7 +129,7 @@ class Video:
         Raises:
             InvalidStreamError: the table of GOPs is broken.
         """
-        return self._random_access().frame_count if self._file.seekable() else None
+        return self._random_access().frame_count if self._seekable else None
 
     def __enter__(self) -> Self:
         return self
@@ -103,15 +139,20 @@ class Video:
     ) -> None:
         self.close()
 
-    def __iter__(self) -> Iterator[Planes]:
+    def __iter__(self) -> Iterator[Frame]:
         return self
 
-    def __next__(self) -> Planes:
+    def __next__(self) -> Frame:
+        """The next frame.
+
+        Raises:
+            NvrcError: what is wrong with the stream, when its turn comes; the iteration has then ended.
+        """
         return next(self._frames)
 
     def close(self) -> None:
-        """Close the file, if `open` opened it. Reading on is an error."""
-        self._frames = iter(())
+        """End the iteration, stop the decoder's thread, and close the file if `open` opened it."""
+        self._stop()
         if self._owns_file:
             self._file.close()
 
@@ -127,84 +168,54 @@ class Video:
             InputError: E_SEEK, the input is a pipe, or the stream has no such frame.
             InvalidStreamError: the table of GOPs is broken.
         """
-        if not self._file.seekable():
+        if not self._seekable:
             raise InputError("E_SEEK", "the input is a pipe: its frames can only be read in order")
         table = self._random_access()
         if not 0 <= frame <= table.frame_count:
             raise InputError("E_SEEK", f"there is no frame {frame}: the stream has {table.frame_count}")
-        self._frames = self._read_from(table, frame)
+        self._stop()
+        first = table.gop_of_frame(frame) if frame < table.frame_count else table.gop_count
+        strict = self._decoding.on_damage is None
+        records: Iterator[GopRecord | Damage] = read_table(table, first) if strict else salvage_table(table, first)
+        self._frames = make_frames(self._decoding, records, frame, lookahead=self._lookahead)
+
+    def _stop(self) -> None:
+        """End the iteration and the thread that works for it."""
+        frames, self._frames = self._frames, iter(())
+        if isinstance(frames, Generator):
+            frames.close()
 
     def _random_access(self) -> RandomAccess:
         """The table of GOPs; the file's position stays where it was."""
         if self._table is None:
-            here = self._file.tell()
-            self._table = RandomAccess(self._file, self._limits)
-            self._file.seek(here)
+            with self._decoding.file_lock:
+                here = self._file.tell()
+                try:
+                    salvage = self._decoding.on_damage is not None
+                    self._table = RandomAccess(self._file, self._limits, salvage=salvage)
+                finally:
+                    self._file.seek(here)
         return self._table
 
-    def _read_sequence(self, units: Iterator[Unit]) -> SequenceHeader:
-        first = next(units)
-        if not isinstance(first.content, SequenceHeader):
-            raise InternalError("E_INTERNAL", "the reader let a stream begin with another unit than SEQUENCE")
-        return first.content
+    def _salvage(self, reader: SalvageReader) -> Iterator[GopRecord | Damage]:
+        """All that can be decoded: by INDEX where there is a good one, since it leads across any damage."""
+        if self._seekable:
+            here = self._file.tell()
+            try:
+                if read_index(self._file, self._limits) is not None:
+                    self._table = RandomAccess(self._file, self._limits)
+                    return salvage_table(self._table)
+            except (InvalidStreamError, LimitError):
+                pass
+            self._file.seek(here)
+        return iter(reader)
 
-    def _read_forward(self, units: Iterator[Unit]) -> Iterator[Planes]:
-        """All frames from the start, in one pass that works on pipes and checks the whole stream."""
-        held: tuple[Unit, Gop] | None = None
-        network: Network | None = None
-        for unit in units:
-            content = unit.content
-            if isinstance(content, NetworkHeader):
-                network = self._network(content, unit.offset, unit.name)
-            elif isinstance(content, Gop):
-                held = unit, content
-            elif isinstance(content, Digest) and held is not None and network is not None:
-                source, gop = held
-                held = None
-                yield from self._gop_frames(network, gop, content.digest, source.offset, source.name)
 
-    def _read_from(self, table: RandomAccess, frame: int) -> Iterator[Planes]:
-        """Frames from `frame` on, by the table of GOPs."""
-        if frame == table.frame_count:
-            return
-        first = table.gop_of_frame(frame)
-        for number in range(first, table.gop_count):
-            record = table.gop(number)
-            network = self._network(record.network, record.network_offset, "NETWORK")
-            skip = max(frame - record.first_frame, 0)
-            yield from self._gop_frames(network, record.gop, record.digest.digest, record.offset, f"GOP {number}", skip)
-
-    def _network(self, header: NetworkHeader, offset: int, unit: str) -> Network:
-        """The loaded NETWORK, which is kept until another one comes."""
-        if self._loaded is None or self._loaded[0] is not header:
-            network = load_network(self._sequence, header, offset=offset, unit=unit)
-            self._loaded = header, network, None
-        return self._loaded[1]
-
-    def _synthesizer(self, network: Network) -> Synthesizer:
-        """The synthesizer of the loaded NETWORK, made when its first GOP comes."""
-        if self._loaded is None or self._loaded[1] is not network or self._loaded[2] is None:
-            made = make_synthesizer(self._engine, self._sequence, network, self._threads, self._limits)
-            self._loaded = network.header, network, made
-            return made
-        return self._loaded[2]
-
-    def _gop_frames(
-        self, network: Network, gop: Gop, expected: bytes, offset: int, unit: str, skip: int = 0
-    ) -> Iterator[Planes]:
-        """Frames of one GOP from `skip` on; the DIGEST is checked after the last (spec 8.3)."""
-        grids = decode_grids(self._sequence, network, gop, offset=offset, unit=unit)
-        synthesizer = self._synthesizer(network)
-        digest = GopDigest()
-        for t in range(0 if self._verify else skip, gop.frame_count):
-            (frame,) = synthesizer.synthesise(grids, gop.frame_count, range(t, t + 1))
-            if self._verify:
-                digest.update(frame)
-            if t >= skip:
-                yield frame
-        if self._verify and digest.digest() != expected:
-            message = f"the frames have digest {digest.digest().hex()}, the stream says {expected.hex()}"
-            raise InvalidStreamError("E_DIGEST", message, offset=offset, unit=unit, section="8.3")
+def _read_sequence(units: Iterator[Unit]) -> SequenceHeader:
+    first = next(units)
+    if not isinstance(first.content, SequenceHeader):
+        raise InternalError("E_INTERNAL", "the reader let a stream begin with another unit than SEQUENCE")
+    return first.content
 
 
 def open_video(
@@ -214,16 +225,25 @@ def open_video(
     threads: int | None = None,
     limits: Limits = DEFAULT_LIMITS,
     verify: bool = True,
+    on_damage: OnDamage | None = None,
+    times: StageTimes | None = None,
+    lookahead: bool = True,
 ) -> Video:
     """Open a stream for decoding.
 
     Args:
         path: a file name, or a binary file object, which may be a pipe and is left open; a seekable one is read from
-            its start.
+            its start, and nobody else may move its position.
         engine: ``auto``, ``reference`` or ``onnxruntime``.
         threads: threads of ONNX Runtime.
         limits: what this process is willing to spend.
-        verify: check each GOP's DIGEST.
+        verify: check each GOP's DIGEST before its first frame is given out. Without it frames come one by one, a GOP
+            of frames earlier, and nothing tells a wrong one.
+        on_damage: go on behind what cannot be decoded, and call this with each `Damage`, in order; the frames of lost
+            GOPs are left out (`Frame.number` tells). Digests are then checked in any case. Without it the first
+            damage is an error.
+        times: clocks to add this decoding to.
+        lookahead: decode the symbols of the next GOP in a thread while the frames of this one are made.
 
     Raises:
         InputError: E_NO_INPUT, there is no such file.
@@ -243,7 +263,17 @@ def open_video(
     else:
         file, owned = path, False
     try:
-        return Video(file, owns_file=owned, engine=chosen, threads=threads, limits=limits, verify=verify)
+        return Video(
+            file,
+            owns_file=owned,
+            engine=chosen,
+            threads=threads,
+            limits=limits,
+            verify=verify,
+            on_damage=on_damage,
+            times=times,
+            lookahead=lookahead,
+        )
     except BaseException:
         if owned:
             file.close()

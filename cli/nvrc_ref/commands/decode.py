@@ -10,7 +10,15 @@ import click
 import nvrc_decoder
 from nvrc_decoder.engine import Engine
 from nvrc_decoder.limits import Limits
-from nvrc_ref.options import engine_options, json_option, limit_option, open_stream
+from nvrc_decoder.synthesis.providers import Provider
+from nvrc_ref.options import (
+    check_provider,
+    engine_options,
+    json_option,
+    limit_option,
+    open_stream,
+    provider_option,
+)
 from nvrc_ref.output.writers import OutputKind, guess_kind, open_writer
 from nvrc_ref.render import emit_json, note
 
@@ -32,6 +40,7 @@ __all__ = ["command"]
 @click.option("--frames", type=click.IntRange(min=1), help="Decode at most this many frames.")
 @click.option("--no-verify", is_flag=True, help="Do not check digests; seeking into a GOP is faster.")
 @engine_options
+@provider_option
 @limit_option
 @json_option
 def command(
@@ -42,6 +51,7 @@ def command(
     frames: int | None,
     no_verify: bool,
     engine: Engine,
+    provider: Provider,
     threads: int | None,
     limits: Limits,
     as_json: bool,
@@ -56,12 +66,15 @@ def command(
         raise click.UsageError(f"cannot tell the format from {output!r}; give --format")
     if as_json and output == "-":
         raise click.UsageError("--json and frames cannot both go to the standard output")
+    check_provider(engine, provider)
     began = time.perf_counter()
     md5 = hashlib.md5(usedforsecurity=False)
     count = 0
     with (
         open_stream(input_path) as file,
-        nvrc_decoder.open(file, engine=engine, threads=threads, limits=limits, verify=not no_verify) as video,
+        nvrc_decoder.open(
+            file, engine=engine, provider=provider, threads=threads, limits=limits, verify=not no_verify
+        ) as video,
     ):
         if start:
             video.seek(start)
@@ -75,7 +88,7 @@ def command(
                 for chunk in frame.chunks():
                     md5.update(chunk)
                 count += 1
-        used = video.engine
+        used, device = video.engine, video.provider
     seconds = time.perf_counter() - began
     if as_json:
         document = {
@@ -86,9 +99,11 @@ def command(
             "height": picture.height,
             "md5": md5.hexdigest(),
             "engine": used,
+            "provider": device,
             "seconds": round(seconds, 3),
         }
         emit_json(document)
         return
-    line = f"{count} frames, {picture.describe()}, md5 {md5.hexdigest()}, {seconds:.2f} s ({used})"
+    where = f"{used}, {device}" if device else used
+    line = f"{count} frames, {picture.describe()}, md5 {md5.hexdigest()}, {seconds:.2f} s ({where})"
     click.echo(f"{output}: {line}", err=output == "-")

@@ -10,7 +10,15 @@ import nvrc_decoder
 from nvrc_decoder.engine import Engine
 from nvrc_decoder.errors import MismatchError
 from nvrc_decoder.limits import Limits
-from nvrc_ref.options import engine_options, json_option, limit_option, open_stream
+from nvrc_decoder.synthesis.providers import Provider
+from nvrc_ref.options import (
+    check_provider,
+    engine_options,
+    json_option,
+    limit_option,
+    open_stream,
+    provider_option,
+)
 from nvrc_ref.render import emit_json
 
 __all__ = ["command"]
@@ -30,30 +38,44 @@ def _check_md5(context: click.Context, parameter: click.Parameter, value: str | 
 @click.argument("input_path", metavar="INPUT")
 @click.option("--md5", "expected", callback=_check_md5, metavar="HEX", help="MD5 that all frames together must have.")
 @engine_options
+@provider_option
 @limit_option
 @json_option
 def command(
-    input_path: str, expected: str | None, engine: Engine, threads: int | None, limits: Limits, as_json: bool
+    input_path: str,
+    expected: str | None,
+    engine: Engine,
+    provider: Provider,
+    threads: int | None,
+    limits: Limits,
+    as_json: bool,
 ) -> None:
     """Decode all of INPUT (- is the standard input) and check every CRC, requirement and digest.
 
     Prints the MD5 of all frames (planes Y, U, V; 10-bit samples as 16-bit little-endian words). With --md5 another
     result is exit code 1.
     """
+    check_provider(engine, provider)
     total = hashlib.md5(usedforsecurity=False)
     frame_md5s = []
     with (
         open_stream(input_path) as file,
-        nvrc_decoder.open(file, engine=engine, threads=threads, limits=limits) as video,
+        nvrc_decoder.open(file, engine=engine, provider=provider, threads=threads, limits=limits) as video,
     ):
         for frame in video:
             frame_md5s.append(frame.md5())
             for chunk in frame.chunks():
                 total.update(chunk)
-        used = video.engine
+        used, device = video.engine, video.provider
     found = total.hexdigest()
     if as_json:
-        document = {"frames": len(frame_md5s), "md5": found, "frame_md5s": frame_md5s, "engine": used}
+        document = {
+            "frames": len(frame_md5s),
+            "md5": found,
+            "frame_md5s": frame_md5s,
+            "engine": used,
+            "provider": device,
+        }
         emit_json({**document, "expected_md5": expected, "ok": expected in (None, found)})
     else:
         click.echo(f"{found}  {input_path}  ({len(frame_md5s)} frames, digests ok)")

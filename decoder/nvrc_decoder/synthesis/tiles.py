@@ -116,7 +116,12 @@ class TiledSynthesizer:
         profile: the stream's profile.
         picture: size, chroma format and bit depth.
         samples: most luma samples of a tile, halo included.
+
+    Attributes:
+        batch: frames in one call; always one.
     """
+
+    batch = 1
 
     def __init__(self, whole: Resizable, profile: Profile, picture: PictureFormat, samples: int) -> None:
         self._whole = whole
@@ -129,6 +134,11 @@ class TiledSynthesizer:
         if len(self._rows) == len(self._columns) == 1:
             return self._whole.synthesise(grids, frame_count, frames)
         return [self._frame(grids, frame_count, t) for t in frames]
+
+    def stream(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> Iterator[Planes]:
+        """As `synthesise`, a frame at a time."""
+        for t in frames:
+            yield from self.synthesise(grids, frame_count, range(t, t + 1))
 
     def _frame(self, grids: Sequence[Grid | None], frame_count: int, t: int) -> Planes:
         picture = self._picture

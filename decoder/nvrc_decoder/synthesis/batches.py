@@ -1,0 +1,48 @@
+"""How many frames a GPU takes in one call: as many as its memory and its kernels' indices allow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nvrc_decoder.memory import activation_bytes
+from nvrc_decoder.profiles import Profile
+
+__all__ = ["Calls", "plan_calls"]
+
+# Half of the free memory is for activations; the rest for grids, cuDNN's workspaces and whoever else is there.
+_SHARE = 2
+# Where free memory cannot be read: what the smallest GPUs have.
+_UNKNOWN_FREE = 1 << 30
+# Kernels index a tensor's elements with 32 bits.
+_MAX_ELEMENTS = (1 << 31) - 1
+# By then a GPU is busy all the time, and more would only delay the first frame.
+_MAX_SAMPLES = 32 * 1920 * 1080
+
+
+@dataclass(frozen=True)
+class Calls:
+    """How frames are divided into calls.
+
+    Attributes:
+        frames: in one call.
+        samples: most luma samples of a tile.
+        tiled: whether a picture is larger than that.
+    """
+
+    frames: int
+    samples: int
+    tiled: bool
+
+
+def plan_calls(profile: Profile, width: int, height: int, free: int) -> Calls:
+    """Calls for pictures of `width` x `height` on a GPU with `free` bytes of memory; 0 if that is unknown."""
+    last = len(profile.max_channels) - 1
+    injected = sum(slot.max_channels for slot in profile.slots if slot.stage == last)
+    widest = max(*profile.max_channels, 9 * injected)
+    # Samples of the last stage, which is at half resolution; padding and odd sizes are in the two more each way.
+    most = min((free or _UNKNOWN_FREE) // _SHARE // activation_bytes(profile), _MAX_ELEMENTS // widest)
+    picture = (-(-height // 2) + 2) * (-(-width // 2) + 2)
+    if picture > most:
+        return Calls(1, 4 * most, True)
+    frames = min(most // picture, max(1, _MAX_SAMPLES // (width * height)))
+    return Calls(frames, 4 * most, False)
