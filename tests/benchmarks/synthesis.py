@@ -22,7 +22,7 @@ import onnxruntime
 
 from nvrc_decoder.profiles import PROFILES, Profile, kmac_per_pixel
 from nvrc_decoder.synthesis.runtime import OrtSynthesizer, graph_bytes, graph_initializers
-from nvrc_ref.benchmark.float_graph import GraphSession, without_floor
+from nvrc_ref.benchmark.float_graph import RowsSession, without_floor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -36,9 +36,9 @@ def measure(profile: Profile, width: int, height: int, threads: int, repeats: in
     case = random_case(1, profile, Picture(width, height), 9, full=True)
     graph, tensors = graph_bytes(profile), graph_initializers(*case.network)
     sessions = {
-        "exact": GraphSession(graph, tensors, blocked=False, threads=threads),
-        "exact, blocked": GraphSession(graph, tensors, blocked=True, threads=threads),
-        "no rounding": GraphSession(without_floor(graph), tensors, blocked=True, threads=threads),
+        "exact": RowsSession(graph, tensors, blocked=False, threads=threads),
+        "exact, blocked": RowsSession(graph, tensors, blocked=True, threads=threads),
+        "no rounding": RowsSession(without_floor(graph), tensors, blocked=True, threads=threads),
     }
     runtime = OrtSynthesizer(*case.network, threads=threads)
     feeds = runtime.feeds(case.grids, case.frame_count, range(4, 5))

@@ -9,26 +9,20 @@ import argparse
 import json
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from environments import ROOT, environment, install, label
+
 PROBE = Path(__file__).with_name("probe.py")
 
 # Extra -> the engine that `auto` must choose, and whether a line of advice is expected on stderr.
 EXTRAS = {"": ("reference", True), "cpu": ("onnxruntime", False), "cuda": ("onnxruntime", False)}
 
 
-def install(wheel: Path, extra: str) -> Path:
+def prepare(wheel: Path, extra: str) -> Path:
     """A virtual environment with the wheel and one extra; its directory is reused from an earlier run."""
-    place = ROOT / ".venvs" / f"install-{extra or 'alone'}"
-    python = place / "bin" / "python"
-    if not python.exists():
-        venv.create(place, with_pip=True)
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    pip += ["-c", str(ROOT / "constraints.txt")]
-    subprocess.run([*pip, "--force-reinstall", "--no-deps", str(wheel)], check=True)
-    subprocess.run([*pip, f"{wheel}[{extra}]" if extra else str(wheel)], check=True)
+    place = environment(f"install-{extra or 'alone'}", fresh=False)
+    install(place, wheel, extra)
     return place
 
 
@@ -70,10 +64,9 @@ def main() -> int:
     arguments = parser.parse_args()
     failed = 0
     for extra in arguments.extra or EXTRAS:
-        label = f"nvrc-ref[{extra}]" if extra else "nvrc-ref alone"
-        faults = check(install(arguments.wheel.resolve(), extra), *EXTRAS[extra])
+        faults = check(prepare(arguments.wheel.resolve(), extra), *EXTRAS[extra])
         failed += bool(faults)
-        print(f"{label}: {'ok' if not faults else 'FAILED'}")
+        print(f"{label(extra)}: {'ok' if not faults else 'FAILED'}")
         for fault in faults:
             print(f"  {fault}")
     return 1 if failed else 0

@@ -54,6 +54,19 @@ def test_importing_the_decoder_is_light() -> None:
     assert "nvrc_decoder" in loaded
 
 
+def test_the_package_alone_imports_nothing() -> None:
+    loaded = loaded_after("import nvrc_decoder")
+    assert loaded.isdisjoint(FORBIDDEN | {"cv2", "onnxruntime", "numpy", "constriction"})
+
+
+def test_decoding_to_y4m_needs_no_opencv(tmp_path: Path) -> None:
+    stream = str(ROOT / "conformance" / "streams" / "nano-two-gops.nvrc")
+    words = ["decode", stream, "-o", str(tmp_path / "clip.y4m"), "--engine", "reference"]
+    loaded = loaded_after(f"from nvrc_ref.main import run; assert run({words!r}) == 0")
+    assert loaded.isdisjoint(FORBIDDEN - {"click", "nvrc_ref"} | {"cv2", "onnxruntime"})
+    assert (tmp_path / "clip.y4m").exists()
+
+
 @pytest.mark.parametrize("engine", ["reference", "onnxruntime"])
 def test_decoding_imports_neither_torch_nor_onnx(engine: str) -> None:
     stream = ROOT / "conformance" / "streams" / "nano-random.nvrc"

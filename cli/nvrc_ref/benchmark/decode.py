@@ -20,7 +20,7 @@ from nvrc_decoder.errors import MissingExtraError, UnsupportedError
 from nvrc_decoder.profiles import kmac_per_pixel
 from nvrc_decoder.synthesis.runtime import OrtSynthesizer, graph_bytes, graph_initializers
 from nvrc_decoder.video import video_format
-from nvrc_ref.benchmark.float_graph import GraphSession, without_floor
+from nvrc_ref.benchmark.float_graph import RowsSession, without_floor
 from nvrc_ref.benchmark.peak_memory import measure as measure_memory
 from nvrc_ref.benchmark.plain_coder import PlainCoding
 from nvrc_ref.benchmark.reference_video import ReferenceVideo, encode_x265, open_reference
@@ -71,9 +71,9 @@ class _Graphs:
         bare = without_floor(graph)
         # Which layout suits the float graph depends on the machine: it is given both, and the faster one counts.
         self._sessions = {
-            "exact": GraphSession(graph, tensors, blocked=False, threads=threads),
-            "float": GraphSession(bare, tensors, blocked=False, threads=threads),
-            "float, blocked": GraphSession(bare, tensors, blocked=True, threads=threads),
+            "exact": RowsSession(graph, tensors, blocked=False, threads=threads),
+            "float": RowsSession(bare, tensors, blocked=False, threads=threads),
+            "float, blocked": RowsSession(bare, tensors, blocked=True, threads=threads),
         }
         runtime = OrtSynthesizer(*arguments, threads=threads)
         start = max(0, (count - _GRAPH_FRAMES) // 2)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["GraphSession", "without_floor"]
+__all__ = ["RowsSession", "without_floor"]
 
 
 def without_floor(graph: bytes) -> bytes:
@@ -44,7 +44,7 @@ def without_floor(graph: bytes) -> bytes:
     return data
 
 
-class GraphSession:
+class RowsSession:
     """A CPU session of a graph with a stream's tensors in place of its placeholders.
 
     Args:

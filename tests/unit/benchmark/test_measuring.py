@@ -11,7 +11,7 @@ from synthesis_cases import Picture, random_case
 from nvrc_decoder.profiles import PROFILES, Profile
 from nvrc_decoder.synthesis.runtime import OrtSynthesizer, graph_bytes, graph_initializers
 from nvrc_ref.benchmark import plain_coder
-from nvrc_ref.benchmark.float_graph import GraphSession, without_floor
+from nvrc_ref.benchmark.float_graph import RowsSession, without_floor
 from nvrc_ref.benchmark.plain_coder import PlainCoding
 from nvrc_ref.benchmark.stopwatch import Span, Stopwatch, median, timed
 
@@ -57,8 +57,8 @@ def test_float_graph_is_the_same_network_without_rounding(profile: Profile) -> N
     assert len(left) == len(kinds) - removed
     tensors = graph_initializers(*case.network)
     feeds = OrtSynthesizer(*case.network, threads=1).feeds(case.grids, case.frame_count, range(1, 2))
-    rows = [GraphSession(g, tensors, blocked=False, threads=1).run(feeds) for g in (graph, bare)]
-    blocked = GraphSession(graph, tensors, blocked=True, threads=1).run(feeds)
+    rows = [RowsSession(g, tensors, blocked=False, threads=1).run(feeds) for g in (graph, bare)]
+    blocked = RowsSession(graph, tensors, blocked=True, threads=1).run(feeds)
     assert np.array_equal(rows[0], blocked)
     assert not np.array_equal(*rows)
     # Every rounding moves a value by less than one; what is left is the same picture, some levels brighter.
