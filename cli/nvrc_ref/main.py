@@ -25,6 +25,7 @@ _COMMANDS = {
     "info": "Say what a .nvrc file contains.",
     "verify": "Decode everything and check every digest.",
     "join": "Concatenate streams of the same format.",
+    "export": "Write a stream as plain ONNX: graphs, grids, manifest.",
     "export-profile": "Export the ONNX graph of a profile.",
     "bench": "Measure decoding on this machine.",
 }

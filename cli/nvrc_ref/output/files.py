@@ -91,28 +91,37 @@ def atomic_file(target: str) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def atomic_directory(target: Path) -> Iterator[Path]:
+def atomic_directory(target: Path, *, merge: bool = True) -> Iterator[Path]:
     """A temporary folder beside `target` whose files move into `target` on success.
 
-    Files of the same name in an existing `target` are replaced, others stay.
+    Args:
+        target: the folder.
+        merge: in an existing `target`, files of the same name are replaced and others stay. Without it `target` has to
+            be new or empty, and then appears with all its content at once.
 
     Raises:
-        OutputError: E_OUTPUT, the target is a file or its parent does not exist; E_IO, writing failed.
+        OutputError: E_OUTPUT, the target is a file, or it has content and `merge` is not set, or its parent does not
+            exist; E_IO, writing failed.
     """
     if target.exists() and not target.is_dir():
         raise OutputError("E_OUTPUT", f"{target} exists and is not a folder")
+    target = target.absolute()
+    if not merge and target.exists() and any(target.iterdir()):
+        raise OutputError("E_OUTPUT", f"the folder {target} is not empty: name a new one")
     if not target.parent.is_dir():
         raise OutputError("E_OUTPUT", f"the folder {target.parent} does not exist")
     with io_errors(str(target)):
         temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
         try:
             yield temporary
-            if target.exists():
+            if merge and target.exists():
                 for path in sorted(temporary.iterdir()):
                     os.replace(path, target / path.name)
                 temporary.rmdir()
             else:
                 temporary.chmod(_new_file_mode() | 0o111)
+                if target.exists():
+                    target.rmdir()
                 os.replace(temporary, target)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)

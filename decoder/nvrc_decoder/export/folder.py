@@ -1,0 +1,260 @@
+"""Writes the folder: graphs, grids, manifest and README.
+
+One pass over the stream, which may be a pipe; a GOP's grids are in memory at a time, no more. Everything is decoded
+and held against its DIGEST on the way, and the manifest has the MD5 of every frame.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from nvrc_decoder.bitstream.reader import UnitReader
+from nvrc_decoder.bitstream.units import Digest, Gop, NetworkHeader, SequenceHeader
+from nvrc_decoder.engine import Engine, Synthesizer, choose_engine, make_synthesizer
+from nvrc_decoder.errors import InternalError, InvalidStreamError
+from nvrc_decoder.export.onnx_file import fill_initializers
+from nvrc_decoder.frames import GopDigest, plane_shapes
+from nvrc_decoder.gop import Grid, Network, decode_grids, load_network
+from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
+from nvrc_decoder.profiles import GridSlot, head_rows
+from nvrc_decoder.synthesis.runtime import graph_bytes, graph_initializers
+from nvrc_decoder.video_format import CHROMA_NAMES
+
+__all__ = ["Exported", "export_video"]
+
+VERSION = 1
+_PLANE_NAMES = ("y", "u", "v")
+_ROWS = 12
+_PHASES = 4
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        manifest: content of manifest.json.
+        files: number of files.
+        bytes: their size.
+    """
+
+    manifest: dict[str, Any]
+    files: int
+    bytes: int
+
+
+def export_video(
+    file: BinaryIO,
+    folder: Path,
+    *,
+    engine: Engine = "auto",
+    threads: int | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Exported:
+    """Write a stream into a folder as plain ONNX.
+
+    Args:
+        file: the stream; it is read once, forward.
+        folder: an empty folder, filled whole or left in any state if an error is raised.
+        engine: what makes the frames for their MD5s.
+        threads: threads of ONNX Runtime.
+        limits: what this process is willing to spend.
+
+    Raises:
+        NvrcError: as from decoding.
+        OSError: writing failed.
+    """
+    export = _Export(folder, choose_engine(engine), threads, limits)
+    held: tuple[Gop, int, str] | None = None
+    for unit in UnitReader(file, limits):
+        content = unit.content
+        if isinstance(content, SequenceHeader):
+            export.begin(content)
+        elif isinstance(content, NetworkHeader):
+            export.network(content, unit.offset, unit.name)
+        elif isinstance(content, Gop):
+            held = content, unit.offset, unit.name
+        elif isinstance(content, Digest) and held is not None:
+            export.gop(*held, content.digest)
+            held = None
+    return export.finish()
+
+
+class _Export:
+    """A folder while it is being written."""
+
+    def __init__(self, folder: Path, engine: Any, threads: int | None, limits: Limits) -> None:
+        self._folder = folder
+        self._engine = engine
+        self._threads = threads
+        self._limits = limits
+        self._files = self._bytes = self._frames = 0
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._networks: list[dict[str, Any]] = []
+        self._gops: list[dict[str, Any]] = []
+        self._absent: dict[int, dict[str, Any]] = {}
+        self._sequence: SequenceHeader | None = None
+        self._network: tuple[Network, Synthesizer] | None = None
+
+    def begin(self, sequence: SequenceHeader) -> None:
+        """SEQUENCE."""
+        self._sequence = sequence
+
+    def network(self, header: NetworkHeader, offset: int, unit: str) -> None:
+        """NETWORK: its graph."""
+        sequence = self._known_sequence()
+        network = load_network(sequence, header, offset=offset, unit=unit)
+        profile = network.profile
+        tensors = graph_initializers(profile, sequence, header.stage_channels, network.layers, network.multipliers)
+        name = f"network_{len(self._networks)}.onnx"
+        self._write(name, fill_initializers(graph_bytes(profile), tensors))
+        self._networks.append({"file": name})
+        synthesizer = make_synthesizer(self._engine, sequence, network, threads=self._threads, limits=self._limits)
+        self._network = network, synthesizer
+
+    def gop(self, gop: Gop, offset: int, unit: str, expected: bytes) -> None:
+        """GOP and its DIGEST: its grids, and the MD5 of each of its frames."""
+        sequence = self._known_sequence()
+        if self._network is None:
+            raise InternalError("E_INTERNAL", "the reader let a GOP come before NETWORK")
+        network, synthesizer = self._network
+        grids = decode_grids(sequence, network, gop, offset=offset, unit=unit)
+        place = f"gops/{len(self._gops):05d}"
+        files = {
+            f"grid{i}": self._zeros(i, slot) if grid is None else self._grid(f"{place}/grid{i}.npy", slot, grid)
+            for i, (slot, grid) in enumerate(zip(network.profile.slots, grids, strict=True))
+        }
+        digest = GopDigest()
+        md5s: list[str] = []
+        for t in range(gop.frame_count):
+            (frame,) = synthesizer.synthesise(grids, gop.frame_count, range(t, t + 1))
+            digest.update(frame)
+            md5s.append(frame.md5())
+            for chunk in frame.chunks():
+                self._md5.update(chunk)
+        if digest.digest() != expected:
+            message = f"the frames have digest {digest.digest().hex()}, the stream says {expected.hex()}"
+            raise InvalidStreamError("E_DIGEST", message, offset=offset, unit=unit, section="8.3")
+        self._gops.append(
+            {
+                "network": len(self._networks) - 1,
+                "first_frame": self._frames,
+                "frame_count": gop.frame_count,
+                "grids": files,
+                "frame_md5s": md5s,
+            }
+        )
+        self._frames += gop.frame_count
+
+    def finish(self) -> Exported:
+        """After END: manifest and README."""
+        manifest = {
+            **_describe(self._known_sequence()),
+            "frame_count": self._frames,
+            "md5": self._md5.hexdigest(),
+            "networks": self._networks,
+            "gops": self._gops,
+        }
+        self._write("README.md", resources.files("nvrc_decoder.export").joinpath("folder_readme.md").read_bytes())
+        self._write("manifest.json", json.dumps(manifest, indent=1).encode())
+        return Exported(manifest, self._files, self._bytes)
+
+    def _known_sequence(self) -> SequenceHeader:
+        if self._sequence is None:
+            raise InternalError("E_INTERNAL", "the reader let a stream begin with another unit than SEQUENCE")
+        return self._sequence
+
+    def _write(self, name: str, data: bytes) -> None:
+        (self._folder / name).write_bytes(data)
+        self._files += 1
+        self._bytes += len(data)
+
+    def _grid(self, name: str, slot: GridSlot, grid: Grid) -> dict[str, Any]:
+        """A grid as the graph takes it: float32, the channels that the stream lacks are zeros."""
+        nodes, channels, rows, columns = grid.shape
+        empty = np.zeros((rows, columns), np.float32)
+        return self._npy(
+            name,
+            (nodes, slot.max_channels, rows, columns),
+            (
+                grid[n, c].astype("<f4") if c < channels else empty
+                for n in range(nodes)
+                for c in range(slot.max_channels)
+            ),
+        )
+
+    def _zeros(self, i: int, slot: GridSlot) -> dict[str, Any]:
+        """What the graph takes for an absent slot: one node of zeros, the same for every GOP."""
+        if i not in self._absent:
+            sequence = self._known_sequence()
+            rows, columns = -(-sequence.height // slot.stride), -(-sequence.width // slot.stride)
+            empty = np.zeros((rows, columns), np.float32)
+            shape = (1, slot.max_channels, rows, columns)
+            self._absent[i] = self._npy(f"absent/grid{i}.npy", shape, (empty for _ in range(slot.max_channels)))
+        return self._absent[i]
+
+    def _npy(self, name: str, shape: Sequence[int], parts: Any) -> dict[str, Any]:
+        """Write float32 little-endian values as .npy, part by part."""
+        path = self._folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            header = {"descr": "<f4", "fortran_order": False, "shape": tuple(shape)}
+            np.lib.format.write_array_header_1_0(file, header)
+            offset = file.tell()
+            for part in parts:
+                file.write(np.ascontiguousarray(part).tobytes())
+            self._bytes += file.tell()
+        self._files += 1
+        return {"file": name, "offset": offset, "shape": list(shape)}
+
+
+def _describe(sequence: SequenceHeader) -> dict[str, Any]:
+    """What holds for all of the stream."""
+    profile = sequence.profile_spec
+    half = [-(-sequence.height // 2), -(-sequence.width // 2)]
+    inputs: list[dict[str, Any]] = [{"name": "frames", "dtype": "int64", "shape": ["B"]}]
+    if profile.temporal_stem:
+        inputs.append({"name": "stem_frames", "dtype": "int64", "shape": ["B + 2"]})
+    for i, slot in enumerate(profile.slots):
+        size = [-(-sequence.height // slot.stride), -(-sequence.width // slot.stride)]
+        inputs.append({"name": f"grid{i}", "dtype": "float32", "shape": ["N", slot.max_channels, *size]})
+    return {
+        "format": "nvrc-export",
+        "version": VERSION,
+        "profile": profile.name,
+        "width": sequence.width,
+        "height": sequence.height,
+        "rate": [sequence.rate_numerator, sequence.rate_denominator],
+        "chroma_format": CHROMA_NAMES[sequence.chroma_format],
+        "bit_depth": sequence.bit_depth,
+        "sample_type": "uint8" if sequence.bit_depth == 8 else "uint16",
+        "colour": {
+            "primaries": sequence.colour_primaries,
+            "transfer": sequence.transfer_characteristics,
+            "matrix": sequence.matrix_coefficients,
+            "full_range": bool(sequence.full_range),
+            "chroma_sample_position": sequence.chroma_sample_position,
+        },
+        "inputs": inputs,
+        "output": {"name": "rows", "dtype": "float32", "shape": ["B", _ROWS, *half]},
+        "planes": _planes(sequence),
+    }
+
+
+def _planes(sequence: SequenceHeader) -> list[dict[str, Any]]:
+    """How rows become planes: sample (y, x) is row ``rows[step * (y % step) + x % step]`` at (y // step, x // step)."""
+    present = head_rows(sequence.chroma_format)
+    planes = []
+    shapes = plane_shapes(sequence.width, sequence.height, sequence.chroma_format)
+    for i, (name, (height, width)) in enumerate(zip(_PLANE_NAMES, shapes, strict=False)):
+        rows = [row for row in present if row // _PHASES == i]
+        planes.append({"name": name, "width": width, "height": height, "step": 2 if len(rows) > 1 else 1, "rows": rows})
+    return planes
