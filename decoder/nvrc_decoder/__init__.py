@@ -13,19 +13,36 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nvrc_decoder.bitstream.salvage import Damage
+    from nvrc_decoder.display import Frame
     from nvrc_decoder.errors import NvrcError
     from nvrc_decoder.frames import Planes
     from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
+    from nvrc_decoder.pipeline import StageTimes
     from nvrc_decoder.video import Video, VideoInfo
     from nvrc_decoder.video import open_video as open
 
-__all__ = ["DEFAULT_LIMITS", "Limits", "NvrcError", "Planes", "Video", "VideoInfo", "open"]
+__all__ = [
+    "DEFAULT_LIMITS",
+    "Damage",
+    "Frame",
+    "Limits",
+    "NvrcError",
+    "Planes",
+    "StageTimes",
+    "Video",
+    "VideoInfo",
+    "open",
+]
 
 _HOMES = {
     "DEFAULT_LIMITS": ("nvrc_decoder.limits", "DEFAULT_LIMITS"),
+    "Damage": ("nvrc_decoder.bitstream.salvage", "Damage"),
+    "Frame": ("nvrc_decoder.display", "Frame"),
     "Limits": ("nvrc_decoder.limits", "Limits"),
     "NvrcError": ("nvrc_decoder.errors", "NvrcError"),
     "Planes": ("nvrc_decoder.frames", "Planes"),
+    "StageTimes": ("nvrc_decoder.pipeline", "StageTimes"),
     "Video": ("nvrc_decoder.video", "Video"),
     "VideoInfo": ("nvrc_decoder.video", "VideoInfo"),
     "open": ("nvrc_decoder.video", "open_video"),

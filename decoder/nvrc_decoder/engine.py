@@ -19,11 +19,20 @@ from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
 from nvrc_decoder.memory import tile_budget
 from nvrc_decoder.synthesis.batches import plan_calls
 from nvrc_decoder.synthesis.device import DeviceSynthesizer, GopSynthesizer, GpuState
-from nvrc_decoder.synthesis.providers import PROVIDERS, Provider, device_memory
+from nvrc_decoder.synthesis.providers import PROVIDERS, Provider, ProviderName, device_memory
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
 from nvrc_decoder.synthesis.tiles import TiledSynthesizer
 
-__all__ = ["ENGINES", "Engine", "EngineName", "Synthesizer", "choose_engine", "choose_gpu", "make_synthesizer"]
+__all__ = [
+    "ENGINES",
+    "Engine",
+    "EngineName",
+    "Synthesizer",
+    "Synthesizers",
+    "choose_engine",
+    "choose_gpu",
+    "make_synthesizer",
+]
 
 Engine = Literal["auto", "reference", "onnxruntime"]
 EngineName = Literal["reference", "onnxruntime"]
@@ -133,23 +142,35 @@ class Synthesizers:
     Args:
         engine: from `choose_engine`.
         sequence: the stream's SEQUENCE.
-        threads, limits: as in `make_synthesizer`.
+        threads, limits, gpu: as in `make_synthesizer`.
     """
 
-    def __init__(self, engine: EngineName, sequence: SequenceHeader, threads: int | None, limits: Limits) -> None:
+    def __init__(
+        self, engine: EngineName, sequence: SequenceHeader, threads: int | None, limits: Limits, gpu: GpuState
+    ) -> None:
         self._engine: EngineName = engine
         self._sequence = sequence
         self._threads = threads
         self._limits = limits
+        self._gpu = gpu
         self._network: Network | None = None
-        self._frames: GopFrames | None = None
+        self._synthesizer: Synthesizer | None = None
 
-    def of(self, network: Network) -> GopFrames:
-        """What makes the frames of GOPs under `network`; kept until another NETWORK is asked for."""
-        if self._frames is None or self._network is not network:
-            self._network = self._frames = None  # let go of the last one first
-            self._frames = _OneByOne(
-                make_synthesizer(self._engine, self._sequence, network, self._threads, self._limits)
+    @property
+    def provider(self) -> ProviderName | None:
+        """Where ONNX Runtime runs; None for the reference, and before the first frame where that was left open."""
+        return self._gpu.provider if self._engine == "onnxruntime" else None
+
+    def of(self, network: Network) -> Synthesizer:
+        """The synthesizer of `network`, kept until another NETWORK is asked for.
+
+        Raises:
+            MissingExtraError: as `make_synthesizer`.
+        """
+        if self._synthesizer is None or self._network is not network:
+            self._network = self._synthesizer = None  # let go of the last one first
+            self._synthesizer = make_synthesizer(
+                self._engine, self._sequence, network, self._threads, self._limits, self._gpu
             )
             self._network = network
-        return self._frames
+        return self._synthesizer

@@ -5,6 +5,8 @@ The constants are upper bounds of what `tests/benchmarks/memory.py` measures; `d
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from nvrc_decoder.bitstream.headers import Gop, NetworkHeader, SequenceHeader
 from nvrc_decoder.frames import plane_shapes
 from nvrc_decoder.limits import Limits
@@ -12,7 +14,15 @@ from nvrc_decoder.octree.schedule import largest_step
 from nvrc_decoder.profiles import Profile, node_shape
 from nvrc_decoder.synthesis.tiles import largest_tile
 
-__all__ = ["PROCESS_BYTES", "activation_bytes", "estimate_gop_memory", "grid_memory", "tile_budget"]
+__all__ = [
+    "PROCESS_BYTES",
+    "GopMemory",
+    "activation_bytes",
+    "estimate_gop_memory",
+    "gop_memory",
+    "grid_memory",
+    "tile_budget",
+]
 
 # Interpreter, libraries and command line with everything imported, and what does not grow with the stream.
 PROCESS_BYTES = 100_000_000
@@ -52,8 +62,53 @@ def grid_memory(sequence: SequenceHeader, network: NetworkHeader, frame_count: i
     return held, peak
 
 
-def estimate_gop_memory(sequence: SequenceHeader, network: NetworkHeader, gop: Gop, limits: Limits) -> int:
-    """Bytes that the process takes to decode a GOP, frame by frame: an upper bound (spec 9.3).
+@dataclass(frozen=True)
+class GopMemory:
+    """Bytes that a GOP takes, by what takes them; upper bounds.
+
+    Attributes:
+        coded: its payload, in all its copies.
+        decoding: the most that there is while its grids are decoded.
+        grids: the decoded grids.
+        synthesis: activations while a frame is made.
+        frame: one frame.
+        frame_count: its frames.
+    """
+
+    coded: int
+    decoding: int
+    grids: int
+    synthesis: int
+    frame: int
+    frame_count: int
+
+    @property
+    def estimate(self) -> int:
+        """Of the process, where one GOP is decoded at a time and each frame is let go at once (spec 9.3)."""
+        return self._fixed + max(self.decoding, self.grids + self.synthesis)
+
+    @property
+    def streaming(self) -> int:
+        """Of the process while the frames are made and each is let go at once."""
+        return self._fixed + self.grids + self.synthesis
+
+    @property
+    def holding(self) -> int:
+        """Of the process while the frames are made and all of them are kept."""
+        return self.streaming + self.frame * self.frame_count
+
+    @property
+    def ahead(self) -> int:
+        """What decoding the grids adds while another GOP's frames are made."""
+        return self.coded + self.decoding
+
+    @property
+    def _fixed(self) -> int:
+        return PROCESS_BYTES + self.coded + _FRAME_COPIES * self.frame
+
+
+def gop_memory(sequence: SequenceHeader, network: NetworkHeader, gop: Gop, limits: Limits) -> GopMemory:
+    """What decoding a GOP takes (spec 9.3).
 
     Args:
         sequence, network: in force.
@@ -61,7 +116,7 @@ def estimate_gop_memory(sequence: SequenceHeader, network: NetworkHeader, gop: G
         limits: what decides on the size of tiles.
     """
     profile = sequence.profile_spec
-    coded = sum(map(len, gop.grids))
+    coded = _PAYLOAD_COPIES * sum(map(len, gop.grids))
     sample = 1 if sequence.bit_depth == 8 else 2
     shapes = plane_shapes(sequence.width, sequence.height, sequence.chroma_format)
     frame = sample * sum(rows * columns for rows, columns in shapes)
@@ -69,4 +124,9 @@ def estimate_gop_memory(sequence: SequenceHeader, network: NetworkHeader, gop: G
     rows, columns = largest_tile(profile, sequence.width, sequence.height, tile_budget(profile, limits))
     # Two more each way: padding and the edges of the x2 stages count where a tile is narrow.
     synthesis = activation_bytes(profile) * (rows // 2 + 2) * (columns // 2 + 2)
-    return PROCESS_BYTES + _PAYLOAD_COPIES * coded + _FRAME_COPIES * frame + max(decoding, held + synthesis)
+    return GopMemory(coded, decoding, held, synthesis, frame, gop.frame_count)
+
+
+def estimate_gop_memory(sequence: SequenceHeader, network: NetworkHeader, gop: Gop, limits: Limits) -> int:
+    """Bytes that the process takes to decode a GOP, frame by frame; arguments as in `gop_memory`."""
+    return gop_memory(sequence, network, gop, limits).estimate

@@ -19,12 +19,14 @@ from nvrc_decoder.bitstream.reader import Unit, UnitReader
 from nvrc_decoder.bitstream.salvage import Damage, SalvageReader, salvage_table
 from nvrc_decoder.bitstream.units import SequenceHeader
 from nvrc_decoder.display import Frame
-from nvrc_decoder.engine import Engine, EngineName, Synthesizers, choose_engine
+from nvrc_decoder.engine import Engine, EngineName, Synthesizers, choose_engine, choose_gpu
 from nvrc_decoder.errors import InputError, InternalError, InvalidStreamError, LimitError
 from nvrc_decoder.gop_source import Networks, read_forward, read_table
 from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
 from nvrc_decoder.pipe_input import PipeInput
 from nvrc_decoder.pipeline import Decoding, OnDamage, StageTimes, make_frames
+from nvrc_decoder.synthesis.device import GpuState
+from nvrc_decoder.synthesis.providers import Provider, ProviderName
 from nvrc_decoder.video_format import Colour, VideoFormat
 
 __all__ = ["Video", "VideoInfo", "open_video", "video_format"]
@@ -74,6 +76,7 @@ class Video:
         *,
         owns_file: bool,
         engine: EngineName,
+        gpu: GpuState,
         threads: int | None,
         limits: Limits,
         verify: bool,
@@ -112,7 +115,7 @@ class Video:
             on_damage,
             times or StageTimes(),
             networks,
-            Synthesizers(engine, sequence, threads, limits),
+            Synthesizers(engine, sequence, threads, limits, gpu),
             pipe,
         )
         self._frames: Iterator[Frame] = make_frames(self._decoding, records, 0, lookahead=lookahead)
@@ -121,6 +124,11 @@ class Video:
     def engine(self) -> EngineName:
         """What makes the frames."""
         return self._engine
+
+    @property
+    def provider(self) -> ProviderName | None:
+        """Where ONNX Runtime runs; None for the reference, and before the first frame where that was left open."""
+        return self._decoding.synthesizers.provider
 
     @property
     def frame_count(self) -> int | None:
@@ -222,6 +230,7 @@ def open_video(
     path: str | os.PathLike[str] | BinaryIO,
     *,
     engine: Engine = "auto",
+    provider: Provider = "auto",
     threads: int | None = None,
     limits: Limits = DEFAULT_LIMITS,
     verify: bool = True,
@@ -235,7 +244,8 @@ def open_video(
         path: a file name, or a binary file object, which may be a pipe and is left open; a seekable one is read from
             its start, and nobody else may move its position.
         engine: ``auto``, ``reference`` or ``onnxruntime``.
-        threads: threads of ONNX Runtime.
+        provider: where ONNX Runtime runs: ``cuda``, ``cpu``, or ``auto``, CUDA where it can be used.
+        threads: threads of ONNX Runtime on the CPU.
         limits: what this process is willing to spend.
         verify: check each GOP's DIGEST before its first frame is given out. Without it frames come one by one, a GOP
             of frames earlier, and nothing tells a wrong one.
@@ -248,9 +258,10 @@ def open_video(
     Raises:
         InputError: E_NO_INPUT, there is no such file.
         InvalidStreamError, UnsupportedError, LimitError: the first unit is at fault.
-        MissingExtraError: E_MISSING_EXTRA, the engine is not installed.
+        MissingExtraError: E_MISSING_EXTRA, the engine is not installed, or CUDA was asked for and cannot be used.
     """
     chosen = choose_engine(engine)
+    gpu = choose_gpu(chosen, provider)
     if isinstance(path, str | os.PathLike):
         name = Path(path)
         if name.is_dir():
@@ -267,6 +278,7 @@ def open_video(
             file,
             owns_file=owned,
             engine=chosen,
+            gpu=gpu,
             threads=threads,
             limits=limits,
             verify=verify,

@@ -49,6 +49,12 @@ class GopRecord:
     network_offset: int
     gop: Gop
     digest: Digest
+    network_unit: str = "NETWORK"
+
+    @property
+    def unit(self) -> str:
+        """How errors name the GOP."""
+        return unit_name(UnitType.GOP, self.number)
 
 
 def _index_error(message: str, offset: int, requirement: str = "2.7, R2.15") -> NoReturn:
@@ -173,9 +179,14 @@ class RandomAccess:
         index: offsets and first pictures of all GOPs.
         frame_count, gop_count: totals of the stream.
         has_index: True where the table was read from an INDEX, False where it was scanned.
+
+    Args:
+        fileobj: a seekable file.
+        limits: what may be spent.
+        salvage: scan also where there is an INDEX, but a broken one.
     """
 
-    def __init__(self, fileobj: BinaryIO, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(self, fileobj: BinaryIO, limits: Limits = DEFAULT_LIMITS, *, salvage: bool = False) -> None:
         self._limits = limits
         self._source = ByteSource(fileobj)
         self._source.seek(0)
@@ -187,7 +198,12 @@ class RandomAccess:
             raise InvalidStreamError("E_ORDER", message, offset=raw.offset, unit=unit, section="2.5, R2.8")
         self.sequence: SequenceHeader = read_checked_sequence(raw, limits)
         self._first_unit_end = self._source.offset
-        found = read_index(fileobj, limits)
+        try:
+            found = read_index(fileobj, limits)
+        except InvalidStreamError:
+            if not salvage:
+                raise
+            found = None
         self.has_index = found is not None
         self.index, end = found if found is not None else scan_index(fileobj, limits)
         self.frame_count = end.frame_count

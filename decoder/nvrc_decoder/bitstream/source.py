@@ -16,7 +16,7 @@ from nvrc_decoder.bitstream.units import UnitType
 from nvrc_decoder.errors import InvalidStreamError, OutputError, UnsupportedError
 from nvrc_decoder.limits import Limits, check_limit
 
-__all__ = ["ByteSource", "RawUnit", "read_stream_header", "read_unit"]
+__all__ = ["ByteSource", "RawUnit", "read_any_unit", "read_stream_header", "read_unit"]
 
 _CHUNK = 1 << 16
 _KNOWN = frozenset(int(kind) for kind in UnitType)
@@ -77,13 +77,22 @@ class ByteSource:
 
 @dataclass(frozen=True)
 class RawUnit:
-    """A unit whose CRC is right, not yet parsed. `payload` is None where its type is optional and unknown."""
+    """A unit, not yet parsed.
+
+    Attributes:
+        type: its type byte.
+        offset: absolute offset of its first byte.
+        payload_offset, payload_length: where its payload lies.
+        payload: the payload, None where the type is unknown.
+        fault: E_CRC where its CRC is wrong; `read_unit` returns no such units.
+    """
 
     type: int
     offset: int
     payload_offset: int
     payload_length: int
     payload: bytes | None
+    fault: InvalidStreamError | None = None
 
     @property
     def size(self) -> int:
@@ -120,6 +129,14 @@ def read_unit(source: ByteSource, limits: Limits) -> RawUnit:
         InvalidStreamError: E_TRUNCATED, E_LEB128, E_CRC (R2.4). UnsupportedError: an unknown critical type (R2.5).
         LimitError: the payload is longer than `limits` allow.
     """
+    raw = read_any_unit(source, limits)
+    if raw.fault is not None:
+        raise raw.fault
+    return raw
+
+
+def read_any_unit(source: ByteSource, limits: Limits) -> RawUnit:
+    """As `read_unit`, but a unit with a wrong CRC is returned, with its `fault`; `source` is then behind it."""
     offset = source.offset
     kind = source.read_exact(1)[0]
     name = unit_name(kind)
@@ -144,10 +161,11 @@ def read_unit(source: ByteSource, limits: Limits) -> RawUnit:
         if known:
             payload += chunk
     stored = int.from_bytes(source.read_exact(4, name), "little")
+    fault = None
     if stored != crc:
         message = f"the unit's CRC-32 is {crc:#010x}, the stream says {stored:#010x}"
-        raise InvalidStreamError("E_CRC", message, offset=offset, unit=name, section="2.3, R2.4")
-    if not known and kind < OPTIONAL_TYPE:
+        fault = InvalidStreamError("E_CRC", message, offset=offset, unit=name, section="2.3, R2.4")
+    elif not known and kind < OPTIONAL_TYPE:
         message = f"the unit type {kind:#04x} is critical and unknown to this decoder"
         raise UnsupportedError("E_UNSUPPORTED", message, offset=offset, unit=name, section="2.3, R2.5")
-    return RawUnit(kind, offset, payload_offset, length, bytes(payload) if known else None)
+    return RawUnit(kind, offset, payload_offset, length, bytes(payload) if known else None, fault)

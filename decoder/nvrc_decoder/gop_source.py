@@ -1,0 +1,70 @@
+"""Where the GOPs of a stream come from: the units in order, a table, or what is left of a damaged stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from nvrc_decoder.bitstream.random_access import GopRecord, RandomAccess
+from nvrc_decoder.bitstream.reader import Unit
+from nvrc_decoder.bitstream.units import Digest, Gop, NetworkHeader, SequenceHeader
+from nvrc_decoder.errors import InternalError, InvalidStreamError
+from nvrc_decoder.gop import Network, load_network
+
+__all__ = ["Networks", "read_forward", "read_table"]
+
+
+class Networks:
+    """Loads each NETWORK once and keeps the last."""
+
+    def __init__(self, sequence: SequenceHeader) -> None:
+        self._sequence = sequence
+        self._header: NetworkHeader | None = None
+        self._network: Network | InvalidStreamError | None = None
+
+    def load(self, header: NetworkHeader, offset: int, unit: str) -> Network:
+        """The NETWORK in integers.
+
+        Raises:
+            InvalidStreamError: E_ENTROPY, E_ESCAPE, E_RANGE or E_BOUND.
+        """
+        if self._header is not header:
+            self._header, self._network = header, None
+            try:
+                self._network = load_network(self._sequence, header, offset=offset, unit=unit)
+            except InvalidStreamError as error:
+                self._network = error
+        if isinstance(self._network, Network):
+            return self._network
+        if self._network is None:
+            raise InternalError("E_INTERNAL", "an earlier attempt to load this NETWORK was interrupted")
+        raise self._network
+
+
+def read_forward(units: Iterator[Unit], load: Callable[[NetworkHeader, int, str], object]) -> Iterator[GopRecord]:
+    """All GOPs from the start, in one pass that works on pipes and checks the whole stream.
+
+    Args:
+        units: the units behind SEQUENCE.
+        load: called with each NETWORK when it comes, its offset and name; a bad one is an error though no GOP follows.
+    """
+    held: tuple[Unit, Gop] | None = None
+    network: tuple[NetworkHeader, int, str] | None = None
+    frames = 0
+    for unit in units:
+        content = unit.content
+        if isinstance(content, NetworkHeader):
+            network = content, unit.offset, unit.name
+            load(*network)
+        elif isinstance(content, Gop):
+            held = unit, content
+        elif isinstance(content, Digest) and held is not None and network is not None:
+            (source, gop), held = held, None
+            header, offset, name = network
+            yield GopRecord(source.number, frames, source.offset, header, offset, gop, content, name)
+            frames += gop.frame_count
+
+
+def read_table(table: RandomAccess, first: int) -> Iterator[GopRecord]:
+    """The GOPs from number `first` on; reads only those, their NETWORKs and DIGESTs."""
+    for number in range(first, table.gop_count):
+        yield table.gop(number)
