@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import constriction
 import numpy as np
+
 from nvrc_decoder.bitstream.units import (
     Gop,
     GridHeader,

@@ -47,7 +47,7 @@ class Limits:
     max_pixels: int = 1 << 24
     max_gop_frames: int = 1024
     max_gop_symbols: int = 1 << 27
-    max_gops: int = 1 << 17
+    max_gops: int = 1 << 16
     max_unit_bytes: int = 1 << 25
     max_metadata_bytes: int = 1 << 20
     max_network_parameters: int = 1 << 20

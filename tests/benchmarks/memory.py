@@ -76,8 +76,9 @@ def measure(
     limit: int | None = None,
 ) -> dict[str, Any]:
     """Peak, estimate and outcome of decoding one silent stream in a process of its own."""
-    from nvrc_decoder.octree.schedule import octree_schedule, temporal_first_schedule
     from silent_streams import silent_stream
+
+    from nvrc_decoder.octree.schedule import octree_schedule, temporal_first_schedule
 
     schedules = {"temporal-first": temporal_first_schedule, "octree": octree_schedule, "none": lambda *_: ()}
     with tempfile.TemporaryDirectory() as folder:
