@@ -20,7 +20,7 @@ from nvrc_decoder.errors import MissingExtraError, UnsupportedError
 from nvrc_decoder.profiles import kmac_per_pixel
 from nvrc_decoder.synthesis.runtime import OrtSynthesizer, graph_bytes, graph_initializers
 from nvrc_decoder.video import video_format
-from nvrc_ref.benchmark.float_graph import RowsSession, without_floor
+from nvrc_ref.benchmark.float_graph import RowsSession, interpolation, without_floor
 from nvrc_ref.benchmark.peak_memory import measure as measure_memory
 from nvrc_ref.benchmark.plain_coder import PlainCoding
 from nvrc_ref.benchmark.reference_video import ReferenceVideo, encode_x265, open_reference
@@ -61,7 +61,7 @@ class _Rounds:
 
 
 class _Graphs:
-    """The exact graph and the float ones, fed with frames from the middle of the first GOP."""
+    """The exact graph, its interpolation alone, the float graphs; fed with the middle of the first GOP."""
 
     def __init__(self, decoding: Decoding) -> None:
         sequence, network, grids, count = first_gop(decoding)
@@ -74,6 +74,7 @@ class _Graphs:
             "exact": RowsSession(graph, tensors, blocked=False, threads=threads),
             "float": RowsSession(bare, tensors, blocked=False, threads=threads),
             "float, blocked": RowsSession(bare, tensors, blocked=True, threads=threads),
+            "interpolation": RowsSession(interpolation(graph), tensors, blocked=False, threads=threads),
         }
         runtime = OrtSynthesizer(*arguments, threads=threads)
         start = max(0, (count - _GRAPH_FRAMES) // 2)
@@ -286,12 +287,13 @@ def _synthesis(rounds: _Rounds, frames: int) -> dict[str, Any] | None:
     if not rounds.graphs:
         return None
     medians = {name: median(spans) for name, spans in rounds.graphs.items()}
-    exact = medians.pop("exact")
+    exact, interpolated = medians.pop("exact"), medians.pop("interpolation")
     plain = min(medians.values(), key=lambda span: span.seconds)
     stage = None
     if rounds.samples:
         stage = statistics.median(sample.spans["synthesis"].seconds for sample in rounds.samples) / frames
     return {
+        "interpolation_ms": 1000 * interpolated.seconds,
         "exact_graph_ms": 1000 * exact.seconds,
         "float_graph_ms": 1000 * plain.seconds,
         "ratio_to_float": exact.seconds / plain.seconds,

@@ -1,8 +1,10 @@
-"""A profile's graph without its rounding: what a float network of the same shape would cost."""
+"""Variants of a profile's graph: without its rounding, which is what a float network of the same shape would cost, and
+cut off where its interpolation ends."""
 
 from __future__ import annotations
 
 import importlib.util
+import re
 from typing import TYPE_CHECKING, Any
 
 from nvrc_decoder.errors import MissingExtraError
@@ -14,7 +16,18 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["RowsSession", "without_floor"]
+__all__ = ["RowsSession", "interpolation", "without_floor"]
+
+# The convolution by which each stage's injection begins; what feeds it is the interpolated grids of the stage.
+_INJECTION = re.compile(r"stage\d+\.unfold\.filters")
+
+
+def _onnx() -> Any:
+    if importlib.util.find_spec("onnx") is None:
+        raise MissingExtraError("E_MISSING_EXTRA", 'this needs onnx: pip install "nvrc-ref[encoder]"')
+    import onnx
+
+    return onnx
 
 
 def without_floor(graph: bytes) -> bytes:
@@ -23,11 +36,7 @@ def without_floor(graph: bytes) -> bytes:
     Raises:
         MissingExtraError: E_MISSING_EXTRA, onnx is not installed.
     """
-    if importlib.util.find_spec("onnx") is None:
-        raise MissingExtraError("E_MISSING_EXTRA", 'this needs onnx: pip install "nvrc-ref[encoder]"')
-    import onnx
-
-    model = onnx.load_from_string(graph)
+    model = _onnx().load_from_string(graph)
     outputs = {output.name for output in model.graph.output}
     renamed: dict[str, str] = {}
     kept = []
@@ -44,12 +53,39 @@ def without_floor(graph: bytes) -> bytes:
     return data
 
 
+def interpolation(graph: bytes) -> bytes:
+    """The part of the graph from the grids to what the injections read: scaling and interpolation in time.
+
+    Raises:
+        MissingExtraError: E_MISSING_EXTRA, onnx is not installed.
+    """
+    onnx = _onnx()
+    model = onnx.load_from_string(graph)
+    wanted = {node.input[0] for node in model.graph.node if any(map(_INJECTION.fullmatch, node.input))}
+    outputs, kept = sorted(wanted), []
+    for node in reversed(model.graph.node):
+        if wanted.intersection(node.output):
+            kept.append(node)
+            wanted.update(node.input)
+    tensors = [tensor for tensor in model.graph.initializer if tensor.name in wanted]
+    inputs = [value for value in model.graph.input if value.name in wanted]
+    for part, content in (("node", kept[::-1]), ("initializer", tensors), ("input", inputs)):
+        del getattr(model.graph, part)[:]
+        getattr(model.graph, part).extend(content)
+    del model.graph.output[:]
+    model.graph.output.extend(
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in outputs
+    )
+    data: bytes = model.SerializeToString()
+    return data
+
+
 class RowsSession:
     """A CPU session of a graph with a stream's tensors in place of its placeholders.
 
     Args:
         graph: the ONNX model.
-        tensors: initializer name -> value, from `graph_initializers`.
+        tensors: initializer name -> value, from `graph_initializers`; those that the graph lacks are left out.
         blocked: whether ONNX Runtime may block tensors by channels.
         threads: of one call; None leaves it to ONNX Runtime.
     """
@@ -67,10 +103,13 @@ class RowsSession:
         levels = onnxruntime.GraphOptimizationLevel
         options.graph_optimization_level = levels.ORT_ENABLE_ALL if blocked else levels.ORT_ENABLE_EXTENDED
         # The session may read these in place.
-        self._values = [onnxruntime.OrtValue.ortvalue_from_numpy(tensor) for tensor in tensors.values()]
-        options.add_external_initializers(list(tensors), self._values)
+        names = [name for name in tensors if name.encode() in graph]
+        self._values = [onnxruntime.OrtValue.ortvalue_from_numpy(tensors[name]) for name in names]
+        options.add_external_initializers(names, self._values)
         self._session = onnxruntime.InferenceSession(graph, options, [CPU_PROVIDER])
+        self._inputs = [value.name for value in self._session.get_inputs()]
 
-    def run(self, feeds: Any) -> Any:
-        """The output `rows` for the feeds of `OrtSynthesizer.feeds`."""
-        return self._session.run(["rows"], feeds)[0]
+    def run(self, feeds: Any) -> list[Any]:
+        """The outputs for the feeds of `OrtSynthesizer.feeds`, of which those count that the graph has."""
+        outputs: list[Any] = self._session.run(None, {name: feeds[name] for name in self._inputs})
+        return outputs

@@ -16,6 +16,7 @@ _COLOURS = {
     "network": "#bbbbbb",
     "contexts": "#d55e00",
     "rANS": "#e69f00",
+    "interpolation": "#cc79a7",
     "synthesis": "#0072b2",
     "digest": "#56b4e9",
     "output": "#009e73",
@@ -28,6 +29,18 @@ _WIDE_ENOUGH = 0.07
 def _text(stage: str) -> str:
     """A colour that can be read on the stage's."""
     return "black" if stage in _LIGHT else "white"
+
+
+def _widths(document: dict[str, Any]) -> dict[str, float]:
+    """Milliseconds a frame of each bar; interpolation apart from the rest of synthesis where that was measured."""
+    widths: dict[str, float] = {}
+    for name, stage in document["stages"].items():
+        width = stage["ms_per_frame"]
+        if name == "synthesis" and document["synthesis"] is not None:
+            widths["interpolation"] = min(document["synthesis"]["interpolation_ms"], width)
+            width -= widths["interpolation"]
+        widths[name] = width
+    return widths
 
 
 def require_matplotlib() -> None:
@@ -54,14 +67,14 @@ def draw(document: dict[str, Any], kind: str) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    stages, whole, stream = document["stages"], document["end_to_end"], document["stream"]
+    whole, stream = document["end_to_end"], document["stream"]
+    widths = _widths(document)
     figure = Figure(figsize=(9, 2.9), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    reach = max(sum(stage["ms_per_frame"] for stage in stages.values()), whole["ms_per_frame"])
+    reach = max(sum(widths.values()), whole["ms_per_frame"])
     left = 0.0
-    for name, stage in stages.items():
-        width = stage["ms_per_frame"]
+    for name, width in widths.items():
         axes.barh(1, width, left=left, height=0.55, color=_COLOURS[name], edgecolor="white", linewidth=0.8, label=name)
         if width > _WIDE_ENOUGH * reach:
             axes.text(left + width / 2, 1, f"{width:.1f}", ha="center", va="center", color=_text(name), fontsize=9)
@@ -81,7 +94,7 @@ def draw(document: dict[str, Any], kind: str) -> bytes:
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    figure.legend(loc="outside lower center", ncols=len(stages), frameon=False, fontsize=8, handlelength=1.2)
+    figure.legend(loc="outside lower center", ncols=len(widths), frameon=False, fontsize=8, handlelength=1.2)
     data = io.BytesIO()
     figure.savefig(data, format=kind)
     return data.getvalue()

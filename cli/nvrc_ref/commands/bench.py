@@ -63,8 +63,9 @@ def _ratios(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "entropy", text
     if synthesis is not None:
         text = (
-            f"graph {synthesis['exact_graph_ms']:.1f} ms a frame, {synthesis['ratio_to_float']:.2f} times the float "
-            f"graph ({synthesis['float_graph_ms']:.1f} ms)"
+            f"graph {synthesis['exact_graph_ms']:.1f} ms a frame, of which interpolation "
+            f"{synthesis['interpolation_ms']:.1f}; {synthesis['ratio_to_float']:.2f} times the float graph "
+            f"({synthesis['float_graph_ms']:.1f} ms)"
         )
         if synthesis["stage_to_float"] is not None:
             text += f"; the decoder's stage {synthesis['stage_to_float']:.2f} times"

@@ -9,9 +9,10 @@ import pytest
 from synthesis_cases import Picture, random_case
 
 from nvrc_decoder.profiles import PROFILES, Profile
+from nvrc_decoder.synthesis.reference import interpolate
 from nvrc_decoder.synthesis.runtime import OrtSynthesizer, graph_bytes, graph_initializers
 from nvrc_ref.benchmark import plain_coder
-from nvrc_ref.benchmark.float_graph import RowsSession, without_floor
+from nvrc_ref.benchmark.float_graph import RowsSession, interpolation, without_floor
 from nvrc_ref.benchmark.plain_coder import PlainCoding
 from nvrc_ref.benchmark.stopwatch import Span, Stopwatch, median, timed
 
@@ -57,14 +58,38 @@ def test_float_graph_is_the_same_network_without_rounding(profile: Profile) -> N
     assert len(left) == len(kinds) - removed
     tensors = graph_initializers(*case.network)
     feeds = OrtSynthesizer(*case.network, threads=1).feeds(case.grids, case.frame_count, range(1, 2))
-    rows = [RowsSession(g, tensors, blocked=False, threads=1).run(feeds) for g in (graph, bare)]
-    blocked = RowsSession(graph, tensors, blocked=True, threads=1).run(feeds)
+    rows = [RowsSession(g, tensors, blocked=False, threads=1).run(feeds)[0] for g in (graph, bare)]
+    blocked = RowsSession(graph, tensors, blocked=True, threads=1).run(feeds)[0]
     assert np.array_equal(rows[0], blocked)
     assert not np.array_equal(*rows)
     # Every rounding moves a value by less than one; what is left is the same picture, some levels brighter.
     difference = rows[1] - rows[0]
     assert np.corrcoef(rows[0].ravel(), rows[1].ravel())[0, 1] > 0.9
     assert abs(difference.mean()) < 8
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
+def test_interpolation_is_the_graph_up_to_its_injections(profile: Profile) -> None:
+    case = random_case(3, profile, Picture(96, 64), 9, full=True)
+    tensors = graph_initializers(*case.network)
+    feeds = OrtSynthesizer(*case.network, threads=1).feeds(case.grids, case.frame_count, range(4, 5))
+    found = RowsSession(interpolation(graph_bytes(profile)), tensors, blocked=False, threads=1).run(feeds)
+    # An output for every stage, all slots side by side; a stem in time reads the frames beside this one too.
+    expected = []
+    for stage in range(len(profile.max_channels)):
+        frames = (3, 4, 5) if profile.temporal_stem and stage == 0 else (4,)
+        slots = [
+            (slot, grid, multipliers)
+            for slot, grid, multipliers in zip(profile.slots, case.grids, case.multipliers, strict=True)
+            if slot.stage == stage and grid is not None
+        ]
+        whole = [
+            np.concatenate([interpolate(grid, m, slot.temporal_stride, t) for slot, grid, m in slots]) for t in frames
+        ]
+        expected.append(np.stack(whole))
+    assert len(found) == len(expected)
+    for values in expected:
+        assert sum(a.shape == values.shape and np.array_equal(a, values) for a in found) == 1
 
 
 def test_plain_coding_reckons_large_counts(monkeypatch: pytest.MonkeyPatch) -> None:
