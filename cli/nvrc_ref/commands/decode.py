@@ -11,6 +11,7 @@ import nvrc_decoder
 from nvrc_decoder.engine import Engine
 from nvrc_decoder.limits import Limits
 from nvrc_decoder.synthesis.providers import Provider
+from nvrc_ref.damage import DamageReport, keep_going_option
 from nvrc_ref.options import (
     check_provider,
     engine_options,
@@ -39,6 +40,7 @@ __all__ = ["command"]
 @click.option("--start", type=click.IntRange(min=0), default=0, help="First frame; the input must be seekable.")
 @click.option("--frames", type=click.IntRange(min=1), help="Decode at most this many frames.")
 @click.option("--no-verify", is_flag=True, help="Do not check digests; seeking into a GOP is faster.")
+@keep_going_option
 @engine_options
 @provider_option
 @limit_option
@@ -50,6 +52,7 @@ def command(
     start: int,
     frames: int | None,
     no_verify: bool,
+    keep_going: bool,
     engine: Engine,
     provider: Provider,
     threads: int | None,
@@ -58,7 +61,8 @@ def command(
 ) -> None:
     """Decode INPUT (- is the standard input) and write its frames.
 
-    The output appears under its name only when all of it was decoded and every digest was right. mp4 is a lossy copy
+    The output appears under its name only when all of it was decoded and every digest was right; with --keep-going,
+    when all that can be decoded was. On the standard output, frames come out GOP by GOP. mp4 is a lossy copy
     for viewing; PNGs are RGB or grey, with 16 bits for 10; y4m and yuv hold exactly the decoded samples.
     """
     kind = OutputKind(kind_name) if kind_name else guess_kind(output)
@@ -66,14 +70,25 @@ def command(
         raise click.UsageError(f"cannot tell the format from {output!r}; give --format")
     if as_json and output == "-":
         raise click.UsageError("--json and frames cannot both go to the standard output")
+    if keep_going and no_verify:
+        raise click.UsageError(
+            "--keep-going tells good GOPs from bad ones by their digests: it goes without --no-verify"
+        )
     check_provider(engine, provider)
+    report = DamageReport()
     began = time.perf_counter()
     md5 = hashlib.md5(usedforsecurity=False)
     count = 0
     with (
         open_stream(input_path) as file,
         nvrc_decoder.open(
-            file, engine=engine, provider=provider, threads=threads, limits=limits, verify=not no_verify
+            file,
+            engine=engine,
+            provider=provider,
+            threads=threads,
+            limits=limits,
+            verify=not no_verify,
+            on_damage=report if keep_going else None,
         ) as video,
     ):
         if start:
@@ -102,8 +117,13 @@ def command(
             "provider": device,
             "seconds": round(seconds, 3),
         }
+        if keep_going:
+            document["damage"] = report.document()
         emit_json(document)
-        return
-    where = f"{used}, {device}" if device else used
-    line = f"{count} frames, {picture.describe()}, md5 {md5.hexdigest()}, {seconds:.2f} s ({where})"
-    click.echo(f"{output}: {line}", err=output == "-")
+    else:
+        where = f"{used}, {device}" if device else used
+        line = f"{count} frames, {picture.describe()}, md5 {md5.hexdigest()}, {seconds:.2f} s ({where})"
+        click.echo(f"{output}: {line}", err=output == "-")
+    failure = report.error()
+    if failure is not None:
+        raise failure

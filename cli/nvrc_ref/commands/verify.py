@@ -11,6 +11,7 @@ from nvrc_decoder.engine import Engine
 from nvrc_decoder.errors import MismatchError
 from nvrc_decoder.limits import Limits
 from nvrc_decoder.synthesis.providers import Provider
+from nvrc_ref.damage import DamageReport, keep_going_option
 from nvrc_ref.options import (
     check_provider,
     engine_options,
@@ -37,6 +38,7 @@ def _check_md5(context: click.Context, parameter: click.Parameter, value: str | 
 @click.command("verify")
 @click.argument("input_path", metavar="INPUT")
 @click.option("--md5", "expected", callback=_check_md5, metavar="HEX", help="MD5 that all frames together must have.")
+@keep_going_option
 @engine_options
 @provider_option
 @limit_option
@@ -44,6 +46,7 @@ def _check_md5(context: click.Context, parameter: click.Parameter, value: str | 
 def command(
     input_path: str,
     expected: str | None,
+    keep_going: bool,
     engine: Engine,
     provider: Provider,
     threads: int | None,
@@ -56,11 +59,19 @@ def command(
     result is exit code 1.
     """
     check_provider(engine, provider)
+    report = DamageReport()
     total = hashlib.md5(usedforsecurity=False)
     frame_md5s = []
     with (
         open_stream(input_path) as file,
-        nvrc_decoder.open(file, engine=engine, provider=provider, threads=threads, limits=limits) as video,
+        nvrc_decoder.open(
+            file,
+            engine=engine,
+            provider=provider,
+            threads=threads,
+            limits=limits,
+            on_damage=report if keep_going else None,
+        ) as video,
     ):
         for frame in video:
             frame_md5s.append(frame.md5())
@@ -68,6 +79,7 @@ def command(
                 total.update(chunk)
         used, device = video.engine, video.provider
     found = total.hexdigest()
+    failure = report.error()
     if as_json:
         document = {
             "frames": len(frame_md5s),
@@ -76,8 +88,13 @@ def command(
             "engine": used,
             "provider": device,
         }
-        emit_json({**document, "expected_md5": expected, "ok": expected in (None, found)})
+        if keep_going:
+            document["damage"] = report.document()
+        emit_json({**document, "expected_md5": expected, "ok": failure is None and expected in (None, found)})
     else:
-        click.echo(f"{found}  {input_path}  ({len(frame_md5s)} frames, digests ok)")
+        rest = "digests ok" if failure is None else "the others were lost"
+        click.echo(f"{found}  {input_path}  ({len(frame_md5s)} frames, {rest})")
+    if failure is not None:
+        raise failure
     if expected not in (None, found):
         raise MismatchError("E_MD5", f"the frames have MD5 {found}, expected {expected}")

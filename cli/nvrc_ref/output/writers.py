@@ -97,16 +97,23 @@ def _write_y4m(target: str, video: VideoFormat) -> Iterator[FrameWriter]:
         def write(frame: Planes) -> None:
             file.write(b"FRAME\n")
             file.writelines(frame.chunks())
+            file.flush()  # whoever reads a pipe shall see the frame now
 
         with io_errors(target):
             file.write(y4m_header(video))
+            file.flush()
         yield write
 
 
 @contextmanager
 def _write_yuv(target: str) -> Iterator[FrameWriter]:
     with atomic_file(target) as file:
-        yield lambda frame: file.writelines(frame.chunks())
+
+        def write(frame: Planes) -> None:
+            file.writelines(frame.chunks())
+            file.flush()
+
+        yield write
 
 
 @contextmanager
