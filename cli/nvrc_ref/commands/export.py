@@ -8,7 +8,15 @@ import click
 
 from nvrc_decoder.engine import Engine
 from nvrc_decoder.limits import Limits
-from nvrc_ref.options import engine_options, json_option, limit_option, open_stream
+from nvrc_decoder.synthesis.providers import Provider
+from nvrc_ref.options import (
+    check_provider,
+    engine_options,
+    json_option,
+    limit_option,
+    open_stream,
+    provider_option,
+)
 from nvrc_ref.output.files import atomic_directory
 from nvrc_ref.render import emit_json
 
@@ -19,21 +27,31 @@ __all__ = ["command"]
 @click.argument("input_path", metavar="INPUT")
 @click.option("-o", "--output", required=True, metavar="FOLDER", help="Folder to make; it must not exist, or be empty.")
 @engine_options
+@provider_option
 @limit_option
 @json_option
-def command(input_path: str, output: str, engine: Engine, threads: int | None, limits: Limits, as_json: bool) -> None:
+def command(
+    input_path: str,
+    output: str,
+    engine: Engine,
+    provider: Provider,
+    threads: int | None,
+    limits: Limits,
+    as_json: bool,
+) -> None:
     """Write INPUT (- is the standard input) as plain ONNX into a folder.
 
     The folder has the synthesis graph of each NETWORK with its weights, the decoded grids of each GOP, a manifest with
     the MD5 of every frame, and a README that shows how any ONNX runtime makes the frames. It appears only when
     everything was decoded and every digest was right.
     """
+    check_provider(engine, provider)
     if output == "-":
         raise click.UsageError("a folder cannot go to the standard output")
     from nvrc_decoder.export import export_video
 
     with open_stream(input_path) as file, atomic_directory(Path(output), merge=False) as folder:
-        exported = export_video(file, folder, engine=engine, threads=threads, limits=limits)
+        exported = export_video(file, folder, engine=engine, provider=provider, threads=threads, limits=limits)
     manifest = exported.manifest
     counts = {
         "frames": manifest["frame_count"],

@@ -18,13 +18,15 @@ import numpy as np
 
 from nvrc_decoder.bitstream.reader import UnitReader
 from nvrc_decoder.bitstream.units import Digest, Gop, NetworkHeader, SequenceHeader
-from nvrc_decoder.engine import Engine, Synthesizer, choose_engine, make_synthesizer
+from nvrc_decoder.engine import Engine, EngineName, Synthesizers, choose_engine, choose_gpu
 from nvrc_decoder.errors import InternalError, InvalidStreamError
 from nvrc_decoder.export.onnx_file import fill_initializers
 from nvrc_decoder.frames import GopDigest, plane_shapes
 from nvrc_decoder.gop import Grid, Network, decode_grids, load_network
 from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
 from nvrc_decoder.profiles import GridSlot, head_rows
+from nvrc_decoder.synthesis.device import GpuState
+from nvrc_decoder.synthesis.providers import Provider
 from nvrc_decoder.synthesis.runtime import graph_bytes, graph_initializers
 from nvrc_decoder.video_format import CHROMA_NAMES
 
@@ -56,6 +58,7 @@ def export_video(
     folder: Path,
     *,
     engine: Engine = "auto",
+    provider: Provider = "auto",
     threads: int | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Exported:
@@ -64,15 +67,16 @@ def export_video(
     Args:
         file: the stream; it is read once, forward.
         folder: an empty folder, filled whole or left in any state if an error is raised.
-        engine: what makes the frames for their MD5s.
-        threads: threads of ONNX Runtime.
+        engine, provider: what makes the frames for their MD5s, and where.
+        threads: threads of ONNX Runtime on the CPU.
         limits: what this process is willing to spend.
 
     Raises:
         NvrcError: as from decoding.
         OSError: writing failed.
     """
-    export = _Export(folder, choose_engine(engine), threads, limits)
+    gpu = choose_gpu(engine, provider)
+    export = _Export(folder, choose_engine(engine), gpu, threads, limits)
     held: tuple[Gop, int, str] | None = None
     for unit in UnitReader(file, limits):
         content = unit.content
@@ -91,9 +95,10 @@ def export_video(
 class _Export:
     """A folder while it is being written."""
 
-    def __init__(self, folder: Path, engine: Any, threads: int | None, limits: Limits) -> None:
+    def __init__(self, folder: Path, engine: EngineName, gpu: GpuState, threads: int | None, limits: Limits) -> None:
         self._folder = folder
-        self._engine = engine
+        self._engine: EngineName = engine
+        self._gpu = gpu
         self._threads = threads
         self._limits = limits
         self._files = self._bytes = self._frames = 0
@@ -102,11 +107,13 @@ class _Export:
         self._gops: list[dict[str, Any]] = []
         self._absent: dict[int, dict[str, Any]] = {}
         self._sequence: SequenceHeader | None = None
-        self._network: tuple[Network, Synthesizer] | None = None
+        self._synthesizers: Synthesizers | None = None
+        self._network: Network | None = None
 
     def begin(self, sequence: SequenceHeader) -> None:
         """SEQUENCE."""
         self._sequence = sequence
+        self._synthesizers = Synthesizers(self._engine, sequence, self._threads, self._limits, self._gpu)
 
     def network(self, header: NetworkHeader, offset: int, unit: str) -> None:
         """NETWORK: its graph."""
@@ -117,15 +124,14 @@ class _Export:
         name = f"network_{len(self._networks)}.onnx"
         self._write(name, fill_initializers(graph_bytes(profile), tensors))
         self._networks.append({"file": name})
-        synthesizer = make_synthesizer(self._engine, sequence, network, threads=self._threads, limits=self._limits)
-        self._network = network, synthesizer
+        self._network = network
 
     def gop(self, gop: Gop, offset: int, unit: str, expected: bytes) -> None:
         """GOP and its DIGEST: its grids, and the MD5 of each of its frames."""
         sequence = self._known_sequence()
-        if self._network is None:
+        network = self._network
+        if network is None or self._synthesizers is None:
             raise InternalError("E_INTERNAL", "the reader let a GOP come before NETWORK")
-        network, synthesizer = self._network
         grids = decode_grids(sequence, network, gop, offset=offset, unit=unit)
         place = f"gops/{len(self._gops):05d}"
         files = {
@@ -134,8 +140,7 @@ class _Export:
         }
         digest = GopDigest()
         md5s: list[str] = []
-        for t in range(gop.frame_count):
-            (frame,) = synthesizer.synthesise(grids, gop.frame_count, range(t, t + 1))
+        for frame in self._synthesizers.of(network).decode_gop(grids, gop.frame_count, 0, expected):
             digest.update(frame)
             md5s.append(frame.md5())
             for chunk in frame.chunks():

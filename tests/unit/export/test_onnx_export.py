@@ -233,6 +233,7 @@ def test_bad_targets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         assert line.startswith("error[E_OUTPUT]")
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "full", "keep"]
     assert call("export", path_of(STREAM), "-o", "-") == 2
+    assert call("export", path_of(STREAM), "-o", tmp_path / "out", "--engine", "reference", "--provider", "cuda") == 2
     assert call("export", tmp_path / "none.nvrc", "-o", tmp_path / "out") == 66
 
 
