@@ -225,6 +225,7 @@ def _machine(decoding: Decoding) -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": versions,
         "engine": decoding.engine,
+        "provider": decoding.provider,
         "threads": decoding.threads,
         "environment": {name: os.environ[name] for name in _THREAD_VARIABLES if name in os.environ},
     }

@@ -6,20 +6,21 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, BinaryIO
 
 import nvrc_decoder
 from nvrc_decoder.bitstream.reader import UnitReader
 from nvrc_decoder.bitstream.units import Digest, Gop, NetworkHeader, SequenceHeader, gop_symbols
-from nvrc_decoder.engine import EngineName, Synthesizer, make_synthesizer
+from nvrc_decoder.engine import EngineName, Synthesizers, choose_gpu
 from nvrc_decoder.entropy.coder import SymbolDecoder
 from nvrc_decoder.errors import InvalidStreamError
 from nvrc_decoder.frames import GopDigest, Planes
 from nvrc_decoder.gop import Grid, Network, decode_grids, load_network
 from nvrc_decoder.limits import Limits
+from nvrc_decoder.synthesis.providers import Provider
 from nvrc_decoder.video import video_format
 from nvrc_ref.benchmark.stopwatch import Span, Stopwatch, timed
-from nvrc_ref.output.writers import OutputKind, open_writer
+from nvrc_ref.output.writers import FrameWriter, OutputKind, open_writer
 
 __all__ = [
     "ENTROPY_STAGES",
@@ -47,13 +48,20 @@ class Decoding:
 
     Attributes:
         path: of the stream, which is read more than once.
-        engine, threads, limits: as in `nvrc_decoder.open`.
+        engine, provider, threads, limits: as in `nvrc_decoder.open`.
     """
 
     path: str
     engine: EngineName
+    provider: Provider
     threads: int | None
     limits: Limits
+
+    def open(self) -> nvrc_decoder.Video:
+        """The stream as a user has it."""
+        return nvrc_decoder.open(
+            self.path, engine=self.engine, provider=self.provider, threads=self.threads, limits=self.limits
+        )
 
 
 @dataclass
@@ -87,47 +95,60 @@ def run_stages(decoding: Decoding) -> Sample:
     """Decode the whole stream, each stage to its end before the next one starts."""
     watch, sample = Stopwatch(), Sample()
     with open(decoding.path, "rb") as file:
-        units = iter(UnitReader(file, decoding.limits))
-        with watch.part("parse"):
-            sequence = next(units).content
+        units = _units(file, decoding, watch)
+        sequence = next(units)
         if not isinstance(sequence, SequenceHeader):
             raise InvalidStreamError("E_ORDER", "the stream does not begin with SEQUENCE")
+        gpu = choose_gpu(decoding.engine, decoding.provider)
+        synthesizers = Synthesizers(decoding.engine, sequence, decoding.threads, decoding.limits, gpu)
+        network: Network | None = None
+        gop: Gop | None = None
         with open_writer(os.devnull, OutputKind.Y4M, video_format(sequence), _ignore) as write:
-            network: Network | None = None
-            synthesizer: Synthesizer | None = None
-            digest = GopDigest()
-            while True:
-                with watch.part("parse"):
-                    unit = next(units, None)
-                if unit is None:
-                    break
-                content = unit.content
+            for content in units:
                 if isinstance(content, NetworkHeader):
                     with watch.part("network"):
                         network = load_network(sequence, content)
-                        synthesizer = make_synthesizer(
-                            decoding.engine, sequence, network, decoding.threads, decoding.limits
-                        )
-                elif isinstance(content, Gop) and network is not None and synthesizer is not None:
+                        synthesizers.of(network)
+                elif isinstance(content, Gop):
+                    gop = content
+                elif isinstance(content, Digest) and network is not None and gop is not None:
                     with watch.part("entropy"):
-                        grids = decode_grids(sequence, network, content, coder=_clocked(watch))
-                    digest = GopDigest()
-                    for t in range(content.frame_count):
-                        with watch.part("synthesis"):
-                            (frame,) = synthesizer.synthesise(grids, content.frame_count, range(t, t + 1))
-                        with watch.part("digest"):
-                            digest.update(frame)
-                        with watch.part("output"):
-                            write(frame)
-                    sample.symbols += gop_symbols(sequence, network.header, content.frame_count)
-                    sample.frames += content.frame_count
+                        grids = decode_grids(sequence, network, gop, coder=_clocked(watch))
+                    frames = synthesizers.of(network).decode_gop(grids, gop.frame_count, 0, content.digest)
+                    if _finish_frames(frames, write, watch) != content.digest:
+                        raise InvalidStreamError("E_DIGEST", "the frames do not match their digest", section="8.3")
+                    sample.symbols += gop_symbols(sequence, network.header, gop.frame_count)
+                    sample.frames += gop.frame_count
                     sample.gops += 1
-                elif isinstance(content, Digest) and content.digest != digest.digest():
-                    raise InvalidStreamError("E_DIGEST", "the frames do not match their digest", section="8.3")
     spans = watch.spans
     spans["contexts"] = spans.pop("entropy") - spans.get("rANS", Span())
     sample.spans = {stage: spans.get(stage, Span()) for stage in STAGES}
     return sample
+
+
+def _units(file: BinaryIO, decoding: Decoding, watch: Stopwatch) -> Iterator[object]:
+    """The contents of all units."""
+    units = iter(UnitReader(file, decoding.limits))
+    while True:
+        with watch.part("parse"):
+            unit = next(units, None)
+        if unit is None:
+            return
+        yield unit.content
+
+
+def _finish_frames(frames: Iterator[Planes], write: FrameWriter, watch: Stopwatch) -> bytes:
+    """Make the frames of a GOP and write them; their digest."""
+    digest = GopDigest()
+    while True:
+        with watch.part("synthesis"):
+            frame = next(frames, None)
+        if frame is None:
+            return digest.digest()
+        with watch.part("digest"):
+            digest.update(frame)
+        with watch.part("output"):
+            write(frame)
 
 
 def _ignore(line: str) -> None:
@@ -141,12 +162,7 @@ def end_to_end(decoding: Decoding) -> tuple[Span, float]:
 
     def decode() -> None:
         nonlocal first
-        with (
-            nvrc_decoder.open(
-                decoding.path, engine=decoding.engine, threads=decoding.threads, limits=decoding.limits
-            ) as video,
-            open_writer(os.devnull, OutputKind.Y4M, video.info.format, _ignore) as write,
-        ):
+        with decoding.open() as video, open_writer(os.devnull, OutputKind.Y4M, video.info.format, _ignore) as write:
             for count, frame in enumerate(video):
                 if count == 0:
                     first = time.perf_counter() - began
@@ -173,7 +189,5 @@ def first_gop(decoding: Decoding) -> tuple[SequenceHeader, Network, list[Grid | 
 
 def decoded_frames(decoding: Decoding) -> Iterator[Planes]:
     """The frames of the stream."""
-    with nvrc_decoder.open(
-        decoding.path, engine=decoding.engine, threads=decoding.threads, limits=decoding.limits
-    ) as video:
+    with decoding.open() as video:
         yield from video

@@ -12,7 +12,8 @@ import click
 from nvrc_decoder.engine import Engine, choose_engine
 from nvrc_decoder.errors import InputError
 from nvrc_decoder.limits import Limits
-from nvrc_ref.options import engine_options, limit_option, open_stream
+from nvrc_decoder.synthesis.providers import Provider
+from nvrc_ref.options import check_provider, engine_options, limit_option, open_stream, provider_option
 from nvrc_ref.output.files import atomic_file
 from nvrc_ref.render import note, table
 
@@ -99,6 +100,7 @@ def _ratios(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
 @click.option("--json", "json_path", metavar="FILE", help="Write everything that was measured; - for the output.")
 @click.option("--plot", "plot_path", metavar="FILE", help="Draw the stages as .png, .svg or .pdf.")
 @engine_options
+@provider_option
 @limit_option
 def decode(
     input_path: str,
@@ -108,6 +110,7 @@ def decode(
     json_path: str | None,
     plot_path: str | None,
     engine: Engine,
+    provider: Provider,
     threads: int | None,
     limits: Limits,
 ) -> None:
@@ -122,6 +125,7 @@ def decode(
 
     What a part needs and is not installed is said in a line, and the part is left out.
     """
+    check_provider(engine, provider)
     kind = ""
     if plot_path is not None:
         from nvrc_ref.benchmark.plot import require_matplotlib
@@ -139,7 +143,7 @@ def decode(
     from nvrc_ref.benchmark.stages import Decoding
 
     document = measure_decoding(
-        Decoding(input_path, choose_engine(engine), threads, limits),
+        Decoding(input_path, choose_engine(engine), provider, threads, limits),
         repeats,
         parts=parts or PARTS,
         baseline=None if baseline_video is None else Path(baseline_video),
