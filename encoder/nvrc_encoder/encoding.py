@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -22,10 +23,12 @@ from nvrc_decoder.limits import Limits
 from nvrc_decoder.octree.schedule import octree_schedule, temporal_first_schedule
 from nvrc_decoder.profiles import Profile, kmac_per_pixel, node_shape
 
+from .checkpoint import fingerprint, load_checkpoint, train
 from .options import EncodeOptions, profile_named
+from .run import Progress, Run
 from .source import Source
 from .target import make_target
-from .training import Estimate, Progress, Trainer
+from .training import Estimate, Trainer
 from .write import estimate_bytes, reconstruct, sequence_header, write_stream
 
 __all__ = ["EncodeReport", "Quality", "encode", "make_trainer", "measure"]
@@ -161,6 +164,9 @@ def encode(
     output: BinaryIO,
     options: EncodeOptions | None = None,
     progress: Callable[[Progress], None] | None = None,
+    *,
+    checkpoint: Path | None = None,
+    resume: bool = False,
 ) -> EncodeReport:
     """Overfit a network to a video, write the stream, decode it and compare.
 
@@ -169,9 +175,13 @@ def encode(
         output: receives the whole stream at once, after it has been verified.
         options: see `EncodeOptions`.
         progress: called about ten times a hundred iterations.
+        checkpoint: file that the state of the training goes to about twice a minute; the caller removes it when
+            `output` is safe. On one machine a resumed encode gives the file that an unbroken one gives.
+        resume: go on from `checkpoint` if that file exists.
 
     Raises:
-        InputError: E_SOURCE, the video has no frames.
+        InputError: E_SOURCE, the video has no frames; E_CHECKPOINT, the checkpoint is not of this encode.
+        OutputError: E_OUTPUT, the checkpoint cannot be written.
         UnsupportedError: E_DEVICE, there is no CUDA device; E_LEVEL, no level admits the video.
         InternalError: E_DIVERGED, training ran into infinities; E_RECONSTRUCTION, the decoder's frames differ from
             the encoder's own. Nothing is written in either case.
@@ -186,7 +196,12 @@ def encode(
     # What the format cannot carry fails here, not after the training.
     empty = Estimate([0.0] * len(splits), [0.0], 0.0)
     estimate_bytes(trainer, sequence, splits, empty, index=index, metadata=metadata)
-    trainer.run(options.plan(), progress)
+    run = Run(trainer, options.plan())
+    key = "" if checkpoint is None else fingerprint(frames, options)
+    if checkpoint is not None and resume and checkpoint.exists():
+        run.restore(load_checkpoint(checkpoint, key))
+        log.info("resumed at iteration %d of %d", run.iteration, run.plan.iterations)
+    train(run, progress, path=checkpoint, key=key)
     estimate = trainer.estimate()
     estimated = estimate_bytes(trainer, sequence, splits, estimate, index=index, metadata=metadata)
     pixels = len(frames) * source.width * source.height

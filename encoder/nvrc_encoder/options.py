@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from nvrc_decoder.profiles import PROFILES, Profile
 
-from .training import Plan
+from .plan import Plan
 
 __all__ = ["PRESETS", "SCHEDULES", "EncodeOptions", "profile_named"]
 

@@ -1,4 +1,4 @@
-"""Rate-distortion optimisation of grids, weights and context network together (design: warm start -> joint -> exact).
+"""What is optimised, and its loss: grids, weights and context network together, rate and distortion.
 
 One iteration takes a window of consecutive frames of one GOP: its distortion, the bits of the grid nodes that it
 touches (weighted by the inverse of how often each node is touched, so that the estimate is unbiased), and the bits of
@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import itertools
 import math
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -22,10 +21,11 @@ from nvrc_decoder.profiles import Q_MAX, GridSlot, LayerSpec, Profile, context_l
 from .grid_rate import HIDDEN_UNIT, OUTPUT_UNIT, GopRate, GridContext, build_context
 from .model import FEATURE_SCALE, SynthesisModel
 from .parameters import ParameterBank
+from .plan import Plan, Settings
 from .quantise import hard_round, soft_round_noise
 from .warm_start import initial_grids, initial_weights
 
-__all__ = ["Estimate", "Plan", "Progress", "Target", "Trainer"]
+__all__ = ["Estimate", "Target", "Trainer"]
 
 
 @dataclass(frozen=True)
@@ -41,46 +41,6 @@ class Target:
     weights: Tensor
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Length and rates of a training run.
-
-    Attributes:
-        iterations: all of them.
-        float_weights: share of the run in which weights are not quantised.
-        hard: share of the run, at its end, with hard rounding.
-        window: frames an iteration.
-        weight_rate, grid_rate, step_rate: Adam learning rates.
-        hard_grid_factor: factor on `grid_rate` in the hard phase.
-        temperature: soft rounding, first and last.
-        noise: width of the noise, first and last.
-    """
-
-    iterations: int
-    float_weights: float = 0.3
-    hard: float = 0.2
-    window: int = 8
-    weight_rate: float = 1e-2
-    grid_rate: float = 6e-2
-    step_rate: float = 1e-2
-    hard_grid_factor: float = 0.1
-    temperature: tuple[float, float] = (0.3, 0.12)
-    noise: tuple[float, float] = (1.0, 0.5)
-    pretrain: int = 60
-
-
-@dataclass(frozen=True)
-class Progress:
-    """State of the run, for people who watch."""
-
-    iteration: int
-    iterations: int
-    phase: str
-    psnr: float
-    bpp: float
-    seconds: float
-
-
 @dataclass
 class Estimate:
     """The loss's own estimate on the whole video, hard-rounded.
@@ -89,13 +49,11 @@ class Estimate:
         grid_bits: per slot, summed over GOPs; None where absent.
         segment_bits: [2L] bits of each layer's weights and biases.
         distortion: weighted MSE in units of the full range.
-        plane_mse: MSE of each plane.
     """
 
     grid_bits: list[float | None]
     segment_bits: list[float]
     distortion: float
-    plane_mse: list[float] = field(default_factory=list)
 
     @property
     def bits(self) -> float:
@@ -104,7 +62,7 @@ class Estimate:
 
 
 class Trainer:
-    """Owns the parameters and grids of one sequence and optimises them.
+    """Owns the parameters and grids of one sequence and says what they cost.
 
     Args:
         profile: the profile.
@@ -227,103 +185,51 @@ class Trainer:
             out.append(slice(window.start // stride, -(-(window.stop - 1) // stride) + 1))
         return out
 
-    def run(self, plan: Plan, report: Callable[[Progress], None] | None = None) -> None:
-        """Optimise by `plan`; afterwards the steps are frozen and everything is ready to be rounded and written."""
-        bank, started = self.bank, time.monotonic()
-        network = torch.optim.Adam(
-            [
-                {"params": [bank.raw], "lr": plan.weight_rate},
-                {"params": [bank.log_step], "lr": plan.step_rate},
-            ],
-            betas=(0.9, 0.99),
-        )
-        latents = [
-            torch.optim.Adam([g for g in grids if g is not None], lr=plan.grid_rate, betas=(0.9, 0.99))
-            for grids in self.grids
-        ]
-        schedule = [(g, w) for g, n in enumerate(self.frame_counts) for w in self._windows(n, plan.window)]
-        touched = self._inclusion(schedule)
-        queue: list[int] = []
-        hard_from = round(plan.iterations * (1 - plan.hard))
-        quantised_from = round(plan.iterations * plan.float_weights)
-        total_frames = sum(self.frame_counts)
-        self._pretrain(plan)
-        smoothed: tuple[float, float] | None = None
-        for iteration in range(plan.iterations):
-            if not queue:
-                queue = torch.randperm(len(schedule), generator=self.order).tolist()
-            gop, window = schedule[queue.pop()]
-            hard = iteration >= hard_from
-            if iteration == hard_from:
-                bank.freeze_steps()
-            progress = iteration / plan.iterations
-            soft_progress = min(1.0, iteration / max(1, hard_from))
-            cosine = 0.5 * (1 + math.cos(math.pi * progress))
-            network.param_groups[0]["lr"] = plan.weight_rate * max(cosine, 0.01)
-            network.param_groups[1]["lr"] = plan.step_rate * max(cosine, 0.01)
-            optimiser = latents[gop]
-            optimiser.param_groups[0]["lr"] = (
-                plan.grid_rate * max(cosine, 0.02) * (plan.hard_grid_factor if hard else 1.0)
-            )
-            if hard:
-                rounded = [None if g is None else hard_round(g) for g in self.grids[gop]]
-            else:
-                a, b = plan.temperature
-                temperature = a + (b - a) * soft_progress
-                a, b = plan.noise
-                noise = a + (b - a) * soft_progress
-                rounded = [
-                    None if g is None else soft_round_noise(g, temperature, noise, self.noise) for g in self.grids[gop]
-                ]
-            q = bank.quantised() if iteration >= quantised_from else None
-            real = bank.real(q)
-            frames = torch.arange(window.start, window.stop, device=self.device)
-            rows = self.model.forward(real, rounded, self.multipliers, frames, self.frame_counts[gop], exact=hard)
-            distortion = self._distortion(rows, gop, window)
-            nodes = self._nodes(gop, window)
-            per_node = self.grid_rate(real, rounded, gop, nodes, hard)
-            bits = torch.zeros((), device=self.device)
-            for slot, (node_bits, which) in enumerate(zip(per_node, nodes, strict=True)):
-                if node_bits is not None:
-                    bits = bits + (node_bits * touched[gop][slot][which]).sum()
-            bpp = bits / (self.frame_counts[gop] * self.pixels)
-            if q is not None:
-                bpp = bpp + bank.segment_bits(q).sum() / (total_frames * self.pixels)
-            loss = distortion + self.lagrangian * bpp
-            if iteration % 10 == 9 and not bool(torch.isfinite(loss)):
-                raise InternalError("E_DIVERGED", f"training diverged: the loss of iteration {iteration} is not finite")
-            network.zero_grad(set_to_none=True)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            network.step()
-            optimiser.step()
-            if report is not None and (iteration % 10 == 9 or iteration + 1 == plan.iterations):
-                now = (float(distortion.detach()), float(bpp.detach()))
-                if smoothed is None:
-                    smoothed = now
-                smoothed = (0.7 * smoothed[0] + 0.3 * now[0], 0.7 * smoothed[1] + 0.3 * now[1])
-                phase = "exact" if hard else ("quantised" if q is not None else "float")
-                report(
-                    Progress(
-                        iteration + 1,
-                        plan.iterations,
-                        phase,
-                        -10 * math.log10(max(smoothed[0], 1e-12)),
-                        smoothed[1],
-                        time.monotonic() - started,
-                    )
-                )
-        # The exact phase may have moved a layer out of the contract since its step was frozen.
-        bank.freeze_steps()
-        self._check_finite()
+    def windows(self, window: int) -> list[tuple[int, slice]]:
+        """All windows of about `window` frames: (GOP, frames of it)."""
+        return [(gop, frames) for gop, n in enumerate(self.frame_counts) for frames in self._windows(n, window)]
 
-    def _check_finite(self) -> None:
+    def losses(self, gop: int, window: slice, settings: Settings, inclusion: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Distortion and bits per pixel of one window, with gradients.
+
+        Args:
+            gop, window: one of `windows`.
+            settings: phase, temperature and noise.
+            inclusion: per slot, the weight of each node's bits, from `inclusion`.
+
+        Returns:
+            Weighted MSE in units of the full range, and an unbiased estimate of the stream's bits per pixel.
+        """
+        if settings.hard:
+            rounded = [None if g is None else hard_round(g) for g in self.grids[gop]]
+        else:
+            rounded = [
+                None if g is None else soft_round_noise(g, settings.temperature, settings.noise, self.noise)
+                for g in self.grids[gop]
+            ]
+        q = self.bank.quantised() if settings.quantised else None
+        real = self.bank.real(q)
+        frames = torch.arange(window.start, window.stop, device=self.device)
+        count = self.frame_counts[gop]
+        rows = self.model.forward(real, rounded, self.multipliers, frames, count, exact=settings.hard)
+        nodes = self._nodes(gop, window)
+        per_node = self.grid_rate(real, rounded, gop, nodes, settings.hard)
+        bits = torch.zeros((), device=self.device)
+        for node_bits, which, weight in zip(per_node, nodes, inclusion, strict=True):
+            if node_bits is not None:
+                bits = bits + (node_bits * weight[which]).sum()
+        bpp = bits / (count * self.pixels)
+        if q is not None:
+            bpp = bpp + self.bank.segment_bits(q).sum() / (sum(self.frame_counts) * self.pixels)
+        return self._distortion(rows, gop, window), bpp
+
+    def check_finite(self) -> None:
         """Raise InternalError E_DIVERGED if a grid or a parameter is not a finite number."""
         tensors = [self.bank.raw, self.bank.log_step, *(g for grids in self.grids for g in grids if g is not None)]
         if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors):
             raise InternalError("E_DIVERGED", "training diverged: a grid or a weight is not a finite number")
 
-    def _pretrain(self, plan: Plan) -> None:
+    def pretrain(self, plan: Plan) -> None:
         """Fit the context network to the warm start, before anything else moves."""
         optimiser = torch.optim.Adam([self.bank.raw], lr=2e-2, betas=(0.9, 0.99))
         for i in range(plan.pretrain):
@@ -348,7 +254,7 @@ class Trainer:
         """Bits of each node of each grid; the one place that says which entropy model the training assumes."""
         return self.rates[gop].bits(real, grids, nodes, exact)
 
-    def _inclusion(self, schedule: Sequence[tuple[int, slice]]) -> list[list[Tensor]]:
+    def inclusion(self, schedule: Sequence[tuple[int, slice]]) -> list[list[Tensor]]:
         """Per GOP and slot, [N] weight of each node: windows of the GOP over windows that touch the node."""
         out = []
         for gop, frames in enumerate(self.frame_counts):

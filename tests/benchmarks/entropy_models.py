@@ -25,11 +25,13 @@ from torch import Tensor
 from nvrc_decoder.octree.context import constant_inputs
 from nvrc_decoder.octree.schedule import expand_schedule
 from nvrc_decoder.profiles import node_shape
+from nvrc_encoder.checkpoint import train
 from nvrc_encoder.encoding import make_trainer
 from nvrc_encoder.grid_rate import GopRate, GridContext
 from nvrc_encoder.laplace import laplace_bits, quantised_scale
 from nvrc_encoder.options import EncodeOptions
 from nvrc_encoder.parameters import likely_scale
+from nvrc_encoder.run import Run
 from nvrc_encoder.source import open_source
 from nvrc_encoder.training import Trainer
 
@@ -140,7 +142,7 @@ def main() -> None:
     ):
         source = open_source(arguments.clip, frames=arguments.frames)
         trainer, _, _ = make_trainer(source, list(source), replace(options, schedule=schedule), kind=kind)
-        trainer.run(options.plan())
+        train(Run(trainer, options.plan()))
         estimate = trainer.estimate()
         context = 0.0 if kind is StaticTrainer else sum(estimate.segment_bits[:6])
         grids = sum(b for b in estimate.grid_bits if b is not None)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,8 +24,8 @@ from nvrc_ref.render import emit_json, table
 
 if TYPE_CHECKING:
     from nvrc_encoder.encoding import EncodeReport
+    from nvrc_encoder.run import Progress
     from nvrc_encoder.source import RawFormat
-    from nvrc_encoder.training import Progress
 
 __all__ = ["command"]
 
@@ -202,6 +203,8 @@ def _table(report: EncodeReport, output: str) -> str:
     help="Code points (H.273) of primaries, transfer and matrix, in place of the input's.",
 )
 @click.option("--range", "sample_range", type=click.Choice(["limited", "full"]), help="In place of the input's.")
+@click.option("--resume", is_flag=True, help="Go on from the checkpoint of a broken encode, if there is one.")
+@click.option("--checkpoint", metavar="FILE", help="Where checkpoints go; OUTPUT.checkpoint unless given.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 @click.option("--report", metavar="FILE", help="Write the JSON document to FILE, too.")
 @json_option
@@ -222,6 +225,8 @@ def command(
     bit_depth: str,
     cicp: tuple[int, int, int] | None,
     sample_range: str | None,
+    resume: bool,
+    checkpoint: str | None,
     quiet: bool,
     report: str | None,
     as_json: bool,
@@ -257,9 +262,19 @@ def command(
         options = EncodeOptions(profile=profile, preset=preset, gop=gop, seed=seed, device=device, **chosen)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
+    if checkpoint is not None:
+        state: Path | None = Path(checkpoint)
+    elif output != "-":
+        state = Path(f"{output}.checkpoint")
+    elif resume:
+        raise click.UsageError("--resume with the stream on the standard output needs --checkpoint FILE")
+    else:
+        state = None
     logging.basicConfig(level=logging.WARNING if quiet else logging.INFO, format="%(message)s")
     with atomic_file(output) as file, _progress_bar(quiet) as progress:
-        outcome = encode(source, file, options, progress)
+        outcome = encode(source, file, options, progress, checkpoint=state, resume=resume)
+    if state is not None:
+        state.unlink(missing_ok=True)
     document = _document(outcome, output)
     if report is not None:
         with atomic_file(report) as file:

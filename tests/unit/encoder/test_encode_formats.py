@@ -18,9 +18,9 @@ from nvrc_decoder.frames import Planes
 from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444
 from nvrc_decoder.video_format import CHROMA_NAMES, Colour, VideoFormat
 from nvrc_encoder import EncodeOptions, encode, options
+from nvrc_encoder.plan import Plan
 from nvrc_encoder.pyav_source import _PIXEL_FORMATS
 from nvrc_encoder.source import Source, open_source
-from nvrc_encoder.training import Plan
 from nvrc_ref.main import run
 from nvrc_ref.output.writers import OutputKind, open_writer
 

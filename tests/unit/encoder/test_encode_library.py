@@ -22,8 +22,10 @@ from nvrc_decoder.errors import InputError, InternalError, InvalidStreamError, U
 from nvrc_decoder.frames import Planes
 from nvrc_decoder.limits import DEFAULT_LIMITS
 from nvrc_encoder import EncodeOptions, EncodeReport, encode, encoding
+from nvrc_encoder.checkpoint import train
+from nvrc_encoder.run import Progress, Run
 from nvrc_encoder.source import Source
-from nvrc_encoder.training import Progress, Trainer
+from nvrc_encoder.training import Trainer
 
 
 def options(**changes: Any) -> EncodeOptions:
@@ -79,7 +81,7 @@ def test_training_improves_what_it_minimises() -> None:
     for iterations in (1, 60):
         chosen = options(iterations=iterations)
         trainer, _, _ = encoding.make_trainer(source, frames, chosen)
-        trainer.run(chosen.plan())
+        train(Run(trainer, chosen.plan()))
         estimate = trainer.estimate()
         costs.append(estimate.distortion + chosen.lagrangian * estimate.bits / (6 * 48 * 32))
     assert costs[1] < 0.8 * costs[0]
@@ -204,7 +206,7 @@ def _refuse(*_: object, **__: object) -> None:
 
 
 def test_what_no_level_admits_fails_before_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Trainer, "run", _refuse)
+    monkeypatch.setattr(Run, "advance", _refuse)
     source = gradient_source(frames=1, rate=Fraction((1 << 31) - 1))
     with pytest.raises(UnsupportedError) as caught:
         encode(source, io.BytesIO(), options())
@@ -240,7 +242,7 @@ def test_one_sample_that_the_decoder_makes_otherwise(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(encoding, "reconstruct", one_off)
     error = _failing(gradient_source(16, 16, 4), gop=2)
     assert error.code == "E_RECONSTRUCTION"
-    assert f"frame {frame} " in error.message
+    assert f"GOP {frame // 2} " in error.message
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -328,7 +330,7 @@ def test_layer_that_the_exact_phase_moves_out_of_the_contract(monkeypatch: pytes
         return honest(self, *arguments)
 
     monkeypatch.setattr(Trainer, "_distortion", push)
-    trainer.run(chosen.plan())
+    train(Run(trainer, chosen.plan()))
     # The step of training is again the one that is written.
     quantised = trainer.bank.quantised().detach()
     assert torch.equal(trainer.bank.exact_quantised(), torch.round(quantised))

@@ -1,0 +1,84 @@
+"""How long a training run is, and its rates."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+__all__ = ["Plan", "Settings"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What holds in one iteration.
+
+    Attributes:
+        hard: grids are rounded and layers are exact, straight-through.
+        quantised: weights are quantised and their bits are in the loss.
+        weight_rate, step_rate, grid_rate: Adam learning rates.
+        temperature, noise: of the soft rounding.
+    """
+
+    hard: bool
+    quantised: bool
+    weight_rate: float
+    step_rate: float
+    grid_rate: float
+    temperature: float
+    noise: float
+
+    @property
+    def phase(self) -> str:
+        """What people are told."""
+        if self.hard:
+            return "exact"
+        return "quantised" if self.quantised else "float"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Length and rates of a training run.
+
+    Attributes:
+        iterations: all of them.
+        float_weights: share of the run in which weights are not quantised.
+        hard: share of the run, at its end, with hard rounding.
+        window: frames an iteration.
+        weight_rate, grid_rate, step_rate: Adam learning rates at the start; they fall along a cosine.
+        hard_grid_factor: factor on `grid_rate` in the hard phase.
+        temperature: soft rounding, first and last.
+        noise: width of the noise, first and last.
+        pretrain: iterations in which only the context network is fitted, before the others.
+    """
+
+    iterations: int
+    float_weights: float = 0.3
+    hard: float = 0.2
+    window: int = 8
+    weight_rate: float = 1e-2
+    grid_rate: float = 6e-2
+    step_rate: float = 1e-2
+    hard_grid_factor: float = 0.1
+    temperature: tuple[float, float] = (0.3, 0.12)
+    noise: tuple[float, float] = (1.0, 0.5)
+    pretrain: int = 60
+
+    @property
+    def hard_from(self) -> int:
+        """First iteration of the hard phase."""
+        return round(self.iterations * (1 - self.hard))
+
+    def at(self, iteration: int) -> Settings:
+        """What holds in iteration 0 .. iterations - 1."""
+        hard = iteration >= self.hard_from
+        cosine = 0.5 * (1 + math.cos(math.pi * iteration / self.iterations))
+        soft = min(1.0, iteration / max(1, self.hard_from))
+        return Settings(
+            hard=hard,
+            quantised=iteration >= round(self.iterations * self.float_weights),
+            weight_rate=self.weight_rate * max(cosine, 0.01),
+            step_rate=self.step_rate * max(cosine, 0.01),
+            grid_rate=self.grid_rate * max(cosine, 0.02) * (self.hard_grid_factor if hard else 1.0),
+            temperature=self.temperature[0] + (self.temperature[1] - self.temperature[0]) * soft,
+            noise=self.noise[0] + (self.noise[1] - self.noise[0]) * soft,
+        )

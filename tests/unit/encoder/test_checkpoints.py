@@ -1,0 +1,149 @@
+"""A training run can be broken off anywhere and ends in the same bits."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from encoder_cases import gradient_source
+
+from nvrc_decoder.errors import InputError, OutputError
+from nvrc_encoder import EncodeOptions, encode
+from nvrc_encoder.checkpoint import fingerprint, load_checkpoint, save_checkpoint, train
+from nvrc_encoder.encoding import make_trainer
+from nvrc_encoder.run import Run
+
+
+def options(**changes: Any) -> EncodeOptions:
+    return EncodeOptions(**{"preset": "draft", "device": "cpu", **changes})
+
+
+class _KilledError(Exception):
+    """Stands for the kill."""
+
+
+def _fresh(iterations: int = 24) -> Run:
+    source = gradient_source(32, 24, 5)
+    chosen = options(iterations=iterations, gop=3)
+    trainer, _, _ = make_trainer(source, list(source), chosen)
+    return Run(trainer, chosen.plan())
+
+
+@pytest.fixture(scope="module")
+def unbroken() -> Run:
+    run = _fresh()
+    train(run)
+    return run
+
+
+# First iteration, middle of the float phase, its end, around the start of the exact phase (19), the last one.
+@pytest.mark.parametrize("kill_after", [1, 5, 7, 8, 18, 19, 20, 23])
+def test_restored_run_ends_in_the_same_bits(unbroken: Run, tmp_path: Path, kill_after: int) -> None:
+    broken = _fresh()
+    for _ in range(kill_after):
+        broken.advance()
+    save_checkpoint(tmp_path / "state", broken, "key")
+    resumed = _fresh()
+    resumed.restore(load_checkpoint(tmp_path / "state", "key"))
+    assert resumed.iteration == kill_after
+    train(resumed)
+    assert torch.equal(resumed.trainer.bank.raw, unbroken.trainer.bank.raw)
+    assert torch.equal(resumed.trainer.bank.log_step, unbroken.trainer.bank.log_step)
+    for a, b in zip(resumed.trainer.grids, unbroken.trainer.grids, strict=True):
+        for x, y in zip(a, b, strict=True):
+            assert x is not None
+            assert y is not None
+            assert torch.equal(x, y)
+
+
+def test_encode_resumed_gives_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = gradient_source(32, 24, 4)
+    chosen = options(iterations=20)
+    whole, again = io.BytesIO(), io.BytesIO()
+    encode(source, whole, chosen)
+    path = tmp_path / "state"
+    honest = Run.advance
+
+    def killed(self: Run) -> object:
+        if self.iteration == 13:
+            save_checkpoint(path, self, fingerprint(list(source), chosen))
+            raise _KilledError
+        return honest(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "advance", killed)
+        with pytest.raises(_KilledError):
+            encode(source, io.BytesIO(), chosen, checkpoint=path)
+    encode(source, again, chosen, checkpoint=path, resume=True)
+    assert whole.getvalue() == again.getvalue()
+
+
+def test_checkpoint_of_another_encode_is_refused(tmp_path: Path) -> None:
+    source = gradient_source(32, 24, 4)
+    path = tmp_path / "state"
+    chosen = options(iterations=10)
+    encode(source, io.BytesIO(), chosen, checkpoint=path)
+    assert path.exists()
+    with pytest.raises(InputError) as caught:
+        encode(source, io.BytesIO(), options(iterations=10, seed=7), checkpoint=path, resume=True)
+    assert caught.value.code == "E_CHECKPOINT"
+
+
+@pytest.mark.parametrize("damage", ["empty", "garbage", "cut"])
+def test_damaged_checkpoint_is_a_typed_error(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "state"
+    run = _fresh(10)
+    save_checkpoint(path, run, "key")
+    data = path.read_bytes()
+    path.write_bytes({"empty": b"", "garbage": b"garbage" * 50, "cut": data[: len(data) // 2]}[damage])
+    with pytest.raises(InputError) as caught:
+        load_checkpoint(path, "key")
+    assert caught.value.code == "E_CHECKPOINT"
+
+
+def test_checkpoint_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(OutputError):
+        save_checkpoint(tmp_path / "no" / "state", _fresh(10), "key")
+
+
+_SCRIPT = """
+import sys
+from pathlib import Path
+from encoder_cases import gradient_source
+from nvrc_encoder import EncodeOptions, checkpoint, encode
+train = checkpoint.train
+import nvrc_encoder.encoding as encoding
+encoding.train = lambda run, report=None, **more: train(run, report, every=0.0, **more)
+with open(sys.argv[1], "wb") as file:
+    encode(gradient_source(32, 24, 4), file, EncodeOptions(iterations=40), checkpoint=Path(sys.argv[2]), resume=True)
+"""
+
+
+def test_killed_process_goes_on(tmp_path: Path) -> None:
+    """SIGKILL in the middle of training and writing of checkpoints, several times, then to the end."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    state = tmp_path / "state"
+
+    def start(name: str, checkpoint: Path) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-c", _SCRIPT, str(tmp_path / name), str(checkpoint)]
+        return subprocess.Popen(command, env=environment)
+
+    assert start("whole", tmp_path / "other").wait() == 0
+    for delay in (0.05, 0.2):
+        process = start("broken", state)
+        before = state.stat().st_mtime_ns if state.exists() else 0
+        while process.poll() is None and (not state.exists() or state.stat().st_mtime_ns == before):
+            time.sleep(0.01)
+        time.sleep(delay)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert start("broken", state).wait() == 0
+    assert (tmp_path / "broken").read_bytes() == (tmp_path / "whole").read_bytes()
