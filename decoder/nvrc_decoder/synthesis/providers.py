@@ -28,6 +28,7 @@ __all__ = [
     "ProviderName",
     "cuda_error",
     "device_memory",
+    "device_name",
     "find_cuda_fault",
     "import_onnxruntime",
 ]
@@ -141,6 +142,20 @@ def device_memory() -> int:
     finally:
         driver.cuDevicePrimaryCtxRelease_v2(device)
     return 0 if failed else free.value
+
+
+def device_name() -> str:
+    """What the driver calls the first GPU; empty where it cannot be asked."""
+    driver = _load_driver()
+    device, name = ctypes.c_int(0), ctypes.create_string_buffer(128)
+    if (
+        driver is None
+        or driver.cuInit(0)
+        or driver.cuDeviceGet(ctypes.byref(device), 0)
+        or driver.cuDeviceGetName(name, len(name), device)
+    ):
+        return ""
+    return name.value.decode(errors="replace")
 
 
 def _cuda_major(onnxruntime: Any) -> int:

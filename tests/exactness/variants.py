@@ -1,0 +1,50 @@
+"""Ways to run the same graph: the decoder's own, and options that some runtime or user might set otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+__all__ = ["Variant", "decoder_variants", "swept_variants"]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Options of `OrtSynthesizer`.
+
+    Attributes:
+        name: for the table.
+        cuda: what differs from `providers.CUDA_OPTIONS`.
+        runtime: other keyword arguments.
+    """
+
+    name: str
+    cuda: Mapping[str, str] = field(default_factory=dict)
+    runtime: Mapping[str, object] = field(default_factory=dict)
+
+
+def decoder_variants(provider: str, tf32: str) -> list[Variant]:
+    """What has to be exact: the decoder's own options, and on CUDA the same with TF32 forced on."""
+    own = Variant("decoder")
+    forced = Variant("decoder, TF32 on", {"use_tf32": "1"})
+    if provider == "cpu":
+        return [own]
+    return {"off": [own], "on": [forced], "both": [own, forced]}[tf32]
+
+
+def swept_variants(provider: str) -> list[Variant]:
+    """One option changed at a time, then all of them."""
+    rewriting = [
+        Variant("no graph optimisation", runtime={"optimization": False}),
+        Variant("all graph optimisation", runtime={"layout": True}),
+    ]
+    if provider == "cpu":
+        return [*rewriting, Variant("1 thread", runtime={"threads": 1}), Variant("3 threads", runtime={"threads": 3})]
+    switched = {"use_tf32": "1", "fuse_conv_bias": "1", "prefer_nhwc": "1", "cudnn_conv_algo_search": "EXHAUSTIVE"}
+    return [
+        *(Variant(f"{name}={value}", {name: value}) for name, value in switched.items()),
+        Variant("cudnn_conv_algo_search=DEFAULT", {"cudnn_conv_algo_search": "DEFAULT"}),
+        Variant("ONNX Runtime's defaults", {"use_tf32": "1", "cudnn_conv_algo_search": "EXHAUSTIVE"}),
+        Variant("all of these", switched),
+        *rewriting,
+    ]
