@@ -1,0 +1,106 @@
+"""Makes streams to measure the decoder with: a clip after a few iterations, or random ones of any size.
+
+    python tests/benchmarks/streams.py trained CLIP -o out.nvrc --profile nano --frames 40 --gop 16 --iterations 60
+    python tests/benchmarks/streams.py random -o out.nvrc --profile main --size 1920x1080 --gops 16 16
+
+Of a trained stream the bits, and so the time of the entropy decoder, are about right after a few dozen iterations,
+however bad the picture. A random stream is drawn from its own tables at some 3 bits a symbol with every channel in
+use: fit for synthesis and memory, and the worst case for the entropy decoder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from nvrc_conformance.drafts import NetworkDraft, random_network
+from nvrc_conformance.sampling import SamplingCoder
+from nvrc_decoder.bitstream.units import Gop, SequenceHeader
+from nvrc_decoder.bitstream.writer import StreamWriter
+from nvrc_decoder.engine import Synthesizer, make_synthesizer
+from nvrc_decoder.frames import GopDigest
+from nvrc_decoder.gop import Grid, Network, grid_shape, load_network
+from nvrc_decoder.octree.grid import code_grid
+from nvrc_decoder.profiles import PROFILES, GridSlot
+
+
+def random_gop(
+    rng: np.random.RandomState, sequence: SequenceHeader, network: Network, synthesizer: Synthesizer, count: int
+) -> tuple[Gop, bytes]:
+    """A GOP of random grids, and the digest of its frames."""
+    grids: list[Grid | None] = [None] * len(network.profile.slots)
+    coarser: tuple[GridSlot, Grid] | None = None
+    payloads = []
+    for header in network.header.grids:
+        slot = network.profile.slots[header.slot]
+        coder = SamplingCoder(rng, 0)
+        shape = grid_shape(sequence, header, count)
+        grid = code_grid(coder, header.splits, network.context, shape, header.slot, slot, coarser)
+        payloads.append(coder.finish())
+        grids[header.slot] = grid
+        coarser = slot, grid
+    digest = GopDigest()
+    for t in range(count):
+        for frame in synthesizer.synthesise(grids, count, range(t, t + 1)):
+            digest.update(frame)
+    return Gop(count, tuple(payloads)), digest.digest()
+
+
+def random_stream(profile: str, width: int, height: int, gops: list[int], seed: int) -> bytes:
+    """A valid stream; the frames are made by ONNX Runtime, the reference would take minutes."""
+    rng = np.random.RandomState(seed)
+    number = next(p.id for p in PROFILES if p.name == profile)
+    sequence = SequenceHeader(width, height, 24000, 1001, profile=number, level=6)
+    header = random_network(rng, sequence, NetworkDraft(context_widths=(10, 10)), max(gops))
+    network = load_network(sequence, header)
+    synthesizer = make_synthesizer("onnxruntime", sequence, network)
+    file = io.BytesIO()
+    writer = StreamWriter(file, sequence)
+    writer.network(header)
+    for count in gops:
+        writer.gop(*random_gop(rng, sequence, network, synthesizer, count))
+    writer.finish(True)
+    return file.getvalue()
+
+
+def trained_stream(clip: str, profile: str, frames: int, gop: int, iterations: int) -> bytes:
+    """A clip after a few iterations."""
+    from nvrc_encoder import EncodeOptions, encode
+    from nvrc_encoder.source import open_source
+
+    file = io.BytesIO()
+    options = EncodeOptions(profile=profile, preset="draft", gop=gop, iterations=iterations)
+    encode(open_source(clip, frames=frames), file, options, lambda state: print(state, file=sys.stderr, flush=True))
+    return file.getvalue()
+
+
+def main() -> None:
+    """Make one stream."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    trained, random = kinds.add_parser("trained"), kinds.add_parser("random")
+    for kind in (trained, random):
+        kind.add_argument("-o", "--output", type=Path, required=True)
+        kind.add_argument("--profile", choices=[profile.name for profile in PROFILES], default="nano")
+    trained.add_argument("clip")
+    trained.add_argument("--frames", type=int, default=40)
+    trained.add_argument("--gop", type=int, default=16)
+    trained.add_argument("--iterations", type=int, default=60)
+    random.add_argument("--size", default="1920x1080")
+    random.add_argument("--gops", type=int, nargs="+", default=[16, 16])
+    random.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    if options.kind == "trained":
+        data = trained_stream(options.clip, options.profile, options.frames, options.gop, options.iterations)
+    else:
+        width, height = map(int, options.size.split("x"))
+        data = random_stream(options.profile, width, height, options.gops, options.seed)
+    options.output.write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()
