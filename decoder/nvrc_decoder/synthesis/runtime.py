@@ -32,6 +32,8 @@ Grid = npt.NDArray[np.int16]
 Samples = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 _HEAD_FILTERS = 4
+# Profiles whose stages are so wide that blocked convolutions win more than the reorders around Floor cost.
+_BLOCKED = frozenset({"main"})
 # Most bytes of grids on a device at one time: a whole GOP in all usual cases.
 _PLACED_BYTES = 1 << 29
 
@@ -152,8 +154,8 @@ class OrtSynthesizer:
         provider: ``"cpu"``, ``"cuda"``, or ``"auto"``: CUDA where everything that it needs is found, otherwise CPU.
         threads: threads of one call on the CPU; None leaves it to ONNX Runtime.
         optimization: whether ONNX Runtime may fold and fuse; the frames are the same.
-        layout: whether it may also block tensors by channels for its convolutions; the frames are the same. It is
-            slower for most sizes, since every Floor needs the plain layout.
+        layout: whether it may also block tensors by channels for its convolutions, which every Floor then undoes; the
+            frames are the same. None takes what measured faster: only for `main` on the CPU.
         batch: frames in one call; memory grows with it, the frames are the same.
         cuda_options: options of the CUDA provider that are to differ from `providers.CUDA_OPTIONS`.
 
@@ -176,7 +178,7 @@ class OrtSynthesizer:
         provider: Provider = "cpu",
         threads: int | None = None,
         optimization: bool = True,
-        layout: bool = False,
+        layout: bool | None = None,
         batch: int = 1,
         cuda_options: Mapping[str, str] | None = None,
     ) -> None:
@@ -200,7 +202,7 @@ class OrtSynthesizer:
             provider=self.provider,
             threads=threads,
             optimization=optimization,
-            layout=layout,
+            layout=self.provider == "cpu" and profile.name in _BLOCKED if layout is None else layout,
             cuda_options=cuda_options,
         )
 
