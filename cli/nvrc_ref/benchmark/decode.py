@@ -29,7 +29,7 @@ from nvrc_ref.benchmark.stages import (
     FRAME_STAGES,
     STAGES,
     Decoding,
-    Sample,
+    count_symbols,
     decoded_frames,
     end_to_end,
     first_gop,
@@ -54,7 +54,7 @@ class _Rounds:
 
     decoding: list[Span] = field(default_factory=list)
     first_frame: list[float] = field(default_factory=list)
-    samples: list[Sample] = field(default_factory=list)
+    samples: list[dict[str, Span]] = field(default_factory=list)
     plain: list[Span] = field(default_factory=list)
     graphs: dict[str, list[Span]] = field(default_factory=dict)
     video: list[Span] = field(default_factory=list)
@@ -130,14 +130,16 @@ def measure_decoding(
             return None
 
     with tempfile.TemporaryDirectory(prefix="nvrc-bench-") as folder:
-        warm = run_stages(decoding)
-        stream = _stream(decoding, warm)
-        plain = PlainCoding(max(warm.symbols, 1)) if "entropy" in parts else None
+        stream = _stream(decoding)
+        stages = "speed" in parts or "entropy" in parts
+        if stages:
+            run_stages(decoding)
+        plain = PlainCoding(stream["symbols"]) if "entropy" in parts and stream["symbols"] else None
         graphs = attempt("synthesis", lambda: _Graphs(decoding))
         video = attempt("video", lambda: _reference(decoding, baseline, stream, Path(folder)))
         rounds = _Rounds()
         for _ in range(repeats):
-            _one_round(decoding, rounds, "speed" in parts or "entropy" in parts, plain, graphs, video)
+            _one_round(decoding, rounds, stages, plain, graphs, video)
     peak = measure_memory(decoding) if "memory" in parts else None
     return {
         "stream": stream,
@@ -146,7 +148,7 @@ def measure_decoding(
         **_speed(rounds, stream),
         "entropy": _entropy(rounds, stream["symbols"]),
         "synthesis": _synthesis(rounds, stream["frames"]),
-        "video": _video(rounds, video),
+        "video": _video(rounds, video, stream["frames"]),
         "memory": None if peak is None else {"peak_bytes": peak},
         "skipped": skipped,
     }
@@ -184,23 +186,23 @@ def _reference(decoding: Decoding, baseline: Path | None, stream: dict[str, Any]
     )
 
 
-def _stream(decoding: Decoding, sample: Sample) -> dict[str, Any]:
-    sequence, network, *_ = first_gop(decoding)
+def _stream(decoding: Decoding) -> dict[str, Any]:
+    sequence, network, gops, symbols = count_symbols(decoding)
     size = Path(decoding.path).stat().st_size
     picture = video_format(sequence)
-    channels, profile = network.header.grid_channels(network.profile), network.profile
-    cost = kmac_per_pixel(profile, network.header.stage_channels, channels, sequence.chroma_format)
+    profile = sequence.profile_spec
+    cost = kmac_per_pixel(profile, network.stage_channels, network.grid_channels(profile), sequence.chroma_format)
     return {
         "path": Path(decoding.path).name,
         "profile": profile.name,
         "width": sequence.width,
         "height": sequence.height,
         "format": picture.describe(),
-        "frames": sample.frames,
-        "gops": sample.gops,
-        "symbols": sample.symbols,
+        "frames": sum(gops),
+        "gops": len(gops),
+        "symbols": symbols,
         "bytes": size,
-        "kilobits_per_second": round(8e-3 * size / sample.frames * float(picture.rate), 3),
+        "kilobits_per_second": round(8e-3 * size / sum(gops) * float(picture.rate), 3),
         "kmac_per_pixel": round(cost, 3),
     }
 
@@ -236,7 +238,7 @@ def _speed(rounds: _Rounds, stream: dict[str, Any]) -> dict[str, Any]:
     if not rounds.samples:
         return {"end_to_end": None, "stages": None}
     frames = stream["frames"]
-    stages = {stage: median([sample.spans[stage] for sample in rounds.samples]) for stage in STAGES}
+    stages = {stage: median([sample[stage] for sample in rounds.samples]) for stage in STAGES}
     whole = median(rounds.decoding)
     entropy = sum(stages[stage].seconds for stage in ENTROPY_STAGES)
     alone = {"entropy": entropy, **{stage: stages[stage].seconds for stage in FRAME_STAGES}}
@@ -271,7 +273,7 @@ def _entropy(rounds: _Rounds, symbols: int) -> dict[str, Any] | None:
     """Contexts and rANS, in processor time, which is what a core is: they need not run on one thread."""
     if not rounds.samples or not symbols:
         return None
-    parts = {stage: median([sample.spans[stage] for sample in rounds.samples]) for stage in ENTROPY_STAGES}
+    parts = {stage: median([sample[stage] for sample in rounds.samples]) for stage in ENTROPY_STAGES}
     whole = sum(span.cpu for span in parts.values())
     plain = median(rounds.plain) if rounds.plain else None
     return {
@@ -292,7 +294,7 @@ def _synthesis(rounds: _Rounds, frames: int) -> dict[str, Any] | None:
     plain = min(medians.values(), key=lambda span: span.seconds)
     stage = None
     if rounds.samples:
-        stage = statistics.median(sample.spans["synthesis"].seconds for sample in rounds.samples) / frames
+        stage = statistics.median(sample["synthesis"].seconds for sample in rounds.samples) / frames
     return {
         "interpolation_ms": 1000 * interpolated.seconds,
         "exact_graph_ms": 1000 * exact.seconds,
@@ -303,13 +305,13 @@ def _synthesis(rounds: _Rounds, frames: int) -> dict[str, Any] | None:
     }
 
 
-def _video(rounds: _Rounds, video: ReferenceVideo | None) -> dict[str, Any] | None:
+def _video(rounds: _Rounds, video: ReferenceVideo | None, frames: int) -> dict[str, Any] | None:
     if video is None or not rounds.video:
         return None
     rate = video.frames / median(rounds.video).seconds
     ours = None
     if rounds.decoding:
-        ours = rounds.samples[0].frames / median(rounds.decoding).seconds
+        ours = frames / median(rounds.decoding).seconds
     return {
         "codec": video.codec,
         "frames": video.frames,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import nvrc_decoder
@@ -27,7 +27,7 @@ __all__ = [
     "FRAME_STAGES",
     "STAGES",
     "Decoding",
-    "Sample",
+    "count_symbols",
     "decoded_frames",
     "end_to_end",
     "first_gop",
@@ -64,22 +64,6 @@ class Decoding:
         )
 
 
-@dataclass
-class Sample:
-    """The clocks of one run through all stages.
-
-    Attributes:
-        spans: stage -> its time in the whole stream.
-        symbols: decoded grid values.
-        frames, gops: of the stream.
-    """
-
-    spans: dict[str, Span] = field(default_factory=dict)
-    symbols: int = 0
-    frames: int = 0
-    gops: int = 0
-
-
 def _clocked(watch: Stopwatch) -> Callable[[bytes], SymbolDecoder]:
     """What makes decoders of grid payloads whose steps count as rANS."""
 
@@ -91,9 +75,9 @@ def _clocked(watch: Stopwatch) -> Callable[[bytes], SymbolDecoder]:
     return ClockedDecoder
 
 
-def run_stages(decoding: Decoding) -> Sample:
-    """Decode the whole stream, each stage to its end before the next one starts."""
-    watch, sample = Stopwatch(), Sample()
+def run_stages(decoding: Decoding) -> dict[str, Span]:
+    """Decode the whole stream, each stage to its end before the next one starts; the time of each of `STAGES`."""
+    watch = Stopwatch()
     with open(decoding.path, "rb") as file:
         units = _units(file, decoding, watch)
         sequence = next(units)
@@ -117,13 +101,9 @@ def run_stages(decoding: Decoding) -> Sample:
                     frames = synthesizers.of(network).decode_gop(grids, gop.frame_count, 0, content.digest)
                     if _finish_frames(frames, write, watch) != content.digest:
                         raise InvalidStreamError("E_DIGEST", "the frames do not match their digest", section="8.3")
-                    sample.symbols += gop_symbols(sequence, network.header, gop.frame_count)
-                    sample.frames += gop.frame_count
-                    sample.gops += 1
     spans = watch.spans
     spans["contexts"] = spans.pop("entropy") - spans.get("rANS", Span())
-    sample.spans = {stage: spans.get(stage, Span()) for stage in STAGES}
-    return sample
+    return {stage: spans.get(stage, Span()) for stage in STAGES}
 
 
 def _units(file: BinaryIO, decoding: Decoding, watch: Stopwatch) -> Iterator[object]:
@@ -170,6 +150,22 @@ def end_to_end(decoding: Decoding) -> tuple[Span, float]:
 
     span, _ = timed(decode)
     return span, first
+
+
+def count_symbols(decoding: Decoding) -> tuple[SequenceHeader, NetworkHeader, list[int], int]:
+    """SEQUENCE, first NETWORK, frames of each GOP, and grid values of the stream; nothing is decoded."""
+    symbols, gops = 0, []
+    first: NetworkHeader | None = None
+    with open(decoding.path, "rb") as file:
+        reader = UnitReader(file, decoding.limits)
+        for unit in reader:
+            if isinstance(unit.content, Gop) and reader.sequence is not None and reader.network is not None:
+                first = first or reader.network
+                gops.append(unit.content.frame_count)
+                symbols += gop_symbols(reader.sequence, reader.network, unit.content.frame_count)
+    if reader.sequence is None or first is None:
+        raise InvalidStreamError("E_ORDER", "the stream has no GOP")
+    return reader.sequence, first, gops, symbols
 
 
 def first_gop(decoding: Decoding) -> tuple[SequenceHeader, Network, list[Grid | None], int]:
