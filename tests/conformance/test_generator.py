@@ -84,19 +84,19 @@ def test_adopting_a_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert run(tmp_path, "--adopt", str(source)).exit_code == 2
     assert run(tmp_path, "--adopt", str(source), "--id", "Trained Nano").exit_code == 2
     assert run(tmp_path, "--adopt", str(source), "--id", "nano-units").exit_code == 2
-    done = run(tmp_path, "--adopt", str(source), "--id", "trained-nano", "--description", "an encoded stream")
+    done = run(tmp_path, "--adopt", str(source), "--id", "encoded-nano", "--description", "an encoded stream")
     assert done.exit_code == 0, done.output
-    stream = load_manifest(manifest.path).stream("trained-nano")
+    stream = load_manifest(manifest.path).stream("encoded-nano")
     assert (stream.origin, stream.description) == ("adopted", "an encoded stream")
     assert stream.frame_md5 == MANIFEST.stream("nano-400").frame_md5
     assert manifest.file(stream).read_bytes() == source.read_bytes()
     # It stays when the random ones are made again, and is not replaced by another one unasked.
     assert run(tmp_path).exit_code == 0
     source.write_bytes(MANIFEST.read("nano-444"))
-    assert run(tmp_path, "--adopt", str(source), "--id", "trained-nano").exit_code == 1
-    assert load_manifest(manifest.path).stream("trained-nano") == stream
+    assert run(tmp_path, "--adopt", str(source), "--id", "encoded-nano").exit_code == 1
+    assert load_manifest(manifest.path).stream("encoded-nano") == stream
     assert run(tmp_path, "--remove", "nano-units").exit_code == 2
-    assert run(tmp_path, "--remove", "trained-nano").exit_code == 0
+    assert run(tmp_path, "--remove", "encoded-nano").exit_code == 0
     assert load_manifest(manifest.path).streams == MANIFEST.streams
 
 
@@ -106,7 +106,7 @@ def test_a_damaged_stream_is_not_adopted(tmp_path: Path) -> None:
     before = snapshot(tmp_path)
     for data, code in ((MANIFEST.read("nano-400")[:-1], "E_TRUNCATED"), (b"", "E_TRUNCATED"), (b"y4m", "E_MAGIC")):
         source.write_bytes(data)
-        refused = run(tmp_path, "--adopt", str(source), "--id", "trained-nano")
+        refused = run(tmp_path, "--adopt", str(source), "--id", "encoded-nano")
         assert refused.exit_code == 1
         assert code in refused.output
         source.unlink()
