@@ -12,7 +12,7 @@ from nvrc_decoder.frames import plane_shapes
 from nvrc_decoder.limits import Limits
 from nvrc_decoder.octree.schedule import largest_step
 from nvrc_decoder.profiles import Profile, node_shape
-from nvrc_decoder.synthesis.tiles import largest_tile
+from nvrc_decoder.synthesis.tiles import RETAINED_BYTES, activation_bytes, largest_tile
 
 __all__ = [
     "PROCESS_BYTES",
@@ -32,13 +32,6 @@ _PAYLOAD_COPIES = 4
 # A frame, its bytes on the way to a digest, and those on the way to a file.
 _FRAME_COPIES = 3
 _STEP_BYTES = 32
-
-
-def activation_bytes(profile: Profile) -> int:
-    """Bytes of activations for each sample of the last stage, which is at half resolution; for both engines."""
-    last = len(profile.max_channels) - 1
-    injected = sum(slot.max_channels for slot in profile.slots if slot.stage == last)
-    return 200 + 50 * injected + 20 * profile.max_channels[last]
 
 
 def tile_budget(profile: Profile, limits: Limits) -> int:
@@ -85,7 +78,8 @@ class GopMemory:
     @property
     def estimate(self) -> int:
         """Of the process, where one GOP is decoded at a time and each frame is let go at once (spec 9.3)."""
-        return self._fixed + max(self.decoding, self.grids + self.synthesis)
+        retained = min(RETAINED_BYTES, self.synthesis)
+        return self._fixed + max(retained + self.decoding, self.grids + self.synthesis)
 
     @property
     def streaming(self) -> int:

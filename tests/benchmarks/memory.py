@@ -59,10 +59,19 @@ def decode(path: str, engine: str, frames: int, limit: int | None) -> dict[str, 
 
 def peak_bytes() -> int:
     """The largest resident set of this process since it was started."""
+    return _status("VmHWM")
+
+
+def resident_bytes() -> int:
+    """The resident set of this process."""
+    return _status("VmRSS")
+
+
+def _status(name: str) -> int:
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmHWM"):
+        if line.startswith(name):
             return int(line.split()[1]) * 1024
-    raise RuntimeError("no VmHWM in /proc/self/status")
+    raise RuntimeError(f"no {name} in /proc/self/status")
 
 
 def measure(

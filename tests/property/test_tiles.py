@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -10,9 +13,17 @@ from hypothesis import strategies as st
 from synthesis_cases import Picture, differing, random_case
 
 from nvrc_decoder.profiles import PROFILES, Profile
+from nvrc_decoder.synthesis.device import GopSynthesizer
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
 from nvrc_decoder.synthesis.runtime import OrtSynthesizer
-from nvrc_decoder.synthesis.tiles import TiledSynthesizer, halo, largest_tile, plan_tiles
+from nvrc_decoder.synthesis.tiles import (
+    RETAINED_BYTES,
+    TiledSynthesizer,
+    activation_bytes,
+    halo,
+    largest_tile,
+    plan_tiles,
+)
 
 each_profile = pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
 
@@ -77,3 +88,42 @@ def test_plans_cover_each_sample_once(profile: Profile, width: int, height: int,
 def test_a_picture_that_fits_is_one_tile():
     rows, columns = plan_tiles(PROFILES[2], 352, 200, 352 * 200)
     assert len(rows) == len(columns) == 1
+
+
+@pytest.mark.parametrize("size", [(640, 480), (48, 32)])
+def test_much_memory_is_given_back_between_gops(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch):
+    case = random_case(3, PROFILES[2], Picture(*size), 2, full=True)
+    whole = OrtSynthesizer(*case.network, threads=1)
+    shrunk: list[bool] = []
+    run = whole._session.run
+    monkeypatch.setattr(whole._session, "run", lambda placed, shrink=False: shrunk.append(shrink) or run(placed))
+    tiled = TiledSynthesizer(whole, case.profile, case.picture, 1 << 24)
+    decoder = GopSynthesizer(lambda: tiled)
+    before = whole.synthesise(case.grids, 2, range(1))
+    shrunk.clear()
+    frames = decoder.decode_gop(case.grids, 2, 0, b"")
+    assert differing(before, [next(frames)]) == []
+    assert shrunk == [False]
+    # Closing stands for a seek, which abandons the GOP.
+    frames.close()
+    much = activation_bytes(case.profile) * size[0] * size[1] // 4 > RETAINED_BYTES
+    assert shrunk == ([False, True] if much else [False])
+    assert differing(before, whole.synthesise(case.grids, 2, range(1))) == []
+
+
+def test_releasing_shrinks_the_process():
+    code = (
+        "from benchmarks.memory import resident_bytes\n"
+        "from synthesis_cases import Picture, random_case\n"
+        "from nvrc_decoder.profiles import PROFILES\n"
+        "from nvrc_decoder.synthesis.runtime import OrtSynthesizer\n"
+        "case = random_case(1, PROFILES[2], Picture(960, 540), 1, full=True)\n"
+        "synthesizer = OrtSynthesizer(*case.network, threads=1)\n"
+        "synthesizer.synthesise(case.grids, 1, range(1))\n"
+        "full = resident_bytes()\n"
+        "synthesizer.release()\n"
+        "print(full - resident_bytes())\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert int(done.stdout) > 80_000_000

@@ -46,6 +46,9 @@ def _say_once(line: str) -> None:
 class CpuSynthesizer(Protocol):
     """A synthesizer on the CPU."""
 
+    def release(self) -> None:
+        """Give back the memory that is kept for the next frame."""
+
     def synthesise(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> list[Planes]:
         """Frames `frames` of a GOP of `frame_count` frames, from the grids of the whole GOP."""
 
@@ -165,8 +168,13 @@ class GopSynthesizer:
                 first = yield from self._from_device(device, grids, frame_count, first)
             else:
                 first = yield from self._first_of_shape(device, grids, frame_count, first, digest)
-        for t in range(first, frame_count):
-            yield from self._cpu().synthesise(grids, frame_count, range(t, t + 1))
+        try:
+            for t in range(first, frame_count):
+                yield from self._cpu().synthesise(grids, frame_count, range(t, t + 1))
+        finally:
+            # The next GOP's grids are decoded before its frames, and may need the room (spec 9.3).
+            if self._made_cpu is not None:
+                self._made_cpu.release()
 
     def _from_device(
         self, device: DeviceSynthesizer, grids: Sequence[Grid | None], frame_count: int, first: int

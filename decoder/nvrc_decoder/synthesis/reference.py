@@ -178,6 +178,9 @@ class ReferenceSynthesizer:
         twin._picture = picture
         return twin
 
+    def release(self) -> None:
+        """Give back what is kept for the next call: nothing is."""
+
     def synthesise(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> list[Planes]:
         """Frames `frames` of a GOP of `frame_count` frames.
 

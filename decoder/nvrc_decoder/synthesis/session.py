@@ -126,8 +126,12 @@ class GraphSession:
         except Exception as error:
             raise InternalError("E_RUNTIME", f"ONNX Runtime failed: {_line(error)}") from error
 
-    def run(self, placed: Mapping[str, Any]) -> Sequence[Samples]:
+    def run(self, placed: Mapping[str, Any], *, shrink: bool = False) -> Sequence[Samples]:
         """The outputs of one call, in this machine's memory; see `output_bytes`.
+
+        Args:
+            placed: the inputs.
+            shrink: afterwards, give back the memory of the CPU that is kept for further calls.
 
         Raises:
             InternalError: E_RUNTIME.
@@ -138,7 +142,10 @@ class GraphSession:
                 binding.bind_ortvalue_input(name, value)
             for name in self._outputs:
                 binding.bind_output(name, "cpu")
-            self._session.run_with_iobinding(binding)
+            options = self._onnxruntime.RunOptions()
+            if shrink:
+                options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+            self._session.run_with_iobinding(binding, options)
             outputs: list[Samples] = binding.copy_outputs_to_cpu()
         except Exception as error:  # ONNX Runtime has no public base class for its errors
             raise InternalError("E_RUNTIME", f"ONNX Runtime failed: {_line(error)}") from error

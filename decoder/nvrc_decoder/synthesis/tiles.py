@@ -18,11 +18,13 @@ import numpy.typing as npt
 from nvrc_decoder.frames import PictureFormat, Plane, Planes, plane_shapes
 from nvrc_decoder.profiles import CHROMA_420, STAGE_STRIDES, Profile
 
-__all__ = ["Span", "TiledSynthesizer", "halo", "largest_tile", "plan_tiles"]
+__all__ = ["RETAINED_BYTES", "Span", "TiledSynthesizer", "activation_bytes", "halo", "largest_tile", "plan_tiles"]
 
 Grid = npt.NDArray[np.int16]
 
 _UNIT = STAGE_STRIDES[0]
+# What an engine may keep of its activations between GOPs.
+RETAINED_BYTES = 72_000_000
 
 
 class Resizable(Protocol):
@@ -30,6 +32,9 @@ class Resizable(Protocol):
 
     def resized(self, picture: PictureFormat) -> Self:
         """The same synthesizer for pictures of this format; it shares all that is costly."""
+
+    def release(self) -> None:
+        """Give back the memory that is kept for the next call."""
 
     def synthesise(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> list[Planes]:
         """Frames `frames` of a GOP of `frame_count` frames, from the grids of the whole GOP."""
@@ -53,6 +58,13 @@ class Span:
     stop: int
     first: int
     last: int
+
+
+def activation_bytes(profile: Profile) -> int:
+    """Bytes of activations for each sample of the last stage, which is at half resolution; for both engines."""
+    last = len(profile.max_channels) - 1
+    injected = sum(slot.max_channels for slot in profile.slots if slot.stage == last)
+    return 200 + 50 * injected + 20 * profile.max_channels[last]
 
 
 def halo(profile: Profile) -> int:
@@ -134,6 +146,12 @@ class TiledSynthesizer:
         if len(self._rows) == len(self._columns) == 1:
             return self._whole.synthesise(grids, frame_count, frames)
         return [self._frame(grids, frame_count, t) for t in frames]
+
+    def release(self) -> None:
+        """Give back the memory that is kept for the next frame, if it is much."""
+        samples = _cost(self._rows)[0] * _cost(self._columns)[0]
+        if activation_bytes(self._profile) * samples // 4 > RETAINED_BYTES:
+            self._whole.release()
 
     def stream(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> Iterator[Planes]:
         """As `synthesise`, a frame at a time."""

@@ -51,6 +51,10 @@ class Fake:
     room: int = 100
     batch: int = 4
     made: list[int] = field(default_factory=list)
+    released: int = 0
+
+    def release(self) -> None:
+        self.released += 1
 
     def stream(self, grids: list[np.ndarray | None], frame_count: int, frames: range) -> Iterator[Planes]:
         assert grids is GRIDS
