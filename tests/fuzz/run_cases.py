@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import nvrc_decoder
 from fuzz.mutations import mutations, truncations
 from nvrc_decoder.errors import NvrcError
+from nvrc_ref.benchmark.peak_memory import peak_bytes
 
 ADDRESS_SPACE = 1_000_000_000
 SECONDS_A_CASE = 5.0
@@ -111,7 +112,7 @@ def main() -> None:
         "mutations": run(mutations(stream, arguments.mutations, arguments.seed)),
         "files": run(file.read_bytes() for file in arguments.files),
     }
-    report["peak_kilobytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    report["peak_kilobytes"] = peak_bytes() // 1024
     print(json.dumps(report))
 
 
