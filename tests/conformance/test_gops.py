@@ -108,7 +108,7 @@ def test_python_memory_does_not_grow_with_the_number_of_gops(seek: bool) -> None
     def peak(stream: bytes) -> int:
         file = io.BytesIO(stream)
         tracemalloc.start()
-        with nvrc_decoder.open(file, engine="reference") as video:
+        with nvrc_decoder.open(file, engine="reference", lookahead=False) as video:
             if seek:
                 video.seek(1)
             for _ in video:

@@ -1,0 +1,151 @@
+"""One item ahead: order, errors, and how the thread ends."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+from collections.abc import Iterator
+
+import pytest
+
+from nvrc_decoder.errors import InvalidStreamError
+from nvrc_decoder.lookahead import Cancelled, Inline, Lookahead, Pace
+
+PATIENCE = 30.0
+
+
+def threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "nvrc-lookahead"]
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left() -> Iterator[None]:
+    yield
+    assert threads() == []
+
+
+def test_items_come_in_order_and_end() -> None:
+    lookahead = Lookahead(lambda pace: iter(range(100)))
+    assert list(lookahead) == list(range(100))
+    assert list(lookahead) == []
+    lookahead.stop()
+
+
+def test_one_item_ahead_and_no_more() -> None:
+    begun: list[int] = []
+    third = threading.Event()
+
+    def produce(pace: Pace) -> Iterator[int]:
+        for i in range(5):
+            begun.append(i)
+            if i == 2:
+                third.set()
+            yield i
+
+    lookahead = Lookahead(produce)
+    assert next(lookahead) == 0
+    assert not third.wait(0.05)
+    assert begun in ([0], [0, 1])
+    assert next(lookahead) == 1
+    assert third.wait(PATIENCE)
+    assert begun == [0, 1, 2]
+    lookahead.stop()
+
+
+def test_an_error_comes_where_the_item_would_have_come() -> None:
+    def produce(pace: Pace) -> Iterator[int]:
+        yield 1
+        raise InvalidStreamError("E_CRC", "made for this test", unit="GOP 1")
+
+    lookahead = Lookahead(produce)
+    assert next(lookahead) == 1
+    with pytest.raises(InvalidStreamError) as caught:
+        next(lookahead)
+    assert (caught.value.code, caught.value.unit) == ("E_CRC", "GOP 1")
+    with pytest.raises(StopIteration):
+        next(lookahead)
+    lookahead.stop()
+
+
+def test_any_exception_comes_out() -> None:
+    class Panic(BaseException):
+        pass
+
+    def produce(pace: Pace) -> Iterator[int]:
+        raise Panic
+        yield
+
+    lookahead = Lookahead(produce)
+    with pytest.raises(Panic):
+        next(lookahead)
+    lookahead.stop()
+
+
+def test_stop_while_an_item_waits_and_while_one_is_made() -> None:
+    Lookahead(lambda pace: iter(range(5))).stop()
+    started = threading.Event()
+
+    def produce(pace: Pace) -> Iterator[int]:
+        while True:
+            pace.check()
+            started.set()
+        yield
+
+    lookahead = Lookahead(produce)
+    assert started.wait(PATIENCE)
+    lookahead.stop()
+    lookahead.stop()
+    assert threads() == []
+    with pytest.raises(StopIteration):
+        next(lookahead)
+
+
+def test_waiting_until_the_last_item_is_done_with() -> None:
+    ready = threading.Event()
+
+    def produce(pace: Pace) -> Iterator[str]:
+        yield "first"
+        pace.wait_idle()
+        ready.set()
+        yield "second"
+
+    lookahead = Lookahead(produce)
+    assert next(lookahead) == "first"
+    assert not ready.wait(0.05)
+    assert next(lookahead) == "second"
+    assert ready.is_set()
+    lookahead.stop()
+
+
+def test_stop_while_it_waits_for_the_last_item() -> None:
+    def produce(pace: Pace) -> Iterator[int]:
+        yield 1
+        pace.wait_idle()
+        yield 2
+
+    lookahead = Lookahead(produce)
+    assert next(lookahead) == 1
+    lookahead.stop()
+
+
+def test_taken_items_are_let_go() -> None:
+    class Grid:
+        pass
+
+    def produce(pace: Pace) -> Iterator[Grid]:
+        for _ in range(3):
+            yield Grid()
+
+    lookahead = Lookahead(produce)
+    first = weakref.ref(next(lookahead))
+    next(lookahead)
+    gc.collect()
+    assert first() is None
+    lookahead.stop()
+
+
+def test_inline_never_waits() -> None:
+    Inline().check()
+    Inline().wait_idle()
+    assert not issubclass(Cancelled, Exception)

@@ -1,0 +1,336 @@
+"""The pipeline: what happens at once, what is kept in memory, what is put out, and how it ends."""
+
+from __future__ import annotations
+
+import gc
+import io
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nvrc_decoder
+from nvrc_conformance.manifest import load_manifest
+from nvrc_decoder import pipeline
+from nvrc_decoder.bitstream.reader import UnitReader
+from nvrc_decoder.bitstream.units import Gop
+from nvrc_decoder.engine import Synthesizer, Synthesizers
+from nvrc_decoder.errors import InternalError, InvalidStreamError
+from nvrc_decoder.gop import Network
+from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
+from nvrc_decoder.lookahead import Cancelled
+from nvrc_decoder.memory import GopMemory, gop_memory
+from nvrc_decoder.pipeline import StageTimes
+
+MANIFEST = load_manifest()
+FOUR = MANIFEST.stream("nano-four-gops")
+DATA = MANIFEST.read("nano-four-gops")
+GOP_FRAMES = [unit.content.frame_count for unit in UnitReader(io.BytesIO(DATA)) if isinstance(unit.content, Gop)]
+PATIENCE = 30.0
+
+
+def threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "nvrc-lookahead"]
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left() -> Iterator[None]:
+    yield
+    assert threads() == []
+
+
+def memories(limits: Limits = DEFAULT_LIMITS) -> list[GopMemory]:
+    reader = UnitReader(io.BytesIO(DATA))
+    found = []
+    for unit in reader:
+        if isinstance(unit.content, Gop) and reader.sequence is not None and reader.network is not None:
+            found.append(gop_memory(reader.sequence, reader.network, unit.content, limits))
+    return found
+
+
+def with_wrong_digest(gop: int) -> bytes:
+    """The stream with the DIGEST of a GOP exchanged, its CRC right."""
+    from stream_builders import reseal
+
+    data = bytearray(DATA)
+    digests = [unit for unit in UnitReader(io.BytesIO(DATA)) if unit.name == f"DIGEST {gop}"]
+    data[digests[0].payload_offset] ^= 1
+    return reseal(bytes(data[:-12])) + bytes(data[-12:])
+
+
+def decode(**options: Any) -> list[str]:
+    with nvrc_decoder.open(io.BytesIO(DATA), engine="reference", **options) as video:
+        return [frame.md5() for frame in video]
+
+
+@pytest.mark.parametrize("verify", [True, False])
+@pytest.mark.parametrize("lookahead", [True, False])
+@pytest.mark.parametrize("engine", ["reference", "onnxruntime"])
+def test_the_same_frames_in_every_mode(verify: bool, lookahead: bool, engine: Any) -> None:
+    with nvrc_decoder.open(io.BytesIO(DATA), engine=engine, verify=verify, lookahead=lookahead) as video:
+        frames = list(video)
+    assert tuple(frame.md5() for frame in frames) == FOUR.frame_md5
+    assert [frame.number for frame in frames] == list(range(FOUR.frame_count))
+    assert all(frame.format == video.info.format for frame in frames)
+
+
+def test_stage_times_count_what_was_made() -> None:
+    times = StageTimes()
+    for _ in range(2):
+        decode(times=times)
+    assert (times.gops, times.frames) == (8, 2 * FOUR.frame_count)
+    assert times.symbol_count > 0
+    for stage in ("parse", "network", "symbols", "session", "synthesis", "digest", "waiting"):
+        assert getattr(times, stage) > 0, stage
+
+
+def test_no_frame_of_a_gop_that_does_not_match() -> None:
+    for gop, frames in enumerate(GOP_FRAMES):
+        found: list[str] = []
+        with nvrc_decoder.open(io.BytesIO(with_wrong_digest(gop)), engine="reference") as video:
+            with pytest.raises(InvalidStreamError) as caught:
+                found.extend(frame.md5() for frame in video)
+            assert list(video) == []
+        assert (caught.value.code, caught.value.unit) == ("E_DIGEST", f"GOP {gop}")
+        assert frames > 0
+        assert tuple(found) == FOUR.frame_md5[: sum(GOP_FRAMES[:gop])]
+
+
+class Watch:
+    """Counts the GOPs that are made, and can change what is made."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.made = 0
+        original = Synthesizers.of
+
+        def of(synthesizers: Synthesizers, network: Network) -> Synthesizer:
+            inner = original(synthesizers, network)
+            watch = self
+
+            class Counting:
+                def synthesise(self, *arguments: Any) -> Any:
+                    return inner.synthesise(*arguments)
+
+                def decode_gop(self, *arguments: Any) -> Any:
+                    watch.made += 1
+                    return watch.change(inner.decode_gop(*arguments))
+
+            return Counting()
+
+        monkeypatch.setattr(Synthesizers, "of", of)
+
+    def change(self, frames: Any) -> Any:
+        return frames
+
+
+@pytest.mark.parametrize("lookahead", [True, False])
+def test_frames_that_do_not_fit_are_made_twice(monkeypatch: pytest.MonkeyPatch, lookahead: bool) -> None:
+    watch = Watch(monkeypatch)
+    assert tuple(decode(lookahead=lookahead)) == FOUR.frame_md5
+    assert watch.made == 4
+    watch.made = 0
+    largest = max(memories(), key=lambda memory: memory.holding)
+    limits = replace(DEFAULT_LIMITS, max_memory_bytes=largest.holding - 1)
+    assert memories(limits) == memories()
+    assert tuple(decode(limits=limits, lookahead=lookahead)) == FOUR.frame_md5
+    assert watch.made == 4 + sum(memory.holding >= largest.holding for memory in memories())
+
+
+def test_frames_that_differ_the_second_time_are_not_put_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = Watch(monkeypatch)
+    monkeypatch.setattr(GopMemory, "holding", property(lambda memory: 1 << 60))
+
+    def change(frames: Iterator[Any]) -> Iterator[Any]:
+        for frame in frames:
+            if watch.made == 2:
+                frame.y[0, 0] ^= 1
+            yield frame
+
+    monkeypatch.setattr(watch, "change", change)
+    with nvrc_decoder.open(io.BytesIO(DATA), engine="reference") as video, pytest.raises(InternalError) as caught:
+        next(video)
+    assert caught.value.code == "E_RUNTIME"
+
+
+class Steps:
+    """What was done in which order: the numbers of GOPs whose grids were begun, and "frame"."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.log: list[object] = []
+        self.second = threading.Event()
+        original = pipeline.decode_grids
+
+        def decode_grids(*arguments: Any, **options: Any) -> Any:
+            number = sum(isinstance(entry, int) for entry in self.log)
+            self.log.append(number)
+            if number == 1:
+                self.second.set()
+            return original(*arguments, **options)
+
+        monkeypatch.setattr(pipeline, "decode_grids", decode_grids)
+
+
+def test_the_next_gop_is_decoded_while_frames_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = Steps(monkeypatch)
+    with nvrc_decoder.open(io.BytesIO(DATA), engine="reference") as video:
+        next(video)
+        assert steps.second.wait(PATIENCE)
+
+
+def test_a_gop_that_does_not_fit_beside_the_last_one_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = Steps(monkeypatch)
+    first, second = memories()[:2]
+    limits = replace(DEFAULT_LIMITS, max_memory_bytes=first.holding + second.ahead - 1)
+    with nvrc_decoder.open(io.BytesIO(DATA), engine="reference", limits=limits) as video:
+        next(video)
+        assert not steps.second.wait(0.1)
+        found = 1
+        for _ in video:
+            steps.log.append("frame")
+            found += 1
+    assert found == FOUR.frame_count
+    assert steps.log.index(1) == GOP_FRAMES[0]  # after GOP 0 was begun and its other frames were put out
+
+
+def test_without_lookahead_there_is_no_thread() -> None:
+    with nvrc_decoder.open(io.BytesIO(DATA), engine="reference", lookahead=False) as video:
+        next(video)
+        assert threads() == []
+
+
+def test_opening_and_asking_for_information_start_no_thread() -> None:
+    with nvrc_decoder.open(io.BytesIO(DATA), engine="reference") as video:
+        assert video.frame_count == FOUR.frame_count
+        assert video.info.profile == "nano"
+        assert threads() == []
+
+
+def test_closing_seeking_and_the_end_stop_the_thread() -> None:
+    with nvrc_decoder.open(io.BytesIO(DATA), engine="reference") as video:
+        next(video)
+        assert len(threads()) == 1
+        video.seek(2)
+        assert threads() == []
+        next(video)
+        assert len(threads()) == 1
+    assert threads() == []
+    assert list(video) == []
+    decode()
+    assert threads() == []
+
+
+def test_a_video_that_nobody_keeps_stops_its_thread() -> None:
+    for frame in nvrc_decoder.open(io.BytesIO(DATA), engine="reference"):
+        assert frame.number == 0
+        break
+    del frame
+    gc.collect()
+    assert threads() == []
+
+
+def test_decoding_of_symbols_looks_up_at_each_step() -> None:
+    class Stop:
+        count = 0
+
+        def check(self) -> None:
+            self.count += 1
+            if self.count == 3:
+                raise Cancelled
+
+        def wait_idle(self) -> None:
+            """Never asked."""
+
+    with nvrc_decoder.open(io.BytesIO(DATA), engine="reference") as video:
+        pace = Stop()
+        decoding = video._decoding
+        records = nvrc_decoder.video.read_table(video._random_access(), 0)
+        with pytest.raises(Cancelled):
+            list(pipeline.decode_symbols(decoding, records, pace))
+    assert pace.count == 3
+
+
+def offset_of(name: str) -> int:
+    return next(unit.offset for unit in UnitReader(io.BytesIO(DATA)) if unit.name == name)
+
+
+def test_frames_come_out_of_a_pipe_before_the_rest_is_in() -> None:
+    reader, writer = os.pipe()
+    part = offset_of("GOP 2")
+    with os.fdopen(reader, "rb") as source, os.fdopen(writer, "wb") as sink:
+        sink.write(DATA[:part])
+        sink.flush()
+        with nvrc_decoder.open(source, engine="reference") as video:
+            found = [next(video).md5() for _ in range(sum(GOP_FRAMES[:2]))]
+            sink.write(DATA[part:])
+            sink.close()
+            found += [frame.md5() for frame in video]
+    assert tuple(found) == FOUR.frame_md5
+
+
+def test_closing_does_not_wait_for_a_pipe() -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as source, os.fdopen(writer, "wb") as sink:
+        sink.write(DATA[: offset_of("GOP 1")])
+        sink.flush()
+        video = nvrc_decoder.open(source, engine="reference")
+        assert next(video).md5() == FOUR.frame_md5[0]
+        assert len(threads()) == 1
+        video.close()
+        assert threads() == []
+
+
+def test_a_pipe_that_ends_early_gives_the_frames_of_whole_gops() -> None:
+    reader, writer = os.pipe()
+    found: list[str] = []
+    with os.fdopen(reader, "rb") as source, os.fdopen(writer, "wb") as sink:
+        sink.write(DATA[: offset_of("DIGEST 2") + 3])
+        sink.close()
+        with nvrc_decoder.open(source, engine="reference") as video, pytest.raises(InvalidStreamError) as caught:
+            found.extend(frame.md5() for frame in video)
+    assert caught.value.code == "E_TRUNCATED"
+    assert tuple(found) == FOUR.frame_md5[: sum(GOP_FRAMES[:2])]
+
+
+def test_a_pipe_that_was_read_before(tmp_path: Path) -> None:
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    feeder = threading.Thread(target=path.write_bytes, args=(b"before" + DATA,))
+    feeder.start()
+    with open(path, "rb") as source:
+        assert source.read(6) == b"before"
+        with nvrc_decoder.open(source, engine="reference") as video:
+            assert tuple(frame.md5() for frame in video) == FOUR.frame_md5
+    feeder.join()
+
+
+def test_the_number_of_frames_can_be_asked_for_at_any_time() -> None:
+    with nvrc_decoder.open(io.BytesIO(DATA), engine="reference") as video:
+        found = []
+        for frame in video:
+            found.append(frame.md5())
+            video._table = None
+            assert video.frame_count == FOUR.frame_count
+    assert tuple(found) == FOUR.frame_md5
+
+
+@pytest.mark.parametrize("engine", ["reference", "onnxruntime"])
+def test_two_threads_decode_two_streams_at_once(engine: Any) -> None:
+    names = ["lite-networks", "nano-gops", "main-pair"]
+    results: dict[str, tuple[str, ...]] = {}
+    start = threading.Barrier(len(names))
+
+    def work(name: str) -> None:
+        start.wait(PATIENCE)
+        with nvrc_decoder.open(io.BytesIO(MANIFEST.read(name)), engine=engine, threads=1) as video:
+            results[name] = tuple(frame.md5() for frame in video)
+
+    workers = [threading.Thread(target=work, args=(name,)) for name in names]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert results == {name: MANIFEST.stream(name).frame_md5 for name in names}
