@@ -48,7 +48,9 @@ def _rows(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
             f"{100 * whole['share_of_all_stages']:.0f} % of all stages one after another",
         )
         for name, stage in document["stages"].items():
-            yield f"  {name}", f"{stage['ms_per_frame']:.2f} ms a frame, {100 * stage['share']:.1f} %"
+            cpu = stage["cpu_seconds"] / stream["frames"] * 1000
+            text = f"{stage['ms_per_frame']:.2f} ms a frame ({cpu:.2f} of processors), {100 * stage['share']:.1f} %"
+            yield f"  {name}", text
     yield from _ratios(document)
 
 
@@ -66,7 +68,7 @@ def _ratios(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
         text = (
             f"graph {synthesis['exact_graph_ms']:.1f} ms a frame, of which interpolation "
             f"{synthesis['interpolation_ms']:.1f}; {synthesis['ratio_to_float']:.2f} times the float graph "
-            f"({synthesis['float_graph_ms']:.1f} ms)"
+            f"({synthesis['float_graph_ms']:.1f} ms; {synthesis['cpu_ratio_to_float']:.2f} in processor time)"
         )
         if synthesis["stage_to_float"] is not None:
             text += f"; the decoder's stage {synthesis['stage_to_float']:.2f} times"
