@@ -162,15 +162,23 @@ def decode_symbols(
         del item
 
 
+class _WatchfulDecoder(SymbolDecoder):
+    """Looks up at each step whether anybody wants the result."""
+
+    def __init__(self, payload: bytes, check: Callable[[], None]) -> None:
+        super().__init__(payload)
+        self._check = check
+
+    def code_step(self, *arguments: Any, **options: Any) -> Any:
+        self._check()
+        return super().code_step(*arguments, **options)
+
+
 def _decode_grids(sequence: SequenceHeader, network: Network, record: GopRecord, pace: Pace) -> list[Grid | None]:
-    class Coder(SymbolDecoder):
-        """Looks up at each step whether anybody wants the result."""
+    def coder(payload: bytes) -> SymbolDecoder:
+        return _WatchfulDecoder(payload, pace.check)
 
-        def code_step(self, *arguments: Any, **options: Any) -> Any:
-            pace.check()
-            return super().code_step(*arguments, **options)
-
-    return decode_grids(sequence, network, record.gop, offset=record.offset, unit=record.unit, coder=Coder)
+    return decode_grids(sequence, network, record.gop, offset=record.offset, unit=record.unit, coder=coder)
 
 
 def _kept(memory: GopMemory, limits: Limits) -> int:

@@ -58,6 +58,10 @@ class Damage:
     first_frame: int | None = None
     frame_count: int | None = None
 
+    def __post_init__(self) -> None:
+        # Tracebacks would keep the lost GOP in memory for as long as somebody keeps this.
+        self.error.__traceback__ = self.error.__context__ = self.error.__cause__ = None
+
     def __str__(self) -> str:
         if self.first_frame is None:
             return f"damaged: {self.error}"

@@ -140,6 +140,7 @@ def test_bad_symbols_and_wrong_digests(data: bytes, pipe: bool) -> None:
     assert_lost(outcome, 1, 2)
     assert [entry[:3] for entry in outcome.lost] == [(1, FIRST[1], GOPS[1]), (2, FIRST[2], GOPS[2])]
     assert outcome.lost[1][3] == "E_DIGEST"
+    assert all(damage.error.__traceback__ is None for damage in outcome.damages)
     assert outcome.lost[0][3] in ("E_ENTROPY", "E_DIGEST", "E_ESCAPE", "E_RANGE")
 
 
