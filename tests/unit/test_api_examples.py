@@ -1,0 +1,58 @@
+"""The examples of docs/api.md, block by block in one session, and what the public package says of itself."""
+
+from __future__ import annotations
+
+import doctest
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+import nvrc_decoder
+from nvrc_conformance.manifest import load_manifest
+from nvrc_decoder.bitstream.reader import UnitReader
+
+ROOT = Path(__file__).resolve().parents[2]
+GUIDE = ROOT / "docs" / "api.md"
+STREAM = "trained-nano"
+
+
+def blocks() -> list[tuple[int, str]]:
+    """Line and text of each fenced example."""
+    text = GUIDE.read_text(encoding="utf-8")
+    found = re.finditer(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [(text.count("\n", 0, match.start(1)), match.group(1)) for match in found]
+
+
+def test_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = load_manifest().read(STREAM)
+    (tmp_path / "clip.nvrc").write_bytes(data)
+    gop = next(unit for unit in UnitReader(io.BytesIO(data)) if unit.name == "GOP 1")
+    damaged = bytearray(data)
+    damaged[gop.payload_offset + 20] ^= 1
+    (tmp_path / "damaged.nvrc").write_bytes(damaged)
+    monkeypatch.chdir(tmp_path)
+    runner = doctest.DocTestRunner()
+    names: dict[str, object] = {}
+    report: list[str] = []
+    for line, text in blocks():
+        test = doctest.DocTestParser().get_doctest(text, names, "docs/api.md", str(GUIDE), line)
+        assert test.examples, f"the block at line {line} has no example"
+        runner.run(test, out=report.append, clear_globs=False)
+        names = test.globs
+    assert runner.failures == 0, "".join(report)
+    assert runner.tries > 20
+
+
+def test_the_guide_names_what_the_package_exports() -> None:
+    text = GUIDE.read_text(encoding="utf-8")
+    named = {"Video", "Frame", "NvrcError", "Limits", "StageTimes", "open"}
+    for name in named:
+        assert name in nvrc_decoder.__all__
+        assert re.search(rf"\b{name}\b", text), name
+
+
+def test_every_export_exists_and_is_typed() -> None:
+    assert all(hasattr(nvrc_decoder, name) for name in nvrc_decoder.__all__)
+    assert (ROOT / "decoder" / "nvrc_decoder" / "py.typed").exists()
