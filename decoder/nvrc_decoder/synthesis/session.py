@@ -90,6 +90,8 @@ class GraphSession:
         options.inter_op_num_threads = 1
         # A plan for all activations at once takes half as much memory again, and no less time.
         options.enable_mem_pattern = False
+        # Threads that have nothing to do sleep: spinning, they would take the core on which symbols are decoded.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if threads is not None:
             options.intra_op_num_threads = threads
         levels = onnxruntime.GraphOptimizationLevel
