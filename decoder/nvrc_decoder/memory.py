@@ -42,16 +42,17 @@ def tile_budget(profile: Profile, limits: Limits) -> int:
 def grid_memory(sequence: SequenceHeader, network: NetworkHeader, frame_count: int) -> tuple[int, int]:
     """Bytes of the decoded grids of a GOP, and the most that there are while they are decoded."""
     held = peak = coarser = 0
-    for grid in network.grids:
+    for grid in network.coding_order(sequence.profile_spec):
         slot = sequence.profile_spec.slots[grid.slot]
         nodes, rows, columns = node_shape(slot, frame_count, sequence.height, sequence.width)
         values = nodes * rows * columns * grid.channels
         held += 2 * values
-        lattice = (nodes + 2) * (rows + 2) * (columns + 2) * grid.channels
+        # A flow grid's lattice is not clipped to bytes, and has a map of what lies inside it.
+        lattice = (nodes + 2) * (rows + 2) * (columns + 2) * (2 * grid.channels + 1 if slot.flow else grid.channels)
         magnitude = nodes * rows * columns + coarser
-        step = largest_step((nodes, rows, columns), grid.splits) * grid.channels
+        step = largest_step((nodes, rows, columns), grid.splits((nodes, rows, columns))) * grid.channels
         peak = max(peak, held + lattice + magnitude + _STEP_BYTES * step)
-        coarser = nodes * rows * columns
+        coarser = 0 if slot.flow else nodes * rows * columns
     return held, peak
 
 

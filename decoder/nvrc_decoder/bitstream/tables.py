@@ -5,8 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-from nvrc_decoder.bitstream.syntax import BitField, Bits, Check, Derived, Element, Field, Loop, Scope, Table, in_range
-from nvrc_decoder.profiles import PROFILES, context_layers, synthesis_layers
+from nvrc_decoder.bitstream.headers import ScheduleKind
+from nvrc_decoder.bitstream.syntax import (
+    BitField,
+    Bits,
+    Check,
+    Derived,
+    Element,
+    Field,
+    Loop,
+    Option,
+    Scope,
+    Table,
+    in_range,
+)
+from nvrc_decoder.profiles import MIX_GROUP, PROFILES, context_layers, synthesis_layers
 
 __all__ = ["MAX_SPLITS", "PAYLOADS", "Payload"]
 
@@ -110,8 +123,15 @@ def _layers(scope: Scope) -> tuple[str, ...]:
         channels[slot] = grid["grid_channels"]
     profile = PROFILES[scope["profile"]]
     context = context_layers(scope["context_width_1"], scope["context_width_2"])
-    synthesis = synthesis_layers(profile, scope["stage_channels"], channels, scope["chroma_format"], scope["bit_depth"])
+    shape = scope["stage_channels"], scope["stage_blocks"], channels
+    synthesis = synthesis_layers(profile, *shape, scope["chroma_format"], scope["bit_depth"])
     return tuple(layer.name for layer in (*context, *synthesis))
+
+
+def _is_mixed(scope: Scope) -> bool:
+    """Whether motion is on and the slot in hand one whose channels are mixed."""
+    motion = bool(scope["grid_mask"] >> scope["FlowSlot"] & 1)
+    return motion and scope["slot"] in PROFILES[scope["profile"]].mixed_slots
 
 
 _SPLIT: tuple[Element, ...] = (
@@ -154,11 +174,23 @@ _NETWORK: Table = (
         count="NumStages",
     ),
     Field(
+        "stage_blocks",
+        "u8",
+        "Active blocks of each synthesis stage, the first of it.",
+        (in_range("stage_blocks[i]", "R3.37", 0, "MaxStageBlocks[i]"),),
+        count="NumStages",
+    ),
+    Field(
         "grid_mask",
         "u16",
         "Bit i = 1: the grid of slot i is present.",
         (
-            Check("R3.13", "E_RANGE", "grid_mask is not 0", lambda value, _: value != 0),
+            Check(
+                "R3.13",
+                "E_RANGE",
+                "a bit of grid_mask other than bit FlowSlot is 1",
+                lambda value, scope: value & ~(1 << scope["FlowSlot"]) != 0,
+            ),
             Check(
                 "R3.14",
                 "E_RESERVED",
@@ -177,31 +209,74 @@ _NETWORK: Table = (
         "slot",
         "PresentSlots",
         (
-            Field(
-                "grid_channels",
-                "u8",
-                "Channels of the grid.",
-                (in_range("grid_channels", "R3.15", 1, "MaxGridChannels[slot]"),),
+            Bits(
+                "grid_layout",
+                (
+                    BitField(
+                        "grid_channels",
+                        0,
+                        6,
+                        "Channels of the grid.",
+                        (
+                            in_range("grid_channels", "R3.15", 1, "MaxGridChannels[slot]"),
+                            Check(
+                                "R3.39",
+                                "E_RANGE",
+                                "grid_channels of the slot FlowSlot is 2",
+                                lambda value, scope: value == 2 or scope["slot"] != scope["FlowSlot"],
+                            ),
+                            Check(
+                                "R3.40",
+                                "E_RANGE",
+                                f"where slot FlowSlot is present, grid_channels of a slot of stride 2 and "
+                                f"temporal stride 8 is a multiple of {MIX_GROUP}",
+                                lambda value, scope: value % MIX_GROUP == 0 or not _is_mixed(scope),
+                            ),
+                        ),
+                    ),
+                    BitField("one_multiplier", 7, 1, "1: all channels share one multiplier."),
+                ),
+                "R3.26",
+            ),
+            Derived(
+                "NumMultipliers",
+                "1 if one_multiplier is 1, else grid_channels",
+                lambda scope: 1 if scope["one_multiplier"] else scope["grid_channels"],
             ),
             Field(
                 "multiplier",
                 "leb128",
-                "The factor that turns a decoded value of channel i into an activation (7.4).",
+                "The factor that turns a decoded value of channel i, or of every channel, into an activation (7.4).",
                 (in_range("multiplier[i]", "R3.16", 1, 2048),),
-                count="grid_channels",
+                count="NumMultipliers",
             ),
-            _number("run_count", "u8", "R3.17", 0, 16, "Number of runs of the grid's schedule (chapter 5)."),
-            Loop("runs", "run", "run_count", _SPLIT),
-            Derived(
-                "NumSplits",
-                "the sum of repeat over the runs",
-                lambda scope: sum(run["repeat"] for run in scope["runs"]),
+            _number(
+                "schedule",
+                "u8",
+                "R3.38",
+                0,
+                2,
+                "The grid's schedule (5.1): 0 TemporalFirst and 1 Octree, for the grid's own shape in each GOP; "
+                "2 the runs that follow.",
+            ),
+            Option(
+                "schedule = 2",
+                lambda scope: scope["schedule"] == ScheduleKind.EXPLICIT,
                 (
-                    Check(
-                        "R3.22",
-                        "E_SCHEDULE",
-                        f"NumSplits is at most {MAX_SPLITS}",
-                        lambda value, _: value <= MAX_SPLITS,
+                    _number("run_count", "u8", "R3.17", 0, 16, "Number of runs of the grid's schedule (chapter 5)."),
+                    Loop("runs", "run", "run_count", _SPLIT),
+                    Derived(
+                        "NumSplits",
+                        "the sum of repeat over the runs",
+                        lambda scope: sum(run["repeat"] for run in scope["runs"]),
+                        (
+                            Check(
+                                "R3.22",
+                                "E_SCHEDULE",
+                                f"NumSplits is at most {MAX_SPLITS}",
+                                lambda value, _: value <= MAX_SPLITS,
+                            ),
+                        ),
                     ),
                 ),
             ),
@@ -212,7 +287,7 @@ _NETWORK: Table = (
     Derived(
         "Layers",
         "the layers in canonical order: context.hidden1, context.hidden2, context.output (5.5), then those of "
-        "synthesis (7.12) for stage_channels, grid_channels and chroma_format",
+        "synthesis (7.13) for stage_channels, stage_blocks, grid_channels and chroma_format",
         _layers,
     ),
     Loop(
@@ -221,7 +296,7 @@ _NETWORK: Table = (
         "Layers",
         (
             Bits(
-                "weight_scale",
+                "layer_scales",
                 (
                     BitField("weight_step", 0, 2, "The weight multiplier m is weight_step + 4 (chapter 6)."),
                     BitField(
@@ -231,12 +306,31 @@ _NETWORK: Table = (
                         "The shift s of the layer's rounding.",
                         (in_range("shift", "R3.25", 0, 24),),
                     ),
+                    BitField(
+                        "weight_table",
+                        7,
+                        6,
+                        "Scale index of the table that codes the weights.",
+                        (in_range("weight_table", "R3.27", 0, 39),),
+                    ),
+                    BitField(
+                        "bias_shift",
+                        13,
+                        5,
+                        "The shift k of the biases: b = b_q << k.",
+                        (in_range("bias_shift", "R3.28", 0, 23),),
+                    ),
+                    BitField(
+                        "bias_table",
+                        18,
+                        6,
+                        "Scale index of the table that codes the biases.",
+                        (in_range("bias_table", "R3.29", 0, 39),),
+                    ),
                 ),
-                "R3.26",
+                None,
+                "u24",
             ),
-            _number("weight_table", "u8", "R3.27", 0, 39, "Scale index of the table that codes the weights."),
-            _number("bias_shift", "u8", "R3.28", 0, 23, "The shift k of the biases: b = b_q << k."),
-            _number("bias_table", "u8", "R3.29", 0, 39, "Scale index of the table that codes the biases."),
         ),
     ),
     Field(
@@ -258,7 +352,7 @@ _GOP: Table = (
     Loop(
         "grids",
         "slot",
-        "PresentSlots",
+        "CodingOrder",
         (
             Field("grid_length", "leb128", "Bytes of grid_payload.", (_multiple_of_4("grid_length", "R3.32"),)),
             Field(
