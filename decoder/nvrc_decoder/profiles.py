@@ -265,7 +265,7 @@ def kmac_per_pixel(
 ) -> float:
     """Multiply-accumulates of synthesis per luma sample, in thousands: all layers, and the warp where motion is on.
 
-    The interpolation of grids and of displacements is not counted (spec 7.13).
+    The interpolation of grids and of displacements is not counted (spec 7.14).
     """
     total = 0.0
     for layer in synthesis_layers(profile, stage_channels, stage_blocks, grid_channels, chroma_format):

@@ -11,30 +11,14 @@ from collections.abc import Mapping, Sequence
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
 from nvrc_decoder.frames import PictureFormat, Plane, Planes, plane_shapes
-from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, STAGE_STRIDES, Profile, head_rows
+from nvrc_decoder.profiles import STAGE_STRIDES, WARPED_TEMPORAL_STRIDE, Profile, head_rows
+from nvrc_decoder.synthesis.activations import Feature, Grid, clip_activation, dequantise, double, finish
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer
+from nvrc_decoder.synthesis.motion import deinterleave, displacements, interleave, mix, warp
 
 __all__ = ["ReferenceSynthesizer", "synthesise"]
-
-Feature = npt.NDArray[np.int32]  # [channels, rows, columns], values -2048..2047
-Grid = npt.NDArray[np.int16]  # [nodes, channels, rows, columns], values -2047..2047
-
-
-def finish(accumulator: Feature, layer: IntegerLayer) -> Feature:
-    """Add bias and rounding term to [outputs, H, W], shift, clip, all in place (6.2)."""
-    rounding = 0 if layer.shift == 0 else 1 << (layer.shift - 1)
-    accumulator += layer.bias.astype(np.int32)[:, None, None]
-    accumulator += rounding
-    accumulator >>= layer.shift
-    return np.clip(accumulator, layer.low, layer.high, out=accumulator)
-
-
-def clip_activation(x: Feature) -> Feature:
-    """Clip to the activation range -2048..2047 (6.1)."""
-    return np.clip(x, ACTIVATION_MIN, ACTIVATION_MAX)
 
 
 def taps(x: Feature) -> list[list[Feature]]:
@@ -42,12 +26,6 @@ def taps(x: Feature) -> list[list[Feature]]:
     _, rows, columns = x.shape
     padded = np.pad(x, ((0, 0), (1, 1), (1, 1)))
     return [[padded[:, i : i + rows, j : j + columns] for j in range(3)] for i in range(3)]
-
-
-def dequantise(nodes: Grid, multipliers: Sequence[int]) -> Feature:
-    """One node [C, H, W] of a grid in activation units, by the multiplier of each channel (7.4)."""
-    factors = np.array(multipliers, dtype=np.int32)[:, None, None]
-    return clip_activation(nodes.astype(np.int32) * factors)
 
 
 def interpolate(grid: Grid, multipliers: Sequence[int], temporal_stride: int, t: int) -> Feature:
@@ -63,7 +41,7 @@ def interpolate(grid: Grid, multipliers: Sequence[int], temporal_stride: int, t:
 
 
 def inject(features: Feature, layer: IntegerLayer) -> Feature:
-    """3x3 layer over the concatenated grids [G, H, W] of one stage: [C, H, W] (7.6)."""
+    """3x3 layer over the concatenated grids [G, H, W] of one stage: [C, H, W] (7.7)."""
     accumulator = np.zeros((layer.weight.shape[0], *features.shape[1:]), dtype=np.int32)
     weight = layer.weight.astype(np.int32)
     for i, row in enumerate(taps(features)):
@@ -73,13 +51,13 @@ def inject(features: Feature, layer: IntegerLayer) -> Feature:
 
 
 def temporal(before: Feature, centre: Feature, after: Feature, layer: IntegerLayer) -> Feature:
-    """Depthwise filter over three frames of stage 0: [C, H, W] (7.7)."""
+    """Depthwise filter over three frames of stage 0: [C, H, W] (7.8)."""
     weight = layer.weight.astype(np.int32)[:, :, None, None]
     return finish(before * weight[:, 0] + centre * weight[:, 1] + after * weight[:, 2], layer)
 
 
 def depthwise(x: Feature, layer: IntegerLayer) -> Feature:
-    """3x3 filter of each channel by itself: [C, H, W] (7.8)."""
+    """3x3 filter of each channel by itself: [C, H, W] (7.9)."""
     accumulator = np.zeros(x.shape, dtype=np.int32)
     weight = layer.weight.astype(np.int32)
     for i, row in enumerate(taps(x)):
@@ -89,27 +67,18 @@ def depthwise(x: Feature, layer: IntegerLayer) -> Feature:
 
 
 def pointwise(x: Feature, layer: IntegerLayer) -> Feature:
-    """1x1 layer: [outputs, H, W] (7.8)."""
+    """1x1 layer: [outputs, H, W] (7.9)."""
     weight = layer.weight.astype(np.int32)
     return finish(np.einsum("oc,chw->ohw", weight, x), layer)
 
 
 def block(x: Feature, first: IntegerLayer, second: IntegerLayer) -> Feature:
-    """Residual block (7.8)."""
+    """Residual block (7.9)."""
     return clip_activation(x + pointwise(depthwise(x, first), second))
 
 
-def double(x: Feature, axis: int) -> Feature:
-    """Twice the samples along `axis` by the weights (1, 3) and (3, 1), edges repeated, not yet divided (7.9)."""
-    size = x.shape[axis]
-    before = np.take(x, np.maximum(np.arange(size) - 1, 0), axis=axis)
-    after = np.take(x, np.minimum(np.arange(size) + 1, size - 1), axis=axis)
-    pairs = np.stack([3 * x + before, 3 * x + after], axis=axis + 1)
-    return pairs.reshape(*x.shape[:axis], 2 * size, *x.shape[axis + 1 :])
-
-
 def upsample(x: Feature, rows: int, columns: int, channels: int) -> Feature:
-    """x2 in both axes, cropped to [channels, rows, columns]; channels that `x` lacks are 0 (7.9)."""
+    """x2 in both axes, cropped to [channels, rows, columns]; channels that `x` lacks are 0 (7.10)."""
     doubled = (double(double(x, 1), 2) + 8) >> 4
     result = np.zeros((channels, rows, columns), dtype=np.int32)
     shared = min(channels, x.shape[0])
@@ -118,7 +87,7 @@ def upsample(x: Feature, rows: int, columns: int, channels: int) -> Feature:
 
 
 def head(x: Feature, first: IntegerLayer, second: IntegerLayer) -> Feature:
-    """The stream's rows [rows, H, W] from the last stage: four 3x3 filters a channel, then 1x1 (7.10)."""
+    """The stream's rows [rows, H, W] from the last stage: four 3x3 filters a channel, then 1x1 (7.11)."""
     channels = x.shape[0]
     accumulator = np.zeros((channels, 4, *x.shape[1:]), dtype=np.int32)
     weight = first.weight.astype(np.int32)
@@ -153,7 +122,7 @@ class ReferenceSynthesizer:
     Args:
         profile: the stream's profile.
         picture: size, chroma format and bit depth.
-        stage_channels: active channels of each stage.
+        stage_channels, stage_blocks: active channels and blocks of each stage.
         layers: proved layers by canonical name, exactly those of `profiles.synthesis_layers`.
         multipliers: per slot the multiplier of each active channel; empty where the slot is absent.
     """
@@ -163,12 +132,14 @@ class ReferenceSynthesizer:
         profile: Profile,
         picture: PictureFormat,
         stage_channels: Sequence[int],
+        stage_blocks: Sequence[int],
         layers: Mapping[str, IntegerLayer],
         multipliers: Sequence[Sequence[int]],
     ) -> None:
         self._profile = profile
         self._picture = picture
         self._channels = tuple(stage_channels)
+        self._blocks = tuple(stage_blocks)
         self._layers = layers
         self._multipliers = multipliers
 
@@ -181,45 +152,92 @@ class ReferenceSynthesizer:
     def release(self) -> None:
         """Give back what is kept for the next call: nothing is."""
 
-    def synthesise(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> list[Planes]:
+    def synthesise(
+        self,
+        grids: Sequence[Grid | None],
+        frame_count: int,
+        frames: range,
+        warped: Mapping[int, Feature] | None = None,
+    ) -> list[Planes]:
         """Frames `frames` of a GOP of `frame_count` frames.
 
         Args:
             grids: per slot int16 [nodes, channels, rows, columns] of the whole GOP, None where the slot is absent.
             frame_count: frames in the GOP.
             frames: the frames wanted, within ``range(frame_count)``.
+            warped: what `warped` gives for these frames, for a picture that is a part of the whole; None to have it
+                worked out.
         """
-        return [self._frame(grids, frame_count, t) for t in frames]
+        moved = self.warped(grids, frame_count, frames) if warped is None else warped
+        return [
+            self._frame(grids, frame_count, t, {slot: features[b] for slot, features in moved.items()})
+            for b, t in enumerate(frames)
+        ]
 
-    def _frame(self, grids: Sequence[Grid | None], frame_count: int, t: int) -> Planes:
+    def warped(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> dict[int, Feature]:
+        """What motion makes of the grids that it warps, at `frames` (7.6); arguments as in `synthesise`.
+
+        Returns:
+            Per warped slot int32 [frames, channels, rows, columns]; empty where motion is off.
+        """
+        flow = grids[self._profile.flow_slot]
+        if flow is None:
+            return {}
+        result = {}
+        for slot in self._profile.warped_slots:
+            grid = grids[slot]
+            if grid is not None:
+                result[slot] = np.stack([self._warp(slot, grid, flow, t) for t in frames])
+        return result
+
+    def _warp(self, slot: int, grid: Grid, flow: Grid, t: int) -> Feature:
+        """A grid moved to frame `t`: [C, H, W] (7.6)."""
+        size = self._picture.height, self._picture.width
+        d0, d1 = displacements(flow, self._multipliers[self._profile.flow_slot], len(grid), t, size)
+        n0 = t // WARPED_TEMPORAL_STRIDE
+        nodes = [dequantise(grid[n], self._multipliers[slot]) for n in (n0, min(n0 + 1, len(grid) - 1))]
+        if slot not in self._profile.mixed_slots:
+            return warp(nodes[0], nodes[1], d0, d1, self._profile.slots[slot].stride, t)
+        before, after = (interleave(mix(node, self._layers[f"slot{slot}.mix"])) for node in nodes)
+        return deinterleave(warp(before, after, d0, d1, 1, t))
+
+    def _frame(self, grids: Sequence[Grid | None], frame_count: int, t: int, warped: Mapping[int, Feature]) -> Planes:
         layers = self._layers
         x = self._stem(grids, frame_count, t)
         for k in range(len(self._channels)):
             if k > 0:
                 rows, columns = self._size(k)
                 x = upsample(x, rows, columns, self._channels[k])
-                x = clip_activation(x + self._injection(grids, k, t))
-            for j in range(self._profile.blocks[k]):
+                x = clip_activation(x + self._injection(grids, k, t, warped))
+            for j in range(self._blocks[k]):
                 name = f"stage{k}.block{j}"
                 x = block(x, layers[f"{name}.depthwise"], layers[f"{name}.pointwise"])
         return planes_from_rows(head(x, layers["head.depthwise"], layers["head.pointwise"]), self._picture)
 
     def _stem(self, grids: Sequence[Grid | None], frame_count: int, t: int) -> Feature:
-        """Stage 0 before its blocks: the injection, and in `main` the temporal filter with repeated ends (7.7)."""
-        centre = self._injection(grids, 0, t)
+        """Stage 0 before its blocks: the injection, and in `main` the temporal filter with repeated ends (7.8).
+
+        No grid of stage 0 is warped.
+        """
+        centre = self._injection(grids, 0, t, {})
         if not self._profile.temporal_stem:
             return centre
-        before = self._injection(grids, 0, max(t - 1, 0))
-        after = self._injection(grids, 0, min(t + 1, frame_count - 1))
+        before = self._injection(grids, 0, max(t - 1, 0), {})
+        after = self._injection(grids, 0, min(t + 1, frame_count - 1), {})
         return temporal(before, centre, after, self._layers["stage0.temporal"])
 
-    def _injection(self, grids: Sequence[Grid | None], k: int, t: int) -> Feature:
-        """What the grids of stage `k` add at frame `t`; zeros where no slot of the stage is present (7.6)."""
-        parts = [
-            interpolate(grid, self._multipliers[i], self._profile.slots[i].temporal_stride, t)
-            for i, grid in enumerate(grids)
-            if grid is not None and self._profile.slots[i].stage == k
-        ]
+    def _injection(self, grids: Sequence[Grid | None], k: int, t: int, warped: Mapping[int, Feature]) -> Feature:
+        """What the grids of stage `k` add at frame `t`; zeros where no slot of the stage is present (7.7).
+
+        `warped` holds those that motion moves to the frame, per slot [C, H, W].
+        """
+        parts: list[Feature] = []
+        for i in self._profile.slots_of_stage(k):
+            grid = grids[i]
+            if i in warped:
+                parts.append(warped[i])
+            elif grid is not None:
+                parts.append(interpolate(grid, self._multipliers[i], self._profile.slots[i].temporal_stride, t))
         if not parts:
             return np.zeros((self._channels[k], *self._size(k)), dtype=np.int32)
         return inject(np.concatenate(parts), self._layers[f"stage{k}.inject"])
@@ -234,6 +252,7 @@ def synthesise(
     profile: Profile,
     picture: PictureFormat,
     stage_channels: Sequence[int],
+    stage_blocks: Sequence[int],
     layers: Mapping[str, IntegerLayer],
     grids: Sequence[Grid | None],
     multipliers: Sequence[Sequence[int]],
@@ -241,6 +260,5 @@ def synthesise(
     frames: range,
 ) -> list[Planes]:
     """`ReferenceSynthesizer` in one call; arguments as there."""
-    return ReferenceSynthesizer(profile, picture, stage_channels, layers, multipliers).synthesise(
-        grids, frame_count, frames
-    )
+    synthesizer = ReferenceSynthesizer(profile, picture, stage_channels, stage_blocks, layers, multipliers)
+    return synthesizer.synthesise(grids, frame_count, frames)
