@@ -1,0 +1,313 @@
+"""Writes the graphs of motion: what a NETWORK makes of the grids that move, and the warp to a frame (spec 7.6).
+
+They are built operator by operator rather than from a PyTorch definition: that way indices are 32-bit integers from
+the first to the last, and the taps of a cell of 4x4 samples are fetched together. `nvrc_encoder.export_profile` writes
+them with the others.
+
+A ``nodes`` graph turns the nodes of one grid into planes with repeated edges; they hold for all frames between two
+nodes. A ``warp`` graph moves the planes of two nodes to a frame and blends them. Both exist for slots of stride 2, of
+full-resolution planes, and of stride 4. The planes are int16, which is half the memory and twice the speed
+where the warp reads them out of order.
+
+Every edge of a graph holds integers below 2^24, or multiples of 2^-9 of such, so float32 is exact (spec 6.3).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, PROFILES, WARPED_TEMPORAL_STRIDE
+
+__all__ = ["MOTION_GRAPHS", "export_nodes", "export_warp"]
+
+OPSET, IR_VERSION = 18, 10
+FLOW_TEMPORAL_STRIDE = 2
+# Displacements are in eighths of a sample.
+UNIT = 8
+# The x2 of spec 7.9 along an axis: even samples, odd ones.
+HALF_PIXEL = np.array([(1, 3, 0), (0, 3, 1)], np.float32)
+# Stride of the slot -> samples of its planes along an axis that move together; the planes of stride 2 are interleaved.
+CELLS = {2: 4, 4: 1}
+
+
+@dataclass
+class _Graph:
+    """A graph in the making; every method returns the name of what it makes."""
+
+    model: onnx.ModelProto = field(
+        default_factory=lambda: onnx.ModelProto(ir_version=IR_VERSION, opset_import=[helper.make_opsetid("", OPSET)])
+    )
+
+    def node(self, operator: str, *inputs: str, **attributes: object) -> str:
+        name = f"v{len(self.model.graph.node)}"
+        self.model.graph.node.append(helper.make_node(operator, inputs, [name], **attributes))
+        return name
+
+    def value(self, values: object, dtype: type[np.generic]) -> str:
+        """A constant."""
+        array = np.array(values, dtype)
+        name = f"c{len(self.model.graph.initializer)}"
+        self.model.graph.initializer.append(numpy_helper.from_array(array, name))
+        return name
+
+    def ints(self, *values: int) -> str:
+        """int64 constant of one dimension."""
+        return self.value(values, np.int64)
+
+    def placeholder(self, name: str, *shape: int) -> str:
+        """A tensor that a stream gives; as `export_profile` leaves them."""
+        tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=shape)
+        tensor.data_location = TensorProto.EXTERNAL
+        length = 4 * int(np.prod(shape))
+        for key, value in (("location", "stream"), ("offset", "0"), ("length", str(length))):
+            tensor.external_data.add(key=key, value=value)
+        self.model.graph.initializer.append(tensor)
+        return name
+
+    def input(self, name: str, dtype: int, *shape: int | str) -> str:
+        self.model.graph.input.append(helper.make_tensor_value_info(name, dtype, shape))
+        return name
+
+    def output(self, source: str, name: str, dtype: int, *shape: int | str) -> onnx.ModelProto:
+        """Name the result, and the graph is done."""
+        self.model.graph.node[-1].output[0] = name
+        if source != f"v{len(self.model.graph.node) - 1}":
+            raise RuntimeError("the output is not the last value")
+        self.model.graph.name = "motion"
+        self.model.graph.output.append(helper.make_tensor_value_info(name, dtype, shape))
+        return self.model
+
+    def clip(self, x: str, low: float, high: float) -> str:
+        return self.node("Clip", x, self.value(low, np.float32), self.value(high, np.float32))
+
+    def dequantised(self, grid: str, multiplier: str) -> str:
+        """Spec 7.4."""
+        return self.clip(self.node("Mul", grid, multiplier), ACTIVATION_MIN, ACTIVATION_MAX)
+
+    def size(self, x: str, axis: int) -> str:
+        """Length of an axis, int64 [1]."""
+        return self.node("Shape", x, start=axis, end=axis + 1)
+
+    def slice(self, x: str, axis: int, start: int | str, stop: int | str) -> str:
+        first, last = (self.ints(end) if isinstance(end, int) else end for end in (start, stop))
+        return self.node("Slice", x, first, last, self.ints(axis))
+
+    def padded(self, x: str, border: int) -> str:
+        """Repeat the edges of [., ., H, W]."""
+        return self.node("Pad", x, self.ints(0, 0, border, border, 0, 0, border, border), mode="edge")
+
+    def reshaped(self, x: str, *sizes: int | str) -> str:
+        """Sizes are constants or int64 [1]."""
+        parts = [self.ints(size) if isinstance(size, int) else size for size in sizes]
+        return self.node("Reshape", x, self.node("Concat", *parts, axis=0))
+
+    def scaled(self, x: str, factor: float) -> str:
+        return self.node("Mul", x, self.value(factor, np.float32))
+
+    def rounding(self, x: str) -> str:
+        return self.node("Add", x, self.value(0.5, np.float32))
+
+    def rounded(self, x: str) -> str:
+        """Halves go up."""
+        return self.node("Floor", self.rounding(x))
+
+    def complement(self, x: str) -> str:
+        """8 - x."""
+        return self.node("Sub", self.value(UNIT, np.float32), x)
+
+    def halved(self, n: str) -> str:
+        """Half of a size, rounded up."""
+        return self.node("Div", self.node("Add", n, self.ints(1)), self.ints(2))
+
+    def vectors(self, x: str, batch: str) -> str:
+        """[B, 4, H, W] as [B, 2 (node), 2 (axis), H, W]."""
+        return self.node(
+            "Reshape", x, self.node("Concat", batch, self.ints(2, 2), self.size(x, 2), self.size(x, 3), axis=0)
+        )
+
+    def nodes_at(self, x: str, index: str, last: str) -> str:
+        """Elements of axis 0, the last one repeated."""
+        return self.node("Gather", x, self.node("Clip", index, "", last), axis=0)
+
+
+def export_nodes(stride: int, channels: int) -> onnx.ModelProto:
+    """Nodes of a grid [N, C, H, W], quantised, to int16 planes [N, P, H', W'] with borders.
+
+    Stride 4: a plane is a channel. Stride 2: the mix layer, then four channels are the phases of one plane (spec
+    7.6.3). Placeholders ``multiplier`` and, at stride 2, ``mix.weight`` and ``mix.bias``, dense: a grouped convolution
+    might have an algorithm of its own.
+    """
+    g = _Graph()
+    grid = g.input("grid", TensorProto.FLOAT, "nodes", channels, "rows", "columns")
+    x = g.dequantised(grid, g.placeholder("multiplier", 1, channels, 1, 1))
+    planes = channels
+    if stride == 2:
+        weight, bias = g.placeholder("mix.weight", channels, channels, 1, 1), g.placeholder("mix.bias", channels)
+        x = g.node("Conv", x, weight, bias, kernel_shape=[1, 1], strides=[1, 1], dilations=[1, 1])
+        x = g.node("Floor", g.clip(x, ACTIVATION_MIN, ACTIVATION_MAX + 0.5))
+        x = g.node("DepthToSpace", x, blocksize=2, mode="CRD")
+        planes = channels // 4
+    x = g.node("Cast", g.padded(x, CELLS[stride]), to=TensorProto.INT16)
+    return g.output(x, "planes", TensorProto.INT16, "nodes", planes, "plane_rows", "plane_columns")
+
+
+def export_warp(stride: int) -> onnx.ModelProto:
+    """Planes of `export_nodes` at some frames, as the channels of the slot (spec 7.6.2).
+
+    Inputs: ``frames`` int64 [B] and, numbered from the same frame, a multiple of 8, ``planes`` int16 [N, P, H', W'] and
+    the quantised ``flow`` float32 [M, 2, H, W]; ``cells`` int64 [2], the first row of cells that is wanted and the one
+    after the last. Output ``warped`` float32: those rows of [B, C, H, W]. Placeholder ``flow.multiplier``.
+    """
+    g = _Graph()
+    frames = g.input("frames", TensorProto.INT64, "batch")
+    flow = g.input("flow", TensorProto.FLOAT, "flow_nodes", 2, "flow_rows", "flow_columns")
+    planes = g.input("planes", TensorProto.INT16, "nodes", "planes", "plane_rows", "plane_columns")
+    cells = g.input("cells", TensorProto.INT64, 2)
+    cell = CELLS[stride]
+    batch, count = g.size(frames, 0), g.size(planes, 1)
+    # Of the planes without their borders, which are as wide as a cell; and how many cells that makes.
+    rows, columns = (g.node("Sub", g.size(planes, axis), g.ints(2 * cell)) for axis in (2, 3))
+    grid = [n if cell == 1 else g.halved(g.halved(n)) for n in (rows, columns)]
+
+    period = g.value(WARPED_TEMPORAL_STRIDE, np.int64)
+    last = g.node("Squeeze", g.node("Sub", g.size(planes, 0), g.ints(1)))
+    before = g.node("Div", frames, period)
+    passed = g.node("Cast", g.node("Sub", frames, g.node("Mul", before, period)), to=TensorProto.FLOAT)
+    pair = [g.node("Clip", n, "", last) for n in (before, g.node("Add", before, g.value(1, np.int64)))]
+    moves = _displacements(g, g.dequantised(flow, g.placeholder("flow.multiplier", 1, 2, 1, 1)), frames, pair, grid)
+    first, stop = (g.slice(cells, 0, k, k + 1) for k in range(2))
+    moves = g.slice(moves, 2, first, stop)
+    if stride > cell:
+        moves = g.rounded(g.scaled(moves, 1 / 4))
+    whole = g.node("Floor", g.scaled(moves, 1 / UNIT))
+    part = g.node("Sub", moves, g.scaled(whole, UNIT))
+    shown = g.node("Sub", stop, first)
+
+    taps = _fetch(g, planes, pair, whole, cell, (batch, count, first, stop))
+    # Eighths that the later sample has along each axis, and what each node has of 512.
+    down, across = (
+        g.reshaped(g.node("Gather", g.vectors(part, batch), g.value(axis, np.int64), axis=2), batch, 2, 1, 1, 1, -1)
+        for axis in (0, 1)
+    )
+    passed = g.reshaped(passed, -1, 1)
+    node_weights = g.node("Concat", g.complement(passed), passed, axis=1)
+    node_weights = g.scaled(g.reshaped(node_weights, -1, 2, 1, 1, 1, 1), 1 / 512)
+    blended = g.node(
+        "Add",
+        g.node("Mul", g.slice(taps, 4, 0, cell), g.complement(across)),
+        g.node("Mul", g.slice(taps, 4, 1, cell + 1), across),
+    )
+    blended = g.node(
+        "Add",
+        g.node("Mul", g.slice(blended, 3, 0, cell), g.node("Mul", g.complement(down), node_weights)),
+        g.node("Mul", g.slice(blended, 3, 1, cell + 1), g.node("Mul", down, node_weights)),
+    )
+    samples = g.node("Floor", g.node("Add", g.rounding(g.slice(blended, 1, 0, 1)), g.slice(blended, 1, 1, 2)))
+    if stride == 4:
+        result = g.reshaped(samples, batch, count, shown, grid[1])
+    else:
+        # A cell's row is 2 * i + k, its column 2 * j + l: (k, l) is the channel, and (i, j) go back between the cells.
+        phases = g.node("Transpose", g.reshaped(samples, batch, count, 2, 2, 2, 2, -1), perm=[0, 1, 3, 5, 2, 4, 6])
+        phases = g.reshaped(phases, batch, g.node("Mul", count, g.ints(16)), shown, grid[1])
+        whole_cells = g.node("DepthToSpace", phases, blocksize=2, mode="CRD")
+        bottom = g.node("Sub", g.halved(rows), g.node("Mul", first, g.ints(2)))
+        ends = g.node("Concat", bottom, g.halved(columns), axis=0)
+        result = g.node("Slice", whole_cells, g.ints(0, 0), ends, g.ints(2, 3))
+    return g.output(result, "warped", TensorProto.FLOAT, "batch", "channels", "rows", "columns")
+
+
+def _displacements(g: _Graph, positions: str, frames: str, pair: Sequence[str], grid: Sequence[str]) -> str:
+    """Vertical and horizontal displacement to the node before, then to the one after: [B, 4, rows, columns] of cells.
+
+    Args:
+        positions: the dequantised flow grid.
+        frames: int64 [B].
+        pair: the two nodes of each frame.
+        grid: rows and columns of cells.
+    """
+    last = g.node("Squeeze", g.node("Sub", g.size(positions, 0), g.ints(1)))
+    two = g.value(2, np.int64)
+    # The node before a frame and the one after it: the same one for an even frame.
+    ends = (g.node("Div", n, two) for n in (frames, g.node("Add", frames, g.value(1, np.int64))))
+    here = g.node("Add", *(g.nodes_at(positions, n, last) for n in ends))
+    here = g.rounded(g.scaled(here, 0.5))
+    ratio = g.value(WARPED_TEMPORAL_STRIDE // FLOW_TEMPORAL_STRIDE, np.int64)
+    there = [g.nodes_at(positions, g.node("Mul", n, ratio), last) for n in pair]
+    moves = g.node("Concat", *(g.node("Sub", x, here) for x in there), axis=1)
+    half_grid = [g.halved(n) for n in grid]
+    for sizes in (half_grid, grid):
+        moves = _doubled(g, moves, sizes)
+    return moves
+
+
+def _doubled(g: _Graph, x: str, sizes: Sequence[str]) -> str:
+    """x2 of four channels, cropped (spec 7.9): the four phases of a sample are four filters."""
+    filters = np.einsum("py,qx->pqyx", HALF_PIXEL, HALF_PIXEL).reshape(4, 1, 3, 3) / np.float32(16)
+    weight = g.value(np.tile(filters, (4, 1, 1, 1)), np.float32)
+    bias = g.value(np.full(16, 0.5), np.float32)
+    attributes = {"kernel_shape": [3, 3], "strides": [1, 1], "dilations": [1, 1], "group": 4}
+    x = g.node("Floor", g.node("Conv", g.padded(x, 1), weight, bias, **attributes))
+    x = g.node("DepthToSpace", x, blocksize=2, mode="CRD")
+    return g.node("Slice", x, g.ints(0, 0), g.node("Concat", *sizes, axis=0), g.ints(2, 3))
+
+
+def _fetch(g: _Graph, planes: str, pair: Sequence[str], whole: str, cell: int, sizes: tuple[str, str, str, str]) -> str:
+    """The samples that each cell sees: float32 [B, 2, P, cell + 1, cell + 1, cells].
+
+    A cell reads (cell + 1)^2 samples of each plane and node, at one place that is cut to the plane with its border:
+    further out there is only the edge's sample, whatever the fraction.
+
+    Args:
+        planes: int16 [N, P, H', W'].
+        pair: the two nodes of each frame.
+        whole: displacements in samples, float32 [B, 4, rows, columns].
+        cell: samples of a cell along an axis.
+        sizes: B, P, and the first row of cells and the one after the last.
+    """
+    batch, count, first, stop = sizes
+    taps = cell + 1
+    whole = g.node("Cast", g.vectors(whole, batch), to=TensorProto.INT32)
+    starts = (g.node("Squeeze", first), g.value(0, np.int64))
+    stops = (g.node("Squeeze", stop), g.node("Squeeze", g.size(whole, 4)))
+    places = []
+    for axis, ends in enumerate(zip(starts, stops, strict=True)):
+        numbers = g.node("Cast", g.node("Range", *ends, g.value(1, np.int64)), to=TensorProto.INT32)
+        # The border is as wide as a cell.
+        numbers = g.node("Mul", g.node("Add", numbers, g.value(1, np.int32)), g.value(cell, np.int32))
+        if axis == 0:
+            numbers = g.reshaped(numbers, -1, 1)
+        moved = g.node("Add", g.node("Gather", whole, g.value(axis, np.int64), axis=2), numbers)
+        most = g.node("Sub", g.size(planes, 2 + axis), g.ints(taps))
+        most = g.node("Squeeze", g.node("Cast", most, to=TensorProto.INT32))
+        places.append(g.node("Clip", moved, g.value(0, np.int32), most))
+    row_length = g.node("Cast", g.size(planes, 3), to=TensorProto.INT32)
+    corner = g.node("Add", g.node("Mul", places[0], row_length), places[1])
+    steps = g.node("Mul", g.value(np.arange(taps)[:, None], np.int32), row_length)
+    steps = g.reshaped(g.node("Add", steps, g.value(np.arange(taps), np.int32)), 1, 1, taps * taps, 1)
+    steps = g.node("Expand", steps, g.node("Concat", g.ints(1), count, g.ints(1, 1), axis=0))
+    doubled = g.node("Mul", batch, g.ints(2))
+    index = g.node("Add", g.reshaped(corner, doubled, 1, 1, -1), steps)
+    # One row for each frame, node and plane.
+    lines = g.node("Mul", doubled, count)
+    which = g.node("Concat", *(g.reshaped(n, -1, 1) for n in pair), axis=1)
+    source = g.node("Gather", planes, g.reshaped(which, -1), axis=0)
+    fetched = g.node("GatherElements", g.reshaped(source, lines, -1), g.reshaped(index, lines, -1), axis=1)
+    fetched = g.node("Cast", fetched, to=TensorProto.FLOAT)
+    return g.reshaped(fetched, batch, 2, count, taps, taps, -1)
+
+
+MOTION_GRAPHS: dict[str, Callable[[], onnx.ModelProto]] = {
+    **{
+        f"nodes-{stride}-{channels}": functools.partial(export_nodes, stride, channels)
+        for stride, channels in sorted(
+            {(p.slots[i].stride, p.slots[i].max_channels) for p in PROFILES for i in p.warped_slots}
+        )
+    },
+    **{f"warp-{stride}": functools.partial(export_warp, stride) for stride in CELLS},
+}
