@@ -118,7 +118,8 @@ def make_synthesizer(
     """
     profile = network.profile
     samples = tile_budget(profile, limits)
-    arguments = profile, sequence, network.header.stage_channels, network.layers, network.multipliers
+    active = network.header.stage_channels, network.header.stage_blocks
+    arguments = profile, sequence, *active, network.layers, network.multipliers
     if engine == "reference":
         return GopSynthesizer(lambda: TiledSynthesizer(ReferenceSynthesizer(*arguments), profile, sequence, samples))
     from nvrc_decoder.synthesis.runtime import OrtSynthesizer

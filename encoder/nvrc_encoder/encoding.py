@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 import nvrc_decoder
-from nvrc_decoder.bitstream.units import SequenceHeader
+from nvrc_decoder.bitstream.units import ScheduleKind, SequenceHeader
 from nvrc_decoder.errors import InputError, InternalError, InvalidStreamError, UnsupportedError
 from nvrc_decoder.frames import Planes
 from nvrc_decoder.limits import Limits
@@ -108,19 +108,20 @@ def _split(frames: Sequence[Planes], gop: int) -> list[list[Planes]]:
 
 def _grid_channels(profile: Profile, options: EncodeOptions) -> list[int]:
     wanted = range(len(profile.slots)) if options.slots is None else options.slots
-    return [slot.max_channels if i in wanted else 0 for i, slot in enumerate(profile.slots)]
+    # Motion is off: the flow slot is absent.
+    return [slot.max_channels if i in wanted and not slot.flow else 0 for i, slot in enumerate(profile.slots)]
 
 
-def _splits(profile: Profile, frames: int, size: tuple[int, int], name: str) -> list[tuple[int, ...]]:
-    """The schedule of each slot, made for the longest GOP; it serves shorter ones as well."""
-    make = {"temporal-first": temporal_first_schedule, "octree": octree_schedule}[name]
-    return [make(*node_shape(slot, frames, *size)) for slot in profile.slots]
+_SCHEDULES = {
+    "temporal-first": (ScheduleKind.TEMPORAL_FIRST, temporal_first_schedule),
+    "octree": (ScheduleKind.OCTREE, octree_schedule),
+}
 
 
 def make_trainer(
     source: Source, frames: Sequence[Planes], options: EncodeOptions, *, kind: type[Trainer] = Trainer
-) -> tuple[Trainer, SequenceHeader, list[tuple[int, ...]]]:
-    """A trainer for a video, ready to run, with its SEQUENCE and the schedule of each slot.
+) -> tuple[Trainer, SequenceHeader, ScheduleKind]:
+    """A trainer for a video, ready to run, with its SEQUENCE and the schedule of its grids.
 
     Args:
         source: gives the format.
@@ -134,8 +135,8 @@ def make_trainer(
     stage_channels = [m if options.channels is None else max(1, min(options.channels, m)) for m in profile.max_channels]
     grid_channels = _grid_channels(profile, options)
     longest = len(gops[0])
-    splits = _splits(profile, longest, size, options.schedule)
     shapes = [node_shape(slot, longest, *size) for slot in profile.slots]
+    schedule, make_splits = _SCHEDULES[options.schedule]
     symbols = sum(math.prod(shape) * n for shape, n in zip(shapes, grid_channels, strict=True))
     try:
         sequence = sequence_header(source.picture, profile.id, longest, symbols)
@@ -151,12 +152,12 @@ def make_trainer(
         size,
         [make_target(gop, source.chroma_format) for gop in gops],
         [[options.multiplier()] * n if n else None for n in grid_channels],
-        splits,
+        [make_splits(*shape) for shape in shapes],
         options.lagrangian,
         options.seed,
         _device(options.device),
     )
-    return trainer, sequence, splits
+    return trainer, sequence, schedule
 
 
 def encode(
@@ -191,11 +192,11 @@ def encode(
     frames = list(source)
     if not frames:
         raise InputError("E_SOURCE", f"{source.name} has no frames")
-    trainer, sequence, splits = make_trainer(source, frames, options)
+    trainer, sequence, schedule = make_trainer(source, frames, options)
     index, metadata = options.index, options.metadata
     # What the format cannot carry fails here, not after the training.
-    empty = Estimate([0.0] * len(splits), [0.0], 0.0)
-    estimate_bytes(trainer, sequence, splits, empty, index=index, metadata=metadata)
+    empty = Estimate([0.0] * len(trainer.model.profile.slots), [0.0], 0.0)
+    estimate_bytes(trainer, sequence, schedule, empty, index=index, metadata=metadata)
     run = Run(trainer, options.plan())
     key = "" if checkpoint is None else fingerprint(frames, options)
     if checkpoint is not None and resume and checkpoint.exists():
@@ -203,7 +204,7 @@ def encode(
         log.info("resumed at iteration %d of %d", run.iteration, run.plan.iterations)
     train(run, progress, path=checkpoint, key=key)
     estimate = trainer.estimate()
-    estimated = estimate_bytes(trainer, sequence, splits, estimate, index=index, metadata=metadata)
+    estimated = estimate_bytes(trainer, sequence, schedule, estimate, index=index, metadata=metadata)
     pixels = len(frames) * source.width * source.height
     log.info(
         "estimate before writing: %d bytes (%.5f bits per pixel), J %.6f",
@@ -213,7 +214,7 @@ def encode(
     )
     training_seconds = time.monotonic() - started
     promised = reconstruct(trainer)
-    written = write_stream(trainer, sequence, splits, promised, index=index, metadata=metadata)
+    written = write_stream(trainer, sequence, schedule, promised, index=index, metadata=metadata)
     own = [frame for gop in promised for frame in gop]
     _verify(written.data, own)
     output.write(written.data)
@@ -227,7 +228,11 @@ def encode(
         components=written.components,
         quality=measure(frames, own, source.bit_depth),
         kmac_per_pixel=kmac_per_pixel(
-            trainer.model.profile, trainer.model.stage_channels, trainer.model.grid_channels, source.chroma_format
+            trainer.model.profile,
+            trainer.model.stage_channels,
+            trainer.model.profile.blocks,
+            trainer.model.grid_channels,
+            source.chroma_format,
         ),
         training_seconds=training_seconds,
         seconds=time.monotonic() - started,

@@ -15,8 +15,8 @@ from nvrc_decoder.bitstream.units import (
     GridHeader,
     LayerHeader,
     NetworkHeader,
+    ScheduleKind,
     SequenceHeader,
-    schedule_runs,
 )
 from nvrc_decoder.bitstream.writer import StreamWriter
 from nvrc_decoder.entropy.coder import SymbolEncoder
@@ -74,15 +74,16 @@ def sequence_header(picture: VideoFormat, profile: int, frames: int, symbols: in
 
 
 def _network_header(
-    trainer: Trainer, splits: Sequence[Sequence[int]], layers: tuple[LayerHeader, ...], payload: bytes
+    trainer: Trainer, schedule: ScheduleKind, layers: tuple[LayerHeader, ...], payload: bytes
 ) -> NetworkHeader:
     grids = tuple(
-        GridHeader(i, tuple(int(m) for m in multiplier), schedule_runs(splits[i]))
+        GridHeader(i, tuple(int(m) for m in multiplier), schedule=schedule)
         for i, multiplier in enumerate(trainer.multipliers)
         if multiplier is not None
     )
     widths = (trainer.bank.layers[0].outputs, trainer.bank.layers[1].outputs)
-    return NetworkHeader(trainer.model.stage_channels, grids, widths, layers, payload)
+    model = trainer.model
+    return NetworkHeader(model.stage_channels, model.profile.blocks, grids, widths, layers, payload)
 
 
 def _code_lengths(values: np.ndarray) -> np.ndarray:
@@ -119,7 +120,7 @@ def reconstruct(trainer: Trainer) -> list[list[Planes]]:
 def write_stream(
     trainer: Trainer,
     sequence: SequenceHeader,
-    splits: Sequence[Sequence[int]],
+    schedule: ScheduleKind,
     frames: Sequence[Sequence[Planes]],
     *,
     index: bool = True,
@@ -130,7 +131,7 @@ def write_stream(
     Args:
         trainer: after `run`.
         sequence: SEQUENCE.
-        splits: per slot, the schedule.
+        schedule: of every grid.
         frames: per GOP the frames that the stream promises; their digests go into it.
         index: write INDEX and footer.
         metadata: key -> value.
@@ -148,8 +149,8 @@ def write_stream(
         owner = "context network" if layer.name.startswith("context.") else "synthesis weights"
         bits[owner] += float(sum(costs.min() for costs in lengths))
     payload = encode_parameters(parameters, trainer.bank.layers, layers)
-    network = _network_header(trainer, splits, tuple(layers), payload)
-    grids = network.grids
+    network = _network_header(trainer, schedule, tuple(layers), payload)
+    grids = network.coding_order(profile)
     context = ContextNetwork(
         *(
             make_layer(spec, q.weight, q.bias, q.multiplier, q.shift, q.bias_shift)
@@ -170,9 +171,11 @@ def write_stream(
             values = tensor.cpu().numpy().astype(np.int16)
             slot = profile.slots[header.slot]
             encoder = SymbolEncoder()
-            code_grid(encoder, header.splits, context, values.shape, header.slot, slot, coarser, values)
+            splits = header.splits((values.shape[0], *values.shape[2:]))
+            code_grid(encoder, splits, context, values.shape, header.slot, slot, None if slot.flow else coarser, values)
             payloads.append(encoder.finish())
-            coarser = slot, values
+            if not slot.flow:
+                coarser = slot, values
             name = f"grid {header.slot} (1/{slot.stride}, t{slot.temporal_stride}, {header.channels} ch)"
             components[name] = components.get(name, 0.0) + len(payloads[-1])
         digest = GopDigest()
@@ -207,7 +210,7 @@ def _blank(bits: float) -> bytes:
 def estimate_bytes(
     trainer: Trainer,
     sequence: SequenceHeader,
-    splits: Sequence[Sequence[int]],
+    schedule: ScheduleKind,
     estimate: Estimate,
     *,
     index: bool = True,
@@ -216,18 +219,18 @@ def estimate_bytes(
     """Size of the stream by the rate model: a stream of blank payloads as long as the estimate says.
 
     Args:
-        trainer, sequence, splits, index, metadata: as in `write_stream`.
+        trainer, sequence, schedule, index, metadata: as in `write_stream`.
         estimate: of the bits; what it holds of a slot is shared among the GOPs by their frames.
 
     Raises:
         InternalError: something in the headers is outside the format's ranges.
     """
     layers = tuple(LayerHeader(4, 0, 0, 0, 0) for _ in trainer.bank.layers)
-    network = _network_header(trainer, splits, layers, _blank(sum(estimate.segment_bits)))
+    network = _network_header(trainer, schedule, layers, _blank(sum(estimate.segment_bits)))
     buffer = io.BytesIO()
     writer = _begin(buffer, sequence, network, metadata)
     total = sum(trainer.frame_counts)
-    present = [estimate.grid_bits[grid.slot] or 0.0 for grid in network.grids]
+    present = [estimate.grid_bits[grid.slot] or 0.0 for grid in network.coding_order(trainer.model.profile)]
     for frames in trainer.frame_counts:
         writer.gop(Gop(frames, tuple(_blank(bits * frames / total) for bits in present)), bytes(DIGEST_BYTES))
     writer.finish(index=index)

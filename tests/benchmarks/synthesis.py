@@ -76,7 +76,9 @@ def main() -> None:
     clock = time.perf_counter if options.clock == "wall" else time.process_time
     rows = []
     for profile in (profile for profile in PROFILES if profile.name in options.profiles):
-        cost = kmac_per_pixel(profile, profile.max_channels, [slot.max_channels for slot in profile.slots], 1)
+        cost = kmac_per_pixel(
+            profile, profile.max_channels, profile.blocks, [slot.max_channels for slot in profile.slots], 1
+        )
         for width, height in SIZES:
             medians = measure(profile, width, height, options.threads, options.repeats, clock)
             ratio = min(medians["exact"], medians["exact, blocked"]) / min(medians["float"], medians["float, blocked"])

@@ -30,11 +30,19 @@ def cases(draw: st.DrawFn) -> tuple[SequenceHeader, NetworkDraft, int, int, int]
         profile=profile.id,
         level=6,
     )
-    slots = sorted(draw(st.sets(st.integers(0, len(profile.slots) - 1), min_size=1)))
+    slots = sorted(draw(st.sets(st.integers(0, profile.flow_slot - 1), min_size=1)))
+    channels = {slot: draw(st.integers(1, profile.slots[slot].max_channels)) for slot in slots}
+    if draw(st.booleans()):
+        channels[profile.flow_slot] = 2
+        for slot in profile.mixed_slots:
+            if slot in channels:
+                channels[slot] = profile.slots[slot].max_channels if channels[slot] > 4 else 4
     draft = NetworkDraft(
         tuple(draw(st.integers(1, most)) for most in profile.max_channels),
-        {slot: draw(st.integers(1, profile.slots[slot].max_channels)) for slot in slots},
-        (1, 1),
+        tuple(draw(st.integers(0, most)) for most in profile.blocks),
+        channels,
+        draw(st.sampled_from(((1, 6), (1, 2049)))),
+        context_widths=(1, 1),
         bound=draw(st.booleans()),
         wild=draw(st.sampled_from((0, 0, 9))),
     )
@@ -62,6 +70,7 @@ def test_engines_agree(case: tuple[SequenceHeader, NetworkDraft, int, int, int],
         network.profile,
         sequence,
         network.header.stage_channels,
+        network.header.stage_blocks,
         network.layers,
         network.multipliers,
     )

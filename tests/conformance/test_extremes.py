@@ -22,6 +22,7 @@ def test_every_layer_comes_near_the_bound(name: str) -> None:
         specs = synthesis_layers(
             item.network.profile,
             item.network.header.stage_channels,
+            item.network.header.stage_blocks,
             channels,
             item.sequence.chroma_format,
             item.sequence.bit_depth,

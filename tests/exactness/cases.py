@@ -86,12 +86,13 @@ def golden_work(manifest: Manifest) -> Iterator[Work]:
                 network.profile,
                 item.sequence,
                 network.header.stage_channels,
+                network.header.stage_blocks,
                 network.layers,
                 network.multipliers,
             )
             count = item.gop.frame_count
             frames = ReferenceSynthesizer(*arguments).synthesise(item.grids, count, range(count))
-            if pieces and pieces[-1].network[3] is network.layers:
+            if pieces and pieces[-1].network[4] is network.layers:
                 pieces[-1] = Work(
                     stream.id, network.profile, arguments, [*pieces[-1].gops, (item.grids, frames)], "NumPy"
                 )

@@ -68,7 +68,7 @@ def random_stream(profile: Profile, width: int, height: int, gops: Sequence[int]
     draft = NetworkDraft()
     header = random_network(rng, sequence, draft, max(gops))
     network = load_network(sequence, header)
-    arguments = profile, sequence, header.stage_channels, network.layers, network.multipliers
+    arguments = profile, sequence, header.stage_channels, header.stage_blocks, network.layers, network.multipliers
     synthesizer = OrtSynthesizer(*arguments, threads=threads)
     file = io.BytesIO()
     writer = StreamWriter(file, sequence)
@@ -77,13 +77,17 @@ def random_stream(profile: Profile, width: int, height: int, gops: Sequence[int]
         grids: list[Grid | None] = [None] * len(profile.slots)
         coarser: tuple[GridSlot, Grid] | None = None
         payloads = []
-        for grid in header.grids:
+        for grid in header.coding_order(profile):
             slot = profile.slots[grid.slot]
             coder = SamplingCoder(rng, 0)
             shape = grid_shape(sequence, grid, count)
-            values = code_grid(coder, grid.splits, network.context, shape, grid.slot, slot, coarser)
+            values = code_grid(
+                coder, grid.splits((shape[0], *shape[2:])), network.context, shape, grid.slot, slot, coarser
+            )
             payloads.append(coder.finish())
-            grids[grid.slot], coarser = values, (slot, values)
+            grids[grid.slot] = values
+            if not slot.flow:
+                coarser = slot, values
         digest = GopDigest()
         for frame in synthesizer.stream(grids, count, range(count)):
             digest.update(frame)

@@ -192,7 +192,9 @@ def _stream(decoding: Decoding) -> dict[str, Any]:
     size = Path(decoding.path).stat().st_size
     picture = video_format(sequence)
     profile = sequence.profile_spec
-    cost = kmac_per_pixel(profile, network.stage_channels, network.grid_channels(profile), sequence.chroma_format)
+    cost = kmac_per_pixel(
+        profile, network.stage_channels, network.stage_blocks, network.grid_channels(profile), sequence.chroma_format
+    )
     return {
         "path": Path(decoding.path).name,
         "profile": profile.name,

@@ -92,7 +92,7 @@ def context_example() -> str:
     decoded = np.zeros((3, 3, 4), dtype=bool)
     for step in context.steps((3, 3, 4), SPLITS):
         if (1, 1, 2) in step.positions:
-            inputs = context.inputs(np.where(decoded[:, None], grid, 0), decoded, step, (1, 1, 2), 0, 3, 0)
+            inputs, _ = context.inputs(np.where(decoded[:, None], grid, 0), decoded, step, (1, 1, 2), 0, 3, 0)
             lines.append(f"neighbours: {inputs[:18]}")
             lines.append(f"inputs that are 1 of the one-hots: {[i for i in range(19, 48) if inputs[i]]}")
             x: list[int] = inputs
