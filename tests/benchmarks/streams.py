@@ -39,9 +39,8 @@ def random_gop(
         slot = network.profile.slots[header.slot]
         coder = SamplingCoder(rng, 0)
         shape = grid_shape(sequence, header, count)
-        grid = code_grid(
-            coder, header.splits((shape[0], *shape[2:])), network.context, shape, header.slot, slot, coarser
-        )
+        splits = header.splits((shape[0], *shape[2:]))
+        grid = code_grid(coder, splits, network.context, shape, header.slot, slot, coarser)
         payloads.append(coder.finish())
         grids[header.slot] = grid
         if not slot.flow:

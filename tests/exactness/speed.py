@@ -81,9 +81,8 @@ def random_stream(profile: Profile, width: int, height: int, gops: Sequence[int]
             slot = profile.slots[grid.slot]
             coder = SamplingCoder(rng, 0)
             shape = grid_shape(sequence, grid, count)
-            values = code_grid(
-                coder, grid.splits((shape[0], *shape[2:])), network.context, shape, grid.slot, slot, coarser
-            )
+            splits = grid.splits((shape[0], *shape[2:]))
+            values = code_grid(coder, splits, network.context, shape, grid.slot, slot, coarser)
             payloads.append(coder.finish())
             grids[grid.slot] = values
             if not slot.flow:

@@ -1,0 +1,155 @@
+"""Displacements and the warp against the sample-by-sample oracle, and against values worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracles import motion as oracle
+from synthesis_cases import Picture, random_case
+
+from nvrc_decoder.profiles import PROFILES, WARPED_TEMPORAL_STRIDE, node_shape
+from nvrc_decoder.synthesis import motion
+from nvrc_decoder.synthesis.arithmetic import IntegerLayer
+from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
+
+
+def flow_of(*nodes: tuple[int, int]) -> np.ndarray:
+    """A flow grid of one place, from (dy, dx) of each node."""
+    return np.array(nodes, dtype=np.int16).reshape(len(nodes), 2, 1, 1)
+
+
+def test_positions_by_hand():
+    flow = flow_of((0, 5), (4, -8), (-7, 2000))
+    assert motion.position(flow, [3, 2], 0).ravel().tolist() == [0, 10]
+    # (0 + 12 + 1) >> 1 and (10 - 16 + 1) >> 1, which rounds down.
+    assert motion.position(flow, [3, 2], 1).ravel().tolist() == [6, -3]
+    assert motion.position(flow, [3, 2], 4).ravel().tolist() == [-21, 2047]
+    assert motion.position(flow, [3, 2], 5).ravel().tolist() == [-21, 2047]
+    assert motion.position(flow, [3, 2], 80).ravel().tolist() == [-21, 2047]
+    assert motion.position(flow_of((-2047, 1)), [2048, 1], 0).ravel().tolist() == [-2048, 1]
+
+
+def test_displacements_point_from_the_frame_to_its_nodes():
+    # Positions at frames 0, 2, 4, 6, 8 and, after the last flow node, 16.
+    flow = flow_of((0, 0), (10, 0), (20, 0), (30, -2), (40, -8))
+    before, after = motion.displacements(flow, [1, 1], 3, 3, (9, 5))
+    assert before.shape == after.shape == (2, 3, 2)
+    assert set(before[0].ravel()) == {-15}
+    assert set(after[0].ravel()) == {25}
+    before, after = motion.displacements(flow, [1, 1], 3, 11, (9, 5))
+    assert set(before[0].ravel()) == set(after[0].ravel()) == {0}
+    assert motion.displacements(flow, [1, 1], 3, 8, (9, 5))[0].any() == np.False_
+
+
+def test_displacements_reach_their_largest_and_stay_exact():
+    flow = flow_of((2047, -2047), (2047, -2047), (2047, -2047), (2047, -2047), (-2047, 2047))
+    before, after = motion.displacements(flow, [1, 2048], 2, 7, (4, 4))
+    # Frame 7 lies between 2047 and -2047, and between -2048 and 2047.
+    assert before.ravel().tolist() == [2047, -2048]
+    assert after.ravel().tolist() == [-2047, 2047]
+    before, after = motion.displacements(flow, [1, 2048], 2, 0, (4, 4))
+    assert after.ravel().tolist() == [-4094, 4095]
+
+
+def test_the_warp_by_hand():
+    plane = np.array([[[0, 64, 128, 64]]], dtype=np.int32)
+    still = np.zeros((2, 1, 1), dtype=np.int32)
+    right = still.copy()
+    right[1] = 4
+    # At frame 0 only the node before counts; half a sample to the right.
+    assert motion.warp(plane, -plane, right, still, 1, 0).ravel().tolist() == [32, 96, 96, 64]
+    # At frame 2 a quarter of the other node: (64 * 6 - 64 * 2 + 4) >> 3 for the second sample.
+    assert motion.warp(plane, -plane, still, still, 1, 2).ravel().tolist() == [0, 32, 64, 32]
+    # In units of four luma samples 4/8 is 1/8, and -3/8 is nothing.
+    assert motion.warp(plane[..., :1], plane[..., :1] * 0, right, still, 4, 0).ravel().tolist() == [0]
+    wide = np.tile(still, (1, 1, 4))
+    wide[1] = [[4, 5, -3, -2046]]
+    assert motion.warp(plane, plane, wide, wide, 4, 0).ravel().tolist() == [8, 72, 120, 0]
+
+
+def test_no_displacement_changes_nothing_at_a_node():
+    rng = np.random.default_rng(1)
+    plane = rng.integers(-2048, 2048, (3, 6, 7)).astype(np.int32)
+    still = np.zeros((2, 2, 2), dtype=np.int32)
+    assert (motion.warp(plane, rng.permutation(plane), still, still, 1, 16) == plane).all()
+
+
+def test_displacements_far_outside_repeat_the_edge():
+    plane = np.array([[[1, 2], [3, 2047]], [[-2048, -3], [-2, -1]]], dtype=np.int32)
+    far = np.full((2, 1, 1), 4095, dtype=np.int32)
+    assert motion.warp(plane, plane, far, -far, 1, 0).reshape(2, 4).tolist() == [[2047] * 4, [-1] * 4]
+    assert motion.warp(plane, plane, far, -far, 1, 7)[1].ravel().tolist() == [(-1 - 7 * 2048 + 4) >> 3] * 4
+
+
+def test_mix_works_within_groups_of_four():
+    x = np.arange(1, 9, dtype=np.int32).reshape(8, 1, 1)
+    weight = np.zeros((8, 4), dtype=np.int64)
+    weight[:, 0] = 1
+    weight[5] = [1, 10, 100, 1000]
+    layer = IntegerLayer(weight, np.arange(8, dtype=np.int64), 0, -2048, 2047)
+    assert motion.mix(x, layer).ravel().tolist() == [1, 2, 3, 4, 9, 2047, 11, 12]
+
+
+def test_interleaving_is_undone():
+    x = np.arange(8 * 2 * 3, dtype=np.int32).reshape(8, 2, 3)
+    planes = motion.interleave(x)
+    assert planes.shape == (2, 4, 6)
+    assert planes[1, :2, 2:4].tolist() == [[x[4, 0, 1], x[5, 0, 1]], [x[6, 0, 1], x[7, 0, 1]]]
+    assert (motion.deinterleave(planes) == x).all()
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.integers(0, 2**31),
+    st.sampled_from(PROFILES),
+    st.integers(1, 21),
+    st.integers(1, 21),
+    st.integers(1, 20),
+    st.sampled_from(["lively", "bound", "aligned"]),
+)
+def test_the_reference_equals_the_oracle(seed, profile, width, height, frame_count, style):
+    case = random_case(seed, profile, Picture(width, height), frame_count, style=style, motion=True)
+    flow = case.grids[profile.flow_slot]
+    frames = range(frame_count)[seed % frame_count :][:2]
+    found = ReferenceSynthesizer(*case.network).warped(case.grids, frame_count, frames)
+    assert set(found) == {i for i in profile.warped_slots if case.grids[i] is not None}
+    for i, features in found.items():
+        layer = case.layers.get(f"slot{i}.mix")
+        assert (layer is not None) == (profile.slots[i].stride == 2)
+
+        def mix(values, row, layer=layer):
+            rounding = 1 << layer.shift >> 1
+            total = sum(int(w) * v for w, v in zip(layer.weight[row], values, strict=True)) + int(layer.bias[row])
+            return max(layer.low, min(layer.high, (total + rounding) >> layer.shift))
+
+        for b, t in enumerate(frames):
+            arguments = case.grids[i], case.multipliers[i], flow, case.multipliers[profile.flow_slot]
+            wanted = oracle.warped(*arguments, t, (height, width), mix if layer is not None else None)
+            np.testing.assert_array_equal(features[b], wanted)
+
+
+def test_motion_replaces_interpolation_and_nothing_else():
+    profile = PROFILES[0]
+    case = random_case(4, profile, Picture(20, 20), 9, full=True)
+    synthesizer = ReferenceSynthesizer(*case.network)
+    whole = synthesizer.synthesise(case.grids, 9, range(3, 5))
+    given_parts = synthesizer.warped(case.grids, 9, range(3, 5))
+    assert [f.md5() for f in synthesizer.synthesise(case.grids, 9, range(3, 5), given_parts)] == [
+        f.md5() for f in whole
+    ]
+    still = [*case.grids[: profile.flow_slot], np.zeros_like(case.grids[profile.flow_slot])]
+    assert synthesizer.synthesise(still, 9, range(3, 4))[0].md5() != whole[0].md5()
+    off = random_case(4, profile, Picture(20, 20), 9, full=True, motion=False)
+    assert ReferenceSynthesizer(*off.network).warped(off.grids, 9, range(9)) == {}
+
+
+@pytest.mark.parametrize("frame_count", [1, 2, 8, 9, 16, 17])
+def test_the_bound_of_the_warp(frame_count):
+    # All of the sums of 7.6.2 stay within 2048 * 512, and the result is an activation.
+    case = random_case(9, PROFILES[2], Picture(11, 9), frame_count, style="aligned", full=True)
+    for features in ReferenceSynthesizer(*case.network).warped(case.grids, frame_count, range(frame_count)).values():
+        assert -2048 <= features.min() <= features.max() <= 2047
+    nodes = node_shape(PROFILES[2].slots[3], frame_count, 9, 11)[0]
+    assert WARPED_TEMPORAL_STRIDE * (nodes - 1) >= frame_count - 1
