@@ -21,10 +21,10 @@ from nvrc_decoder.errors import InputError, InternalError, InvalidStreamError, U
 from nvrc_decoder.frames import Planes
 from nvrc_decoder.limits import Limits
 from nvrc_decoder.octree.schedule import octree_schedule, temporal_first_schedule
-from nvrc_decoder.profiles import Profile, kmac_per_pixel, node_shape
+from nvrc_decoder.profiles import node_shape
 
 from .checkpoint import fingerprint, load_checkpoint, train
-from .options import EncodeOptions, profile_named
+from .options import EncodeOptions
 from .run import Progress, Run
 from .source import Source
 from .target import make_target
@@ -106,12 +106,6 @@ def _split(frames: Sequence[Planes], gop: int) -> list[list[Planes]]:
     return [list(frames[i : i + gop]) for i in range(0, len(frames), gop)]
 
 
-def _grid_channels(profile: Profile, options: EncodeOptions) -> list[int]:
-    wanted = range(len(profile.slots)) if options.slots is None else options.slots
-    # Motion is off: the flow slot is absent.
-    return [slot.max_channels if i in wanted and not slot.flow else 0 for i, slot in enumerate(profile.slots)]
-
-
 _SCHEDULES = {
     "temporal-first": (ScheduleKind.TEMPORAL_FIRST, temporal_first_schedule),
     "octree": (ScheduleKind.OCTREE, octree_schedule),
@@ -129,30 +123,25 @@ def make_trainer(
         options: see `EncodeOptions`.
         kind: the trainer's class.
     """
-    profile = profile_named(options.profile)
     size = (source.height, source.width)
     gops = _split(frames, options.gop)
-    stage_channels = [m if options.channels is None else max(1, min(options.channels, m)) for m in profile.max_channels]
-    grid_channels = _grid_channels(profile, options)
+    structure = options.structure()
     longest = len(gops[0])
-    shapes = [node_shape(slot, longest, *size) for slot in profile.slots]
+    shapes = [node_shape(slot, longest, *size) for slot in structure.profile.slots]
     schedule, make_splits = _SCHEDULES[options.schedule]
-    symbols = sum(math.prod(shape) * n for shape, n in zip(shapes, grid_channels, strict=True))
+    symbols = sum(math.prod(shape) * n for shape, n in zip(shapes, structure.grid_channels, strict=True))
     try:
-        sequence = sequence_header(source.picture, profile.id, longest, symbols)
+        sequence = sequence_header(source.picture, structure.profile.id, longest, symbols)
     except InvalidStreamError as error:
         raise UnsupportedError(error.code, f"{source.name} cannot be encoded: {error.message}") from error
     trainer = kind(
-        profile,
-        stage_channels,
-        grid_channels,
-        options.context_widths,
+        structure,
         source.chroma_format,
         source.bit_depth,
         size,
         [make_target(gop, source.chroma_format) for gop in gops],
-        [[options.multiplier()] * n if n else None for n in grid_channels],
-        [make_splits(*shape) for shape in shapes],
+        options.multipliers(structure),
+        make_splits,
         options.lagrangian,
         options.seed,
         _device(options.device),
@@ -227,13 +216,7 @@ def encode(
         bits_per_pixel=8 * len(written.data) / pixels,
         components=written.components,
         quality=measure(frames, own, source.bit_depth),
-        kmac_per_pixel=kmac_per_pixel(
-            trainer.model.profile,
-            trainer.model.stage_channels,
-            trainer.model.profile.blocks,
-            trainer.model.grid_channels,
-            source.chroma_format,
-        ),
+        kmac_per_pixel=trainer.model.structure.kmac_per_pixel(source.chroma_format),
         training_seconds=training_seconds,
         seconds=time.monotonic() - started,
         frame_md5=tuple(frame.md5() for frame in own),

@@ -18,22 +18,18 @@ from nvrc_decoder.profiles import (
     ACTIVATION_MAX,
     ACTIVATION_MIN,
     STAGE_STRIDES,
+    WARPED_TEMPORAL_STRIDE,
     LayerSpec,
-    Profile,
-    synthesis_layers,
 )
 
-__all__ = ["FEATURE_SCALE", "LEVELS_PER_FEATURE", "SynthesisModel", "straight_through_floor"]
+from .motion import CELL_STRIDE, Displacement, displacements, planes_of, warp
+from .rounding import FEATURE_SCALE, straight_through_floor
+from .structure import Structure
 
-FEATURE_SCALE = 128
-"""Integer activation steps in one feature unit."""
+__all__ = ["LEVELS_PER_FEATURE", "SynthesisModel"]
+
 LEVELS_PER_FEATURE = 16
 """8-bit pixel levels in one feature unit (64 at 10 bits)."""
-
-
-def straight_through_floor(x: Tensor) -> Tensor:
-    """floor(x) forward, identity backward."""
-    return x + (torch.floor(x) - x).detach()
 
 
 def _upsample(x: Tensor, height: int, width: int) -> Tensor:
@@ -45,66 +41,76 @@ class SynthesisModel:
     """Shapes and forward pass of a profile's network; the parameters live in a `ParameterBank`.
 
     Args:
-        profile: the profile.
-        stage_channels: active channels of each stage.
-        grid_channels: channels of each slot, 0 where absent.
+        structure: what is active.
         chroma_format: 0 (4:0:0), 1 (4:2:0) or 2 (4:4:4).
         bit_depth: 8 or 10.
     """
 
-    def __init__(
-        self,
-        profile: Profile,
-        stage_channels: Sequence[int],
-        grid_channels: Sequence[int],
-        chroma_format: int,
-        bit_depth: int,
-    ) -> None:
-        self.profile = profile
-        self.stage_channels = tuple(stage_channels)
-        self.grid_channels = tuple(grid_channels)
+    def __init__(self, structure: Structure, chroma_format: int, bit_depth: int) -> None:
+        self.structure = structure
+        self.profile = structure.profile
+        self.stage_channels = structure.stage_channels
+        self.grid_channels = structure.grid_channels
         self.chroma_format = chroma_format
         self.bit_depth = bit_depth
-        self.layers: tuple[LayerSpec, ...] = synthesis_layers(
-            profile, stage_channels, grid_channels, chroma_format, bit_depth
-        )
+        self.layers: tuple[LayerSpec, ...] = structure.layers(chroma_format, bit_depth)
         self._names = {layer.name for layer in self.layers}
 
-    def dequantise(
+    def displacements(
         self,
         grids: Sequence[Tensor | None],
         multipliers: Sequence[Tensor | None],
         frames: Tensor,
+        frame_count: int,
         exact: bool = False,
-    ) -> list[Tensor | None]:
-        """Scale grids to feature units and interpolate them in time.
+    ) -> Displacement | None:
+        """Displacement of each cell at `frames`; None where the stream has no motion. Arguments as in `forward`."""
+        index = self.profile.flow_slot
+        flow, step = grids[index], multipliers[index]
+        if flow is None or step is None:
+            return None
+        stride = self.profile.slots[index].temporal_stride
+        nodes = -(-(frame_count - 1) // WARPED_TEMPORAL_STRIDE) + 1
+        return displacements(flow, step, frames, stride, WARPED_TEMPORAL_STRIDE, nodes, self.size, exact)
+
+    def features(
+        self,
+        index: int,
+        grid: Tensor,
+        multiplier: Tensor,
+        frames: Tensor,
+        displacement: Displacement | None,
+        parameters: Mapping[str, tuple[Tensor, Tensor]],
+        exact: bool = False,
+    ) -> Tensor:
+        """One slot's grid at the frames wanted, in feature units: [B, C, H, W].
 
         Args:
-            grids: per slot [N, C, H, W] quantised (or noisy) values of the GOP, None where absent.
-            multipliers: per slot [C] integer steps M.
+            index: the slot.
+            grid: [N, C, H, W] quantised (or noisy) values of the GOP.
+            multiplier: [C] integer steps M.
             frames: int64 [B] frame numbers in the GOP.
+            displacement: of `displacements`.
+            parameters: as in `forward`; only the mix layer is used.
             exact: clip and round as the decoder does.
-
-        Returns:
-            Per slot [B, C, H, W] features.
         """
-        out: list[Tensor | None] = []
-        for slot, grid, multiplier in zip(self.profile.slots, grids, multipliers, strict=True):
-            if grid is None or multiplier is None:
-                out.append(None)
-                continue
-            stride = slot.temporal_stride
-            scale = (multiplier / FEATURE_SCALE).to(grid.dtype).view(1, -1, 1, 1)
-            if stride == 1:
-                out.append(self._clip(grid[frames] * scale, exact))
-                continue
-            first = torch.div(frames, stride, rounding_mode="floor")
-            fraction = ((frames - first * stride).to(grid.dtype) / stride).view(-1, 1, 1, 1)
-            second = torch.clamp(first + 1, max=grid.shape[0] - 1)
-            before = self._clip(grid[first] * scale, exact)
-            after = self._clip(grid[second] * scale, exact)
-            out.append(self._round(before * (1 - fraction) + after * fraction, exact))
-        return out
+        slot = self.profile.slots[index]
+        stride = slot.temporal_stride
+        scale = (multiplier / FEATURE_SCALE).to(grid.dtype).view(1, -1, 1, 1)
+        if stride == 1:
+            return self._clip(grid[frames] * scale, exact)
+        if displacement is not None and index in self.profile.warped_slots:
+            nodes = self._clip(grid * scale, exact)
+            if index not in self.profile.mixed_slots:
+                return warp(nodes, displacement, frames, stride, CELL_STRIDE, exact)
+            planes = planes_of(nodes, *parameters[f"slot{index}.mix"], exact)
+            return functional.pixel_unshuffle(warp(planes, displacement, frames, stride, 1, exact), 2)
+        first = torch.div(frames, stride, rounding_mode="floor")
+        fraction = ((frames - first * stride).to(grid.dtype) / stride).view(-1, 1, 1, 1)
+        second = torch.clamp(first + 1, max=grid.shape[0] - 1)
+        before = self._clip(grid[first] * scale, exact)
+        after = self._clip(grid[second] * scale, exact)
+        return self._round(before * (1 - fraction) + after * fraction, exact)
 
     def forward(
         self,
@@ -130,13 +136,12 @@ class SynthesisModel:
         """
         temporal = self.profile.temporal_stem
         halo = torch.cat([frames[:1] - 1, frames, frames[-1:] + 1]).clamp(0, frame_count - 1) if temporal else frames
+        displacement = self.displacements(grids, multipliers, frames, frame_count, exact)
         per_stage: list[list[Tensor]] = [[] for _ in STAGE_STRIDES]
-        for stage in range(len(STAGE_STRIDES)):
-            wanted = [i for i, slot in enumerate(self.profile.slots) if slot.stage == stage]
-            at = halo if stage == 0 else frames
-            masked = [grids[i] if i in wanted else None for i in range(len(grids))]
-            features = self.dequantise(masked, multipliers, at, exact)
-            per_stage[stage] = [f for f in features if f is not None]
+        for i, (slot, grid, multiplier) in enumerate(zip(self.profile.slots, grids, multipliers, strict=True)):
+            if grid is not None and multiplier is not None and slot.stage is not None:
+                at = halo if slot.stage == 0 else frames
+                per_stage[slot.stage].append(self.features(i, grid, multiplier, at, displacement, parameters, exact))
         sizes = self._stage_sizes
         x: Tensor | None = None
         for stage, channels in enumerate(self.stage_channels):
@@ -163,7 +168,7 @@ class SynthesisModel:
                 if injected is not None:
                     x = x + injected
                 x = self._clip(x, exact)
-            for block in range(self.profile.blocks[stage]):
+            for block in range(self.structure.stage_blocks[stage]):
                 name = f"stage{stage}.block{block}"
                 weight, bias = parameters[f"{name}.depthwise"]
                 h = functional.conv2d(x, weight.unsqueeze(1), bias, padding=1, groups=channels)
@@ -190,6 +195,7 @@ class SynthesisModel:
 
     def set_size(self, height: int, width: int) -> None:
         """Fix the picture size in luma samples; stage sizes are its ceilings by stride."""
+        self.size = (height, width)
         self._stage_sizes = [(-(-height // s), -(-width // s)) for s in STAGE_STRIDES]
 
     @staticmethod

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from nvrc_decoder.profiles import PROFILES, Profile
+from nvrc_decoder.profiles import MIX_GROUP, PROFILES, Profile
 
 from .plan import Plan
+from .structure import Structure
 
 __all__ = ["PRESETS", "SCHEDULES", "EncodeOptions", "profile_named"]
 
@@ -41,6 +42,8 @@ METADATA_KEY_MAX = 255
 SEED_MAX = (1 << 32) - 1
 _REFERENCE_LAMBDA = 5e-3
 _STEP_AT_REFERENCE = 76
+FLOW_STEP = 4
+"""Step of the flow grid in eighths of a sample: half a sample."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,10 @@ class EncodeOptions:
         device: `auto`, `cpu` or `cuda`.
         schedule: one of `SCHEDULES`.
         channels: active channels of every stage, or as many as the profile has there; None for the profile's most.
-        slots: grid slots to use, at least one; None for all.
+        blocks: most active blocks of a stage; None for as many as the profile has.
+        slots: grid slots to use, at least one; None for all. The flow slot is `motion`'s.
+        grid_channels: channels of each slot, 0 to leave it out; None for as many as the profile has in `slots`.
+        motion: grids of long temporal stride are warped along a flow grid.
         grid_step: quantisation step of the grids in integer activation steps (1/8 of a pixel level at 8 bits);
             1..2048; None chooses it by lambda.
         context_widths: hidden widths of the context network, 1..64.
@@ -73,7 +79,10 @@ class EncodeOptions:
     device: str = "auto"
     schedule: str = "temporal-first"
     channels: int | None = None
+    blocks: int | None = None
     slots: tuple[int, ...] | None = None
+    grid_channels: tuple[int, ...] | None = None
+    motion: bool = True
     grid_step: int | None = None
     context_widths: tuple[int, int] = (10, 10)
     iterations: int | None = None
@@ -81,7 +90,8 @@ class EncodeOptions:
     metadata: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        slots = len(profile_named(self.profile).slots)
+        profile = profile_named(self.profile)
+        slots = len(profile.slots)
         self._one_of("preset", self.preset, tuple(PRESETS))
         self._one_of("device", self.device, DEVICES)
         self._one_of("schedule", self.schedule, SCHEDULES)
@@ -103,6 +113,17 @@ class EncodeOptions:
                 raise ValueError("slots is empty: a stream has at least one grid")
             for slot in self.slots:
                 self._within("slots", slot, 0, slots - 1)
+        if self.blocks is not None:
+            self._within("blocks", self.blocks, 0, max(profile.blocks))
+        if self.grid_channels is not None:
+            if len(self.grid_channels) != slots:
+                raise ValueError(
+                    f"grid_channels has {len(self.grid_channels)} numbers: profile {profile.name} has {slots}"
+                )
+            for slot, channels in zip(profile.slots, self.grid_channels, strict=True):
+                self._within("grid_channels", channels, 0, slot.max_channels)
+        if not any(n for n, slot in zip(self.structure().grid_channels, profile.slots, strict=True) if not slot.flow):
+            raise ValueError("no grid is left: a stream has at least one")
         for key in self.metadata:
             if not 1 <= len(key.encode()) <= METADATA_KEY_MAX:
                 raise ValueError(f"the metadata key {key!r} is not 1 to {METADATA_KEY_MAX} bytes long")
@@ -122,6 +143,31 @@ class EncodeOptions:
         if self.grid_step is not None:
             return self.grid_step
         return max(1, min(MULTIPLIER_MAX, round(_STEP_AT_REFERENCE * math.sqrt(self.lagrangian / _REFERENCE_LAMBDA))))
+
+    def multipliers(self, structure: Structure) -> list[list[int] | None]:
+        """Per slot the multiplier of each channel; None where it is absent."""
+        return [
+            [FLOW_STEP if slot.flow else self.multiplier()] * channels if channels else None
+            for slot, channels in zip(structure.profile.slots, structure.grid_channels, strict=True)
+        ]
+
+    def structure(self) -> Structure:
+        """What these options switch on of the profile."""
+        profile = profile_named(self.profile)
+        channels = [slot.max_channels for slot in profile.slots] if self.grid_channels is None else self.grid_channels
+        wanted = range(len(profile.slots)) if self.slots is None else self.slots
+        grids = [n if i in wanted and not profile.slots[i].flow else 0 for i, n in enumerate(channels)]
+        if self.motion and any(grids[i] for i in profile.warped_slots):
+            for i in profile.mixed_slots:
+                grids[i] -= grids[i] % MIX_GROUP
+            grids[profile.flow_slot] = profile.slots[profile.flow_slot].max_channels
+        return Structure(
+            profile,
+            tuple(m if self.channels is None else min(self.channels, m) for m in profile.max_channels),
+            tuple(m if self.blocks is None else min(self.blocks, m) for m in profile.blocks),
+            tuple(grids),
+            self.context_widths,
+        )
 
     def plan(self) -> Plan:
         """The preset's plan, with `iterations` in its place if it is given."""

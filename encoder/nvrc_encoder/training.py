@@ -9,23 +9,29 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from nvrc_decoder.errors import InternalError
-from nvrc_decoder.profiles import Q_MAX, GridSlot, LayerSpec, Profile, context_layers, node_shape
+from nvrc_decoder.profiles import Q_MAX, GridSlot, LayerSpec, context_layers, node_shape
 
 from .grid_rate import HIDDEN_UNIT, OUTPUT_UNIT, GopRate, GridContext, build_context
-from .model import FEATURE_SCALE, SynthesisModel
+from .model import SynthesisModel
 from .parameters import ParameterBank
 from .plan import Plan, Settings
 from .quantise import hard_round, soft_round_noise
+from .rounding import FEATURE_SCALE
+from .structure import Structure
 from .warm_start import initial_grids, initial_weights
 
-__all__ = ["Estimate", "Target", "Trainer"]
+__all__ = ["Estimate", "Schedule", "Target", "Trainer"]
+
+
+Schedule = Callable[[int, int, int], Sequence[int]]
+"""Nodes, rows and columns of a grid -> its split bytes."""
 
 
 @dataclass(frozen=True)
@@ -65,15 +71,12 @@ class Trainer:
     """Owns the parameters and grids of one sequence and says what they cost.
 
     Args:
-        profile: the profile.
-        stage_channels: active channels of each stage.
-        grid_channels: channels of each slot, 0 where absent.
-        context_widths: hidden widths of the context network.
+        structure: what is active of the profile.
         chroma_format, bit_depth: of the sequence.
         size: (height, width) in luma samples.
         targets: the GOPs.
         multipliers: per slot, the integer step M of each channel.
-        schedules: per slot, the split bytes.
+        schedule: gives the split bytes of a grid of (nodes, rows, columns).
         lagrangian: lambda, weight of bits per pixel against the weighted MSE.
         seed: of every random draw.
         device: where to train.
@@ -81,21 +84,18 @@ class Trainer:
 
     def __init__(
         self,
-        profile: Profile,
-        stage_channels: Sequence[int],
-        grid_channels: Sequence[int],
-        context_widths: tuple[int, int],
+        structure: Structure,
         chroma_format: int,
         bit_depth: int,
         size: tuple[int, int],
         targets: Sequence[Target],
         multipliers: Sequence[Sequence[int] | None],
-        schedules: Sequence[Sequence[int]],
+        schedule: Schedule,
         lagrangian: float,
         seed: int,
         device: torch.device,
     ) -> None:
-        self.model = SynthesisModel(profile, stage_channels, grid_channels, chroma_format, bit_depth)
+        self.model = SynthesisModel(structure, chroma_format, bit_depth)
         self.model.set_size(*size)
         self.size = size
         self.targets = [Target(t.rows.to(device), t.weights.to(device)) for t in targets]
@@ -115,12 +115,12 @@ class Trainer:
             self.grids.append([None if g is None else g.to(device).requires_grad_() for g in grids])
         # GOPs of one length share their contexts, which weigh far more than the grids.
         by_length = {
-            frames: GopRate(self._contexts(profile.slots, grid_channels, frames, schedules), grid_channels)
+            frames: GopRate(self._contexts(structure, frames, schedule), structure.grid_channels)
             for frames in set(self.frame_counts)
         }
         self.rates = [by_length[frames] for frames in self.frame_counts]
-        layers: tuple[LayerSpec, ...] = context_layers(*context_widths) + self.model.layers
-        initial = initial_weights(self.model, generator) | self.initial_context(context_widths, generator)
+        layers: tuple[LayerSpec, ...] = context_layers(*structure.context_widths) + self.model.layers
+        initial = initial_weights(self.model, generator) | self.initial_context(structure.context_widths, generator)
         gains: dict[str, int] = {}
         output_units: dict[str, int] = {}
         weight_step: dict[str, float] = {}
@@ -141,22 +141,17 @@ class Trainer:
             weight_step[name], bias_step[name] = 2.0**-4, 2.0**-4
         self.bank = ParameterBank(layers, gains, output_units, initial, weight_step, bias_step).to(device)
 
-    def _contexts(
-        self,
-        slots: Sequence[GridSlot],
-        grid_channels: Sequence[int],
-        frames: int,
-        schedules: Sequence[Sequence[int]],
-    ) -> list[GridContext | None]:
+    def _contexts(self, structure: Structure, frames: int, schedule: Schedule) -> list[GridContext | None]:
         out: list[GridContext | None] = []
         coarser: tuple[GridSlot, tuple[int, int, int]] | None = None
-        for i, (slot, channels) in enumerate(zip(slots, grid_channels, strict=True)):
+        for i, (slot, channels) in enumerate(zip(structure.profile.slots, structure.grid_channels, strict=True)):
             if not channels:
                 out.append(None)
                 continue
             shape = node_shape(slot, frames, *self.size)
-            out.append(build_context(shape, schedules[i], i, slot, coarser, self.device))
-            coarser = (slot, shape)
+            out.append(build_context(shape, schedule(*shape), i, slot, None if slot.flow else coarser, self.device))
+            if not slot.flow:
+                coarser = (slot, shape)
         return out
 
     @staticmethod

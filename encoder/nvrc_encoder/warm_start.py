@@ -13,9 +13,19 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, STAGE_STRIDES, GridSlot, node_shape
+from nvrc_decoder.profiles import (
+    CHROMA_400,
+    CHROMA_420,
+    STAGE_STRIDES,
+    WARPED_TEMPORAL_STRIDE,
+    GridSlot,
+    node_shape,
+)
 
 from .model import LEVELS_PER_FEATURE, SynthesisModel
+from .motion import CELL_STRIDE, Displacement, displacements, warp
+from .motion_search import initial_flow
+from .rounding import FEATURE_SCALE
 
 __all__ = ["initial_grids", "initial_weights", "plane_channels"]
 
@@ -79,6 +89,27 @@ def initial_grids(
     for stride in (4, 8, 16, 32):
         pyramid[stride] = _half(pyramid[stride // 2])
     grids: list[Tensor | None] = [None] * len(profile.slots)
+    every = torch.arange(frames)
+    displacement: Displacement | None = None
+    flow_step = steps[profile.flow_slot]
+    if flow_step is not None:
+        flow = profile.slots[profile.flow_slot]
+        nodes = -(-(frames - 1) // WARPED_TEMPORAL_STRIDE) + 1
+        flow_nodes = node_shape(flow, frames, *size)[0]
+        luma8 = functional.pixel_shuffle(rows[:, :4], 2)[:, 0, : size[0], : size[1]]
+        positions = initial_flow(
+            luma8.round().clamp(0, 255).to(torch.uint8).numpy(),
+            flow.stride,
+            flow.temporal_stride,
+            WARPED_TEMPORAL_STRIDE,
+            nodes,
+            flow_nodes,
+        )
+        unit = (flow_step * FEATURE_SCALE).view(1, 2, 1, 1)
+        grids[profile.flow_slot] = positions / unit
+        displacement = displacements(
+            positions, torch.ones(2), every, flow.temporal_stride, WARPED_TEMPORAL_STRIDE, nodes, size, False
+        )
     recon: Tensor | None = None
     for stage, stride in enumerate(STAGE_STRIDES):
         target = pyramid[stride]
@@ -95,6 +126,29 @@ def initial_grids(
             if step is None:
                 continue
             values = torch.zeros(nodes, channels, height, width)
+            if displacement is not None and slot.temporal_stride == WARPED_TEMPORAL_STRIDE:
+                at_nodes = (torch.arange(nodes) * WARPED_TEMPORAL_STRIDE).clamp(max=frames - 1)
+                wanted = (target - recon)[at_nodes]
+                if slot.stride == CELL_STRIDE:
+                    for c, plane in enumerate(plane_channels(slot, channels, planes)):
+                        if plane is not None:
+                            values[:, c] = wanted[:, plane] / step[c]
+                            moved = warp(
+                                wanted[:, plane : plane + 1],
+                                displacement,
+                                every,
+                                WARPED_TEMPORAL_STRIDE,
+                                CELL_STRIDE,
+                                False,
+                            )
+                            recon[:, plane] += moved[:, 0]
+                else:
+                    # Twice the mean of four samples is the first of their Haar coefficients.
+                    values[:, 0] = 2 * wanted[:, 0] / step[0]
+                    full = wanted[:, :1].repeat_interleave(2, 2).repeat_interleave(2, 3)
+                    recon[:, 0] += _half(warp(full, displacement, every, WARPED_TEMPORAL_STRIDE, 1, False))[:, 0]
+                grids[i] = values
+                continue
             matrix = _interpolation(frames, nodes, slot.temporal_stride)
             inverse = _ridge_inverse(matrix) if slot.temporal_stride > 1 else None
             for c, plane in enumerate(plane_channels(slot, channels, planes)):
@@ -130,6 +184,17 @@ def initial_weights(model: SynthesisModel, generator: torch.Generator) -> dict[s
             for i, slot in enumerate(model.profile.slots):
                 if slot.stage != stage or not model.grid_channels[i]:
                     continue
+                if model.structure.moving and i in model.profile.mixed_slots:
+                    for phase in range(4):
+                        weight[:, at + phase] = noise(weight[:, at].shape, 0.02)
+                        weight[0, at + phase] = 0
+                        weight[0, at + phase, 1, 1] = 0.25
+                        if shape[0] >= planes + 4:
+                            weight[planes : planes + 4, at + phase] = 0
+                            weight[planes : planes + 4, at + phase, 1, 1] = -0.25
+                            weight[planes + phase, at + phase, 1, 1] = 0.75
+                    at += model.grid_channels[i]
+                    continue
                 for c, plane in enumerate(plane_channels(slot, model.grid_channels[i], planes)):
                     if plane is not None and plane < shape[0]:
                         weight[:, at + c] *= 0.5
@@ -138,6 +203,9 @@ def initial_weights(model: SynthesisModel, generator: torch.Generator) -> dict[s
                     else:
                         weight[:, at + c] *= 3
                 at += model.grid_channels[i]
+        elif layer.kind == "mix":
+            signs = torch.tensor([[1.0, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]])
+            weight = (0.5 * signs).repeat(shape[0] // 4, 1)
         elif layer.kind == "temporal":
             weight = torch.zeros(shape)
             weight[:, 1] = 1
@@ -157,6 +225,9 @@ def initial_weights(model: SynthesisModel, generator: torch.Generator) -> dict[s
             for channel in range(full, min(planes, shape[0])):
                 weight[channel, 0] = 0
                 weight[channel, 0, 1, 1] = 1
+            if model.structure.moving and shape[0] >= planes + 4:
+                weight[planes : planes + 4, 0] = 0
+                weight[planes : planes + 4, 0, 1, 1] = 1
         else:
             weight = noise(shape, 0.02)
             bias = torch.full((layer.outputs,), 128 / LEVELS_PER_FEATURE)
@@ -171,5 +242,7 @@ def initial_weights(model: SynthesisModel, generator: torch.Generator) -> dict[s
                 if column < 4 * min(planes, last):
                     weight[row] = 0
                     weight[row, column] = 1
+                    if model.structure.moving and last >= planes + 4 and row < 4:
+                        weight[row, 4 * (planes + row)] = 1
         out[layer.name] = (weight, bias)
     return out

@@ -83,7 +83,7 @@ def _network_header(
     )
     widths = (trainer.bank.layers[0].outputs, trainer.bank.layers[1].outputs)
     model = trainer.model
-    return NetworkHeader(model.stage_channels, model.profile.blocks, grids, widths, layers, payload)
+    return NetworkHeader(model.stage_channels, model.structure.stage_blocks, grids, widths, layers, payload)
 
 
 def _code_lengths(values: np.ndarray) -> np.ndarray:
