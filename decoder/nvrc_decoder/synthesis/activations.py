@@ -10,10 +10,11 @@ import numpy.typing as npt
 from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer
 
-__all__ = ["Feature", "Grid", "clip_activation", "dequantise", "double", "finish"]
+__all__ = ["Feature", "Grid", "Warped", "clip_activation", "dequantise", "double", "finish"]
 
 Feature = npt.NDArray[np.int32]  # [channels, rows, columns], values -2048..2047 unless it says otherwise
 Grid = npt.NDArray[np.int16]  # [nodes, channels, rows, columns], values -2047..2047
+Warped = npt.NDArray[np.int16]  # [channels, rows, columns], or of several frames; values -2048..2047
 
 
 def finish(accumulator: Feature, layer: IntegerLayer) -> Feature:

@@ -6,6 +6,8 @@ Part of the slow, obvious reference; one function a step of the section. int32 i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +27,9 @@ __all__ = [
 ]
 
 FLOW_TEMPORAL_STRIDE = 2
+
+# Rows of a plane that are warped at once; the places of their samples take memory.
+_BAND = 64
 
 
 def position(flow: Grid, multipliers: Sequence[int], tau: int) -> Feature:
@@ -70,10 +75,10 @@ def displacements(
     return found[0], found[1]
 
 
-def _fetch(plane: Feature, displacement: Feature, stride: int) -> Feature:
-    """Bilinear samples of a plane at displaced places, times 64 (7.6.2)."""
+def _fetch(plane: Feature, displacement: Feature, stride: int, band: range) -> Feature:
+    """Bilinear samples of the rows `band` of a plane at displaced places, times 64 (7.6.2)."""
     rows, columns = plane.shape
-    y, x = np.arange(rows)[:, None], np.arange(columns)[None, :]
+    y, x = np.array(band)[:, None], np.arange(columns)[None, :]
     cell = 4 // stride
     dy, dx = displacement[:, y // cell, x // cell]
     if stride == 4:
@@ -106,35 +111,29 @@ def warp(before: Feature, after: Feature, d0: Feature, d1: Feature, stride: int,
     """
     fraction = t % WARPED_TEMPORAL_STRIDE
     result = np.empty_like(before)
-    for p in range(len(before)):
-        v0, v1 = _fetch(before[p], d0, stride), _fetch(after[p], d1, stride)
-        result[p] = (v0 * (8 - fraction) + v1 * fraction + 256) >> 9
+    for p, first in product(range(len(before)), range(0, before.shape[1], _BAND)):
+        band = range(first, min(first + _BAND, before.shape[1]))
+        v0, v1 = _fetch(before[p], d0, stride, band), _fetch(after[p], d1, stride, band)
+        result[p, first : band.stop] = (v0 * (8 - fraction) + v1 * fraction + 256) >> 9
     return result
 
 
-def mix(x: Feature, layer: IntegerLayer) -> Feature:
-    """1x1 layer within groups of four channels: [C, rows, columns] (7.6.3)."""
-    accumulator = np.zeros(x.shape, dtype=np.int32)
-    for row in range(len(x)):
-        group = row // MIX_GROUP * MIX_GROUP
-        for i in range(MIX_GROUP):
-            accumulator[row] += np.int32(layer.weight[row, i]) * x[group + i]
-    return finish(accumulator, layer)
+def mix(x: Feature, layer: IntegerLayer, group: int) -> Feature:
+    """1x1 layer within one group of four channels, [4, rows, columns]: the outputs 4 group .. 4 group + 3 (7.6.3)."""
+    rows = slice(MIX_GROUP * group, MIX_GROUP * (group + 1))
+    accumulator = np.einsum("oc,chw->ohw", layer.weight[rows].astype(np.int32), x)
+    return finish(accumulator, replace(layer, weight=layer.weight[rows], bias=layer.bias[rows]))
 
 
 def interleave(x: Feature) -> Feature:
-    """Each four channels [4 g + p, rows, columns] as a plane of twice the size: [C / 4, 2 rows, 2 columns] (7.6.3)."""
-    channels, rows, columns = x.shape
-    planes = np.empty((channels // MIX_GROUP, 2 * rows, 2 * columns), dtype=np.int32)
+    """Four channels [4, rows, columns] as a plane of twice the size: [1, 2 rows, 2 columns] (7.6.3)."""
+    _, rows, columns = x.shape
+    plane = np.empty((1, 2 * rows, 2 * columns), dtype=np.int32)
     for p in range(MIX_GROUP):
-        planes[:, p >> 1 :: 2, p & 1 :: 2] = x[p::MIX_GROUP]
-    return planes
+        plane[0, p >> 1 :: 2, p & 1 :: 2] = x[p]
+    return plane
 
 
-def deinterleave(planes: Feature) -> Feature:
+def deinterleave(plane: Feature) -> Feature:
     """The inverse of `interleave`."""
-    count, rows, columns = planes.shape
-    x = np.empty((count * MIX_GROUP, rows // 2, columns // 2), dtype=np.int32)
-    for p in range(MIX_GROUP):
-        x[p::MIX_GROUP] = planes[:, p >> 1 :: 2, p & 1 :: 2]
-    return x
+    return np.stack([plane[0, p >> 1 :: 2, p & 1 :: 2] for p in range(MIX_GROUP)])

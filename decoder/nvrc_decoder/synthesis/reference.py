@@ -13,8 +13,8 @@ from typing import Self
 import numpy as np
 
 from nvrc_decoder.frames import PictureFormat, Plane, Planes, plane_shapes
-from nvrc_decoder.profiles import STAGE_STRIDES, WARPED_TEMPORAL_STRIDE, Profile, head_rows
-from nvrc_decoder.synthesis.activations import Feature, Grid, clip_activation, dequantise, double, finish
+from nvrc_decoder.profiles import MIX_GROUP, STAGE_STRIDES, WARPED_TEMPORAL_STRIDE, Profile, head_rows
+from nvrc_decoder.synthesis.activations import Feature, Grid, Warped, clip_activation, dequantise, double, finish
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer
 from nvrc_decoder.synthesis.motion import deinterleave, displacements, interleave, mix, warp
 
@@ -157,7 +157,7 @@ class ReferenceSynthesizer:
         grids: Sequence[Grid | None],
         frame_count: int,
         frames: range,
-        warped: Mapping[int, Feature] | None = None,
+        warped: Mapping[int, Warped] | None = None,
     ) -> list[Planes]:
         """Frames `frames` of a GOP of `frame_count` frames.
 
@@ -174,11 +174,11 @@ class ReferenceSynthesizer:
             for b, t in enumerate(frames)
         ]
 
-    def warped(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> dict[int, Feature]:
+    def warped(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> dict[int, Warped]:
         """What motion makes of the grids that it warps, at `frames` (7.6); arguments as in `synthesise`.
 
         Returns:
-            Per warped slot int32 [frames, channels, rows, columns]; empty where motion is off.
+            Per warped slot int16 [frames, channels, rows, columns]; empty where motion is off.
         """
         flow = grids[self._profile.flow_slot]
         if flow is None:
@@ -190,18 +190,28 @@ class ReferenceSynthesizer:
                 result[slot] = np.stack([self._warp(slot, grid, flow, t) for t in frames])
         return result
 
-    def _warp(self, slot: int, grid: Grid, flow: Grid, t: int) -> Feature:
-        """A grid moved to frame `t`: [C, H, W] (7.6)."""
+    def _warp(self, slot: int, grid: Grid, flow: Grid, t: int) -> Warped:
+        """A grid moved to frame `t`: int16 [C, H, W] (7.6)."""
         size = self._picture.height, self._picture.width
         d0, d1 = displacements(flow, self._multipliers[self._profile.flow_slot], len(grid), t, size)
         n0 = t // WARPED_TEMPORAL_STRIDE
-        nodes = [dequantise(grid[n], self._multipliers[slot]) for n in (n0, min(n0 + 1, len(grid) - 1))]
-        if slot not in self._profile.mixed_slots:
-            return warp(nodes[0], nodes[1], d0, d1, self._profile.slots[slot].stride, t)
-        before, after = (interleave(mix(node, self._layers[f"slot{slot}.mix"])) for node in nodes)
-        return deinterleave(warp(before, after, d0, d1, 1, t))
+        n1 = min(n0 + 1, len(grid) - 1)
+        result = np.empty(grid.shape[1:], dtype=np.int16)
+        mixed = slot in self._profile.mixed_slots
+        # A plane at a time, of one channel or of a group of four.
+        step = MIX_GROUP if mixed else 1
+        for first in range(0, len(result), step):
+            part = slice(first, first + step)
+            before, after = (dequantise(grid[n, part], self._multipliers[slot][part]) for n in (n0, n1))
+            if mixed:
+                layer, group = self._layers[f"slot{slot}.mix"], first // MIX_GROUP
+                before, after = (interleave(mix(node, layer, group)) for node in (before, after))
+                result[part] = deinterleave(warp(before, after, d0, d1, 1, t))
+            else:
+                result[part] = warp(before, after, d0, d1, self._profile.slots[slot].stride, t)
+        return result
 
-    def _frame(self, grids: Sequence[Grid | None], frame_count: int, t: int, warped: Mapping[int, Feature]) -> Planes:
+    def _frame(self, grids: Sequence[Grid | None], frame_count: int, t: int, warped: Mapping[int, Warped]) -> Planes:
         layers = self._layers
         x = self._stem(grids, frame_count, t)
         for k in range(len(self._channels)):
@@ -226,7 +236,7 @@ class ReferenceSynthesizer:
         after = self._injection(grids, 0, min(t + 1, frame_count - 1), {})
         return temporal(before, centre, after, self._layers["stage0.temporal"])
 
-    def _injection(self, grids: Sequence[Grid | None], k: int, t: int, warped: Mapping[int, Feature]) -> Feature:
+    def _injection(self, grids: Sequence[Grid | None], k: int, t: int, warped: Mapping[int, Warped]) -> Feature:
         """What the grids of stage `k` add at frame `t`; zeros where no slot of the stage is present (7.7).
 
         `warped` holds those that motion moves to the frame, per slot [C, H, W].
@@ -235,7 +245,7 @@ class ReferenceSynthesizer:
         for i in self._profile.slots_of_stage(k):
             grid = grids[i]
             if i in warped:
-                parts.append(warped[i])
+                parts.append(warped[i].astype(np.int32))
             elif grid is not None:
                 parts.append(interpolate(grid, self._multipliers[i], self._profile.slots[i].temporal_stride, t))
         if not parts:

@@ -89,15 +89,25 @@ def test_mix_works_within_groups_of_four():
     weight[:, 0] = 1
     weight[5] = [1, 10, 100, 1000]
     layer = IntegerLayer(weight, np.arange(8, dtype=np.int64), 0, -2048, 2047)
-    assert motion.mix(x, layer).ravel().tolist() == [1, 2, 3, 4, 9, 2047, 11, 12]
+    assert motion.mix(x[:4], layer, 0).ravel().tolist() == [1, 2, 3, 4]
+    assert motion.mix(x[4:], layer, 1).ravel().tolist() == [9, 2047, 11, 12]
 
 
 def test_interleaving_is_undone():
-    x = np.arange(8 * 2 * 3, dtype=np.int32).reshape(8, 2, 3)
-    planes = motion.interleave(x)
-    assert planes.shape == (2, 4, 6)
-    assert planes[1, :2, 2:4].tolist() == [[x[4, 0, 1], x[5, 0, 1]], [x[6, 0, 1], x[7, 0, 1]]]
-    assert (motion.deinterleave(planes) == x).all()
+    x = np.arange(4 * 2 * 3, dtype=np.int32).reshape(4, 2, 3)
+    plane = motion.interleave(x)
+    assert plane.shape == (1, 4, 6)
+    assert plane[0, :2, 2:4].tolist() == [[x[0, 0, 1], x[1, 0, 1]], [x[2, 0, 1], x[3, 0, 1]]]
+    assert (motion.deinterleave(plane) == x).all()
+
+
+def test_bands_change_nothing(monkeypatch):
+    rng = np.random.default_rng(3)
+    plane = rng.integers(-2048, 2048, (2, 24, 9)).astype(np.int32)
+    d = rng.integers(-99, 99, (2, 2, 6, 3)).astype(np.int32)
+    whole = motion.warp(plane, plane[::-1], *d, 1, 5)
+    monkeypatch.setattr(motion, "_BAND", 5)
+    assert (motion.warp(plane, plane[::-1], *d, 1, 5) == whole).all()
 
 
 @settings(deadline=None, max_examples=25)
