@@ -4,10 +4,10 @@ They are built operator by operator rather than from a PyTorch definition: that 
 the first to the last, and the taps of a cell of 4x4 samples are fetched together. `nvrc_encoder.export_profile` writes
 them with the others.
 
-A ``nodes`` graph turns the nodes of one grid into planes with repeated edges; they hold for all frames between two
-nodes. A ``warp`` graph moves the planes of two nodes to a frame and blends them. Both exist for slots of stride 2, of
-full-resolution planes, and of stride 4. The planes are int16, which is half the memory and twice the speed
-where the warp reads them out of order.
+The ``moves`` graph gives the displacements of each cell at a frame. A ``nodes`` graph turns the nodes of one grid into
+planes with repeated edges; they hold for all frames between two nodes. A ``warp`` graph moves the planes of two nodes
+to a frame and blends them. The latter two exist for slots of stride 2, whose planes are of full resolution, and of
+stride 4. The planes are int16, which is half the memory and twice the speed where the warp reads them out of order.
 
 Every edge of a graph holds integers below 2^24, or multiples of 2^-9 of such, so float32 is exact (spec 6.3).
 """
@@ -24,7 +24,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, PROFILES, WARPED_TEMPORAL_STRIDE
 
-__all__ = ["MOTION_GRAPHS", "export_nodes", "export_warp"]
+__all__ = ["MOTION_GRAPHS", "export_moves", "export_nodes", "export_warp"]
 
 OPSET, IR_VERSION = 18, 10
 FLOW_TEMPORAL_STRIDE = 2
@@ -122,8 +122,15 @@ class _Graph:
         return self.node("Sub", self.value(UNIT, np.float32), x)
 
     def halved(self, n: str) -> str:
-        """Half of a size, rounded up."""
+        """Half of each size, rounded up."""
         return self.node("Div", self.node("Add", n, self.ints(1)), self.ints(2))
+
+    def nodes_around(self, frames: str, last: str) -> list[str]:
+        """Numbers of the two nodes around each frame; `last` is int64 [1]."""
+        before = self.node("Div", frames, self.value(WARPED_TEMPORAL_STRIDE, np.int64))
+        after = self.node("Add", before, self.value(1, np.int64))
+        last = self.node("Squeeze", last)
+        return [self.node("Clip", n, "", last) for n in (before, after)]
 
     def vectors(self, x: str, batch: str) -> str:
         """[B, 4, H, W] as [B, 2 (node), 2 (axis), H, W]."""
@@ -157,38 +164,60 @@ def export_nodes(stride: int, channels: int) -> onnx.ModelProto:
     return g.output(x, "planes", TensorProto.INT16, "nodes", planes, "plane_rows", "plane_columns")
 
 
-def export_warp(stride: int) -> onnx.ModelProto:
-    """Planes of `export_nodes` at some frames, as the channels of the slot (spec 7.6.2).
+def export_moves() -> onnx.ModelProto:
+    """Where the cells of some frames lie in the two nodes around each (spec 7.6.1).
 
-    Inputs: ``frames`` int64 [B] and, numbered from the same frame, a multiple of 8, ``planes`` int16 [N, P, H', W'] and
-    the quantised ``flow`` float32 [M, 2, H, W]; ``cells`` int64 [2], the first row of cells that is wanted and the one
-    after the last. Output ``warped`` float32: those rows of [B, C, H, W]. Placeholder ``flow.multiplier``.
+    Inputs: ``frames`` int64 [B] and the quantised ``flow`` float32 [M, 2, H, W], numbered from the same frame, a
+    multiple of 8; ``last_node`` int64 [1], number of the last node of the grids to warp; ``size`` int64 [2], rows and
+    columns of cells. Output ``moves`` float32 [B, 4, rows, columns]: vertical and horizontal displacement to the node
+    before, then to the one after. Placeholder ``flow.multiplier``.
     """
     g = _Graph()
     frames = g.input("frames", TensorProto.INT64, "batch")
     flow = g.input("flow", TensorProto.FLOAT, "flow_nodes", 2, "flow_rows", "flow_columns")
+    last_node = g.input("last_node", TensorProto.INT64, 1)
+    size = g.input("size", TensorProto.INT64, 2)
+    positions = g.dequantised(flow, g.placeholder("flow.multiplier", 1, 2, 1, 1))
+    last = g.node("Squeeze", g.node("Sub", g.size(positions, 0), g.ints(1)))
+    two = g.value(2, np.int64)
+    # The node before a frame and the one after it: the same one for an even frame.
+    ends = (g.node("Div", n, two) for n in (frames, g.node("Add", frames, g.value(1, np.int64))))
+    here = g.node("Add", *(g.nodes_at(positions, n, last) for n in ends))
+    here = g.rounded(g.scaled(here, 0.5))
+    ratio = g.value(WARPED_TEMPORAL_STRIDE // FLOW_TEMPORAL_STRIDE, np.int64)
+    pair = g.nodes_around(frames, last_node)
+    there = [g.nodes_at(positions, g.node("Mul", n, ratio), last) for n in pair]
+    moves = g.node("Concat", *(g.node("Sub", x, here) for x in there), axis=1)
+    for sizes in (g.halved(size), size):
+        moves = _doubled(g, moves, sizes)
+    return g.output(moves, "moves", TensorProto.FLOAT, "batch", 4, "cell_rows", "cell_columns")
+
+
+def export_warp(stride: int) -> onnx.ModelProto:
+    """Planes of `export_nodes` at some frames, as the channels of the slot (spec 7.6.2).
+
+    Inputs: ``frames`` int64 [B] and, numbered from the same frame, a multiple of 8, ``planes`` int16 [N, P, H', W'];
+    ``moves`` of `export_moves`; ``cells`` int64 [2], the first row of cells that is wanted and the one after the last.
+    Output ``warped`` float32: those rows of [B, C, H, W].
+    """
+    g = _Graph()
+    frames = g.input("frames", TensorProto.INT64, "batch")
     planes = g.input("planes", TensorProto.INT16, "nodes", "planes", "plane_rows", "plane_columns")
+    moves = g.input("moves", TensorProto.FLOAT, "batch", 4, "cell_rows", "cell_columns")
     cells = g.input("cells", TensorProto.INT64, 2)
     cell = CELLS[stride]
     batch, count = g.size(frames, 0), g.size(planes, 1)
-    # Of the planes without their borders, which are as wide as a cell; and how many cells that makes.
-    rows, columns = (g.node("Sub", g.size(planes, axis), g.ints(2 * cell)) for axis in (2, 3))
-    grid = [n if cell == 1 else g.halved(g.halved(n)) for n in (rows, columns)]
-
-    period = g.value(WARPED_TEMPORAL_STRIDE, np.int64)
-    last = g.node("Squeeze", g.node("Sub", g.size(planes, 0), g.ints(1)))
-    before = g.node("Div", frames, period)
-    passed = g.node("Cast", g.node("Sub", frames, g.node("Mul", before, period)), to=TensorProto.FLOAT)
-    pair = [g.node("Clip", n, "", last) for n in (before, g.node("Add", before, g.value(1, np.int64)))]
-    moves = _displacements(g, g.dequantised(flow, g.placeholder("flow.multiplier", 1, 2, 1, 1)), frames, pair, grid)
+    pair = g.nodes_around(frames, g.node("Sub", g.size(planes, 0), g.ints(1)))
+    before = g.node("Div", frames, g.value(WARPED_TEMPORAL_STRIDE, np.int64))
+    passed = g.node("Sub", frames, g.node("Mul", before, g.value(WARPED_TEMPORAL_STRIDE, np.int64)))
+    passed = g.node("Cast", passed, to=TensorProto.FLOAT)
     first, stop = (g.slice(cells, 0, k, k + 1) for k in range(2))
     moves = g.slice(moves, 2, first, stop)
-    if stride > cell:
+    if stride == 4:
         moves = g.rounded(g.scaled(moves, 1 / 4))
     whole = g.node("Floor", g.scaled(moves, 1 / UNIT))
     part = g.node("Sub", moves, g.scaled(whole, UNIT))
-    shown = g.node("Sub", stop, first)
-
+    shown, columns = g.size(moves, 2), g.size(moves, 3)
     taps = _fetch(g, planes, pair, whole, cell, (batch, count, first, stop))
     # Eighths that the later sample has along each axis, and what each node has of 512.
     down, across = (
@@ -210,43 +239,20 @@ def export_warp(stride: int) -> onnx.ModelProto:
     )
     samples = g.node("Floor", g.node("Add", g.rounding(g.slice(blended, 1, 0, 1)), g.slice(blended, 1, 1, 2)))
     if stride == 4:
-        result = g.reshaped(samples, batch, count, shown, grid[1])
+        result = g.reshaped(samples, batch, count, shown, columns)
     else:
         # A cell's row is 2 * i + k, its column 2 * j + l: (k, l) is the channel, and (i, j) go back between the cells.
         phases = g.node("Transpose", g.reshaped(samples, batch, count, 2, 2, 2, 2, -1), perm=[0, 1, 3, 5, 2, 4, 6])
-        phases = g.reshaped(phases, batch, g.node("Mul", count, g.ints(16)), shown, grid[1])
+        phases = g.reshaped(phases, batch, g.node("Mul", count, g.ints(16)), shown, columns)
         whole_cells = g.node("DepthToSpace", phases, blocksize=2, mode="CRD")
-        bottom = g.node("Sub", g.halved(rows), g.node("Mul", first, g.ints(2)))
-        ends = g.node("Concat", bottom, g.halved(columns), axis=0)
+        # The border is as wide as a cell on both sides, and the last cells may stand out.
+        rows, columns = (g.halved(g.node("Sub", g.size(planes, axis), g.ints(2 * cell))) for axis in (2, 3))
+        ends = g.node("Concat", g.node("Sub", rows, g.node("Mul", first, g.ints(2))), columns, axis=0)
         result = g.node("Slice", whole_cells, g.ints(0, 0), ends, g.ints(2, 3))
     return g.output(result, "warped", TensorProto.FLOAT, "batch", "channels", "rows", "columns")
 
 
-def _displacements(g: _Graph, positions: str, frames: str, pair: Sequence[str], grid: Sequence[str]) -> str:
-    """Vertical and horizontal displacement to the node before, then to the one after: [B, 4, rows, columns] of cells.
-
-    Args:
-        positions: the dequantised flow grid.
-        frames: int64 [B].
-        pair: the two nodes of each frame.
-        grid: rows and columns of cells.
-    """
-    last = g.node("Squeeze", g.node("Sub", g.size(positions, 0), g.ints(1)))
-    two = g.value(2, np.int64)
-    # The node before a frame and the one after it: the same one for an even frame.
-    ends = (g.node("Div", n, two) for n in (frames, g.node("Add", frames, g.value(1, np.int64))))
-    here = g.node("Add", *(g.nodes_at(positions, n, last) for n in ends))
-    here = g.rounded(g.scaled(here, 0.5))
-    ratio = g.value(WARPED_TEMPORAL_STRIDE // FLOW_TEMPORAL_STRIDE, np.int64)
-    there = [g.nodes_at(positions, g.node("Mul", n, ratio), last) for n in pair]
-    moves = g.node("Concat", *(g.node("Sub", x, here) for x in there), axis=1)
-    half_grid = [g.halved(n) for n in grid]
-    for sizes in (half_grid, grid):
-        moves = _doubled(g, moves, sizes)
-    return moves
-
-
-def _doubled(g: _Graph, x: str, sizes: Sequence[str]) -> str:
+def _doubled(g: _Graph, x: str, sizes: str) -> str:
     """x2 of four channels, cropped (spec 7.9): the four phases of a sample are four filters."""
     filters = np.einsum("py,qx->pqyx", HALF_PIXEL, HALF_PIXEL).reshape(4, 1, 3, 3) / np.float32(16)
     weight = g.value(np.tile(filters, (4, 1, 1, 1)), np.float32)
@@ -254,7 +260,7 @@ def _doubled(g: _Graph, x: str, sizes: Sequence[str]) -> str:
     attributes = {"kernel_shape": [3, 3], "strides": [1, 1], "dilations": [1, 1], "group": 4}
     x = g.node("Floor", g.node("Conv", g.padded(x, 1), weight, bias, **attributes))
     x = g.node("DepthToSpace", x, blocksize=2, mode="CRD")
-    return g.node("Slice", x, g.ints(0, 0), g.node("Concat", *sizes, axis=0), g.ints(2, 3))
+    return g.node("Slice", x, g.ints(0, 0), sizes, g.ints(2, 3))
 
 
 def _fetch(g: _Graph, planes: str, pair: Sequence[str], whole: str, cell: int, sizes: tuple[str, str, str, str]) -> str:
@@ -303,6 +309,7 @@ def _fetch(g: _Graph, planes: str, pair: Sequence[str], whole: str, cell: int, s
 
 
 MOTION_GRAPHS: dict[str, Callable[[], onnx.ModelProto]] = {
+    "moves": export_moves,
     **{
         f"nodes-{stride}-{channels}": functools.partial(export_nodes, stride, channels)
         for stride, channels in sorted(

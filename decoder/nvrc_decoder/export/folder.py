@@ -120,7 +120,9 @@ class _Export:
         sequence = self._known_sequence()
         network = load_network(sequence, header, offset=offset, unit=unit)
         profile = network.profile
-        tensors = graph_initializers(profile, sequence, header.stage_channels, network.layers, network.multipliers)
+        tensors = graph_initializers(
+            profile, sequence, header.stage_channels, header.stage_blocks, network.layers, network.multipliers
+        )
         name = f"network_{len(self._networks)}.onnx"
         self._write(name, fill_initializers(graph_bytes(profile), tensors))
         self._networks.append({"file": name})

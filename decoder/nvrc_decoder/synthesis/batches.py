@@ -37,7 +37,7 @@ class Calls:
 def plan_calls(profile: Profile, width: int, height: int, free: int) -> Calls:
     """Calls for pictures of `width` x `height` on a GPU with `free` bytes of memory; 0 if that is unknown."""
     last = len(profile.max_channels) - 1
-    injected = sum(slot.max_channels for slot in profile.slots if slot.stage == last)
+    injected = sum(profile.slots[i].max_channels for i in profile.slots_of_stage(last))
     widest = max(*profile.max_channels, 9 * injected)
     # Samples of the last stage, which is at half resolution; padding and odd sizes are in the two more each way.
     most = min((free or _UNKNOWN_FREE) // _SHARE // activation_bytes(profile), _MAX_ELEMENTS // widest)

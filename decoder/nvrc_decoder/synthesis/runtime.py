@@ -7,6 +7,7 @@ grids are cut, and rows become planes. Nothing but parsed integers is shared wit
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -24,12 +25,15 @@ from nvrc_decoder.profiles import (
 )
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer
 from nvrc_decoder.synthesis.providers import Provider, ProviderName, cuda_error, find_cuda_fault, import_onnxruntime
-from nvrc_decoder.synthesis.session import GraphSession, Tensor, graph_bytes
+from nvrc_decoder.synthesis.session import GraphSession, Tensor, graph_bytes, output_bytes, output_names
+from nvrc_decoder.synthesis.warping import MotionGraphs, Warper
 
 __all__ = ["OrtSynthesizer", "graph_bytes", "graph_initializers"]
 
 Float = npt.NDArray[np.float32]
 Grid = npt.NDArray[np.int16]
+# What is warped: float32, or int16 where it is kept.
+Warped = npt.NDArray[np.float32] | npt.NDArray[np.int16]
 Samples = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 _HEAD_FILTERS = 4
@@ -46,16 +50,19 @@ def graph_initializers(
     profile: Profile,
     picture: PictureFormat,
     stage_channels: Sequence[int],
+    stage_blocks: Sequence[int],
     layers: Mapping[str, IntegerLayer],
     multipliers: Sequence[Sequence[int]],
 ) -> dict[str, Float]:
     """What replaces the graph's placeholders, by initializer name; arguments as in `OrtSynthesizer`.
 
-    Inactive channels and absent slots and layers are zeros. Weights carry their layer's 2^-shift.
+    Inactive channels and blocks, absent slots and layers are zeros; a block of zeros changes nothing. Weights carry
+    their layer's 2^-shift. Motion has graphs of its own.
     """
     tensors: dict[str, Float] = {}
-    full_grids = [slot.max_channels for slot in profile.slots]
-    for spec in synthesis_layers(profile, profile.max_channels, full_grids, CHROMA_444, picture.bit_depth):
+    full_grids = [0 if slot.flow else slot.max_channels for slot in profile.slots]
+    full = profile.max_channels, profile.blocks, full_grids
+    for spec in synthesis_layers(profile, *full, CHROMA_444, picture.bit_depth):
         weight = np.zeros(spec.weight_shape, dtype=np.float32)
         bias = np.zeros(spec.outputs, dtype=np.float32)
         layer = layers.get(spec.name)
@@ -78,6 +85,8 @@ def graph_initializers(
         factors[: min(stage_channels[k - 1], stage_channels[k])] = UPSAMPLING
         tensors[f"stage{k}.up.weight"] = factors
     for i, slot in enumerate(profile.slots):
+        if slot.flow:
+            continue
         factors = np.zeros((1, slot.max_channels, 1, 1), dtype=np.float32)
         factors[0, : len(multipliers[i]), 0, 0] = multipliers[i]
         tensors[f"grid{i}.multiplier"] = factors
@@ -104,11 +113,10 @@ def _place(
     if spec.kind == "inject":
         stage = int(spec.name.removeprefix("stage").split(".")[0])
         source = target = 0
-        for slot, present in zip(profile.slots, multipliers, strict=True):
-            if slot.stage == stage:
-                count = len(present)
-                full[outputs, target : target + count] = active[:, source : source + count]
-                source, target = source + count, target + slot.max_channels
+        for i in profile.slots_of_stage(stage):
+            count = len(multipliers[i])
+            full[outputs, target : target + count] = active[:, source : source + count]
+            source, target = source + count, target + profile.slots[i].max_channels
     elif spec.kind in ("pointwise", "head_pointwise"):
         full[outputs, : active.shape[1]] = active
     else:
@@ -159,7 +167,7 @@ class OrtSynthesizer:
     Args:
         profile: the stream's profile.
         picture: size, chroma format and bit depth.
-        stage_channels: active channels of each stage.
+        stage_channels, stage_blocks: active channels and blocks of each stage.
         layers: proved layers by canonical name, exactly those of `profiles.synthesis_layers`.
         multipliers: per slot the multiplier of each active channel; empty where the slot is absent.
         provider: ``"cpu"``, ``"cuda"``, or ``"auto"``: CUDA where everything that it needs is found, otherwise CPU.
@@ -183,6 +191,7 @@ class OrtSynthesizer:
         profile: Profile,
         picture: PictureFormat,
         stage_channels: Sequence[int],
+        stage_blocks: Sequence[int],
         layers: Mapping[str, IntegerLayer],
         multipliers: Sequence[Sequence[int]],
         *,
@@ -205,17 +214,18 @@ class OrtSynthesizer:
         self._profile = profile
         self._picture = picture
         self._last_stride = max(slot.temporal_stride for slot in profile.slots)
-        self._session = GraphSession(
-            profile,
-            picture.chroma_format,
-            picture.bit_depth,
-            graph_initializers(profile, picture, stage_channels, layers, multipliers),
-            provider=self.provider,
-            threads=threads,
-            optimization=optimization,
-            layout=self.provider == "cpu" and profile.name in _BLOCKED if layout is None else layout,
-            cuda_options=cuda_options,
+        layout = self.provider == "cpu" and profile.name in _BLOCKED if layout is None else layout
+        make = functools.partial(
+            GraphSession, provider=self.provider, threads=threads, optimization=optimization, cuda_options=cuda_options
         )
+        self._session = make(
+            graph_bytes(profile) + output_bytes(picture.chroma_format, picture.bit_depth),
+            output_names(picture.chroma_format),
+            graph_initializers(profile, picture, stage_channels, stage_blocks, layers, multipliers),
+            layout=layout,
+        )
+        graphs = MotionGraphs.of(profile, layers, multipliers)
+        self._warper = None if graphs is None else Warper(profile, graphs, functools.partial(make, layout=False))
 
     def resized(self, picture: PictureFormat) -> Self:
         """The same synthesizer for pictures of another size; `picture` differs in nothing else."""
@@ -223,26 +233,65 @@ class OrtSynthesizer:
         twin._picture = picture
         return twin
 
-    def synthesise(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> list[Planes]:
+    def synthesise(
+        self,
+        grids: Sequence[Grid | None],
+        frame_count: int,
+        frames: range,
+        warped: Mapping[int, Warped] | None = None,
+    ) -> list[Planes]:
         """Frames `frames` of a GOP of `frame_count` frames.
 
         Args:
             grids: per slot int16 [nodes, channels, rows, columns] of the whole GOP, None where the slot is absent.
             frame_count: frames in the GOP.
             frames: the frames wanted, consecutive, within ``range(frame_count)``.
+            warped: what `warped` gives for these frames, for a picture that is a part of the whole; None to have it
+                worked out.
 
         Raises:
             InternalError: E_RUNTIME, ONNX Runtime failed.
         """
-        return list(self.stream(grids, frame_count, frames))
+        return list(self.stream(grids, frame_count, frames, warped))
 
-    def stream(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> Iterator[Planes]:
+    def warped(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> dict[int, Warped]:
+        """What motion makes of the grids that it warps, at `frames`; arguments as in `synthesise`.
+
+        Returns:
+            Per warped slot int16 [frames, channels, rows, columns], of all channels that the graph has; empty where
+            motion is off.
+
+        Raises:
+            InternalError: E_RUNTIME, ONNX Runtime failed.
+        """
+        if self._warper is None:
+            return {}
+        if self.provider == "cpu":
+            moved = self._warper.warp(grids, self._picture, frames)
+        else:
+            base = frames.start - frames.start % self._last_stride
+            placed = self._warper.place(grids, self._picture, frames, base)
+            numbers = self._session.place(self._numbers(frame_count, frames, base))
+            values = self._warper.warp_placed(placed, numbers["frames"])
+            moved = {i: values[f"warped{i}"].numpy() for i in self._warper.slots}
+        return {i: values.astype(np.int16) for i, values in moved.items()}
+
+    def stream(
+        self,
+        grids: Sequence[Grid | None],
+        frame_count: int,
+        frames: range,
+        warped: Mapping[int, Warped] | None = None,
+    ) -> Iterator[Planes]:
         """As `synthesise`, a call at a time; the grids are placed on the device once for many calls."""
         if frames.step != 1 or (len(frames) and (frames.start < 0 or frames.stop > frame_count)):
             raise ValueError(f"{frames} are not consecutive frames of a GOP of {frame_count}")
         run = self._frames_placed(frames)
         for start in range(frames.start, frames.stop, run):
-            yield from self._run(grids, frame_count, range(start, min(start + run, frames.stop)))
+            some = range(start, min(start + run, frames.stop))
+            first = start - frames.start
+            cut = None if warped is None else {i: x[first : first + len(some)] for i, x in warped.items()}
+            yield from self._run(grids, frame_count, some, cut)
 
     def _frames_placed(self, frames: range) -> int:
         """For how many frames grids are placed at a time: whole calls, one on the CPU, where that is free."""
@@ -255,17 +304,44 @@ class OrtSynthesizer:
         calls = _PLACED_BYTES // (samples * np.dtype(np.float32).itemsize * self.batch)
         return self.batch * max(1, min(calls, -(-len(frames) // self.batch)))
 
-    def _run(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> Iterator[Planes]:
+    def _run(
+        self, grids: Sequence[Grid | None], frame_count: int, frames: range, warped: Mapping[int, Warped] | None
+    ) -> Iterator[Planes]:
         """Frames whose grids fit the device at one time."""
         base, tensors = self._nodes(grids, frame_count, frames)
         placed: dict[str, Any] = self._session.place(tensors)
         del tensors
+        on_device = None
+        if self._warper is not None and warped is None and self.provider != "cpu":
+            on_device = self._warper.place(grids, self._picture, frames, base)
         for start in range(frames.start, frames.stop, self.batch):
             call = range(start, min(start + self.batch, frames.stop))
             numbers = self._session.place(self._numbers(frame_count, call, base))
-            luma, *chroma = self._session.run({**placed, **numbers})
+            if self._warper is not None and on_device is not None:
+                moved = self._warper.warp_placed(on_device, numbers["frames"])
+            else:
+                first = start - frames.start
+                cut = None if warped is None else {i: x[first : first + len(call)] for i, x in warped.items()}
+                moved = self._session.place(self._moved(grids, call, cut))
+            luma, *chroma = self._session.run({**placed, **numbers, **moved})
             for t in range(len(call)):
                 yield self._planes(luma[t], chroma[0][t] if chroma else None)
+
+    def _moved(
+        self, grids: Sequence[Grid | None], frames: range, warped: Mapping[int, Warped] | None
+    ) -> dict[str, Tensor]:
+        """The graph's inputs for what is warped on the CPU: zeros that broadcast where motion is off."""
+        values: Mapping[int, Warped] = {}
+        if self._warper is not None:
+            values = self._warper.warp(grids, self._picture, frames) if warped is None else warped
+        result: dict[str, Tensor] = {}
+        for i in self._profile.warped_slots:
+            zeros = (1, self._profile.slots[i].max_channels, 1, 1)
+            value = values.get(i)
+            result[f"warped{i}"] = (
+                np.zeros(zeros, np.float32) if value is None else np.ascontiguousarray(value, np.float32)
+            )
+        return result
 
     def release(self) -> None:
         """Give back the memory of the CPU that is kept for the next call; takes some milliseconds."""
@@ -273,13 +349,16 @@ class OrtSynthesizer:
             tiny = copy.copy(self)
             tiny._picture = _Smallest(self._picture.chroma_format, self._picture.bit_depth)
             base, tensors = tiny._nodes([None] * len(self._profile.slots), 1, range(1))
-            inputs = {**tensors, **tiny._numbers(1, range(1), base)}
+            still = {i: np.zeros((1, *tensors[f"grid{i}"].shape[1:]), np.float32) for i in self._profile.warped_slots}
+            inputs = {**tensors, **tiny._numbers(1, range(1), base), **tiny._moved([], range(1), still)}
             self._session.run(self._session.place(inputs), shrink=True)
+            if self._warper is not None:
+                self._warper.release()
 
     def feeds(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> dict[str, Tensor]:
         """The graph's inputs for a run of frames: the nodes that they touch, and frame numbers relative to those."""
         base, tensors = self._nodes(grids, frame_count, frames)
-        return {**self._numbers(frame_count, frames, base), **tensors}
+        return {**self._numbers(frame_count, frames, base), **tensors, **self._moved(grids, frames, None)}
 
     def _numbers(self, frame_count: int, frames: range, base: int) -> dict[str, Tensor]:
         """The frames of a call, counted from the frame `base`."""
@@ -296,7 +375,14 @@ class OrtSynthesizer:
         # A multiple of every temporal stride, so that one shift of the frame numbers is right for all slots.
         base = first - first % self._last_stride
         tensors: dict[str, Tensor] = {}
+        moving = () if self._warper is None else self._warper.slots
         for i, (slot, grid) in enumerate(zip(self._profile.slots, grids, strict=True)):
+            if slot.flow:
+                continue
+            if i in moving:
+                # It comes warped, and what broadcasts is enough of zeros.
+                tensors[f"grid{i}"] = np.zeros((1, slot.max_channels, 1, 1), dtype=np.float32)
+                continue
             if grid is None:
                 rows, columns = -(-self._picture.height // slot.stride), -(-self._picture.width // slot.stride)
                 tensors[f"grid{i}"] = np.zeros((1, slot.max_channels, rows, columns), dtype=np.float32)
