@@ -176,14 +176,14 @@ _NETWORK: Table = (
     Field(
         "stage_blocks",
         "u8",
-        "Active blocks of each synthesis stage, the first of it.",
+        "Active blocks of each synthesis stage: the first of those that it has (7.1).",
         (in_range("stage_blocks[i]", "R3.37", 0, "MaxStageBlocks[i]"),),
         count="NumStages",
     ),
     Field(
         "grid_mask",
         "u16",
-        "Bit i = 1: the grid of slot i is present.",
+        "Bit i = 1: the grid of slot i is present. Bit FlowSlot: motion is on (7.6).",
         (
             Check(
                 "R3.13",
