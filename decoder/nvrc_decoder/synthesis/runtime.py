@@ -26,14 +26,12 @@ from nvrc_decoder.profiles import (
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer
 from nvrc_decoder.synthesis.providers import Provider, ProviderName, cuda_error, find_cuda_fault, import_onnxruntime
 from nvrc_decoder.synthesis.session import GraphSession, Tensor, graph_bytes, output_bytes, output_names
-from nvrc_decoder.synthesis.warping import MotionGraphs, Warper
+from nvrc_decoder.synthesis.warping import MotionGraphs, Warped, Warper
 
 __all__ = ["OrtSynthesizer", "graph_bytes", "graph_initializers"]
 
 Float = npt.NDArray[np.float32]
 Grid = npt.NDArray[np.int16]
-# What is warped: float32, or int16 where it is kept.
-Warped = npt.NDArray[np.float32] | npt.NDArray[np.int16]
 Samples = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 _HEAD_FILTERS = 4
@@ -267,14 +265,12 @@ class OrtSynthesizer:
         if self._warper is None:
             return {}
         if self.provider == "cpu":
-            moved = self._warper.warp(grids, self._picture, frames)
-        else:
-            base = frames.start - frames.start % self._last_stride
-            placed = self._warper.place(grids, self._picture, frames, base)
-            numbers = self._session.place(self._numbers(frame_count, frames, base))
-            values = self._warper.warp_placed(placed, numbers["frames"])
-            moved = {i: values[f"warped{i}"].numpy() for i in self._warper.slots}
-        return {i: values.astype(np.int16) for i, values in moved.items()}
+            return self._warper.warp(grids, self._picture, frames, compact=True)
+        base = frames.start - frames.start % self._last_stride
+        placed = self._warper.place(grids, self._picture, frames, base)
+        numbers = self._session.place(self._numbers(frame_count, frames, base))
+        moved = self._warper.warp_placed(placed, numbers["frames"])
+        return {i: moved[f"warped{i}"].numpy().astype(np.int16) for i in self._warper.slots}
 
     def stream(
         self,

@@ -139,6 +139,7 @@ class TiledSynthesizer:
         profile: the stream's profile.
         picture: size, chroma format and bit depth.
         samples: most luma samples of a tile, halo included.
+        motion: bytes that motion takes beside a tile's activations.
 
     Attributes:
         batch: frames in one call; always one.
@@ -146,8 +147,11 @@ class TiledSynthesizer:
 
     batch = 1
 
-    def __init__(self, whole: Resizable, profile: Profile, picture: PictureFormat, samples: int) -> None:
+    def __init__(
+        self, whole: Resizable, profile: Profile, picture: PictureFormat, samples: int, motion: int = 0
+    ) -> None:
         self._whole = whole
+        self._motion = motion
         self._profile = profile
         self._picture = picture
         self._rows, self._columns = plan_tiles(profile, picture.width, picture.height, samples)
@@ -161,7 +165,7 @@ class TiledSynthesizer:
     def release(self) -> None:
         """Give back the memory that is kept for the next frame, if it is much."""
         samples = _cost(self._rows)[0] * _cost(self._columns)[0]
-        if activation_bytes(self._profile) * samples // 4 > RETAINED_BYTES:
+        if activation_bytes(self._profile) * samples // 4 + self._motion > RETAINED_BYTES:
             self._whole.release()
 
     def stream(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> Iterator[Planes]:

@@ -24,6 +24,7 @@ __all__ = ["MotionGraphs", "Placed", "Warper", "motion_bytes", "moves_initialize
 
 Float = npt.NDArray[np.float32]
 Grid = npt.NDArray[np.int16]
+Warped = npt.NDArray[np.float32] | npt.NDArray[np.int16]
 MakeSession = Callable[[bytes, Sequence[str], Mapping[str, Float]], GraphSession]
 
 # Luma samples along an axis that move together.
@@ -164,25 +165,29 @@ class Warper:
             inputs = {"frames": number, "planes": planes, "moves": moves, "cells": np.array((0, 1), np.int64)}
             _run(self._warp[i], inputs, shrink=True)
 
-    def warp(self, grids: Sequence[Grid | None], picture: PictureFormat, frames: range) -> dict[int, Float]:
-        """What is warped at some frames, on the CPU: per slot float32 [frames, channels, rows, columns].
+    def warp(
+        self, grids: Sequence[Grid | None], picture: PictureFormat, frames: range, *, compact: bool = False
+    ) -> dict[int, Warped]:
+        """What is warped at some frames, on the CPU: per slot [frames, channels, rows, columns].
 
         Args:
             grids: of the whole GOP; those of the slots that are warped are there.
             picture: size of the picture.
             frames: the frames wanted.
+            compact: int16, to be kept, rather than float32, to be used.
         """
-        result = {}
+        result: dict[int, Warped] = {}
         for i in self.slots:
             slot = self._profile.slots[i]
             rows, columns = -(-picture.height // slot.stride), -(-picture.width // slot.stride)
-            result[i] = np.empty((len(frames), slot.max_channels, rows, columns), np.float32)
+            shape = len(frames), slot.max_channels, rows, columns
+            result[i] = np.empty(shape, np.int16) if compact else np.empty(shape, np.float32)
         for b, t in enumerate(frames):
             self._warp_frame(grids, picture, t, {i: values[b : b + 1] for i, values in result.items()})
         return result
 
     def _warp_frame(
-        self, grids: Sequence[Grid | None], picture: PictureFormat, t: int, result: dict[int, Float]
+        self, grids: Sequence[Grid | None], picture: PictureFormat, t: int, result: dict[int, Warped]
     ) -> None:
         """Fill in one frame [1, channels, rows, columns] of each slot."""
         node, relative = divmod(t, WARPED_TEMPORAL_STRIDE)
@@ -204,7 +209,7 @@ class Warper:
                 band = session.place({"cells": np.array((first, min(first + step, cells)), np.int64)})
                 rows = values[:, :, per_cell * first : per_cell * (first + step)]
                 # The whole picture is one piece of memory, a band of it is not.
-                part = rows if step >= cells else np.empty(rows.shape, np.float32)
+                part = rows if step >= cells and rows.dtype == np.float32 else np.empty(rows.shape, np.float32)
                 session.run_into({**placed, **band}, part)
                 if part is not rows:
                     rows[...] = part
