@@ -20,7 +20,7 @@ from nvrc_decoder.profiles import MIX_GROUP, WARPED_TEMPORAL_STRIDE, GridSlot, P
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer
 from nvrc_decoder.synthesis.session import GraphSession, Tensor, moves_bytes, nodes_bytes, warp_bytes
 
-__all__ = ["MotionGraphs", "Placed", "Warper", "motion_bytes", "moves_initializers", "nodes_initializers"]
+__all__ = ["CELL", "MotionGraphs", "Placed", "Warper", "motion_bytes", "moves_initializers", "nodes_initializers"]
 
 Float = npt.NDArray[np.float32]
 Grid = npt.NDArray[np.int16]
@@ -28,7 +28,7 @@ Warped = npt.NDArray[np.float32] | npt.NDArray[np.int16]
 MakeSession = Callable[[bytes, Sequence[str], Mapping[str, Float]], GraphSession]
 
 # Luma samples along an axis that move together.
-_CELL = 4
+CELL = 4
 _FLOW_RATIO = 4  # flow nodes from one node of the other grids to the next
 # Cells times planes in a band of the warp on the CPU, and values in a band of nodes.
 _BAND_CELLS = 24_000
@@ -97,11 +97,11 @@ def motion_bytes(profile: Profile, width: int, height: int, grid_channels: Seque
     """Bytes that motion takes on the CPU, for pictures of this size; 0 where it is off."""
     if not profile.motion_is_on(grid_channels):
         return 0
-    cells = (-(-height // _CELL) + 2) * (-(-width // _CELL) + 2)
+    cells = (-(-height // CELL) + 2) * (-(-width // CELL) + 2)
     total = 0
     for i in profile.warped_slots:
         if grid_channels[i]:
-            values = cells * (_CELL // profile.slots[i].stride) ** 2 * profile.slots[i].max_channels
+            values = cells * (CELL // profile.slots[i].stride) ** 2 * profile.slots[i].max_channels
             # Planes of two nodes in int16, and what is warped in float32.
             total += values * (2 * 2 + 4)
     # Displacements while they are made, and a band of each kind.
@@ -201,7 +201,7 @@ class Warper:
                 flow = _flow(grids[self._profile.flow_slot], node, node + len(planes) - 1)
                 moves = _run(self._moves, {"frames": number, "flow": flow, **_ends(len(planes), *size)})
             cells = moves.shape[2]
-            per_cell = _CELL // self._profile.slots[i].stride
+            per_cell = CELL // self._profile.slots[i].stride
             step = max(1, _BAND_CELLS // (moves.shape[3] * planes.shape[1]))
             session = self._warp[i]
             placed = session.place({"frames": number, "planes": planes, "moves": moves})
@@ -268,7 +268,7 @@ class Warper:
             (planes[i],) = session.run_placed(session.place({"grid": values}))
         flow = _flow(grids[self._profile.flow_slot], node, stop - 1)
         inputs = {"flow": flow, **_ends(stop - node, picture.height, picture.width)}
-        cells = np.array((0, -(-picture.height // _CELL)), np.int64)
+        cells = np.array((0, -(-picture.height // CELL)), np.int64)
         return Placed(planes, self._moves.place(inputs), self._moves.place({"cells": cells})["cells"])
 
     def warp_placed(self, placed: Placed, frames: Any) -> dict[str, Any]:
@@ -304,7 +304,7 @@ def _flow(grid: Grid | None, first: int, last: int) -> Float:
 
 def _ends(nodes: int, height: int, width: int) -> dict[str, Tensor]:
     """Inputs of the ``moves`` graph that follow from the number of nodes and the size of the picture."""
-    size = np.array((-(-height // _CELL), -(-width // _CELL)), np.int64)
+    size = np.array((-(-height // CELL), -(-width // CELL)), np.int64)
     return {"last_node": np.array((nodes - 1,), np.int64), "size": size}
 
 
