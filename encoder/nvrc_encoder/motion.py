@@ -7,6 +7,8 @@ in the last float bit; without them it is the decoder's gather, exact in float32
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
@@ -15,15 +17,28 @@ from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN
 
 from .rounding import FEATURE_SCALE, straight_through_floor
 
-__all__ = ["CELL_STRIDE", "DISPLACEMENT_UNITS", "Displacement", "displacements", "planes_of", "warp"]
+__all__ = ["CELL_STRIDE", "DISPLACEMENT_UNITS", "MIX_SIGNS", "Motion", "chain", "make_motion", "planes_of", "warp"]
 
 DISPLACEMENT_UNITS = 8
 """Steps of a displacement in one luma sample."""
 CELL_STRIDE = 4
 """Luma samples along each side of a cell that shares one displacement."""
+MIX_SIGNS = ((1.0, 1.0, 1.0, 1.0), (1.0, -1.0, 1.0, -1.0), (1.0, 1.0, -1.0, -1.0), (1.0, -1.0, -1.0, 1.0))
+"""Twice the Haar synthesis of 2x2 samples, row by row; the mix layer starts from it."""
 
-Displacement = tuple[Tensor, Tensor]
-"""Displacement to the node before and to the node after: float [B, 2, rows, columns] on the cells."""
+
+@dataclass(frozen=True)
+class Motion:
+    """Where the cells of some frames, and of the nodes, come from; displacements are float [B, 2, rows, columns].
+
+    Attributes:
+        before, after: from each frame to the node before it and to the one after.
+        nodes: [N - 1, ...] from nodes 1 .. to the node before each.
+    """
+
+    before: Tensor
+    after: Tensor
+    nodes: Tensor
 
 
 def _doubled(x: Tensor, size: tuple[int, int], exact: bool) -> Tensor:
@@ -33,7 +48,19 @@ def _doubled(x: Tensor, size: tuple[int, int], exact: bool) -> Tensor:
     return straight_through_floor(x + 0.5) if exact else x
 
 
-def displacements(
+def _positions(flow: Tensor, step: Tensor, times: Tensor, stride: int, exact: bool) -> Tensor:
+    """Positions [B, 2, h16, w16] at frames `times`, which may lie beyond the GOP's end."""
+    positions = flow * step.to(flow.dtype).view(1, 2, 1, 1)
+    if exact:
+        positions = positions.clamp(ACTIVATION_MIN, ACTIVATION_MAX)
+    last = flow.shape[0] - 1
+    first = torch.div(times, stride, rounding_mode="floor")
+    fraction = ((times - first * stride).to(flow.dtype) / stride).view(-1, 1, 1, 1)
+    mixed = positions[first.clamp(max=last)] * (1 - fraction) + positions[(first + 1).clamp(max=last)] * fraction
+    return straight_through_floor(mixed + 0.5) if exact else mixed
+
+
+def make_motion(
     flow: Tensor,
     step: Tensor,
     frames: Tensor,
@@ -42,8 +69,8 @@ def displacements(
     node_count: int,
     size: tuple[int, int],
     exact: bool,
-) -> Displacement:
-    """Where each cell of a frame lies at the nodes around it.
+) -> Motion:
+    """The motion of the frames wanted.
 
     Args:
         flow: [N, 2, h16, w16] quantised (or noisy) positions, rows first.
@@ -51,29 +78,25 @@ def displacements(
         frames: int64 [B].
         stride: temporal stride of the flow.
         node_stride: temporal stride of the grids that are warped.
-        node_count: their nodes.
+        node_count: how many of their nodes to link.
         size: (height, width) in luma samples.
         exact: round as the decoder does.
     """
-    positions = flow * step.to(flow.dtype).view(1, 2, 1, 1)
-    if exact:
-        positions = positions.clamp(ACTIVATION_MIN, ACTIVATION_MAX)
-    last = flow.shape[0] - 1
-
-    def at(times: Tensor) -> Tensor:
-        first = torch.div(times, stride, rounding_mode="floor")
-        fraction = ((times - first * stride).to(flow.dtype) / stride).view(-1, 1, 1, 1)
-        before = positions[first.clamp(max=last)]
-        after = positions[(first + 1).clamp(max=last)]
-        mixed = before * (1 - fraction) + after * fraction
-        return straight_through_floor(mixed + 0.5) if exact else mixed
-
     node = torch.div(frames, node_stride, rounding_mode="floor")
-    here = at(frames)
-    both = torch.cat([at(node * node_stride) - here, at((node + 1).clamp(max=node_count - 1) * node_stride) - here], 1)
+    times = torch.arange(node_count, device=frames.device) * node_stride
+    at_nodes = _positions(flow, step, times, stride, exact)
+    here = _positions(flow, step, frames, stride, exact)
+    moves = torch.cat(
+        [
+            at_nodes[node] - here,
+            at_nodes[(node + 1).clamp(max=node_count - 1)] - here,
+            at_nodes[:-1] - at_nodes[1:],
+        ]
+    )
     for shrink in (8, CELL_STRIDE):
-        both = _doubled(both, (-(-size[0] // shrink), -(-size[1] // shrink)), exact)
-    return both[:, :2], both[:, 2:]
+        moves = _doubled(moves, (-(-size[0] // shrink), -(-size[1] // shrink)), exact)
+    count = len(frames)
+    return Motion(moves[:count], moves[count : 2 * count], moves[2 * count :])
 
 
 def planes_of(features: Tensor, weight: Tensor, bias: Tensor, exact: bool) -> Tensor:
@@ -138,14 +161,33 @@ def _fetch_exact(planes: Tensor, d: Tensor) -> Tensor:
     return out
 
 
-def warp(
-    planes: Tensor, displacement: Displacement, frames: Tensor, node_stride: int, stride: int, exact: bool
-) -> Tensor:
+def chain(residuals: Tensor, motion: Motion, stride: int, exact: bool) -> Tensor:
+    """Planes of nodes from their residuals: each is the one before, warped, plus its own residual.
+
+    Args:
+        residuals: [N, C, H, W], feature units.
+        motion: links at least these nodes.
+        stride: luma samples in a sample of the planes, 1 or 4.
+        exact: round and clip as the decoder does.
+    """
+    fetch = _fetch_exact if exact and not torch.is_grad_enabled() else _fetch_smooth
+    moves = _spread(motion.nodes, (residuals.shape[2], residuals.shape[3]), stride, exact)
+    planes = [residuals[:1]]
+    for n in range(1, residuals.shape[0]):
+        moved = fetch(planes[-1], moves[n - 1 : n])
+        if exact:
+            moved = straight_through_floor(moved * FEATURE_SCALE + 0.5) / FEATURE_SCALE
+        total = residuals[n : n + 1] + moved
+        planes.append(total.clamp(ACTIVATION_MIN / FEATURE_SCALE, ACTIVATION_MAX / FEATURE_SCALE) if exact else total)
+    return torch.cat(planes)
+
+
+def warp(planes: Tensor, motion: Motion, frames: Tensor, node_stride: int, stride: int, exact: bool) -> Tensor:
     """Planes at the frames wanted, from the nodes around them: [B, C, H, W].
 
     Args:
-        planes: [N, C, H, W], feature units.
-        displacement: of `displacements`, for the same frames.
+        planes: [N, C, H, W], feature units, of `chain`.
+        motion: of the same frames.
         frames: int64 [B].
         node_stride: temporal stride of the planes.
         stride: luma samples in a sample of the planes, 1 or 4.
@@ -156,7 +198,7 @@ def warp(
     fraction = ((frames - first * node_stride).to(planes.dtype) / node_stride).view(-1, 1, 1, 1)
     size = (planes.shape[2], planes.shape[3])
     fetch = _fetch_exact if exact and not torch.is_grad_enabled() else _fetch_smooth
-    before = fetch(planes[first], _spread(displacement[0], size, stride, exact))
-    after = fetch(planes[second], _spread(displacement[1], size, stride, exact))
+    before = fetch(planes[first], _spread(motion.before, size, stride, exact))
+    after = fetch(planes[second], _spread(motion.after, size, stride, exact))
     mixed = before * (1 - fraction) + after * fraction
     return straight_through_floor(mixed * FEATURE_SCALE + 0.5) / FEATURE_SCALE if exact else mixed

@@ -33,7 +33,14 @@ from nvrc_ref.main import run
         ("context_widths", (0, 10), "context_widths"),
         ("context_widths", (10, 65), "context_widths"),
         ("slots", (), "slots"),
-        ("slots", (0, 6), "slots"),
+        ("slots", (0, 7), "slots"),
+        ("slots", (6,), "no grid"),
+        ("blocks", -1, "blocks"),
+        ("blocks", 2, "blocks"),
+        ("grid_channels", (1, 1), "grid_channels"),
+        ("grid_channels", (5, 0, 0, 0, 0, 0, 0), "grid_channels"),
+        ("grid_channels", (0, 0, 0, 0, 0, 0, 2), "no grid"),
+        ("grid_channels", (0, 0, 0, 0, 0, 3, 0), "no grid"),
         ("slots", (-1,), "slots"),
         ("metadata", {"": "x"}, "metadata"),
         ("metadata", {"k" * 256: "x"}, "metadata"),
@@ -59,10 +66,31 @@ def test_values_at_their_ends() -> None:
 
 
 def test_slots_are_those_of_the_profile() -> None:
-    assert len(profile_named("lite").slots) == 7
+    assert len(profile_named("lite").slots) == 8
     EncodeOptions(profile="lite", slots=(6,))
     with pytest.raises(ValueError, match="slots"):
-        EncodeOptions(profile="nano", slots=(6,))
+        EncodeOptions(profile="nano", slots=(7,))
+
+
+@pytest.mark.parametrize(
+    ("changes", "grids"),
+    [
+        ({}, (4, 3, 3, 1, 2, 4, 2)),
+        ({"motion": False}, (4, 3, 3, 1, 2, 4, 0)),
+        ({"slots": (0, 1)}, (4, 3, 0, 0, 0, 0, 0)),
+        ({"slots": (0, 3)}, (4, 0, 0, 1, 0, 0, 2)),
+        ({"grid_channels": (1, 0, 2, 1, 0, 3, 0)}, (1, 0, 2, 1, 0, 0, 2)),
+        ({"grid_channels": (1, 0, 2, 1, 0, 3, 2), "motion": False}, (1, 0, 2, 1, 0, 3, 0)),
+    ],
+    ids=str,
+)
+def test_structure_of_the_options(changes: dict[str, Any], grids: tuple[int, ...]) -> None:
+    options = EncodeOptions(**changes)
+    structure = options.structure()
+    assert structure.grid_channels == grids
+    assert structure.moving == (grids[-1] > 0)
+    sizes = [0 if m is None else len(m) for m in options.multipliers(structure)]
+    assert tuple(sizes) == grids
 
 
 def test_iterations_replace_those_of_the_preset_and_nothing_else() -> None:
