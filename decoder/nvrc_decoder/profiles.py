@@ -93,6 +93,17 @@ class Profile:
         """Those of `warped_slots` whose channels are mixed and interleaved before the warp: of half resolution."""
         return tuple(i for i in self.warped_slots if self.slots[i].stride == STAGE_STRIDES[-1])
 
+    @property
+    def base_slot(self) -> int:
+        """The one of `warped_slots` at a quarter of the resolution, whose channel 0 may be a base (spec 7.6.4)."""
+        return next(i for i in self.warped_slots if i not in self.mixed_slots)
+
+    def injected_channels(self, grid_channels: Sequence[int], base: bool = False) -> tuple[int, ...]:
+        """Channels of each slot that its stage sees: all of a grid but a base channel; 0 for the flow slot (7.7)."""
+        return tuple(
+            0 if slot.flow else grid_channels[i] - (base and i == self.base_slot) for i, slot in enumerate(self.slots)
+        )
+
     def slots_of_stage(self, stage: int) -> tuple[int, ...]:
         """Indices of the slots whose grids are injected into a stage, ascending."""
         return tuple(i for i, slot in enumerate(self.slots) if slot.stage == stage)
@@ -115,7 +126,7 @@ PROFILES: tuple[Profile, ...] = (
             GridSlot(32, 1, 4),
             GridSlot(16, 1, 3),
             GridSlot(8, 1, 3),
-            GridSlot(4, 8, 1),
+            GridSlot(4, 8, 3),
             GridSlot(4, 1, 2),
             GridSlot(2, 8, 4),
             _FLOW,
@@ -131,7 +142,7 @@ PROFILES: tuple[Profile, ...] = (
             GridSlot(32, 1, 6),
             GridSlot(16, 1, 4),
             GridSlot(8, 1, 4),
-            GridSlot(4, 8, 2),
+            GridSlot(4, 8, 3),
             GridSlot(4, 1, 2),
             GridSlot(2, 8, 8),
             GridSlot(2, 1, 1),
@@ -212,6 +223,7 @@ def synthesis_layers(
     grid_channels: Sequence[int],
     chroma_format: int,
     bit_depth: int = 8,
+    base: bool = False,
 ) -> tuple[LayerSpec, ...]:
     """The synthesis layers that a stream carries, in canonical order.
 
@@ -223,9 +235,11 @@ def synthesis_layers(
             are not 0.
         chroma_format: `CHROMA_400`, `CHROMA_420` or `CHROMA_444`.
         bit_depth: 8 or 10; sets the head's clip.
+        base: channel 0 of the slot `Profile.base_slot` is a base, which no stage sees.
     """
     signed = (-ACTIVATION_MIN, ACTIVATION_MIN, ACTIVATION_MAX)
     layers: list[LayerSpec] = []
+    seen = profile.injected_channels(grid_channels, base)
     if profile.motion_is_on(grid_channels):
         for i in profile.mixed_slots:
             if grid_channels[i]:
@@ -233,7 +247,7 @@ def synthesis_layers(
                     LayerSpec(f"slot{i}.mix", "mix", (grid_channels[i], MIX_GROUP), grid_channels[i], *signed)
                 )
     for k, (channels, blocks) in enumerate(zip(stage_channels, stage_blocks, strict=True)):
-        injected = sum(grid_channels[i] for i in profile.slots_of_stage(k))
+        injected = sum(seen[i] for i in profile.slots_of_stage(k))
         if injected:
             layers.append(LayerSpec(f"stage{k}.inject", "inject", (channels, injected, 3, 3), channels, *signed))
         if k == 0 and profile.temporal_stem:
@@ -262,31 +276,33 @@ def kmac_per_pixel(
     stage_blocks: Sequence[int],
     grid_channels: Sequence[int],
     chroma_format: int,
+    base: bool = False,
 ) -> float:
     """Multiply-accumulates of synthesis per luma sample, in thousands: all layers, and the warp where motion is on.
 
-    The interpolation of grids and of displacements is not counted (spec 7.14).
+    The interpolation of grids, displacements and a base channel is not counted (spec 7.14).
     """
     total = 0.0
-    for layer in synthesis_layers(profile, stage_channels, stage_blocks, grid_channels, chroma_format):
+    for layer in synthesis_layers(profile, stage_channels, stage_blocks, grid_channels, chroma_format, base=base):
         if layer.kind != "mix":
             stride = 2 if layer.name.startswith("head") else STAGE_STRIDES[int(layer.name[5])]
             total += math.prod(layer.weight_shape) / stride**2
-    return total / 1000 + motion_kmac_per_pixel(profile, grid_channels)
+    return total / 1000 + motion_kmac_per_pixel(profile, grid_channels, base)
 
 
-def motion_kmac_per_pixel(profile: Profile, grid_channels: Sequence[int]) -> float:
-    """The part of `kmac_per_pixel` that is motion: the mix layer and the warp; 0 where motion is off.
+def motion_kmac_per_pixel(profile: Profile, grid_channels: Sequence[int], base: bool = False) -> float:
+    """The part of `kmac_per_pixel` that is motion: mix layer, prediction chain and warp; 0 where motion is off.
 
-    A warped sample takes four taps in each of two nodes and two products that blend them, and each frame mixes the
-    channels of two nodes.
+    A warped sample takes four taps in each of two nodes and two products that blend them. Once in eight frames, a
+    sample of a node takes the mix layer's products, four taps in the node before and a sum.
     """
     if not profile.motion_is_on(grid_channels):
         return 0.0
     total = 0.0
+    planes = profile.injected_channels(grid_channels, base)
     for i in profile.warped_slots:
-        mixed = 2 * MIX_GROUP if i in profile.mixed_slots else 0
-        total += grid_channels[i] * (10 + mixed) / profile.slots[i].stride ** 2
+        once = 5 + (MIX_GROUP if i in profile.mixed_slots else 0)
+        total += planes[i] * (10 + once / WARPED_TEMPORAL_STRIDE) / profile.slots[i].stride ** 2
     return total / 1000
 
 

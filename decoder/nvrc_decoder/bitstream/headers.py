@@ -126,12 +126,14 @@ class GridHeader:
         multipliers: one for each channel; the stream holds a single one where all are the same.
         runs: the schedule where its kind is `EXPLICIT`, else empty.
         schedule: kind of the schedule.
+        base: channel 0 is a base channel (spec 7.6.4); in one slot, and only with motion.
     """
 
     slot: int
     multipliers: tuple[int, ...]
     runs: tuple[ScheduleRun, ...] = ()
     schedule: ScheduleKind = ScheduleKind.EXPLICIT
+    base: bool = False
 
     @property
     def channels(self) -> int:
@@ -188,6 +190,11 @@ class NetworkHeader:
     def present_slots(self) -> tuple[int, ...]:
         """Slots of the present grids, ascending."""
         return tuple(grid.slot for grid in self.grids)
+
+    @property
+    def base(self) -> bool:
+        """Whether a grid has a base channel."""
+        return any(grid.base for grid in self.grids)
 
     def grid_channels(self, profile: Profile) -> tuple[int, ...]:
         """Channels of each slot of the profile, 0 where it is absent."""
@@ -256,6 +263,7 @@ def layer_specs(sequence: SequenceHeader, network: NetworkHeader) -> tuple[Layer
         network.grid_channels(profile),
         sequence.chroma_format,
         sequence.bit_depth,
+        network.base,
     )
     return (*context_layers(*network.context_widths), *synthesis)
 

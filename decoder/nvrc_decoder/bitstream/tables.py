@@ -124,14 +124,13 @@ def _layers(scope: Scope) -> tuple[str, ...]:
     profile = PROFILES[scope["profile"]]
     context = context_layers(scope["context_width_1"], scope["context_width_2"])
     shape = scope["stage_channels"], scope["stage_blocks"], channels
-    synthesis = synthesis_layers(profile, *shape, scope["chroma_format"], scope["bit_depth"])
+    base = any(grid["has_base"] for grid in scope["grids"])
+    synthesis = synthesis_layers(profile, *shape, scope["chroma_format"], scope["bit_depth"], base)
     return tuple(layer.name for layer in (*context, *synthesis))
 
 
-def _is_mixed(scope: Scope) -> bool:
-    """Whether motion is on and the slot in hand one whose channels are mixed."""
-    motion = bool(scope["grid_mask"] >> scope["FlowSlot"] & 1)
-    return motion and scope["slot"] in PROFILES[scope["profile"]].mixed_slots
+def _is_present(slot: str, scope: Scope) -> bool:
+    return bool(scope["grid_mask"] >> scope[slot] & 1)
 
 
 _SPLIT: tuple[Element, ...] = (
@@ -228,15 +227,41 @@ _NETWORK: Table = (
                             Check(
                                 "R3.40",
                                 "E_RANGE",
-                                f"where slot FlowSlot is present, grid_channels of a slot of stride 2 and "
-                                f"temporal stride 8 is a multiple of {MIX_GROUP}",
-                                lambda value, scope: value % MIX_GROUP == 0 or not _is_mixed(scope),
+                                f"where slot FlowSlot is present, grid_channels of the slot MixedSlot is a multiple "
+                                f"of {MIX_GROUP}",
+                                lambda value, scope: (
+                                    value % MIX_GROUP == 0
+                                    or scope["slot"] != scope["MixedSlot"]
+                                    or not _is_present("FlowSlot", scope)
+                                ),
+                            ),
+                        ),
+                    ),
+                    BitField(
+                        "has_base",
+                        6,
+                        1,
+                        "1: channel 0 is a base channel (7.6.4).",
+                        (
+                            Check(
+                                "R3.26",
+                                "E_RESERVED",
+                                "has_base is 0 for a slot other than BaseSlot",
+                                lambda value, scope: value == 0 or scope["slot"] == scope["BaseSlot"],
+                            ),
+                            Check(
+                                "R3.41",
+                                "E_RANGE",
+                                "has_base is 0 where slot FlowSlot or slot MixedSlot is absent",
+                                lambda value, scope: (
+                                    value == 0 or (_is_present("FlowSlot", scope) and _is_present("MixedSlot", scope))
+                                ),
                             ),
                         ),
                     ),
                     BitField("one_multiplier", 7, 1, "1: all channels share one multiplier."),
                 ),
-                "R3.26",
+                None,
             ),
             Derived(
                 "NumMultipliers",
@@ -287,7 +312,7 @@ _NETWORK: Table = (
     Derived(
         "Layers",
         "the layers in canonical order: context.hidden1, context.hidden2, context.output (5.5), then those of "
-        "synthesis (7.13) for stage_channels, stage_blocks, grid_channels and chroma_format",
+        "synthesis (7.13) for stage_channels, stage_blocks, grid_channels, has_base and chroma_format",
         _layers,
     ),
     Loop(

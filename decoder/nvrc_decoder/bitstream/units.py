@@ -107,6 +107,8 @@ def _network_scope(sequence: SequenceHeader) -> dict[str, Any]:
         "MaxStageBlocks": profile.blocks,
         "NumSlots": len(profile.slots),
         "FlowSlot": profile.flow_slot,
+        "BaseSlot": profile.base_slot,
+        "MixedSlot": profile.mixed_slots[0],
         "MaxGridChannels": [slot.max_channels for slot in profile.slots],
     }
 
@@ -124,6 +126,7 @@ def parse_network(payload: bytes, sequence: SequenceHeader, base: int = 0, unit:
             tuple(grid["multiplier"]) * (grid["grid_channels"] if grid["one_multiplier"] else 1),
             tuple(ScheduleRun(run["halve"], run["phase"], run["repeat"]) for run in grid.get("runs", ())),
             ScheduleKind(grid["schedule"]),
+            bool(grid["has_base"]),
         )
         for slot, grid in zip(values["PresentSlots"], values["grids"], strict=True)
     )
@@ -158,6 +161,7 @@ def serialise_network(network: NetworkHeader, sequence: SequenceHeader, *, check
         "grids": [
             {
                 "grid_channels": grid.channels,
+                "has_base": int(grid.base),
                 "one_multiplier": int(_is_uniform(grid)),
                 "multiplier": list(grid.multipliers[:1] if _is_uniform(grid) else grid.multipliers),
                 "schedule": int(grid.schedule),
