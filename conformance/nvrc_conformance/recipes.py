@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from nvrc_conformance.drafts import NetworkDraft, StreamDraft
 from nvrc_decoder.bitstream.units import ScheduleKind
+from nvrc_decoder.octree.schedule import temporal_first_schedule
 
 __all__ = ["RECIPES", "Recipe"]
 
@@ -38,6 +39,11 @@ def _mixed(shape: tuple[int, int, int], slot: int) -> Sequence[int]:
         (0x34, 0x03, 0x41, 0x07),
         (0x03, 0x04, 0x61, 0x34),
     )[slot]
+
+
+def _listed(shape: tuple[int, int, int], slot: int) -> Sequence[int]:
+    """The temporal-first schedule as runs."""
+    return temporal_first_schedule(*shape)
 
 
 def _many(shape: tuple[int, int, int], slot: int) -> Sequence[int]:
@@ -173,13 +179,21 @@ RECIPES: tuple[Recipe, ...] = (
     Recipe("nano-four-gops", "four GOPs, for random access", StreamDraft("nano", 40, 24, [[3, 3, 3, 2]], [_FEW])),
     Recipe(
         "nano-two-gops",
-        "a small stream of two GOPs with INDEX, which the tests of hostile input break",
+        "a small stream of two GOPs with INDEX, motion and schedules in runs, which the tests of hostile input break",
         StreamDraft(
             "nano",
             48,
             32,
             [[2, 1]],
-            [NetworkDraft((2, 3, 2, 3, 2), grid_channels={0: 2, 1: 1, 3: 1, 5: 1}, context_widths=(4, 3))],
+            [
+                NetworkDraft(
+                    (2, 3, 2, 3, 2),
+                    (0, 1, 0, 1, 1),
+                    {0: 2, 1: 1, 3: 1, 5: 4, 6: 2},
+                    context_widths=(4, 3),
+                    schedule=_listed,
+                )
+            ],
         ),
     ),
     Recipe(
