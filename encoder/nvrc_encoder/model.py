@@ -22,7 +22,7 @@ from nvrc_decoder.profiles import (
     LayerSpec,
 )
 
-from .motion import CELL_STRIDE, Displacement, displacements, planes_of, warp
+from .motion import CELL_STRIDE, Motion, chain, make_motion, planes_of, warp
 from .rounding import FEATURE_SCALE, straight_through_floor
 from .structure import Structure
 
@@ -56,60 +56,71 @@ class SynthesisModel:
         self.layers: tuple[LayerSpec, ...] = structure.layers(chroma_format, bit_depth)
         self._names = {layer.name for layer in self.layers}
 
-    def displacements(
+    def motion(
         self,
         grids: Sequence[Tensor | None],
         multipliers: Sequence[Tensor | None],
         frames: Tensor,
         frame_count: int,
         exact: bool = False,
-    ) -> Displacement | None:
-        """Displacement of each cell at `frames`; None where the stream has no motion. Arguments as in `forward`."""
+    ) -> Motion | None:
+        """The motion of `frames`, linking the nodes up to their last; None without flow. Arguments as in `forward`."""
         index = self.profile.flow_slot
         flow, step = grids[index], multipliers[index]
         if flow is None or step is None:
             return None
         stride = self.profile.slots[index].temporal_stride
         nodes = -(-(frame_count - 1) // WARPED_TEMPORAL_STRIDE) + 1
-        return displacements(flow, step, frames, stride, WARPED_TEMPORAL_STRIDE, nodes, self.size, exact)
+        needed = min(int(frames.max()) // WARPED_TEMPORAL_STRIDE + 2, nodes)
+        return make_motion(flow, step, frames, stride, WARPED_TEMPORAL_STRIDE, needed, self.size, exact)
 
-    def features(
+    def _dequantised(self, grid: Tensor, multiplier: Tensor, exact: bool) -> Tensor:
+        return self._clip(grid * (multiplier / FEATURE_SCALE).to(grid.dtype).view(1, -1, 1, 1), exact)
+
+    def _warped(
         self,
         index: int,
-        grid: Tensor,
-        multiplier: Tensor,
+        grids: Sequence[Tensor | None],
+        multipliers: Sequence[Tensor | None],
         frames: Tensor,
-        displacement: Displacement | None,
+        motion: Motion,
         parameters: Mapping[str, tuple[Tensor, Tensor]],
-        exact: bool = False,
-    ) -> Tensor:
-        """One slot's grid at the frames wanted, in feature units: [B, C, H, W].
+        exact: bool,
+    ) -> Tensor | None:
+        """Features of a slot that motion warps (spec 7.6); None where its only channel is the base."""
+        grid, multiplier = grids[index], multipliers[index]
+        if grid is None or multiplier is None:
+            raise ValueError(f"slot {index} is absent")
+        count = motion.nodes.shape[0] + 1
+        stride = self.profile.slots[index].temporal_stride
+        nodes = self._dequantised(grid[:count], multiplier, exact)
+        base = self.structure.base_slot
+        if index not in self.profile.mixed_slots:
+            planes = nodes[:, 1:] if index == base else nodes
+            if not planes.shape[1]:
+                return None
+            return warp(chain(planes, motion, CELL_STRIDE, exact), motion, frames, stride, CELL_STRIDE, exact)
+        if base is not None:
+            below, step = grids[base], multipliers[base]
+            if below is None or step is None:
+                raise ValueError(f"slot {base} is absent")
+            coarse = self._dequantised(below[:count, :1], step[:1], exact)
+            coarse = self._round(_upsample(coarse, nodes.shape[2], nodes.shape[3]), exact)
+            nodes = torch.cat([self._clip(nodes[:, :1] + coarse, exact), nodes[:, 1:]], 1)
+        planes = planes_of(nodes, *parameters[f"slot{index}.mix"], exact)
+        moved = warp(chain(planes, motion, 1, exact), motion, frames, stride, 1, exact)
+        return functional.pixel_unshuffle(moved, 2)
 
-        Args:
-            index: the slot.
-            grid: [N, C, H, W] quantised (or noisy) values of the GOP.
-            multiplier: [C] integer steps M.
-            frames: int64 [B] frame numbers in the GOP.
-            displacement: of `displacements`.
-            parameters: as in `forward`; only the mix layer is used.
-            exact: clip and round as the decoder does.
-        """
-        slot = self.profile.slots[index]
-        stride = slot.temporal_stride
-        scale = (multiplier / FEATURE_SCALE).to(grid.dtype).view(1, -1, 1, 1)
+    def _interpolated(self, index: int, grid: Tensor, multiplier: Tensor, frames: Tensor, exact: bool) -> Tensor:
+        """Features of a slot without motion: linear in time (spec 7.5)."""
+        stride = self.profile.slots[index].temporal_stride
         if stride == 1:
-            return self._clip(grid[frames] * scale, exact)
-        if displacement is not None and index in self.profile.warped_slots:
-            nodes = self._clip(grid * scale, exact)
-            if index not in self.profile.mixed_slots:
-                return warp(nodes, displacement, frames, stride, CELL_STRIDE, exact)
-            planes = planes_of(nodes, *parameters[f"slot{index}.mix"], exact)
-            return functional.pixel_unshuffle(warp(planes, displacement, frames, stride, 1, exact), 2)
+            return self._dequantised(grid[frames], multiplier, exact)
         first = torch.div(frames, stride, rounding_mode="floor")
         fraction = ((frames - first * stride).to(grid.dtype) / stride).view(-1, 1, 1, 1)
         second = torch.clamp(first + 1, max=grid.shape[0] - 1)
-        before = self._clip(grid[first] * scale, exact)
-        after = self._clip(grid[second] * scale, exact)
+        before = self._dequantised(grid[first], multiplier, exact)
+        after = self._dequantised(grid[second], multiplier, exact)
         return self._round(before * (1 - fraction) + after * fraction, exact)
 
     def forward(
@@ -126,7 +137,8 @@ class SynthesisModel:
 
         Args:
             parameters: layer name -> (weight, bias), real values.
-            grids, multipliers: as in `dequantise`.
+            grids: per slot [N, C, H, W] quantised (or noisy) values of the GOP, None where absent.
+            multipliers: per slot [C] integer steps M.
             frames: int64 [B], consecutive frame numbers.
             frame_count: frames of the GOP (for the halo of the temporal stem).
             exact: round and clip as the decoder does.
@@ -136,12 +148,18 @@ class SynthesisModel:
         """
         temporal = self.profile.temporal_stem
         halo = torch.cat([frames[:1] - 1, frames, frames[-1:] + 1]).clamp(0, frame_count - 1) if temporal else frames
-        displacement = self.displacements(grids, multipliers, frames, frame_count, exact)
+        motion = self.motion(grids, multipliers, frames, frame_count, exact)
         per_stage: list[list[Tensor]] = [[] for _ in STAGE_STRIDES]
         for i, (slot, grid, multiplier) in enumerate(zip(self.profile.slots, grids, multipliers, strict=True)):
-            if grid is not None and multiplier is not None and slot.stage is not None:
+            if grid is None or multiplier is None or slot.stage is None:
+                continue
+            if motion is not None and i in self.profile.warped_slots:
+                features = self._warped(i, grids, multipliers, frames, motion, parameters, exact)
+            else:
                 at = halo if slot.stage == 0 else frames
-                per_stage[slot.stage].append(self.features(i, grid, multiplier, at, displacement, parameters, exact))
+                features = self._interpolated(i, grid, multiplier, at, exact)
+            if features is not None:
+                per_stage[slot.stage].append(features)
         sizes = self._stage_sizes
         x: Tensor | None = None
         for stage, channels in enumerate(self.stage_channels):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from nvrc_decoder.profiles import MIX_GROUP, PROFILES, Profile
@@ -63,6 +64,7 @@ class EncodeOptions:
         slots: grid slots to use, at least one; None for all. The flow slot is `motion`'s.
         grid_channels: channels of each slot, 0 to leave it out; None for as many as the profile has in `slots`.
         motion: grids of long temporal stride are warped along a flow grid.
+        base: with motion, the grid of stride 4 holds a base of the planes of full resolution.
         grid_step: quantisation step of the grids in integer activation steps (1/8 of a pixel level at 8 bits);
             1..2048; None chooses it by lambda.
         context_widths: hidden widths of the context network, 1..64.
@@ -83,6 +85,7 @@ class EncodeOptions:
     slots: tuple[int, ...] | None = None
     grid_channels: tuple[int, ...] | None = None
     motion: bool = True
+    base: bool = True
     grid_step: int | None = None
     context_widths: tuple[int, int] = (10, 10)
     iterations: int | None = None
@@ -167,7 +170,13 @@ class EncodeOptions:
             tuple(m if self.blocks is None else min(self.blocks, m) for m in profile.blocks),
             tuple(grids),
             self.context_widths,
+            self.base and self.motion and self._has_base(profile, grids),
         )
+
+    @staticmethod
+    def _has_base(profile: Profile, grids: Sequence[int]) -> bool:
+        mixed = any(grids[i] for i in profile.mixed_slots)
+        return mixed and any(grids[i] for i in profile.warped_slots if i not in profile.mixed_slots)
 
     def plan(self) -> Plan:
         """The preset's plan, with `iterations` in its place if it is given."""

@@ -17,15 +17,13 @@ from nvrc_decoder.profiles import (
     CHROMA_400,
     CHROMA_420,
     STAGE_STRIDES,
-    WARPED_TEMPORAL_STRIDE,
     GridSlot,
     node_shape,
 )
 
 from .model import LEVELS_PER_FEATURE, SynthesisModel
-from .motion import CELL_STRIDE, Displacement, displacements, warp
-from .motion_search import initial_flow
-from .rounding import FEATURE_SCALE
+from .motion import MIX_SIGNS
+from .warm_planes import half, initial_planes, moving_features
 
 __all__ = ["initial_grids", "initial_weights", "plane_channels"]
 
@@ -35,13 +33,6 @@ def plane_channels(slot: GridSlot, channels: int, planes: int) -> list[int | Non
     if channels >= planes and slot.stride > 2:
         return [i if i < planes else None for i in range(channels)]
     return [0 if i == 0 else None for i in range(channels)]
-
-
-def _half(x: Tensor) -> Tensor:
-    """2x2 mean of [T, C, H, W], edge-repeated to even sizes."""
-    height, width = x.shape[-2:]
-    x = functional.pad(x, (0, width % 2, 0, height % 2), mode="replicate")
-    return functional.avg_pool2d(x, 2)
 
 
 def _interpolation(frames: int, nodes: int, stride: int) -> Tensor:
@@ -85,31 +76,13 @@ def initial_grids(
         base = torch.cat([luma, rows[:, 4:8].mean(1, keepdim=True), rows[:, 8:12].mean(1, keepdim=True)], 1)
     base = (base - 128) / LEVELS_PER_FEATURE
     planes = base.shape[1]
+    grids: list[Tensor | None] = [None] * len(profile.slots)
+    if model.structure.moving:
+        # What the planes cannot give is left to the grids without motion.
+        base = initial_planes(model, rows, base, size, steps, grids)
     pyramid = {2: base}
     for stride in (4, 8, 16, 32):
-        pyramid[stride] = _half(pyramid[stride // 2])
-    grids: list[Tensor | None] = [None] * len(profile.slots)
-    every = torch.arange(frames)
-    displacement: Displacement | None = None
-    flow_step = steps[profile.flow_slot]
-    if flow_step is not None:
-        flow = profile.slots[profile.flow_slot]
-        nodes = -(-(frames - 1) // WARPED_TEMPORAL_STRIDE) + 1
-        flow_nodes = node_shape(flow, frames, *size)[0]
-        luma8 = functional.pixel_shuffle(rows[:, :4], 2)[:, 0, : size[0], : size[1]]
-        positions = initial_flow(
-            luma8.round().clamp(0, 255).to(torch.uint8).numpy(),
-            flow.stride,
-            flow.temporal_stride,
-            WARPED_TEMPORAL_STRIDE,
-            nodes,
-            flow_nodes,
-        )
-        unit = (flow_step * FEATURE_SCALE).view(1, 2, 1, 1)
-        grids[profile.flow_slot] = positions / unit
-        displacement = displacements(
-            positions, torch.ones(2), every, flow.temporal_stride, WARPED_TEMPORAL_STRIDE, nodes, size, False
-        )
+        pyramid[stride] = half(pyramid[stride // 2])
     recon: Tensor | None = None
     for stage, stride in enumerate(STAGE_STRIDES):
         target = pyramid[stride]
@@ -118,7 +91,7 @@ def initial_grids(
         else:
             recon = functional.interpolate(recon, scale_factor=2, mode="bilinear", align_corners=False)
             recon = recon[..., : target.shape[-2], : target.shape[-1]]
-        at_stage = [i for i, s in enumerate(profile.slots) if s.stage == stage and model.grid_channels[i]]
+        at_stage = [i for i in profile.slots_of_stage(stage) if model.grid_channels[i] and grids[i] is None]
         for i in at_stage:
             slot, channels = profile.slots[i], model.grid_channels[i]
             nodes, height, width = node_shape(slot, frames, *size)
@@ -126,29 +99,6 @@ def initial_grids(
             if step is None:
                 continue
             values = torch.zeros(nodes, channels, height, width)
-            if displacement is not None and slot.temporal_stride == WARPED_TEMPORAL_STRIDE:
-                at_nodes = (torch.arange(nodes) * WARPED_TEMPORAL_STRIDE).clamp(max=frames - 1)
-                wanted = (target - recon)[at_nodes]
-                if slot.stride == CELL_STRIDE:
-                    for c, plane in enumerate(plane_channels(slot, channels, planes)):
-                        if plane is not None:
-                            values[:, c] = wanted[:, plane] / step[c]
-                            moved = warp(
-                                wanted[:, plane : plane + 1],
-                                displacement,
-                                every,
-                                WARPED_TEMPORAL_STRIDE,
-                                CELL_STRIDE,
-                                False,
-                            )
-                            recon[:, plane] += moved[:, 0]
-                else:
-                    # Twice the mean of four samples is the first of their Haar coefficients.
-                    values[:, 0] = 2 * wanted[:, 0] / step[0]
-                    full = wanted[:, :1].repeat_interleave(2, 2).repeat_interleave(2, 3)
-                    recon[:, 0] += _half(warp(full, displacement, every, WARPED_TEMPORAL_STRIDE, 1, False))[:, 0]
-                grids[i] = values
-                continue
             matrix = _interpolation(frames, nodes, slot.temporal_stride)
             inverse = _ridge_inverse(matrix) if slot.temporal_stride > 1 else None
             for c, plane in enumerate(plane_channels(slot, channels, planes)):
@@ -164,6 +114,19 @@ def initial_grids(
                 values[:, c] = fitted / step[c]
             grids[i] = values
     return grids
+
+
+def _inject_phases(weight: Tensor, at: int, planes: int, generator: torch.Generator) -> None:
+    """Weights of the four phases of the luma plane: their mean to feature 0, what each differs by to one of its own."""
+    outputs = weight.shape[0]
+    for phase in range(4):
+        weight[:, at + phase] = torch.randn(weight[:, at].shape, generator=generator) * 0.02
+        weight[0, at + phase] = 0
+        weight[0, at + phase, 1, 1] = 0.25
+        if outputs >= planes + 4:
+            weight[planes : planes + 4, at + phase] = 0
+            weight[planes : planes + 4, at + phase, 1, 1] = -0.25
+            weight[planes + phase, at + phase, 1, 1] = 0.75
 
 
 def initial_weights(model: SynthesisModel, generator: torch.Generator) -> dict[str, tuple[Tensor, Tensor]]:
@@ -182,30 +145,25 @@ def initial_weights(model: SynthesisModel, generator: torch.Generator) -> dict[s
             stage = int(layer.name[5])
             at = 0
             for i, slot in enumerate(model.profile.slots):
-                if slot.stage != stage or not model.grid_channels[i]:
+                count = model.structure.injected(i)
+                if slot.stage != stage or not count:
                     continue
                 if model.structure.moving and i in model.profile.mixed_slots:
-                    for phase in range(4):
-                        weight[:, at + phase] = noise(weight[:, at].shape, 0.02)
-                        weight[0, at + phase] = 0
-                        weight[0, at + phase, 1, 1] = 0.25
-                        if shape[0] >= planes + 4:
-                            weight[planes : planes + 4, at + phase] = 0
-                            weight[planes : planes + 4, at + phase, 1, 1] = -0.25
-                            weight[planes + phase, at + phase, 1, 1] = 0.75
-                    at += model.grid_channels[i]
+                    _inject_phases(weight, at, planes, generator)
+                    at += count
                     continue
-                for c, plane in enumerate(plane_channels(slot, model.grid_channels[i], planes)):
+                moved = model.structure.moving and i in model.profile.warped_slots
+                kinds = moving_features(model, i, planes) if moved else plane_channels(slot, count, planes)
+                for c, plane in enumerate(kinds):
                     if plane is not None and plane < shape[0]:
                         weight[:, at + c] *= 0.5
                         weight[:planes, at + c] = 0
                         weight[plane, at + c, 1, 1] = 1
                     else:
                         weight[:, at + c] *= 3
-                at += model.grid_channels[i]
+                at += count
         elif layer.kind == "mix":
-            signs = torch.tensor([[1.0, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]])
-            weight = (0.5 * signs).repeat(shape[0] // 4, 1)
+            weight = (0.5 * torch.tensor(MIX_SIGNS)).repeat(shape[0] // len(MIX_SIGNS), 1)
         elif layer.kind == "temporal":
             weight = torch.zeros(shape)
             weight[:, 1] = 1
