@@ -76,14 +76,14 @@ def sequence_header(picture: VideoFormat, profile: int, frames: int, symbols: in
 def _network_header(
     trainer: Trainer, schedule: ScheduleKind, layers: tuple[LayerHeader, ...], payload: bytes
 ) -> NetworkHeader:
+    structure = trainer.model.structure
     grids = tuple(
-        GridHeader(i, tuple(int(m) for m in multiplier), schedule=schedule)
+        GridHeader(i, tuple(int(m) for m in multiplier), schedule=schedule, base=i == structure.base_slot)
         for i, multiplier in enumerate(trainer.multipliers)
         if multiplier is not None
     )
     widths = (trainer.bank.layers[0].outputs, trainer.bank.layers[1].outputs)
-    model = trainer.model
-    return NetworkHeader(model.stage_channels, model.structure.stage_blocks, grids, widths, layers, payload)
+    return NetworkHeader(structure.stage_channels, structure.stage_blocks, grids, widths, layers, payload)
 
 
 def _code_lengths(values: np.ndarray) -> np.ndarray:
