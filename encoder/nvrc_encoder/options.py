@@ -164,10 +164,16 @@ class EncodeOptions:
             for i in profile.mixed_slots:
                 grids[i] -= grids[i] % MIX_GROUP
             grids[profile.flow_slot] = profile.slots[profile.flow_slot].max_channels
+        stages = [slot.stage for slot, n in zip(profile.slots, grids, strict=True) if n and slot.stage is not None]
+        entered = min(stages, default=0)
         return Structure(
             profile,
             tuple(m if self.channels is None else min(self.channels, m) for m in profile.max_channels),
-            tuple(m if self.blocks is None else min(self.blocks, m) for m in profile.blocks),
+            # Before the first stage that a grid enters there is nothing to work on.
+            tuple(
+                0 if k < entered else m if self.blocks is None else min(self.blocks, m)
+                for k, m in enumerate(profile.blocks)
+            ),
             tuple(grids),
             self.context_widths,
             self.base and self.motion and self._has_base(profile, grids),
