@@ -122,9 +122,8 @@ def make_synthesizer(
     active = network.header.stage_channels, network.header.stage_blocks
     arguments = profile, sequence, *active, network.layers, network.multipliers
     if engine == "reference":
-        return GopSynthesizer(
-            lambda: TiledSynthesizer(ReferenceSynthesizer(*arguments), profile, sequence, samples, motion)
-        )
+        slow = ReferenceSynthesizer(*arguments, network.header.base)
+        return GopSynthesizer(lambda: TiledSynthesizer(slow, profile, sequence, samples, motion))
     from nvrc_decoder.synthesis.runtime import OrtSynthesizer
 
     def on_cpu() -> TiledSynthesizer:

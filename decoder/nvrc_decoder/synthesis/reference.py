@@ -7,7 +7,9 @@ Runtime path but the parsed integers. int32 is wide enough: `arithmetic.prove_bo
 from __future__ import annotations
 
 import copy
+import weakref
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -16,7 +18,7 @@ from nvrc_decoder.frames import PictureFormat, Plane, Planes, plane_shapes
 from nvrc_decoder.profiles import MIX_GROUP, STAGE_STRIDES, WARPED_TEMPORAL_STRIDE, Profile, head_rows
 from nvrc_decoder.synthesis.activations import Feature, Grid, Warped, clip_activation, dequantise, double, finish
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer
-from nvrc_decoder.synthesis.motion import deinterleave, displacements, interleave, mix, warp
+from nvrc_decoder.synthesis.motion import Chain, add_base, deinterleave, displacement, interleave, mix, predict, warp
 
 __all__ = ["ReferenceSynthesizer", "synthesise"]
 
@@ -125,6 +127,7 @@ class ReferenceSynthesizer:
         stage_channels, stage_blocks: active channels and blocks of each stage.
         layers: proved layers by canonical name, exactly those of `profiles.synthesis_layers`.
         multipliers: per slot the multiplier of each active channel; empty where the slot is absent.
+        base: channel 0 of the slot `Profile.base_slot` is a base channel (7.6.4).
     """
 
     def __init__(
@@ -135,6 +138,7 @@ class ReferenceSynthesizer:
         stage_blocks: Sequence[int],
         layers: Mapping[str, IntegerLayer],
         multipliers: Sequence[Sequence[int]],
+        base: bool = False,
     ) -> None:
         self._profile = profile
         self._picture = picture
@@ -142,15 +146,21 @@ class ReferenceSynthesizer:
         self._blocks = tuple(stage_blocks)
         self._layers = layers
         self._multipliers = multipliers
+        self._base = base
+        self._injected = profile.injected_channels([len(channels) for channels in multipliers], base)
+        self._chains: dict[int, Chain] = {}
+        self._chained: list[weakref.ref[Grid] | None] = []
 
     def resized(self, picture: PictureFormat) -> Self:
         """The same synthesizer for pictures of another size; `picture` differs in nothing else."""
         twin = copy.copy(self)
         twin._picture = picture
+        twin._chained = []
         return twin
 
     def release(self) -> None:
-        """Give back what is kept for the next call: nothing is."""
+        """Give back what is kept for the next call: the nodes that motion needs."""
+        self._chains, self._chained = {}, []
 
     def synthesise(
         self,
@@ -178,38 +188,67 @@ class ReferenceSynthesizer:
         """What motion makes of the grids that it warps, at `frames` (7.6); arguments as in `synthesise`.
 
         Returns:
-            Per warped slot int16 [frames, channels, rows, columns]; empty where motion is off.
+            Per warped slot int16 [frames, channels, rows, columns], without a base channel; a slot of which no channel
+            is left is not there, and none where motion is off.
         """
         flow = grids[self._profile.flow_slot]
         if flow is None:
             return {}
-        result = {}
-        for slot in self._profile.warped_slots:
-            grid = grids[slot]
-            if grid is not None:
-                result[slot] = np.stack([self._warp(slot, grid, flow, t) for t in frames])
-        return result
+        if not self._is_chained(grids):
+            self._chains = {slot: Chain() for slot in self._profile.warped_slots if self._injected[slot]}
+            self._chained = [None if grid is None else weakref.ref(grid) for grid in grids]
+        present = {i: grid for i, grid in enumerate(grids) if grid is not None}
+        return {slot: np.stack([self._warp(slot, present, t) for t in frames]) for slot in self._chains}
 
-    def _warp(self, slot: int, grid: Grid, flow: Grid, t: int) -> Warped:
-        """A grid moved to frame `t`: int16 [C, H, W] (7.6)."""
-        size = self._picture.height, self._picture.width
-        d0, d1 = displacements(flow, self._multipliers[self._profile.flow_slot], len(grid), t, size)
+    def _is_chained(self, grids: Sequence[Grid | None]) -> bool:
+        """Whether the chains are of these grids, the very same objects."""
+        if len(self._chained) != len(grids):
+            return False
+        known = (None if kept is None else kept() for kept in self._chained)
+        return all(grid is old for grid, old in zip(grids, known, strict=True))
+
+    def _warp(self, slot: int, grids: Mapping[int, Grid], t: int) -> Warped:
+        """A grid moved to frame `t`: int16 [C, H, W] (7.6.2)."""
         n0 = t // WARPED_TEMPORAL_STRIDE
-        n1 = min(n0 + 1, len(grid) - 1)
-        result = np.empty(grid.shape[1:], dtype=np.int16)
-        mixed = slot in self._profile.mixed_slots
-        # A plane at a time, of one channel or of a group of four.
-        step = MIX_GROUP if mixed else 1
-        for first in range(0, len(result), step):
-            part = slice(first, first + step)
-            before, after = (dequantise(grid[n, part], self._multipliers[slot][part]) for n in (n0, n1))
-            if mixed:
-                layer, group = self._layers[f"slot{slot}.mix"], first // MIX_GROUP
-                before, after = (interleave(mix(node, layer, group)) for node in (before, after))
-                result[part] = deinterleave(warp(before, after, d0, d1, 1, t))
-            else:
-                result[part] = warp(before, after, d0, d1, self._profile.slots[slot].stride, t)
-        return result
+        n1 = min(n0 + 1, len(grids[slot]) - 1)
+        before, after = (self._chains[slot].node(n, partial(self._node, slot, grids)) for n in (n0, n1))
+        d0, d1 = (self._displacement(grids, n, t) for n in (n0, n1))
+        planes = warp(before, after, d0, d1, self._plane_stride(slot), t)
+        if slot not in self._profile.mixed_slots:
+            return planes
+        return np.concatenate([deinterleave(plane) for plane in planes])
+
+    def _node(self, slot: int, grids: Mapping[int, Grid], n: int, before: Warped | None) -> Warped:
+        """The planes of node `n` of a warped grid: int16 [planes, rows, columns] (7.6.3)."""
+        d = None if before is None else self._displacement(grids, n - 1, WARPED_TEMPORAL_STRIDE * n)
+        planes = []
+        # One at a time: a channel, or a group of four.
+        for p in range(self._injected[slot] // (MIX_GROUP if slot in self._profile.mixed_slots else 1)):
+            plane = self._residual(slot, grids, n, p)
+            if before is not None and d is not None:
+                plane = predict(plane, before[p : p + 1], d, self._plane_stride(slot))
+            planes.append(plane.astype(np.int16))
+        return np.concatenate(planes)
+
+    def _residual(self, slot: int, grids: Mapping[int, Grid], n: int, p: int) -> Feature:
+        """Plane `p` of node `n` before its prediction: [1, rows, columns] (7.6.3, 7.6.4)."""
+        if slot not in self._profile.mixed_slots:
+            first = p + (self._base and slot == self._profile.base_slot)
+            return self._dequantised(slot, grids, n, slice(first, first + 1))
+        x = self._dequantised(slot, grids, n, slice(MIX_GROUP * p, MIX_GROUP * (p + 1)))
+        if self._base and p == 0:
+            x[:1] = add_base(x[:1], self._dequantised(self._profile.base_slot, grids, n, slice(0, 1)))
+        return interleave(mix(x, self._layers[f"slot{slot}.mix"], p))
+
+    def _dequantised(self, slot: int, grids: Mapping[int, Grid], n: int, channels: slice) -> Feature:
+        return dequantise(grids[slot][n, channels], self._multipliers[slot][channels])
+
+    def _plane_stride(self, slot: int) -> int:
+        return 1 if slot in self._profile.mixed_slots else self._profile.slots[slot].stride
+
+    def _displacement(self, grids: Mapping[int, Grid], n: int, t: int) -> Feature:
+        flow, size = self._profile.flow_slot, (self._picture.height, self._picture.width)
+        return displacement(grids[flow], self._multipliers[flow], n, t, size)
 
     def _frame(self, grids: Sequence[Grid | None], frame_count: int, t: int, warped: Mapping[int, Warped]) -> Planes:
         layers = self._layers
@@ -243,7 +282,7 @@ class ReferenceSynthesizer:
         """
         parts: list[Feature] = []
         for i in self._profile.slots_of_stage(k):
-            grid = grids[i]
+            grid = grids[i] if self._injected[i] else None
             if i in warped:
                 parts.append(warped[i].astype(np.int32))
             elif grid is not None:
@@ -268,7 +307,8 @@ def synthesise(
     multipliers: Sequence[Sequence[int]],
     frame_count: int,
     frames: range,
+    base: bool = False,
 ) -> list[Planes]:
     """`ReferenceSynthesizer` in one call; arguments as there."""
-    synthesizer = ReferenceSynthesizer(profile, picture, stage_channels, stage_blocks, layers, multipliers)
+    synthesizer = ReferenceSynthesizer(profile, picture, stage_channels, stage_blocks, layers, multipliers, base)
     return synthesizer.synthesise(grids, frame_count, frames)

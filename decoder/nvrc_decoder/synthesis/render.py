@@ -75,7 +75,8 @@ def render(name: str) -> str:
     """The text of a generated block; KeyError where there is none of that name."""
     if name == "STAGES":
         return _table(
-            ("profile", "name", "stage", "StageStride", "MaxStageChannels", "MaxStageBlocks", "temporal filter"), _stages()
+            ("profile", "name", "stage", "StageStride", "MaxStageChannels", "MaxStageBlocks", "temporal filter"),
+            _stages(),
         )
     if name == "SLOTS":
         return _table(("name", "slot", "stride", "temporal_stride", "MaxGridChannels", "stage"), _slots())
