@@ -216,7 +216,7 @@ class ReferenceSynthesizer:
         planes = warp(before, after, d0, d1, self._plane_stride(slot), t)
         if slot not in self._profile.mixed_slots:
             return planes
-        return np.concatenate([deinterleave(plane) for plane in planes])
+        return np.concatenate([deinterleave(plane[None]) for plane in planes])
 
     def _node(self, slot: int, grids: Mapping[int, Grid], n: int, before: Warped | None) -> Warped:
         """The planes of node `n` of a warped grid: int16 [planes, rows, columns] (7.6.3)."""
