@@ -59,9 +59,11 @@ class EncodeOptions:
         seed: of every random draw.
         device: `auto`, `cpu` or `cuda`.
         schedule: one of `SCHEDULES`.
-        channels: active channels of every stage, or as many as the profile has there; None for the profile's most.
+        trials: what is None of channels, slots, motion and base is chosen by short trials (`choose`); without them it
+            is the profile's most, the slots that motion warps, and yes.
+        channels: active channels of every stage, or as many as the profile has there.
         blocks: most active blocks of a stage; None for as many as the profile has.
-        slots: grid slots to use, at least one; None for all. The flow slot is `motion`'s.
+        slots: grid slots to use, at least one. The flow slot is `motion`'s.
         grid_channels: channels of each slot, 0 to leave it out; None for as many as the profile has in `slots`.
         motion: grids of long temporal stride are warped along a flow grid.
         base: with motion, the grid of stride 4 holds a base of the planes of full resolution.
@@ -80,12 +82,13 @@ class EncodeOptions:
     seed: int = 0
     device: str = "auto"
     schedule: str = "temporal-first"
+    trials: bool = True
     channels: int | None = None
     blocks: int | None = None
     slots: tuple[int, ...] | None = None
     grid_channels: tuple[int, ...] | None = None
-    motion: bool = True
-    base: bool = True
+    motion: bool | None = None
+    base: bool | None = None
     grid_step: int | None = None
     context_widths: tuple[int, int] = (10, 10)
     iterations: int | None = None
@@ -158,9 +161,12 @@ class EncodeOptions:
         """What these options switch on of the profile."""
         profile = profile_named(self.profile)
         channels = [slot.max_channels for slot in profile.slots] if self.grid_channels is None else self.grid_channels
-        wanted = range(len(profile.slots)) if self.slots is None else self.slots
+        moving, base = self.motion is not False, self.base is not False
+        wanted: Sequence[int] = range(len(profile.slots)) if self.slots is None else self.slots
+        if self.slots is None and self.grid_channels is None and moving:
+            wanted = profile.warped_slots
         grids = [n if i in wanted and not profile.slots[i].flow else 0 for i, n in enumerate(channels)]
-        if self.motion and any(grids[i] for i in profile.warped_slots):
+        if moving and any(grids[i] for i in profile.warped_slots):
             for i in profile.mixed_slots:
                 grids[i] -= grids[i] % MIX_GROUP
             grids[profile.flow_slot] = profile.slots[profile.flow_slot].max_channels
@@ -176,13 +182,19 @@ class EncodeOptions:
             ),
             tuple(grids),
             self.context_widths,
-            self.base and self.motion and self._has_base(profile, grids),
+            base and moving and self._has_base(profile, grids),
         )
 
     @staticmethod
     def _has_base(profile: Profile, grids: Sequence[int]) -> bool:
         mixed = any(grids[i] for i in profile.mixed_slots)
         return mixed and any(grids[i] for i in profile.warped_slots if i not in profile.mixed_slots)
+
+    @property
+    def open(self) -> bool:
+        """Whether trials have something to choose."""
+        structure = (self.slots is None and self.grid_channels is None) or self.motion is None or self.base is None
+        return self.trials and (structure or self.channels is None)
 
     def plan(self) -> Plan:
         """The preset's plan, with `iterations` in its place if it is given."""
