@@ -51,6 +51,7 @@ class NetworkDraft:
         bound: parameters at the ends of their ranges, rather than such that pictures have some texture.
         scale: scale index of the weights' tables where they are not at the bound.
         wild: see `SamplingCoder`; for parameters and grids.
+        base: the grid that may have a base channel has one.
     """
 
     stage_channels: tuple[int, ...] | None = None
@@ -63,6 +64,7 @@ class NetworkDraft:
     bound: bool = False
     scale: int = 14
     wild: int = 0
+    base: bool = False
 
 
 @dataclass(frozen=True)
@@ -169,10 +171,12 @@ def random_network(
             multipliers = rng.randint(24, 140, size=count).tolist()
         if draft.one_multiplier:
             multipliers = multipliers[:1] * count
+        base = draft.base and i == profile.base_slot
         if isinstance(draft.schedule, ScheduleKind):
-            grids.append(GridHeader(i, tuple(multipliers), schedule=draft.schedule))
+            grids.append(GridHeader(i, tuple(multipliers), (), draft.schedule, base))
         else:
-            grids.append(GridHeader(i, tuple(multipliers), schedule_runs(tuple(draft.schedule(shape, i)))))
+            runs = schedule_runs(tuple(draft.schedule(shape, i)))
+            grids.append(GridHeader(i, tuple(multipliers), runs, base=base))
     stages = draft.stage_channels or profile.max_channels
     blocks = profile.blocks if draft.stage_blocks is None else draft.stage_blocks
     header = NetworkHeader(stages, blocks, tuple(grids), draft.context_widths, (), b"")
@@ -204,7 +208,8 @@ def _gop(
         if not slot.flow:
             coarser = slot, grid
     active = network.header.stage_channels, network.header.stage_blocks
-    synthesizer = ReferenceSynthesizer(network.profile, sequence, *active, network.layers, network.multipliers)
+    arguments = network.profile, sequence, *active, network.layers, network.multipliers, network.header.base
+    synthesizer = ReferenceSynthesizer(*arguments)
     digest = GopDigest()
     for frame in synthesizer.synthesise(grids, frame_count, range(frame_count)):
         digest.update(frame)

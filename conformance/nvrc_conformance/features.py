@@ -16,7 +16,7 @@ from nvrc_decoder.octree.grid import code_grid
 from nvrc_decoder.octree.schedule import octree_schedule, temporal_first_schedule
 from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, Q_MAX, GridSlot
 from nvrc_decoder.synthesis.arithmetic import ACCUMULATOR_LIMIT, worst_case
-from nvrc_decoder.synthesis.motion import displacements, position
+from nvrc_decoder.synthesis.motion import displacement, position
 from nvrc_decoder.video_format import CHROMA_NAMES
 
 __all__ = ["features_of"]
@@ -108,6 +108,9 @@ def _motion_features(item: DecodedGop) -> set[str]:
     if flow is None:
         return set()
     found = {"motion"}
+    if item.network.header.base:
+        channels = item.network.header.grid_channels(profile)[profile.base_slot]
+        found.add("base channel" if channels > 1 else "base channel alone")
     positions = [position(flow, multipliers[profile.flow_slot], 2 * n) for n in range(len(flow))]
     if {ACTIVATION_MIN, ACTIVATION_MAX} <= {int(end) for p in positions for end in (p.min(), p.max())}:
         found.add("motion at both clips")
@@ -121,9 +124,11 @@ def _motion_features(item: DecodedGop) -> set[str]:
         found.add("warp with mixed channels" if i in profile.mixed_slots else "warp of single channels")
         if 8 * (len(grid) - 1) > 2 * (len(flow) - 1):
             found.add("grid node after the last flow node")
+        if len(grid) > 2:
+            found.add("chain of nodes" if len(grid) < 9 else "chain of many nodes")
         for t in range(item.gop.frame_count):
-            arguments = flow, multipliers[profile.flow_slot], len(grid), t, (picture.height, picture.width)
-            for d in displacements(*arguments):
+            for n in {t // 8, min(t // 8 + 1, len(grid) - 1)}:
+                d = displacement(flow, multipliers[profile.flow_slot], n, t, (picture.height, picture.width))
                 if int(np.abs(d).max()) > 8 * max(picture.width, picture.height):
                     found.add("displacements larger than the picture")
                 if np.any(d & 7):

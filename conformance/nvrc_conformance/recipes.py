@@ -121,9 +121,9 @@ RECIPES: tuple[Recipe, ...] = (
             30,
             [[3, 1], [2]],
             [
-                NetworkDraft((8, 7, 6, 5, 4), grid_channels={0: 2, 3: 1, 6: 1}, context_widths=(5, 4)),
+                NetworkDraft((8, 7, 6, 5, 4), grid_channels={0: 2, 4: 1, 6: 1}, context_widths=(5, 4)),
                 NetworkDraft(
-                    (4, 6, 8, 10, 7), grid_channels={1: 3, 4: 1, 5: 2}, context_widths=(7, 3), schedule=_OCTREE
+                    (4, 6, 8, 10, 7), grid_channels={1: 3, 3: 1, 5: 2}, context_widths=(7, 3), schedule=_OCTREE
                 ),
             ],
         ),
@@ -139,7 +139,7 @@ RECIPES: tuple[Recipe, ...] = (
         "main-sparse",
         "no grid at the first stages: the temporal stem has nothing but its bias",
         StreamDraft(
-            "main", 30, 26, [[10]], [NetworkDraft((3, 2, 4, 5, 6), grid_channels={3: 2, 5: 1}, context_widths=(4, 4))]
+            "main", 30, 26, [[10]], [NetworkDraft((3, 2, 4, 5, 6), grid_channels={4: 2, 5: 1}, context_widths=(4, 4))]
         ),
     ),
     Recipe(
@@ -179,7 +179,7 @@ RECIPES: tuple[Recipe, ...] = (
     Recipe("nano-four-gops", "four GOPs, for random access", StreamDraft("nano", 40, 24, [[3, 3, 3, 2]], [_FEW])),
     Recipe(
         "nano-two-gops",
-        "a small stream of two GOPs with INDEX, motion and schedules in runs, which the tests of hostile input break",
+        "a small stream of two GOPs with INDEX, motion, a base channel and schedules in runs, for tests to break",
         StreamDraft(
             "nano",
             48,
@@ -189,9 +189,10 @@ RECIPES: tuple[Recipe, ...] = (
                 NetworkDraft(
                     (2, 3, 2, 3, 2),
                     (0, 1, 0, 1, 1),
-                    {0: 2, 1: 1, 3: 1, 5: 4, 6: 2},
+                    {0: 2, 1: 1, 4: 2, 5: 4, 6: 2},
                     context_widths=(4, 3),
                     schedule=_listed,
+                    base=True,
                 )
             ],
         ),
@@ -215,7 +216,7 @@ RECIPES: tuple[Recipe, ...] = (
             38,
             51,
             [[12]],
-            [NetworkDraft((7, 9, 8, 6, 5), (0, 1, 0, 2, 1), {3: 2, 5: 4, 6: 1, 7: 2}, (1, 40), context_widths=(6, 5))],
+            [NetworkDraft((7, 9, 8, 6, 5), (0, 1, 0, 2, 1), {4: 2, 5: 4, 6: 1, 7: 2}, (1, 40), context_widths=(6, 5))],
             {**_TEN, "chroma_format": 2},
         ),
     ),
@@ -231,7 +232,7 @@ RECIPES: tuple[Recipe, ...] = (
                 NetworkDraft(
                     (6, 7, 5, 6, 5),
                     (0, 1, 2, 0, 1),
-                    {0: 2, 3: 3, 5: 8, 7: 2},
+                    {0: 2, 4: 3, 5: 8, 7: 2},
                     (60, 2049),
                     context_widths=(5, 6),
                     wild=9,
@@ -242,7 +243,90 @@ RECIPES: tuple[Recipe, ...] = (
     Recipe(
         "nano-motion-frame",
         "motion with one picture of 5x3 samples: no displacement, planes larger than the picture",
-        StreamDraft("nano", 5, 3, [[1]], [NetworkDraft((3, 2, 3, 4, 3), (0, 0, 0, 0, 0), {3: 1, 5: 4, 6: 2}, (9, 99))]),
+        StreamDraft("nano", 5, 3, [[1]], [NetworkDraft((3, 2, 3, 4, 3), (0, 0, 0, 0, 0), {4: 1, 5: 4, 6: 2}, (9, 99))]),
+    ),
+    Recipe(
+        "nano-base-frame",
+        "the same with a base channel",
+        StreamDraft(
+            "nano",
+            5,
+            3,
+            [[1]],
+            [NetworkDraft((3, 2, 3, 4, 3), (0, 0, 0, 0, 0), {4: 3, 5: 4, 6: 2}, (9, 99), base=True)],
+        ),
+    ),
+    Recipe(
+        "nano-base",
+        "motion with a base channel and all slots, three nodes; odd size",
+        StreamDraft("nano", 43, 29, [[17]], [NetworkDraft((4, 5, 3, 6, 5), one_multiplier=True, base=True)]),
+    ),
+    Recipe(
+        "nano-chain",
+        "a chain of 13 nodes; the base channel has the slot to itself, which leaves less for stage 3 to inject",
+        StreamDraft(
+            "nano",
+            18,
+            13,
+            [[92]],
+            [NetworkDraft((3, 2, 3, 4, 3), (0, 0, 0, 1, 0), {0: 1, 3: 1, 4: 1, 5: 4, 6: 2}, (1, 30), base=True)],
+        ),
+    ),
+    Recipe(
+        "lite-base",
+        "the base channel has the slot to itself, and stage 3 has no injection; a NETWORK without base after it",
+        StreamDraft(
+            "lite",
+            39,
+            34,
+            [[12], [11]],
+            [
+                NetworkDraft((5, 6, 4, 5, 6), (0, 1, 1, 1, 0), {2: 1, 4: 1, 5: 8, 7: 2}, (1, 40), base=True),
+                NetworkDraft((5, 6, 4, 5, 6), (0, 1, 1, 1, 0), {2: 1, 4: 3, 5: 4, 7: 2}, (1, 40)),
+            ],
+            _TEN,
+        ),
+    ),
+    Recipe(
+        "main-base",
+        "a base channel and three more, two groups to mix, five nodes; the stem",
+        StreamDraft(
+            "main",
+            35,
+            26,
+            [[30]],
+            [
+                NetworkDraft(
+                    (6, 7, 5, 6, 5),
+                    (1, 0, 2, 1, 1),
+                    {0: 2, 4: 4, 5: 8, 7: 2},
+                    (1, 20),
+                    context_widths=(5, 6),
+                    base=True,
+                )
+            ],
+        ),
+    ),
+    Recipe(
+        "main-base-bound",
+        "base and predictions run past -2048 and 2047 and are clipped there; layers at the bound; far displacements",
+        StreamDraft(
+            "main",
+            37,
+            23,
+            [[20]],
+            [
+                NetworkDraft(
+                    (6, 7, 5, 6, 5),
+                    (0, 1, 1, 1, 1),
+                    {1: 2, 4: 3, 5: 8, 7: 2},
+                    (60, 2049),
+                    bound=True,
+                    wild=9,
+                    base=True,
+                )
+            ],
+        ),
     ),
     Recipe(
         "main-motion-column",

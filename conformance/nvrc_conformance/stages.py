@@ -112,6 +112,7 @@ def network_text(sequence: SequenceHeader, header: NetworkHeader) -> str:
     """The canonical form of a NETWORK's header: stages, grids, context widths, layers, one a line."""
     lines = [f"stage_channels={_listed(header.stage_channels)}", f"stage_blocks={_listed(header.stage_blocks)}"]
     for grid in header.grids:
+        lines.append(f"grid{grid.slot}.has_base={int(grid.base)}")
         lines.append(f"grid{grid.slot}.multipliers={_listed(grid.multipliers)}")
         splits = [run.split for run in grid.runs for _ in range(run.repeat)]
         explicit = grid.schedule is ScheduleKind.EXPLICIT

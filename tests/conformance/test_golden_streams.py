@@ -142,6 +142,7 @@ def test_streams_cover_the_format() -> None:
         *("several NETWORK units", "absent slots", "inactive channels", "stage without grids"),
         *("inactive blocks", "no blocks", "one multiplier", "a multiplier a channel"),
         *("motion", "motion of no grid", "motion at both clips", "warp of single channels", "warp with mixed channels"),
+        *("base channel", "base channel alone", "chain of nodes", "chain of many nodes"),
         *("fractional displacements", "displacements larger than the picture", "grid node after the last flow node"),
         *("schedule kind temporal-first", "schedule kind octree", "schedule kind explicit"),
         *("schedule temporal-first", "schedule octree", "schedule without splits", "32 splits"),
