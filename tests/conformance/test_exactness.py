@@ -32,7 +32,8 @@ def cases(draw: st.DrawFn) -> tuple[SequenceHeader, NetworkDraft, int, int, int]
     )
     slots = sorted(draw(st.sets(st.integers(0, profile.flow_slot - 1), min_size=1)))
     channels = {slot: draw(st.integers(1, profile.slots[slot].max_channels)) for slot in slots}
-    if draw(st.booleans()):
+    moving = draw(st.booleans())
+    if moving:
         channels[profile.flow_slot] = 2
         for slot in profile.mixed_slots:
             if slot in channels:
@@ -45,6 +46,7 @@ def cases(draw: st.DrawFn) -> tuple[SequenceHeader, NetworkDraft, int, int, int]
         context_widths=(1, 1),
         bound=draw(st.booleans()),
         wild=draw(st.sampled_from((0, 0, 9))),
+        base=moving and {profile.base_slot, *profile.mixed_slots} <= channels.keys() and draw(st.booleans()),
     )
     return sequence, draft, draw(st.integers(1, 18)), draw(st.integers(0, 1 << 31)), draw(st.sampled_from((3, Q_MAX)))
 
@@ -73,6 +75,7 @@ def test_engines_agree(case: tuple[SequenceHeader, NetworkDraft, int, int, int],
         network.header.stage_blocks,
         network.layers,
         network.multipliers,
+        network.header.base,
     )
     first = data.draw(st.integers(0, frame_count - 1), label="first")
     frames = range(first, min(frame_count, first + 4))

@@ -88,6 +88,7 @@ def test_onnx_runtime_frames(stream: GoldenStream, threads: int, optimization: b
             network.header.stage_blocks,
             network.layers,
             network.multipliers,
+            network.header.base,
             threads=threads,
             optimization=optimization,
             layout=layout,
@@ -118,12 +119,12 @@ def test_any_frame_by_itself(stream: GoldenStream) -> None:
 
 def test_onnx_runtime_makes_parts_of_a_gop() -> None:
     """Runs of frames that start and end anywhere, where temporal filters and strides reach over their ends."""
-    for name in ("lite-schedules", "main-random", "main-sparse", "lite-motion"):
+    for name in ("lite-schedules", "main-random", "main-sparse", "lite-motion", "main-base", "nano-chain"):
         for item in decode_stream(MANIFEST.read(name)):
             network, count = item.network, item.gop.frame_count
             active = network.header.stage_channels, network.header.stage_blocks
-            arguments = network.profile, item.sequence, *active
-            synthesizer = OrtSynthesizer(*arguments, network.layers, network.multipliers, threads=1, batch=WHOLE_GOP)
+            integers = network.layers, network.multipliers, network.header.base
+            synthesizer = OrtSynthesizer(network.profile, item.sequence, *active, *integers, threads=1, batch=WHOLE_GOP)
             wanted = md5s(frames_of(item))
             for first in range(count):
                 for end in (first + 1, (first + count + 1) // 2, count):
