@@ -43,13 +43,15 @@ class Case:
     layers: dict[str, IntegerLayer]
     multipliers: list[list[int]]
     grids: list[npt.NDArray[np.int16] | None]
+    base: bool = False
 
     @property
     def network(
         self,
-    ) -> tuple[Profile, Picture, tuple[int, ...], tuple[int, ...], dict[str, IntegerLayer], list[list[int]]]:
+    ) -> tuple[Profile, Picture, tuple[int, ...], tuple[int, ...], dict[str, IntegerLayer], list[list[int]], bool]:
         """The arguments that the two synthesizers share."""
-        return self.profile, self.picture, self.stage_channels, self.stage_blocks, self.layers, self.multipliers
+        active = self.stage_channels, self.stage_blocks
+        return self.profile, self.picture, *active, self.layers, self.multipliers, self.base
 
 
 def layer_at_bound(rng: np.random.Generator, spec: LayerSpec, *, aligned: bool) -> IntegerLayer:
@@ -116,6 +118,7 @@ def random_case(
     style: str = "lively",
     full: bool = False,
     motion: bool | None = None,
+    base: bool | None = None,
 ) -> Case:
     """A network and grids drawn from `seed`.
 
@@ -123,6 +126,8 @@ def random_case(
         style: ``"lively"``, ``"bound"`` (weights at the bound) or ``"aligned"`` (and inputs that reach it).
         full: every channel and block active and every slot present; otherwise drawn.
         motion: whether the flow grid is present; None for drawn, or present where `full`.
+        base: whether there is a base channel where motion and the slots for it are there; None for drawn, or not where
+            `full`.
     """
     rng = np.random.default_rng(seed)
     if full:
@@ -138,7 +143,12 @@ def random_case(
     counts[profile.flow_slot] = 2 * moving
     for i in profile.mixed_slots if moving else ():
         counts[i] = -(-counts[i] // MIX_GROUP) * MIX_GROUP
-    specs = synthesis_layers(profile, stage_channels, stage_blocks, counts, picture.chroma_format, picture.bit_depth)
+    if base is None:
+        base = not full and bool(rng.integers(2))
+    base = base and all(counts[i] for i in (profile.flow_slot, profile.base_slot, profile.mixed_slots[0]))
+    specs = synthesis_layers(
+        profile, stage_channels, stage_blocks, counts, picture.chroma_format, picture.bit_depth, base
+    )
     if style == "lively":
         layers = {spec.name: lively_layer(rng, spec) for spec in specs}
         multipliers = [[int(m) for m in rng.integers(1, 40, count)] for count in counts]
@@ -157,7 +167,7 @@ def random_case(
             # Some vectors within a picture, some far outside.
             values = values * rng.choice((0, 1, 1, 30), (nodes, 1, 1, 1)) // 3
         grids.append(values.astype(np.int16) if count else None)
-    return Case(profile, picture, frame_count, stage_channels, stage_blocks, layers, multipliers, grids)
+    return Case(profile, picture, frame_count, stage_channels, stage_blocks, layers, multipliers, grids, base)
 
 
 def differing(left: list[Planes], right: list[Planes]) -> list[str]:

@@ -121,15 +121,15 @@ def test_info_tells_what_is_active_and_what_it_costs(capsys: pytest.CaptureFixtu
     values = sum(
         channels * nodes * -(-height // stride) * -(-width // stride)
         for channels, nodes, stride in (
-            *((4, 17, 32), (4, 3, 32), (3, 17, 16), (3, 3, 16), (3, 17, 8), (3, 3, 8), (1, 3, 4), (1, 2, 4)),
+            *((4, 17, 32), (4, 3, 32), (3, 17, 16), (3, 3, 16), (3, 17, 8), (3, 3, 8), (3, 3, 4), (3, 2, 4)),
             *((2, 17, 4), (2, 3, 4), (4, 3, 2), (4, 2, 2), (2, 9, 16), (2, 2, 16)),
         )
     )
     costs = document["kmac_per_pixel"]
     pixels = width * height * document["frames"]
     assert costs["entropy"] == round((48 * 8 + 8 * 6 + 6 * 2) * values / pixels / 1000, 3)
-    # (1 channel at stride 4 and 4 at stride 2) * 10 products of the warp, 4 * 8 of the mix layer at stride 2.
-    assert costs["motion"] == round((10 / 16 + 40 / 4 + 32 / 4) / 1000, 3)
+    # 3 channels at stride 4 and 4 at stride 2: 10 products of the warp; in every eighth frame 5, or 9 with the mix layer.
+    assert costs["motion"] == round((3 * (10 + 5 / 8) / 16 + 4 * (10 + 9 / 8) / 4) / 1000, 3)
     assert costs["total"] == pytest.approx(sum(costs[name] for name in ("synthesis", "motion", "entropy")), abs=2e-3)
     assert network["kmac_per_pixel"] == pytest.approx(costs["synthesis"] + costs["motion"], abs=2e-3)
     # The flow grid's payload comes first in the GOP, and is listed under its slot.

@@ -193,7 +193,7 @@ def _patched(network: NetworkHeader, place: int, value: int) -> bytes:
 
 def _motion() -> list[Case]:
     """Flow grids, active blocks and the compact headers."""
-    draft = NetworkDraft((2,) * 5, grid_channels={0: 1, 3: 1, 5: 4, 6: 2}, context_widths=(2, 2))
+    draft = NetworkDraft((2,) * 5, grid_channels={0: 1, 4: 2, 5: 4, 6: 2}, context_widths=(2, 2))
     network = _network(SMALL, draft)
     multipliers = {grid.slot: grid.multipliers for grid in network.grids}
 
@@ -201,11 +201,17 @@ def _motion() -> list[Case]:
         grids = tuple(GridHeader(int(slot[1:]), (7,) * count) for slot, count in channels.items())
         return replace(network, grids=grids)
 
+    def based(header: NetworkHeader) -> NetworkHeader:
+        grids = tuple(replace(grid, base=grid.slot == SMALL.profile_spec.base_slot) for grid in header.grids)
+        return replace(header, grids=grids)
+
     cases = [
         Case("a flow grid alone", _stream(SMALL, present(s6=2)), ("E_RANGE",)),
         Case("a flow grid of one channel", _stream(SMALL, present(s0=1, s6=1)), ("E_RANGE",)),
         Case("a flow grid of 63 channels", _stream(SMALL, present(s0=1, s6=63)), ("E_RANGE",)),
         Case("three channels to mix", _stream(SMALL, present(s5=3, s6=2)), ("E_RANGE",)),
+        Case("a base channel without motion", _stream(SMALL, based(present(s4=2, s5=4))), ("E_RANGE",)),
+        Case("a base channel of nothing", _stream(SMALL, based(present(s4=2, s6=2))), ("E_RANGE",)),
         # stage_channels, stage_blocks, grid_mask; then grid_layout, one multiplier and schedule of slot 0.
         Case("255 blocks", _patched(network, 9, 255), ("E_RANGE",)),
         Case("a reserved bit of a grid's layout", _patched(network, 12, 0xC1), ("E_RESERVED",)),
@@ -215,7 +221,9 @@ def _motion() -> list[Case]:
     for name, payload in (("no payload", b""), ("escapes", b"\x01\0\0\0" * 64), ("all ones", b"\xff" * 64)):
         grids = [payload, *[_WORDS] * 3]
         cases.append(Case(f"flow grid: {name}", _stream(SMALL, network, grids=grids), (*_ENTROPY, "E_LENGTH")))
-    wild = StreamDraft("nano", 45, 61, [[9]], [replace(draft, flow_multipliers=(2000, 2049), wild=2)], index=False)
+    wild = StreamDraft(
+        "nano", 45, 61, [[9]], [replace(draft, flow_multipliers=(2000, 2049), wild=2, base=True)], index=False
+    )
     stream = bytearray(wild.build(random_state("hostile motion")))
     digest = next(unit for unit in UnitReader(io.BytesIO(stream)) if unit.type == UnitType.DIGEST)
     stream[digest.payload_offset] ^= 1

@@ -104,7 +104,8 @@ def networks(draw: st.DrawFn) -> tuple[SequenceHeader, NetworkHeader]:
         multipliers = draw(st.lists(multiplier, min_size=n, max_size=n) | multiplier.map(lambda m, n=n: [m] * n))
         kind = draw(st.sampled_from(ScheduleKind))
         chosen = draw(runs()) if kind is ScheduleKind.EXPLICIT else ()
-        grids.append(GridHeader(slot, tuple(multipliers), chosen, kind))
+        may = motion and slot == profile.base_slot and profile.mixed_slots[0] in slots
+        grids.append(GridHeader(slot, tuple(multipliers), chosen, kind, may and draw(st.booleans())))
     active = (
         tuple(draw(st.integers(1, most)) for most in profile.max_channels),
         tuple(draw(st.integers(0, most)) for most in profile.blocks),

@@ -28,6 +28,7 @@ def _describe_network(network: NetworkHeader, sequence: SequenceHeader) -> dict[
         "stage_channels": list(network.stage_channels),
         "stage_blocks": list(network.stage_blocks),
         "motion": profile.motion_is_on(network.grid_channels(profile)),
+        "base": network.base,
         "context_widths": list(network.context_widths),
         "parameter_bytes": len(network.parameters),
         "kmac_per_pixel": round(sum(_synthesis_cost(network, sequence)), 3),
@@ -52,8 +53,8 @@ def _synthesis_cost(network: NetworkHeader, sequence: SequenceHeader) -> tuple[f
     profile = sequence.profile_spec
     channels = network.grid_channels(profile)
     active = network.stage_channels, network.stage_blocks, channels
-    motion = motion_kmac_per_pixel(profile, channels)
-    return kmac_per_pixel(profile, *active, sequence.chroma_format) - motion, motion
+    motion = motion_kmac_per_pixel(profile, channels, network.base)
+    return kmac_per_pixel(profile, *active, sequence.chroma_format, network.base) - motion, motion
 
 
 def _detail(unit: Unit, sequence: SequenceHeader | None) -> dict[str, Any]:
@@ -188,7 +189,7 @@ def _rows(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield (
             f"network {number}",
             f"channels {network['stage_channels']}, blocks {network['stage_blocks']}, "
-            f"motion {'on' if network['motion'] else 'off'}, {network['kmac_per_pixel']} kMAC/pixel, "
+            f"motion {'with base' if network['base'] else 'on' if network['motion'] else 'off'}, {network['kmac_per_pixel']} kMAC/pixel, "
             f"context {network['context_widths']}, {network['parameter_bytes']} bytes",
         )
     strides = {grid["slot"]: grid for network in document["networks"] for grid in network["grids"]}

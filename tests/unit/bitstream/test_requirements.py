@@ -146,7 +146,7 @@ def declared_level(level: int, **changes: int) -> bytes:
 def too_many_symbols() -> bytes:
     """A GOP of a valid length on pictures of a valid size, which together have too many values for level 0."""
     header = replace(SEQUENCE, width=512, height=256, rate_numerator=1)
-    thin = replace(make_network(header), grids=(GridHeader(0, (1,)), GridHeader(4, (1, 1))))
+    thin = replace(make_network(header), grids=(GridHeader(0, (1,)), GridHeader(3, (1, 1))))
     thin = replace(thin, layers=(LayerHeader(4, 0, 0, 0, 0),) * len(layer_specs(header, thin)))
     frames = 1024
     assert gop_symbols(header, thin, frames) > LEVELS[0].max_gop_symbols
@@ -223,6 +223,7 @@ BROKEN: dict[str, Callable[[], bytes]] = {
     "R3.38": lambda: network(SCHEDULE, 3),
     "R3.39": lambda: grids(GridHeader(0, (3,)), GridHeader(6, (5,))),
     "R3.40": lambda: grids(GridHeader(5, (1, 2, 3)), GridHeader(6, (5, 6))),
+    "R3.41": lambda: grids(GridHeader(4, (1, 2), base=True), GridHeader(6, (5, 6))),
     "R9.1": lambda: declared_level(0, width=512, height=257, rate_numerator=1),
     "R9.2": lambda: declared_level(0, width=1025, height=1, rate_numerator=1),
     "R9.3": lambda: declared_level(0, width=512, height=256, rate_numerator=33),
@@ -272,7 +273,7 @@ def test_the_siblings_are_valid() -> None:
 
 
 # The last four are of METADATA, which random access does not read, and of INDEX.
-@pytest.mark.parametrize("number", [f"R3.{i}" for i in (*range(1, 33), *range(37, 41))])
+@pytest.mark.parametrize("number", [f"R3.{i}" for i in (*range(1, 33), *range(37, 42))])
 def test_random_access_names_the_same_requirement(number: str) -> None:
     with pytest.raises(NvrcError) as caught:
         RandomAccess(io.BytesIO(BROKEN[number]())).gop(0)
@@ -282,14 +283,17 @@ def test_random_access_names_the_same_requirement(number: str) -> None:
 
 
 def test_the_siblings_of_grids_are_valid() -> None:
-    """What R3.13, R3.26 and R3.37 to R3.40 forbid is next to what they allow."""
+    """What R3.13, R3.26 and R3.37 to R3.41 forbid is next to what they allow."""
     network_of = partial(make_network, SEQUENCE)
     motion = (GridHeader(0, (7,)), GridHeader(5, (3, 3, 3, 3)), GridHeader(6, (5, 6)))
-    for present in (motion, (GridHeader(5, (1, 2, 3)),), (GridHeader(3, (1,)), GridHeader(6, (1, 1)))):
+    base = (GridHeader(4, (1,), base=True), *motion[1:])
+    for present in (motion, base, (GridHeader(5, (1, 2, 3)),), (GridHeader(4, (1,)), GridHeader(6, (1, 1)))):
         for kind in ScheduleKind:
             header = replace(network_of(), grids=tuple(replace(g, schedule=kind) for g in present))
             specs = layer_specs(SEQUENCE, header)
-            assert ("slot5.mix" in {spec.name for spec in specs}) == (present is motion)
+            assert ("slot5.mix" in {spec.name for spec in specs}) == (present in (motion, base))
+            assert ("stage3.inject" in {spec.name for spec in specs}) == (present[0].slot == 4 and present is not base)
+            assert header.base == (present is base)
             header = replace(header, layers=(LayerHeader(5, 24, 39, 23, 39),) * len(specs))
             assert parse_network(serialise_network(header, SEQUENCE), SEQUENCE) == header
 

@@ -34,27 +34,26 @@ def test_positions_by_hand():
 def test_displacements_point_from_the_frame_to_its_nodes():
     # Positions at frames 0, 2, 4, 6, 8 and, after the last flow node, 16.
     flow = flow_of((0, 0), (10, 0), (20, 0), (30, -2), (40, -8))
-    before, after = motion.displacements(flow, [1, 1], 3, 3, (9, 5))
+    before, after = (motion.displacement(flow, [1, 1], n, 3, (9, 5)) for n in (0, 1))
     assert before.shape == after.shape == (2, 3, 2)
     assert set(before[0].ravel()) == {-15}
     assert set(after[0].ravel()) == {25}
-    before, after = motion.displacements(flow, [1, 1], 3, 11, (9, 5))
-    assert set(before[0].ravel()) == set(after[0].ravel()) == {0}
-    assert motion.displacements(flow, [1, 1], 3, 8, (9, 5))[0].any() == np.False_
+    for n in (1, 2):
+        assert not motion.displacement(flow, [1, 1], n, 11, (9, 5)).any()
+    # The chain: from node 1, at frame 8, to node 0.
+    assert motion.displacement(flow, [1, 1], 0, 8, (4, 4)).ravel().tolist() == [-40, 8]
 
 
 def test_displacements_reach_their_largest_and_stay_exact():
     flow = flow_of((2047, -2047), (2047, -2047), (2047, -2047), (2047, -2047), (-2047, 2047))
-    before, after = motion.displacements(flow, [1, 2048], 2, 7, (4, 4))
     # Frame 7 lies between 2047 and -2047, and between -2048 and 2047.
-    assert before.ravel().tolist() == [2047, -2048]
-    assert after.ravel().tolist() == [-2047, 2047]
-    before, after = motion.displacements(flow, [1, 2048], 2, 0, (4, 4))
-    assert after.ravel().tolist() == [-4094, 4095]
+    assert motion.displacement(flow, [1, 2048], 0, 7, (4, 4)).ravel().tolist() == [2047, -2048]
+    assert motion.displacement(flow, [1, 2048], 1, 7, (4, 4)).ravel().tolist() == [-2047, 2047]
+    assert motion.displacement(flow, [1, 2048], 1, 0, (4, 4)).ravel().tolist() == [-4094, 4095]
 
 
 def test_the_warp_by_hand():
-    plane = np.array([[[0, 64, 128, 64]]], dtype=np.int32)
+    plane = np.array([[[0, 64, 128, 64]]], dtype=np.int16)
     still = np.zeros((2, 1, 1), dtype=np.int32)
     right = still.copy()
     right[1] = 4
@@ -71,13 +70,13 @@ def test_the_warp_by_hand():
 
 def test_no_displacement_changes_nothing_at_a_node():
     rng = np.random.default_rng(1)
-    plane = rng.integers(-2048, 2048, (3, 6, 7)).astype(np.int32)
+    plane = rng.integers(-2048, 2048, (3, 6, 7)).astype(np.int16)
     still = np.zeros((2, 2, 2), dtype=np.int32)
     assert (motion.warp(plane, rng.permutation(plane), still, still, 1, 16) == plane).all()
 
 
 def test_displacements_far_outside_repeat_the_edge():
-    plane = np.array([[[1, 2], [3, 2047]], [[-2048, -3], [-2, -1]]], dtype=np.int32)
+    plane = np.array([[[1, 2], [3, 2047]], [[-2048, -3], [-2, -1]]], dtype=np.int16)
     far = np.full((2, 1, 1), 4095, dtype=np.int32)
     assert motion.warp(plane, plane, far, -far, 1, 0).reshape(2, 4).tolist() == [[2047] * 4, [-1] * 4]
     assert motion.warp(plane, plane, far, -far, 1, 7)[1].ravel().tolist() == [(-1 - 7 * 2048 + 4) >> 3] * 4
@@ -103,41 +102,103 @@ def test_interleaving_is_undone():
 
 def test_bands_change_nothing(monkeypatch):
     rng = np.random.default_rng(3)
-    plane = rng.integers(-2048, 2048, (2, 24, 9)).astype(np.int32)
+    plane = rng.integers(-2048, 2048, (2, 24, 9)).astype(np.int16)
     d = rng.integers(-99, 99, (2, 2, 6, 3)).astype(np.int32)
     whole = motion.warp(plane, plane[::-1], *d, 1, 5)
     monkeypatch.setattr(motion, "_BAND", 5)
     assert (motion.warp(plane, plane[::-1], *d, 1, 5) == whole).all()
 
 
-@settings(deadline=None, max_examples=25)
+def test_a_prediction_by_hand():
+    before = np.array([[[0, 64, 128, 64]]], dtype=np.int16)
+    residual = np.array([[[1, -1, 2040, -2000]]], dtype=np.int32)
+    d = np.zeros((2, 1, 1), dtype=np.int32)
+    d[1] = 4
+    # Half a sample to the right: 32, 96, 96, 64; the sums are clipped.
+    assert motion.predict(residual, before, d, 1).ravel().tolist() == [33, 95, 2047, -1936]
+    assert motion.predict(residual * 0 - 2048, -before, d, 1).ravel().tolist() == [-2048] * 4
+
+
+def test_the_base_is_upsampled_cropped_and_clipped():
+    x = np.array([[[0, 0, 2047], [0, -2048, 5]]], dtype=np.int32)
+    base = np.array([[[0, 16]]], dtype=np.int32)
+    # Twice 0, 4, 12, 16, cropped to three columns.
+    assert motion.add_base(x, base).tolist() == [[[0, 4, 2047], [0, -2044, 17]]]
+
+
+def test_a_chain_is_the_same_however_it_is_asked():
+    made = []
+
+    def make(n, before):
+        made.append(n)
+        return np.array([n + (0 if before is None else 10 * int(before[0]))], dtype=np.int64)
+
+    chain = motion.Chain()
+    wanted = [0, 1, 12, 123, 1234]
+    assert [int(chain.node(n, make)[0]) for n in (0, 1, 1, 2, 1, 2, 3)] == [wanted[n] for n in (0, 1, 1, 2, 1, 2, 3)]
+    assert made == [0, 1, 2, 3]
+    assert int(chain.node(4, make)[0]) == 1234
+    # Only two nodes are kept: an earlier one begins anew.
+    assert int(chain.node(1, make)[0]) == 1
+    assert made == [0, 1, 2, 3, 4, 0, 1]
+
+
+def oracle_of(case, i):
+    profile = case.profile
+    layer = case.layers.get(f"slot{i}.mix")
+    assert (layer is not None) == (profile.slots[i].stride == 2)
+
+    def mix(values, row):
+        rounding = 1 << layer.shift >> 1
+        total = sum(int(w) * v for w, v in zip(layer.weight[row], values, strict=True)) + int(layer.bias[row])
+        return max(layer.low, min(layer.high, (total + rounding) >> layer.shift))
+
+    base = case.grids[profile.base_slot][:, 0] if case.base else None
+    return oracle.Moved(
+        case.grids[i],
+        case.multipliers[i],
+        case.grids[profile.flow_slot],
+        case.multipliers[profile.flow_slot],
+        (case.picture.height, case.picture.width),
+        base,
+        case.multipliers[profile.base_slot][0] if case.base else 0,
+        None if layer is None else mix,
+    )
+
+
+@settings(deadline=None, max_examples=30)
 @given(
     st.integers(0, 2**31),
     st.sampled_from(PROFILES),
-    st.integers(1, 21),
-    st.integers(1, 21),
-    st.integers(1, 20),
+    st.integers(1, 17),
+    st.integers(1, 17),
+    st.integers(1, 27),
     st.sampled_from(["lively", "bound", "aligned"]),
+    st.booleans(),
 )
-def test_the_reference_equals_the_oracle(seed, profile, width, height, frame_count, style):
-    case = random_case(seed, profile, Picture(width, height), frame_count, style=style, motion=True)
-    flow = case.grids[profile.flow_slot]
-    frames = range(frame_count)[seed % frame_count :][:2]
+def test_the_reference_equals_the_oracle(seed, profile, width, height, frame_count, style, base):
+    case = random_case(seed, profile, Picture(width, height), frame_count, style=style, motion=True, base=base)
+    start = seed % frame_count
+    frames = range(start, min(start + 2, frame_count))
     found = ReferenceSynthesizer(*case.network).warped(case.grids, frame_count, frames)
-    assert set(found) == {i for i in profile.warped_slots if case.grids[i] is not None}
+    seen = profile.injected_channels([len(m) for m in case.multipliers], case.base)
+    assert set(found) == {i for i in profile.warped_slots if seen[i]}
     for i, features in found.items():
-        layer = case.layers.get(f"slot{i}.mix")
-        assert (layer is not None) == (profile.slots[i].stride == 2)
-
-        def mix(values, row, layer=layer):
-            rounding = 1 << layer.shift >> 1
-            total = sum(int(w) * v for w, v in zip(layer.weight[row], values, strict=True)) + int(layer.bias[row])
-            return max(layer.low, min(layer.high, (total + rounding) >> layer.shift))
-
+        moved = oracle_of(case, i)
         for b, t in enumerate(frames):
-            arguments = case.grids[i], case.multipliers[i], flow, case.multipliers[profile.flow_slot]
-            wanted = oracle.warped(*arguments, t, (height, width), mix if layer is not None else None)
-            np.testing.assert_array_equal(features[b], wanted)
+            np.testing.assert_array_equal(features[b], moved.at(t))
+
+
+def test_the_order_of_frames_changes_nothing():
+    case = random_case(11, PROFILES[0], Picture(9, 14), 40, motion=True, full=True, base=True)
+    one = ReferenceSynthesizer(*case.network)
+    whole = one.warped(case.grids, 40, range(40))
+    for t in (39, 0, 17, 16, 15, 38):
+        for synthesizer in (one, ReferenceSynthesizer(*case.network)):
+            found = synthesizer.warped(case.grids, 40, range(t, t + 1))
+            assert all((found[i][0] == whole[i][t]).all() for i in whole)
+    other = [None if grid is None else -grid for grid in case.grids]
+    assert any((one.warped(other, 40, range(40))[i] != whole[i]).any() for i in whole)
 
 
 def test_motion_replaces_interpolation_and_nothing_else():

@@ -178,8 +178,8 @@ def test_blocks_that_are_not_active_are_the_identity():
                     np.zeros_like(layer.weight), np.zeros_like(layer.bias), 0, layer.low, layer.high
                 )
     network = case.network
-    whole = reference.ReferenceSynthesizer(*network[:4], zeroed, network[5])
-    part = reference.ReferenceSynthesizer(*network[:3], fewer, case.layers, network[5])
+    whole = reference.ReferenceSynthesizer(*network[:4], zeroed, *network[5:])
+    part = reference.ReferenceSynthesizer(*network[:3], fewer, case.layers, *network[5:])
     frames = [s.synthesise(case.grids, 2, range(2)) for s in (whole, part, reference.ReferenceSynthesizer(*network))]
     md5s = [[frame.md5() for frame in made] for made in frames]
     assert md5s[0] == md5s[1] != md5s[2]

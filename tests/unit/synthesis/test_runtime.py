@@ -31,7 +31,8 @@ def at_the_bound(extra: int) -> Case:
     grids = [None if grid is None else np.full_like(grid, -2047) for grid in case.grids]
     layers = {**case.layers, "stage4.inject": layer}
     multipliers = [[2048] * len(factors) for factors in case.multipliers]
-    return Case(case.profile, case.picture, 1, case.stage_channels, case.stage_blocks, layers, multipliers, grids)
+    active = case.stage_channels, case.stage_blocks
+    return Case(case.profile, case.picture, 1, *active, layers, multipliers, grids, case.base)
 
 
 def test_a_layer_exactly_at_the_bound_decodes_the_same():
