@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -24,9 +24,12 @@ from nvrc_decoder.octree.schedule import octree_schedule, temporal_first_schedul
 from nvrc_decoder.profiles import node_shape
 
 from .checkpoint import fingerprint, load_checkpoint, train
+from .choose import Trial, candidates, choose
+from .goal import Goal, clamp_lambda, guess_lambda
 from .options import EncodeOptions
-from .run import Progress, Run
+from .run import Progress, Run, Summary
 from .source import Source
+from .structure import Structure
 from .target import make_target
 from .training import Estimate, Trainer
 from .write import estimate_bytes, reconstruct, sequence_header, write_stream
@@ -59,6 +62,11 @@ class EncodeReport:
         bits_per_pixel: stream bits over luma samples.
         components: part of the stream -> bytes; they add up to `bytes`.
         quality: PSNR of the decoded frames against the source.
+        lagrangian: lambda: the one given, or where rate control ended.
+        goal: what rate control was asked for; None for a fixed lambda.
+        training: how the training ended.
+        structure: what the stream switches on of its profile.
+        trials: the short trainings that chose it; none where everything was given.
         kmac_per_pixel: synthesis cost of the active layers.
         seconds: wall time of training, and of everything.
         frame_md5: MD5 of each decoded frame.
@@ -72,6 +80,11 @@ class EncodeReport:
     bits_per_pixel: float
     components: dict[str, float]
     quality: Quality
+    lagrangian: float
+    goal: Goal | None
+    training: Summary
+    structure: Structure
+    trials: tuple[Trial, ...]
     kmac_per_pixel: float
     training_seconds: float
     seconds: float
@@ -149,6 +162,70 @@ def make_trainer(
     return trainer, sequence, schedule
 
 
+_PILOT_SHARE = 0.03
+"""Iterations of the pilot, as a share of the run's."""
+
+
+def first_lambda(source: Source, frames: Sequence[Planes], options: EncodeOptions, goal: Goal) -> float:
+    """Lambda for the start of a run with a goal, from a guess and a short pilot run with it.
+
+    Args:
+        source, frames, options: as in `make_trainer`.
+        goal: what is asked for.
+    """
+    guess = guess_lambda(goal, len(frames) * source.width * source.height)
+    options = dataclasses.replace(options, lagrangian=guess)
+    trainer, sequence, schedule = make_trainer(source, frames, options)
+    plan = options.plan()
+    iterations = max(1, round(_PILOT_SHARE * plan.iterations))
+    pilot = Run(trainer, dataclasses.replace(plan, iterations=iterations, pretrain=plan.pretrain // 2, search=0.0))
+    while not pilot.done:
+        pilot.advance()
+    estimate = trainer.estimate()
+    size = estimate_bytes(trainer, sequence, schedule, estimate, index=options.index, metadata=options.metadata)
+    return clamp_lambda(guess * math.exp(2 * goal.step(goal.error(size, estimate.psnr_y))))
+
+
+_SETTLED = ("lagrangian", "channels", "slots", "motion", "base")
+
+
+def _memo(options: EncodeOptions, trials: Sequence[Trial]) -> dict[str, Any]:
+    """What `_settle` found, in a form that a checkpoint holds."""
+    return {
+        "options": {name: getattr(options, name) for name in _SETTLED},
+        "trials": [dataclasses.asdict(trial) for trial in trials],
+    }
+
+
+def _settle(
+    source: Source,
+    frames: Sequence[Planes],
+    options: EncodeOptions,
+    goal: Goal | None,
+    progress: Callable[[Progress], None] | None,
+    state: dict[str, Any] | None,
+) -> tuple[EncodeOptions, tuple[Trial, ...]]:
+    """Fill in what has to be fixed before the training: the first lambda and the structure.
+
+    A run that goes on from `state` begins with the same ones, without asking again.
+    """
+    if state is not None:
+        memo = state["memo"]
+        found = {name: tuple(v) if isinstance(v, list) else v for name, v in memo["options"].items()}
+        return dataclasses.replace(options, **found), tuple(Trial(**trial) for trial in memo["trials"])
+    if goal is not None:
+        options = dataclasses.replace(options, lagrangian=first_lambda(source, frames, options, goal))
+    if not options.trials or (len(candidates(options)) < 2 and options.channels is not None):
+        return options, ()
+
+    def told(name: str, one: Progress) -> None:
+        if progress is not None:
+            progress(dataclasses.replace(one, phase="trial"))
+
+    choice = choose(source, frames, options, lambda some, tried: make_trainer(source, some, tried)[0], told)
+    return choice.options, choice.trials
+
+
 def encode(
     source: Source,
     output: BinaryIO,
@@ -181,25 +258,32 @@ def encode(
     frames = list(source)
     if not frames:
         raise InputError("E_SOURCE", f"{source.name} has no frames")
+    key = "" if checkpoint is None else fingerprint(frames, options)
+    state = load_checkpoint(checkpoint, key) if checkpoint is not None and resume and checkpoint.exists() else None
+    goal = options.goal(source.width, source.height, len(frames), source.rate)
+    options, trials = _settle(source, frames, options, goal, progress, state)
     trainer, sequence, schedule = make_trainer(source, frames, options)
     index, metadata = options.index, options.metadata
+
+    def size_of(estimate: Estimate) -> int:
+        return estimate_bytes(trainer, sequence, schedule, estimate, index=index, metadata=metadata)
+
     # What the format cannot carry fails here, not after the training.
-    empty = Estimate([0.0] * len(trainer.model.profile.slots), [0.0], 0.0)
-    estimate_bytes(trainer, sequence, schedule, empty, index=index, metadata=metadata)
-    run = Run(trainer, options.plan())
-    key = "" if checkpoint is None else fingerprint(frames, options)
-    if checkpoint is not None and resume and checkpoint.exists():
-        run.restore(load_checkpoint(checkpoint, key))
+    size_of(Estimate([0.0] * len(trainer.model.profile.slots), [0.0], 0.0))
+    run = Run(trainer, options.plan(), goal, size_of, _memo(options, trials))
+    if state is not None:
+        run.restore(state)
         log.info("resumed at iteration %d of %d", run.iteration, run.plan.iterations)
     train(run, progress, path=checkpoint, key=key)
     estimate = trainer.estimate()
-    estimated = estimate_bytes(trainer, sequence, schedule, estimate, index=index, metadata=metadata)
+    estimated = size_of(estimate)
+    lagrangian = trainer.lagrangian
     pixels = len(frames) * source.width * source.height
     log.info(
         "estimate before writing: %d bytes (%.5f bits per pixel), J %.6f",
         estimated,
         8 * estimated / pixels,
-        estimate.distortion + options.lagrangian * estimate.bits / pixels,
+        estimate.distortion + lagrangian * estimate.bits / pixels,
     )
     training_seconds = time.monotonic() - started
     promised = reconstruct(trainer)
@@ -216,6 +300,11 @@ def encode(
         bits_per_pixel=8 * len(written.data) / pixels,
         components=written.components,
         quality=measure(frames, own, source.bit_depth),
+        lagrangian=lagrangian,
+        goal=goal,
+        training=run.summary(),
+        structure=trainer.model.structure,
+        trials=trials,
         kmac_per_pixel=trainer.model.structure.kmac_per_pixel(source.chroma_format),
         training_seconds=training_seconds,
         seconds=time.monotonic() - started,

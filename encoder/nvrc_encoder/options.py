@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from nvrc_decoder.profiles import MIX_GROUP, PROFILES, Profile
 
+from .goal import Goal
 from .plan import Plan
 from .structure import Structure
 
@@ -18,6 +20,7 @@ PRESETS: dict[str, Plan] = {
     "fast": Plan(iterations=700),
     "medium": Plan(iterations=2000),
     "slow": Plan(iterations=6000),
+    "placebo": Plan(iterations=20000),
 }
 """Preset -> plan; time grows with the iterations and with the pixels of a window of frames."""
 
@@ -53,8 +56,10 @@ class EncodeOptions:
 
     Attributes:
         profile: `nano`, `lite` or `main`.
-        preset: `draft`, `fast`, `medium` or `slow`.
-        lagrangian: lambda, > 0: weight of bits per pixel against the weighted MSE (peak 1).
+        preset: `draft`, `fast`, `medium`, `slow` or `placebo`.
+        lagrangian: lambda, > 0: weight of bits per pixel against the weighted MSE (peak 1). With a target it is found.
+        target_bpp, target_size, target_bitrate, target_psnr: at most one: bits of the stream per luma sample, its
+            bytes, its kbit/s at the video's frame rate, or the mean of the frames' luma PSNRs in dB.
         gop: most frames of a GOP, 1..65536.
         seed: of every random draw.
         device: `auto`, `cpu` or `cuda`.
@@ -78,6 +83,10 @@ class EncodeOptions:
     profile: str = "nano"
     preset: str = "medium"
     lagrangian: float = 5e-3
+    target_bpp: float | None = None
+    target_size: int | None = None
+    target_bitrate: float | None = None
+    target_psnr: float | None = None
     gop: int = 32
     seed: int = 0
     device: str = "auto"
@@ -103,6 +112,7 @@ class EncodeOptions:
         self._one_of("schedule", self.schedule, SCHEDULES)
         if not (math.isfinite(self.lagrangian) and self.lagrangian > 0):
             raise ValueError(f"lambda is {self.lagrangian}: it must be a positive number")
+        self._check_targets()
         self._within("gop", self.gop, 1, GOP_MAX)
         self._within("seed", self.seed, 0, SEED_MAX)
         for name, value, largest in (
@@ -133,6 +143,34 @@ class EncodeOptions:
         for key in self.metadata:
             if not 1 <= len(key.encode()) <= METADATA_KEY_MAX:
                 raise ValueError(f"the metadata key {key!r} is not 1 to {METADATA_KEY_MAX} bytes long")
+
+    def _check_targets(self) -> None:
+        targets = ("target_bpp", "target_size", "target_bitrate", "target_psnr")
+        given = [name for name in targets if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} cannot be met at once: choose one")
+        for name in given:
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise ValueError(f"{name} is {value}: it must be a positive number")
+
+    def goal(self, width: int, height: int, frames: int, rate: Fraction) -> Goal | None:
+        """What rate control has to meet for a video; None where lambda is fixed.
+
+        Args:
+            width, height: in luma samples.
+            frames: of the video.
+            rate: frames a second.
+        """
+        if self.target_psnr is not None:
+            return Goal("psnr", self.target_psnr)
+        if self.target_size is not None:
+            return Goal("size", self.target_size)
+        if self.target_bpp is not None:
+            return Goal("size", self.target_bpp * width * height * frames / 8)
+        if self.target_bitrate is not None:
+            return Goal("size", self.target_bitrate * 125 * frames / float(rate))
+        return None
 
     @staticmethod
     def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:

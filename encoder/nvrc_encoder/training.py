@@ -55,11 +55,13 @@ class Estimate:
         grid_bits: per slot, summed over GOPs; None where absent.
         segment_bits: [2L] bits of each layer's weights and biases.
         distortion: weighted MSE in units of the full range.
+        psnr_y: mean of the frames' luma PSNRs in dB, 100 for an exact frame.
     """
 
     grid_bits: list[float | None]
     segment_bits: list[float]
     distortion: float
+    psnr_y: float = 0.0
 
     @property
     def bits(self) -> float:
@@ -280,18 +282,54 @@ class Trainer:
         # Not `quantised` and `real`: their float32 steps are a little off, and sums at a half would round elsewhere.
         q = self.bank.exact_quantised()
         real = self.bank.exact_real(torch.float32)
+        distortion, psnr_y = self.whole_distortion(real)
+        return Estimate(self.whole_grid_bits(real), self.bank.segment_bits(q).tolist(), distortion, psnr_y)
+
+    @torch.no_grad()
+    def whole_grid_bits(
+        self, real: dict[str, tuple[Tensor, Tensor]], grids: Sequence[Sequence[Tensor | None]] | None = None
+    ) -> list[float | None]:
+        """Per slot the bits of the hard-rounded grids, summed over GOPs; None where absent.
+
+        Args:
+            real: parameters as real values; only the context network's are used.
+            grids: per GOP, of `final_grids`, where the caller has them.
+        """
         slots: list[float | None] = [None] * len(self.model.profile.slots)
-        distortion = 0.0
         for gop, frames in enumerate(self.frame_counts):
-            rounded = self.final_grids(gop)
             whole = self._nodes(gop, slice(0, frames))
+            rounded = self.final_grids(gop) if grids is None else grids[gop]
             bits = self.grid_rate(real, rounded, gop, whole, True)
             for i, b in enumerate(bits):
                 if b is not None:
                     slots[i] = (slots[i] or 0.0) + float(b.double().sum())
+        return slots
+
+    @torch.no_grad()
+    def whole_distortion(
+        self,
+        real: dict[str, tuple[Tensor, Tensor]],
+        grids: Sequence[Sequence[Tensor | None]] | None = None,
+        model: SynthesisModel | None = None,
+    ) -> tuple[float, float]:
+        """Weighted MSE over all frames, hard-rounded, and the mean of the frames' luma PSNRs.
+
+        Args:
+            real: parameters as real values.
+            grids: per GOP, of `final_grids`, where the caller has them.
+            model: makes the frames in place of the trainer's own.
+        """
+        distortion = psnr = 0.0
+        for gop, frames in enumerate(self.frame_counts):
+            rounded = self.final_grids(gop) if grids is None else grids[gop]
+            target = self.targets[gop]
+            luma = target.weights[:4]
             for window in self._windows(frames, 8):
                 at = torch.arange(window.start, window.stop, device=self.device)
-                rows = self.model.forward(real, rounded, self.multipliers, at, frames, exact=True)
+                rows = (model or self.model).forward(real, rounded, self.multipliers, at, frames, exact=True)
                 distortion += float(self._distortion(rows, gop, window)) * (window.stop - window.start)
-        segments = self.bank.segment_bits(q).tolist()
-        return Estimate(slots, segments, distortion / sum(self.frame_counts))
+                error = (rows[:, :4] - target.rows[window, :4]) / ((1 << self.model.bit_depth) - 1)
+                mse = (error * error * luma).sum((1, 2, 3)) / luma.sum()
+                psnr += float((-10 * torch.log10(mse.clamp(min=1e-10))).double().sum())
+        count = sum(self.frame_counts)
+        return distortion / count, psnr / count

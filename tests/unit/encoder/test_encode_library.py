@@ -31,7 +31,7 @@ from nvrc_encoder.training import Trainer
 
 
 def options(**changes: Any) -> EncodeOptions:
-    return EncodeOptions(**{"preset": "draft", "iterations": 12, "device": "cpu", **changes})
+    return EncodeOptions(**{"preset": "draft", "iterations": 12, "device": "cpu", "trials": False, **changes})
 
 
 def run(source: Source, **changes: Any) -> tuple[bytes, EncodeReport]:
@@ -201,9 +201,12 @@ def test_estimate_holds_for_many_short_gops() -> None:
 def test_progress() -> None:
     seen: list[Progress] = []
     encode(gradient_source(16, 16, 2), io.BytesIO(), options(iterations=25), seen.append)
-    assert [state.iteration for state in seen] == [10, 20, 25]
+    trained = [state for state in seen if state.phase != "search"]
+    assert [state.iteration for state in trained] == [10, 20, 25]
     assert {state.iterations for state in seen} == {25}
-    assert seen[-1].phase == "exact"
+    assert trained[-1].phase == "exact"
+    assert {state.lagrangian for state in seen} == {5e-3}
+    assert seen[-1].phase == "search"
     assert all(math.isfinite(state.psnr) and state.bpp > 0 for state in seen)
 
 
