@@ -128,7 +128,7 @@ def test_info_tells_what_is_active_and_what_it_costs(capsys: pytest.CaptureFixtu
     costs = document["kmac_per_pixel"]
     pixels = width * height * document["frames"]
     assert costs["entropy"] == round((48 * 8 + 8 * 6 + 6 * 2) * values / pixels / 1000, 3)
-    # 3 channels at stride 4 and 4 at stride 2: 10 products of the warp; in every eighth frame 5, or 9 with the mix layer.
+    # 3 channels at stride 4 and 4 at stride 2: 10 products of the warp; in every eighth frame 5, or 9 with mixing.
     assert costs["motion"] == round((3 * (10 + 5 / 8) / 16 + 4 * (10 + 9 / 8) / 4) / 1000, 3)
     assert costs["total"] == pytest.approx(sum(costs[name] for name in ("synthesis", "motion", "entropy")), abs=2e-3)
     assert network["kmac_per_pixel"] == pytest.approx(costs["synthesis"] + costs["motion"], abs=2e-3)

@@ -192,9 +192,8 @@ def _stream(decoding: Decoding) -> dict[str, Any]:
     size = Path(decoding.path).stat().st_size
     picture = video_format(sequence)
     profile = sequence.profile_spec
-    cost = kmac_per_pixel(
-        profile, network.stage_channels, network.stage_blocks, network.grid_channels(profile), sequence.chroma_format
-    )
+    active = network.stage_channels, network.stage_blocks, network.grid_channels(profile)
+    cost = kmac_per_pixel(profile, *active, sequence.chroma_format, network.base)
     return {
         "path": Path(decoding.path).name,
         "profile": profile.name,

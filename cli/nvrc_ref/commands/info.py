@@ -186,10 +186,11 @@ def _rows(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     costs = document["kmac_per_pixel"]
     yield "cost", f"{costs['total']} kMAC/pixel: " + ", ".join(f"{name} {costs[name]}" for name in _COSTS)
     for number, network in enumerate(document["networks"]):
+        motion = "with base" if network["base"] else "on" if network["motion"] else "off"
         yield (
             f"network {number}",
             f"channels {network['stage_channels']}, blocks {network['stage_blocks']}, "
-            f"motion {'with base' if network['base'] else 'on' if network['motion'] else 'off'}, {network['kmac_per_pixel']} kMAC/pixel, "
+            f"motion {motion}, {network['kmac_per_pixel']} kMAC/pixel, "
             f"context {network['context_widths']}, {network['parameter_bytes']} bytes",
         )
     strides = {grid["slot"]: grid for network in document["networks"] for grid in network["grids"]}
