@@ -120,9 +120,9 @@ def make_synthesizer(
     motion = motion_bytes(profile, sequence.width, sequence.height, network.header.grid_channels(profile))
     samples = tile_budget(profile, limits, motion)
     active = network.header.stage_channels, network.header.stage_blocks
-    arguments = profile, sequence, *active, network.layers, network.multipliers
+    arguments = profile, sequence, *active, network.layers, network.multipliers, network.header.base
     if engine == "reference":
-        slow = ReferenceSynthesizer(*arguments, network.header.base)
+        slow = ReferenceSynthesizer(*arguments)
         return GopSynthesizer(lambda: TiledSynthesizer(slow, profile, sequence, samples, motion))
     from nvrc_decoder.synthesis.runtime import OrtSynthesizer
 

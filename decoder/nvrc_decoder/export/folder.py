@@ -111,6 +111,7 @@ class _Export:
         self._synthesizers: Synthesizers | None = None
         self._network: Network | None = None
         self._moving: tuple[int, ...] = ()
+        self._moved: tuple[int, ...] = ()
 
     def begin(self, sequence: SequenceHeader) -> None:
         """SEQUENCE."""
@@ -123,25 +124,40 @@ class _Export:
         network = load_network(sequence, header, offset=offset, unit=unit)
         profile = network.profile
         tensors = graph_initializers(
-            profile, sequence, header.stage_channels, header.stage_blocks, network.layers, network.multipliers
+            profile,
+            sequence,
+            header.stage_channels,
+            header.stage_blocks,
+            network.layers,
+            network.multipliers,
+            header.base,
         )
         stem = f"network_{len(self._networks)}"
         files: dict[str, Any] = {"file": self._graph(stem, graph_bytes(profile), tensors), "motion": None}
-        motion = MotionGraphs.of(profile, network.layers, network.multipliers)
+        motion = MotionGraphs.of(profile, network.layers, network.multipliers, header.base)
         if motion is not None:
-            slots = [
-                {
-                    "input": f"warped{i}",
-                    "grid": f"grid{i}",
-                    "nodes": self._graph(f"{stem}_nodes{i}", *motion.nodes[i]),
-                    "warp": self._graph(f"{stem}_warp{i}", motion.warp[i], {}),
-                }
-                for i in motion.nodes
-            ]
-            moves = self._graph(f"{stem}_moves", *motion.moves)
-            files["motion"] = {"moves": moves, "flow": f"grid{profile.flow_slot}", "slots": slots}
+            files["motion"] = {
+                "moves": self._graph(f"{stem}_moves", *motion.moves),
+                "flow": f"grid{profile.flow_slot}",
+                "base": None if motion.base is None else self._graph(f"{stem}_base", *motion.base),
+                "base_grid": None if motion.base is None else f"grid{profile.base_slot}",
+                "slots": [
+                    {
+                        "input": f"warped{i}",
+                        "grid": f"grid{i}",
+                        "takes_base": i in profile.mixed_slots,
+                        "nodes": self._graph(f"{stem}_nodes{i}", graphs.nodes, graphs.values),
+                        "chain": self._graph(f"{stem}_chain{i}", graphs.chain, {}),
+                        "warp": self._graph(f"{stem}_warp{i}", graphs.warp, {}),
+                    }
+                    for i, graphs in motion.slots.items()
+                ],
+            }
         self._networks.append(files)
-        self._moving = () if motion is None else tuple(motion.nodes)
+        self._moving = () if motion is None else tuple(motion.slots)
+        self._moved = () if motion is None else (*self._moving, profile.flow_slot)
+        if motion is not None and motion.base is not None and profile.base_slot not in self._moving:
+            self._moved += (profile.base_slot,)
         self._network = network
 
     def gop(self, gop: Gop, offset: int, unit: str, expected: bytes) -> None:
@@ -165,7 +181,7 @@ class _Export:
             elif not slot.flow:
                 size = -(-sequence.height // slot.stride), -(-sequence.width // slot.stride)
                 inputs[f"grid{i}"] = written[i] if i in written else self._zeros(f"grid{i}", slot, size)
-        moved = {f"grid{i}": written[i] for i in (*self._moving, network.profile.flow_slot)} if self._moving else None
+        moved = {f"grid{i}": written[i] for i in self._moved} if self._moved else None
         digest = GopDigest()
         md5s: list[str] = []
         for frame in self._synthesizers.of(network).decode_gop(grids, gop.frame_count, 0, expected):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nvrc_decoder.memory import activation_bytes
-from nvrc_decoder.profiles import MIX_GROUP, Profile
+from nvrc_decoder.profiles import MIX_GROUP, WARPED_TEMPORAL_STRIDE, Profile
 
 __all__ = ["Calls", "plan_calls"]
 
@@ -57,4 +57,7 @@ def plan_calls(profile: Profile, width: int, height: int, free: int, motion: boo
     if picture > most:
         return Calls(1, 4 * most, True)
     frames = min(most // picture, max(1, _MAX_SAMPLES // (width * height)))
+    if motion:
+        # No call reaches over a node, and each begins at a multiple of its length.
+        frames = 1 << min(frames, WARPED_TEMPORAL_STRIDE).bit_length() - 1
     return Calls(frames, 4 * most, False)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from nvrc_decoder.frames import PictureFormat, Planes, plane_shapes
 from nvrc_decoder.profiles import (
     CHROMA_444,
+    WARPED_TEMPORAL_STRIDE,
     LayerSpec,
     Profile,
     head_rows,
@@ -51,6 +52,7 @@ def graph_initializers(
     stage_blocks: Sequence[int],
     layers: Mapping[str, IntegerLayer],
     multipliers: Sequence[Sequence[int]],
+    base: bool = False,
 ) -> dict[str, Float]:
     """What replaces the graph's placeholders, by initializer name; arguments as in `OrtSynthesizer`.
 
@@ -60,6 +62,9 @@ def graph_initializers(
     tensors: dict[str, Float] = {}
     full_grids = [0 if slot.flow else slot.max_channels for slot in profile.slots]
     full = profile.max_channels, profile.blocks, full_grids
+    active = [len(factors) for factors in multipliers]
+    # The first and the last channel of each slot that its stage sees, a base channel is not among them.
+    seen = [(n - m, n) for n, m in zip(active, profile.injected_channels(active, base), strict=True)]
     for spec in synthesis_layers(profile, *full, CHROMA_444, picture.bit_depth):
         weight = np.zeros(spec.weight_shape, dtype=np.float32)
         bias = np.zeros(spec.outputs, dtype=np.float32)
@@ -69,7 +74,7 @@ def graph_initializers(
             rounding = (1 << layer.shift) // 2
             outputs = _active_outputs(spec, picture.chroma_format, layer.bias.shape[0])
             bias[outputs] = (layer.bias + rounding).astype(np.float32) * scale
-            _place(weight, layer.weight.astype(np.float32) * scale, spec, outputs, profile, multipliers)
+            _place(weight, layer.weight.astype(np.float32) * scale, spec, outputs, profile, seen)
         tensors |= (
             _head_tensors(spec, weight, bias)
             if spec.name.startswith("head.")
@@ -105,16 +110,19 @@ def _place(
     spec: LayerSpec,
     outputs: npt.NDArray[np.intp],
     profile: Profile,
-    multipliers: Sequence[Sequence[int]],
+    seen: Sequence[tuple[int, int]],
 ) -> None:
-    """Copy a stream's weights to their places in the full, zeroed tensor of the same rank."""
+    """Copy a stream's weights to their places in the full, zeroed tensor of the same rank.
+
+    `seen` are the first channel of each slot that its stage sees, and the one after the last.
+    """
     if spec.kind == "inject":
         stage = int(spec.name.removeprefix("stage").split(".")[0])
         source = target = 0
         for i in profile.slots_of_stage(stage):
-            count = len(multipliers[i])
-            full[outputs, target : target + count] = active[:, source : source + count]
-            source, target = source + count, target + profile.slots[i].max_channels
+            first, stop = seen[i]
+            full[outputs, target + first : target + stop] = active[:, source : source + stop - first]
+            source, target = source + stop - first, target + profile.slots[i].max_channels
     elif spec.kind in ("pointwise", "head_pointwise"):
         full[outputs, : active.shape[1]] = active
     else:
@@ -168,6 +176,7 @@ class OrtSynthesizer:
         stage_channels, stage_blocks: active channels and blocks of each stage.
         layers: proved layers by canonical name, exactly those of `profiles.synthesis_layers`.
         multipliers: per slot the multiplier of each active channel; empty where the slot is absent.
+        base: channel 0 of the profile's base slot is a base channel.
         provider: ``"cpu"``, ``"cuda"``, or ``"auto"``: CUDA where everything that it needs is found, otherwise CPU.
         threads: threads of one call on the CPU; None leaves it to ONNX Runtime.
         optimization: whether ONNX Runtime may fold and fuse; the frames are the same.
@@ -192,6 +201,7 @@ class OrtSynthesizer:
         stage_blocks: Sequence[int],
         layers: Mapping[str, IntegerLayer],
         multipliers: Sequence[Sequence[int]],
+        base: bool = False,
         *,
         provider: Provider = "cpu",
         threads: int | None = None,
@@ -219,11 +229,15 @@ class OrtSynthesizer:
         self._session = make(
             graph_bytes(profile) + output_bytes(picture.chroma_format, picture.bit_depth),
             output_names(picture.chroma_format),
-            graph_initializers(profile, picture, stage_channels, stage_blocks, layers, multipliers),
+            graph_initializers(profile, picture, stage_channels, stage_blocks, layers, multipliers, base),
             layout=layout,
         )
-        graphs = MotionGraphs.of(profile, layers, multipliers)
-        self._warper = None if graphs is None else Warper(profile, graphs, functools.partial(make, layout=False))
+        graphs = MotionGraphs.of(profile, layers, multipliers, base)
+        self._warper = (
+            None
+            if graphs is None
+            else Warper(profile, graphs, functools.partial(make, layout=False), self.provider != "cpu")
+        )
 
     def resized(self, picture: PictureFormat) -> Self:
         """The same synthesizer for pictures of another size; `picture` differs in nothing else."""
@@ -262,15 +276,7 @@ class OrtSynthesizer:
         Raises:
             InternalError: E_RUNTIME, ONNX Runtime failed.
         """
-        if self._warper is None:
-            return {}
-        if self.provider == "cpu":
-            return self._warper.warp(grids, self._picture, frames, compact=True)
-        base = frames.start - frames.start % self._last_stride
-        placed = self._warper.place(grids, self._picture, frames, base)
-        numbers = self._session.place(self._numbers(frame_count, frames, base))
-        moved = self._warper.warp_placed(placed, numbers["frames"])
-        return {i: moved[f"warped{i}"].numpy().astype(np.int16) for i in self._warper.slots}
+        return {} if self._warper is None else self._warper.warp(grids, self._picture, frames, compact=True)
 
     def stream(
         self,
@@ -307,21 +313,28 @@ class OrtSynthesizer:
         base, tensors = self._nodes(grids, frame_count, frames)
         placed: dict[str, Any] = self._session.place(tensors)
         del tensors
-        on_device = None
-        if self._warper is not None and warped is None and self.provider != "cpu":
-            on_device = self._warper.place(grids, self._picture, frames, base)
-        for start in range(frames.start, frames.stop, self.batch):
-            call = range(start, min(start + self.batch, frames.stop))
+        for call in self._calls(frames):
             numbers = self._session.place(self._numbers(frame_count, call, base))
-            if self._warper is not None and on_device is not None:
-                moved = self._warper.warp_placed(on_device, numbers["frames"])
+            if self._warper is not None and warped is None and self.provider != "cpu":
+                moved = self._warper.warp_placed(grids, self._picture, call)
             else:
-                first = start - frames.start
+                first = call.start - frames.start
                 cut = None if warped is None else {i: x[first : first + len(call)] for i, x in warped.items()}
                 moved = self._session.place(self._moved(grids, call, cut))
             luma, *chroma = self._session.run({**placed, **numbers, **moved})
             for t in range(len(call)):
                 yield self._planes(luma[t], chroma[0][t] if chroma else None)
+
+    def _calls(self, frames: range) -> Iterator[range]:
+        """Frames in calls; on a device with motion none reaches over a node, whose planes would have to be others."""
+        period = WARPED_TEMPORAL_STRIDE if self._warper is not None and self.provider != "cpu" else 0
+        start = frames.start
+        while start < frames.stop:
+            stop = min(start + self.batch, frames.stop)
+            if period:
+                stop = min(stop, start - start % period + period)
+            yield range(start, stop)
+            start = stop
 
     def _moved(
         self, grids: Sequence[Grid | None], frames: range, warped: Mapping[int, Warped] | None

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nvrc_decoder.errors import InternalError
-from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444, GridSlot, Profile
+from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444, Profile
 from nvrc_decoder.synthesis.providers import (
     CPU_PROVIDER,
     CUDA_OPTIONS,
@@ -25,16 +25,7 @@ from nvrc_decoder.synthesis.providers import (
     import_onnxruntime,
 )
 
-__all__ = [
-    "GraphSession",
-    "Tensor",
-    "graph_bytes",
-    "moves_bytes",
-    "nodes_bytes",
-    "output_bytes",
-    "output_names",
-    "warp_bytes",
-]
+__all__ = ["GraphSession", "Tensor", "graph_bytes", "motion_graph_bytes", "output_bytes", "output_names"]
 
 Tensor = npt.NDArray[np.float32] | npt.NDArray[np.int64] | npt.NDArray[np.int16]
 
@@ -65,19 +56,9 @@ def output_names(chroma_format: int) -> tuple[str, ...]:
     return _OUTPUTS[chroma_format]
 
 
-def moves_bytes() -> bytes:
-    """The graph that makes displacements of the flow grid, with a placeholder for its multipliers."""
-    return _shipped("moves")
-
-
-def nodes_bytes(slot: GridSlot) -> bytes:
-    """The graph that makes the nodes of a slot's grid into planes for the warp, with placeholder weights."""
-    return _shipped(f"nodes-{slot.stride}-{slot.max_channels}")
-
-
-def warp_bytes(slot: GridSlot) -> bytes:
-    """The graph that moves such planes to frames."""
-    return _shipped(f"warp-{slot.stride}")
+def motion_graph_bytes(name: str) -> bytes:
+    """A graph of motion: ``moves``, ``base``, ``nodes-STRIDE-CHANNELS``, ``chain-STRIDE`` or ``warp-STRIDE``."""
+    return _shipped(name)
 
 
 class GraphSession:
