@@ -312,9 +312,9 @@ RECIPES: tuple[Recipe, ...] = (
         "base and predictions run past -2048 and 2047 and are clipped there; layers at the bound; far displacements",
         StreamDraft(
             "main",
-            37,
-            23,
-            [[20]],
+            29,
+            21,
+            [[17]],
             [
                 NetworkDraft(
                     (6, 7, 5, 6, 5),

@@ -66,7 +66,8 @@ class _Graphs:
     def __init__(self, decoding: Decoding) -> None:
         sequence, network, grids, count = first_gop(decoding)
         profile = network.profile
-        arguments = (profile, sequence, network.header.stage_channels, network.layers, network.multipliers)
+        active = network.header.stage_channels, network.header.stage_blocks
+        arguments = (profile, sequence, *active, network.layers, network.multipliers, network.header.base)
         graph, tensors, threads = graph_bytes(profile), graph_initializers(*arguments), decoding.threads
         # Which layout is faster depends on profile, size and machine: each graph is given both.
         self._sessions = {
