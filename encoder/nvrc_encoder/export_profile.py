@@ -34,7 +34,7 @@ OPERATORS = frozenset(
     {
         *("Conv", "Clip", "Floor", "Add", "Sub", "Mul"),  # arithmetic; Conv is 1x1 or depthwise 3x3
         *("Gather", "Slice", "Concat", "Reshape"),  # data movement
-        *("Shape", "Range", "Div", "Cast", "Squeeze"),  # indices and sizes
+        *("Shape", "Range", "Div", "Min", "Cast", "Squeeze"),  # indices and sizes
         # Motion: only data movement. Its indices are 32-bit integers; Cast to int16 and back is of values within it.
         *("GatherElements", "Pad", "DepthToSpace", "Transpose", "Expand"),
     }

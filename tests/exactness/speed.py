@@ -134,7 +134,7 @@ def layer_traffic(profile: Profile, width: int, height: int) -> int:
     injection is never written. No implementation that goes layer by layer moves less.
     """
     channels, rows = profile.max_channels[-1], 12
-    injected = sum(slot.max_channels for slot in profile.slots if slot.stride == 2)
+    injected = sum(slot.max_channels for slot in profile.slots if slot.stride == 2 and not slot.flow)
     samples = -(-height // 2) * -(-width // 2)
     grids = 2 * injected
     inject = injected + channels
