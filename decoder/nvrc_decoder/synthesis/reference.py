@@ -208,7 +208,7 @@ class ReferenceSynthesizer:
         return all(grid is old for grid, old in zip(grids, known, strict=True))
 
     def _warp(self, slot: int, grids: Mapping[int, Grid], t: int) -> Warped:
-        """A grid moved to frame `t`: int16 [C, H, W] (7.6.2)."""
+        """A grid moved to frame `t`: int16 [C, H, W] (7.6.5)."""
         n0 = t // WARPED_TEMPORAL_STRIDE
         n1 = min(n0 + 1, len(grids[slot]) - 1)
         before, after = (self._chains[slot].node(n, partial(self._node, slot, grids)) for n in (n0, n1))
