@@ -111,7 +111,7 @@ def _motion_features(item: DecodedGop) -> set[str]:
     if item.network.header.base:
         channels = item.network.header.grid_channels(profile)[profile.base_slot]
         found.add("base channel" if channels > 1 else "base channel alone")
-    positions = [position(flow, multipliers[profile.flow_slot], 2 * n) for n in range(len(flow))]
+    positions = [position(flow, multipliers[profile.flow_slot], n) for n in range(len(flow))]
     if {ACTIVATION_MIN, ACTIVATION_MAX} <= {int(end) for p in positions for end in (p.min(), p.max())}:
         found.add("motion at both clips")
     warped = [i for i in profile.warped_slots if item.grids[i] is not None]
@@ -122,7 +122,7 @@ def _motion_features(item: DecodedGop) -> set[str]:
         if grid is None:
             continue
         found.add("warp with mixed channels" if i in profile.mixed_slots else "warp of single channels")
-        if 8 * (len(grid) - 1) > 2 * (len(flow) - 1):
+        if 8 * (len(grid) - 1) > len(flow) - 1:
             found.add("grid node after the last flow node")
         if len(grid) > 2:
             found.add("chain of nodes" if len(grid) < 9 else "chain of many nodes")

@@ -22,18 +22,14 @@ def flow_of(*nodes: tuple[int, int]) -> np.ndarray:
 
 def test_positions_by_hand():
     flow = flow_of((0, 5), (4, -8), (-7, 2000))
-    assert motion.position(flow, [3, 2], 0).ravel().tolist() == [0, 10]
-    # (0 + 12 + 1) >> 1 and (10 - 16 + 1) >> 1, which rounds down.
-    assert motion.position(flow, [3, 2], 1).ravel().tolist() == [6, -3]
-    assert motion.position(flow, [3, 2], 4).ravel().tolist() == [-21, 2047]
-    assert motion.position(flow, [3, 2], 5).ravel().tolist() == [-21, 2047]
-    assert motion.position(flow, [3, 2], 80).ravel().tolist() == [-21, 2047]
+    for tau, wanted in ((0, [0, 10]), (1, [12, -16]), (2, [-21, 2047]), (3, [-21, 2047]), (80, [-21, 2047])):
+        assert motion.position(flow, [3, 2], tau).ravel().tolist() == wanted
     assert motion.position(flow_of((-2047, 1)), [2048, 1], 0).ravel().tolist() == [-2048, 1]
 
 
 def test_displacements_point_from_the_frame_to_its_nodes():
-    # Positions at frames 0, 2, 4, 6, 8 and, after the last flow node, 16.
-    flow = flow_of((0, 0), (10, 0), (20, 0), (30, -2), (40, -8))
+    # Positions at frames 0 to 8; frame 16 lies after the last flow node.
+    flow = flow_of(*((5 * n, 0) for n in range(8)), (40, -8))
     before, after = (motion.displacement(flow, [1, 1], n, 3, (9, 5)) for n in (0, 1))
     assert before.shape == after.shape == (2, 3, 2)
     assert set(before[0].ravel()) == {-15}
@@ -45,11 +41,10 @@ def test_displacements_point_from_the_frame_to_its_nodes():
 
 
 def test_displacements_reach_their_largest_and_stay_exact():
-    flow = flow_of((2047, -2047), (2047, -2047), (2047, -2047), (2047, -2047), (-2047, 2047))
-    # Frame 7 lies between 2047 and -2047, and between -2048 and 2047.
-    assert motion.displacement(flow, [1, 2048], 0, 7, (4, 4)).ravel().tolist() == [2047, -2048]
-    assert motion.displacement(flow, [1, 2048], 1, 7, (4, 4)).ravel().tolist() == [-2047, 2047]
-    assert motion.displacement(flow, [1, 2048], 1, 0, (4, 4)).ravel().tolist() == [-4094, 4095]
+    flow = flow_of(*[(2047, -2047)] * 8, (-2047, 2047))
+    assert not motion.displacement(flow, [1, 2048], 0, 7, (4, 4)).any()
+    assert motion.displacement(flow, [1, 2048], 1, 7, (4, 4)).ravel().tolist() == [-4094, 4095]
+    assert motion.displacement(flow, [1, 2048], 0, 8, (4, 4)).ravel().tolist() == [4094, -4095]
 
 
 def test_the_warp_by_hand():
