@@ -29,12 +29,12 @@ MakeSession = Callable[[bytes, Sequence[str], Mapping[str, Float]], GraphSession
 
 # Luma samples along an axis that move together.
 CELL = 4
-_FLOW_RATIO = 4  # flow nodes from one node of the other grids to the next
+_FLOW_RATIO = 8  # flow nodes from one node of the other grids to the next
 # Cells times planes in a band of the warp on the CPU, and values in a band of nodes.
-_BAND_CELLS = 24_000
-_BAND_VALUES = 1 << 20
+_BAND_CELLS = 10_000
+_BAND_VALUES = 1 << 19
 # What a band takes: 25 taps in two nodes as indices, as int16 and as float32, and what is blended of them.
-_BAND_BYTES = _BAND_CELLS * 50 * 20
+_BAND_BYTES = _BAND_CELLS * 50 * 16
 
 
 def nodes_initializers(slot: GridSlot, multipliers: Sequence[int], mix: IntegerLayer | None) -> dict[str, Float]:
