@@ -113,7 +113,7 @@ class Profile:
         return grid_channels[self.flow_slot] > 0
 
 
-_FLOW = GridSlot(16, 2, 2, flow=True)
+_FLOW = GridSlot(16, 1, 2, flow=True)
 
 PROFILES: tuple[Profile, ...] = (
     Profile(

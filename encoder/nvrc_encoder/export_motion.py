@@ -28,7 +28,6 @@ from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, PROFILES, WARP
 __all__ = ["MOTION_GRAPHS", "export_base", "export_chain", "export_moves", "export_nodes", "export_warp"]
 
 OPSET, IR_VERSION = 18, 10
-FLOW_TEMPORAL_STRIDE = 2
 # Displacements are in eighths of a sample.
 UNIT = 8
 # The x2 of spec 7.10 along an axis: even samples, odd ones.
@@ -184,12 +183,8 @@ def export_moves() -> onnx.ModelProto:
     size = g.input("size", TensorProto.INT64, 2)
     positions = g.dequantised(flow, g.placeholder("flow.multiplier", 1, 2, 1, 1))
     last = g.node("Squeeze", g.node("Sub", g.size(positions, 0), g.ints(1)))
-    two = g.value(2, np.int64)
-    # The node before a frame and the one after it: the same one for an even frame.
-    ends = (g.node("Div", n, two) for n in (frames, g.node("Add", frames, g.value(1, np.int64))))
-    here = g.node("Add", *(g.nodes_at(positions, n, last) for n in ends))
-    here = g.rounded(g.scaled(here, 0.5))
-    ratio = g.ints(WARPED_TEMPORAL_STRIDE // FLOW_TEMPORAL_STRIDE)
+    here = g.nodes_at(positions, frames, last)
+    ratio = g.ints(WARPED_TEMPORAL_STRIDE)
     there = (g.nodes_at(positions, n, last) for n in (g.ints(0), g.node("Mul", later, ratio)))
     moves = g.node("Concat", *(g.node("Sub", x, here) for x in there), axis=1)
     for sizes in (g.halved(size), size):

@@ -16,6 +16,8 @@ __all__ = ["initial_flow"]
 _SMALLEST = 16
 """Pictures smaller than this in either axis start without motion: the search needs room."""
 _RIDGE = 1e-3
+_STEADY = 1.0
+"""Weight of the second difference in time against the displacements found."""
 
 
 def _cells(field: np.ndarray, stride: int) -> np.ndarray:
@@ -66,6 +68,12 @@ def initial_flow(
             found.append(_cells(search.calc(luma[t], luma[at], None), stride))
     if not rows:
         return torch.zeros(shape)
+    # Where the search is unsure, steady motion is the better guess, and the cheaper one.
+    for j in range(1, flow_nodes - 1):
+        bend = np.zeros(flow_nodes)
+        bend[j - 1 : j + 2] = (1, -2, 1)
+        rows.append(_STEADY * bend)
+        found.append(np.zeros_like(found[0]))
     matrix = np.stack(rows)
     gram = matrix.T @ matrix + _RIDGE * np.eye(flow_nodes)
     solved = np.linalg.solve(gram, matrix.T @ np.stack(found).reshape(len(found), -1).astype(np.float64))

@@ -21,10 +21,7 @@ def positions(flow: np.ndarray, multipliers: Sequence[int], tau: int, axis: int)
         return clip(int(flow[min(j, flow.shape[0] - 1), axis, y, x]) * multipliers[axis], -2048, 2047)
 
     _, _, rows, columns = flow.shape
-    j = tau // 2
-    if tau % 2 == 0:
-        return [[node(j, y, x) for x in range(columns)] for y in range(rows)]
-    return [[(node(j, y, x) + node(j + 1, y, x) + 1) // 2 for x in range(columns)] for y in range(rows)]
+    return [[node(tau, y, x) for x in range(columns)] for y in range(rows)]
 
 
 def up(a: Plane, rows: int, columns: int) -> Plane:

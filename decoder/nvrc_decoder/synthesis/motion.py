@@ -17,7 +17,6 @@ from nvrc_decoder.synthesis.activations import Feature, Grid, Warped, clip_activ
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer
 
 __all__ = [
-    "FLOW_TEMPORAL_STRIDE",
     "Chain",
     "add_base",
     "deinterleave",
@@ -29,8 +28,6 @@ __all__ = [
     "warp",
 ]
 
-FLOW_TEMPORAL_STRIDE = 2
-
 # Rows of a plane that are warped at once; the places of their samples take memory.
 _BAND = 64
 
@@ -40,12 +37,7 @@ def position(flow: Grid, multipliers: Sequence[int], tau: int) -> Feature:
 
     `tau` may lie beyond the GOP: the last node is repeated.
     """
-
-    def node(j: int) -> Feature:
-        return dequantise(flow[min(j, len(flow) - 1)], multipliers)
-
-    j, odd = divmod(tau, FLOW_TEMPORAL_STRIDE)
-    return (node(j) + node(j + 1) + 1) >> 1 if odd else node(j)
+    return dequantise(flow[min(tau, len(flow) - 1)], multipliers)
 
 
 def displacement(flow: Grid, multipliers: Sequence[int], n: int, t: int, size: tuple[int, int]) -> Feature:
