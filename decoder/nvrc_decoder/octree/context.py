@@ -18,7 +18,6 @@ from nvrc_decoder.profiles import CONTEXT_INPUT_MAX, Q_MAX, GridSlot
 
 __all__ = [
     "COARSE_INPUT",
-    "FACES",
     "NEIGHBOURS",
     "Lattice",
     "available_neighbours",
