@@ -26,13 +26,15 @@ log = logging.getLogger("nvrc_encoder")
 
 TRIAL_FRAMES = 32
 """Frames of a trial, the first of the clip."""
-TRIAL_SHARE, TRIAL_LEAST = 0.05, 60
+TRIAL_SHARE, TRIAL_LEAST = 0.03, 40
 """Length of a trial: this share of the iterations of the encode, and at least so many."""
 TRIAL_CHANNELS = 8
 WIDTHS = (8, 12, 16, 24, 32, 48, 64)
 """Below 8 channels the four phases of the luma plane have no way through the network."""
 WEIGHT_SHARE = 0.15
 """Most of a stream's bits that may go to the weights of the network."""
+CONTEXT_WIDTHS = ((10, 0), (16, 150_000), (24, 600_000))
+"""Hidden width of the context network, and the bits of grids from which on it pays."""
 
 MakeTrainer = Callable[[Sequence[Planes], EncodeOptions], Trainer]
 
@@ -73,7 +75,6 @@ def candidates(options: EncodeOptions) -> dict[str, EncodeOptions]:
         "planes with a base": (moved, True, True),
         "planes": (moved, True, False),
         "planes with a base, 1/8 a frame": ((*moved, at_stride[8]), True, True),
-        "planes with a base, 1/4 a frame": ((*moved, at_stride[4]), True, True),
         "all grids, no motion": ((*still, *moved), False, False),
     }
     out: dict[str, EncodeOptions] = {}
@@ -111,7 +112,7 @@ def choose(
     make_trainer: MakeTrainer,
     progress: Callable[[str, Progress], None] | None = None,
 ) -> Choice:
-    """Settle what `options` leave open: slots, motion, base, channels.
+    """Settle what `options` leave open: slots, motion, base, channels, widths of the context network.
 
     Args:
         source: gives the format.
@@ -130,7 +131,7 @@ def choose(
         narrow = fixed.channels or min(TRIAL_CHANNELS, max(profile.max_channels))
         trial_options = dataclasses.replace(fixed, channels=narrow, iterations=iterations)
         started = time.monotonic()
-        run = Run(make_trainer(some, trial_options), trial_options.plan())
+        run = Run(make_trainer(some, trial_options), dataclasses.replace(trial_options.plan(), search=0.0))
         while not run.done:
             told = run.advance()
             if told is not None and progress is not None:
@@ -151,4 +152,7 @@ def choose(
     chosen = best[1]
     if chosen.channels is None:
         chosen = dataclasses.replace(chosen, channels=_width(profile, best[0], len(frames)))
+    if chosen.context_widths is None:
+        width = max(width for width, bits in CONTEXT_WIDTHS if bits <= best[0].grid_bits * len(frames))
+        chosen = dataclasses.replace(chosen, context_widths=(width, width))
     return Choice(chosen, tuple(trials))

@@ -186,7 +186,7 @@ def first_lambda(source: Source, frames: Sequence[Planes], options: EncodeOption
     return clamp_lambda(guess * math.exp(2 * goal.step(goal.error(size, estimate.psnr_y))))
 
 
-_SETTLED = ("lagrangian", "channels", "slots", "motion", "base")
+_SETTLED = ("lagrangian", "channels", "slots", "motion", "base", "context_widths")
 
 
 def _memo(options: EncodeOptions, trials: Sequence[Trial]) -> dict[str, Any]:
@@ -215,7 +215,7 @@ def _settle(
         return dataclasses.replace(options, **found), tuple(Trial(**trial) for trial in memo["trials"])
     if goal is not None:
         options = dataclasses.replace(options, lagrangian=first_lambda(source, frames, options, goal))
-    if not options.trials or (len(candidates(options)) < 2 and options.channels is not None):
+    if not options.wants_trials or (len(candidates(options)) < 2 and options.channels is not None):
         return options, ()
 
     def told(name: str, one: Progress) -> None:

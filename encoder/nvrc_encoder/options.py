@@ -46,6 +46,7 @@ METADATA_KEY_MAX = 255
 SEED_MAX = (1 << 32) - 1
 _REFERENCE_LAMBDA = 5e-3
 _STEP_AT_REFERENCE = 76
+CONTEXT_WIDTHS = (10, 10)
 FLOW_STEP = 4
 """Step of the flow grid in eighths of a sample: half a sample."""
 
@@ -64,8 +65,9 @@ class EncodeOptions:
         seed: of every random draw.
         device: `auto`, `cpu` or `cuda`.
         schedule: one of `SCHEDULES`.
-        trials: what is None of channels, slots, motion and base is chosen by short trials (`choose`); without them it
-            is the profile's most, the slots that motion warps, and yes.
+        trials: what is None of channels, slots, motion, base and context_widths is chosen by short trials (`choose`);
+            None: not for the preset draft. Without them it is the profile's most, the slots that motion warps, yes
+            and yes, and 10 and 10.
         channels: active channels of every stage, or as many as the profile has there.
         blocks: most active blocks of a stage; None for as many as the profile has.
         slots: grid slots to use, at least one. The flow slot is `motion`'s.
@@ -91,7 +93,7 @@ class EncodeOptions:
     seed: int = 0
     device: str = "auto"
     schedule: str = "temporal-first"
-    trials: bool = True
+    trials: bool | None = None
     channels: int | None = None
     blocks: int | None = None
     slots: tuple[int, ...] | None = None
@@ -99,7 +101,7 @@ class EncodeOptions:
     motion: bool | None = None
     base: bool | None = None
     grid_step: int | None = None
-    context_widths: tuple[int, int] = (10, 10)
+    context_widths: tuple[int, int] | None = None
     iterations: int | None = None
     index: bool = True
     metadata: dict[str, str] = field(default_factory=dict)
@@ -122,7 +124,7 @@ class EncodeOptions:
         ):
             if value is not None:
                 self._within(name, value, 1, largest)
-        for width in self.context_widths:
+        for width in self.context_widths or ():
             self._within("context_widths", width, 1, CONTEXT_WIDTH_MAX)
         if self.slots is not None:
             if not self.slots:
@@ -198,8 +200,11 @@ class EncodeOptions:
     def structure(self) -> Structure:
         """What these options switch on of the profile."""
         profile = profile_named(self.profile)
-        channels = [slot.max_channels for slot in profile.slots] if self.grid_channels is None else self.grid_channels
         moving, base = self.motion is not False, self.base is not False
+        channels = [slot.max_channels for slot in profile.slots] if self.grid_channels is None else self.grid_channels
+        if self.grid_channels is None and moving:
+            # One luma plane; a second one has not paid anywhere yet.
+            channels = [min(n, MIX_GROUP) if i in profile.mixed_slots else n for i, n in enumerate(channels)]
         wanted: Sequence[int] = range(len(profile.slots)) if self.slots is None else self.slots
         if self.slots is None and self.grid_channels is None and moving:
             wanted = profile.warped_slots
@@ -219,7 +224,7 @@ class EncodeOptions:
                 for k, m in enumerate(profile.blocks)
             ),
             tuple(grids),
-            self.context_widths,
+            self.context_widths or CONTEXT_WIDTHS,
             base and moving and self._has_base(profile, grids),
         )
 
@@ -229,10 +234,9 @@ class EncodeOptions:
         return mixed and any(grids[i] for i in profile.warped_slots if i not in profile.mixed_slots)
 
     @property
-    def open(self) -> bool:
-        """Whether trials have something to choose."""
-        structure = (self.slots is None and self.grid_channels is None) or self.motion is None or self.base is None
-        return self.trials and (structure or self.channels is None)
+    def wants_trials(self) -> bool:
+        """Whether short trials are to choose what is open: as given, or by the preset."""
+        return self.preset != "draft" if self.trials is None else self.trials
 
     def plan(self) -> Plan:
         """The preset's plan, with `iterations` in its place if it is given."""

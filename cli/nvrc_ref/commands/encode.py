@@ -191,7 +191,11 @@ _POSITIVE = click.FloatRange(min=0, min_open=True)
 @click.option("--target-psnr", type=_POSITIVE, metavar="DB", help="Mean of the frames' luma PSNRs.")
 @click.option("--motion/--no-motion", default=None, help="Warp the grids of long temporal stride along a flow.")
 @click.option("--base/--no-base", default=None, help="With motion: one grid holds a base of the warped planes.")
-@click.option("--trials/--no-trials", default=True, show_default=True, help="Choose what is not given by short trials.")
+@click.option(
+    "--trials/--no-trials",
+    default=None,
+    help="Choose what is not given by short trials.  [default: yes, but not for draft]",
+)
 @click.option("--channels", type=click.IntRange(1, 255), help="Active channels of every stage, up to the profile's.")
 @click.option("--blocks", type=click.IntRange(0, 255), help="Most active blocks of a stage, up to the profile's.")
 @click.option(
@@ -233,7 +237,7 @@ def command(
     target_psnr: float | None,
     motion: bool | None,
     base: bool | None,
-    trials: bool,
+    trials: bool | None,
     channels: int | None,
     blocks: int | None,
     grids: tuple[int, ...] | None,
