@@ -60,7 +60,8 @@ def _rows(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
         )
         yield (
             "overlap",
-            f"{100 * whole['share_of_slower_stage']:.0f} % of the rate of {whole['slower_stage']} alone, "
+            f"{100 * whole['share_of_slower_stage']:.0f} % of the rate of {whole['slower_stage']} alone "
+            f"(at most {100 * whole['largest_possible_share']:.0f} % on {document['machine']['cores']} cores), "
             f"{100 * whole['share_of_all_stages']:.0f} % of all stages one after another",
         )
         for name, stage in document["stages"].items():
