@@ -41,7 +41,7 @@ def decode(source: str, target: str) -> None:
 
 
 def nvrc(words: list[str]) -> None:
-    """Like nvrc-ref: --version, encode with --report, decode."""
+    """Like nvrc-ref: --version, encode with --report, info, decode."""
     if words == ["--version"]:
         print("fake nvrc-ref 1.2")
     elif words[0] == "encode":
@@ -50,6 +50,8 @@ def nvrc(words: list[str]) -> None:
         size = Path(target).stat().st_size
         document = {"components": {"grids": size - 10, "headers": 10}, "kmac_per_pixel": 0.4, "seconds": 1.0}
         Path(report).write_text(json.dumps({**document, "arguments": words}))
+    elif words[0] == "info":
+        print(json.dumps({"networks": [{"kmac_per_pixel": 0.4, "kmac_of_motion": 0.1, "parameter_bytes": 3}]}))
     else:
         decode(words[1], words[words.index("-o") + 1])
 

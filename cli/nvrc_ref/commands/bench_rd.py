@@ -25,6 +25,9 @@ def _require() -> None:
 @click.command("rd")
 @click.argument("clips", nargs=-1, metavar="[CLIPS]...")
 @click.option("--config", metavar="FILE", help="A run as JSON: clips, codecs and points (docs/bench.md).")
+@click.option(
+    "--clip-folder", metavar="DIR", help="Where relative paths of clips in --config begin.  [default: its folder]"
+)
 @click.option("--quick", is_flag=True, help="The demo clip, draft points of ours, x264 and x265; minutes.")
 @click.option(
     "--codec",
@@ -51,6 +54,7 @@ def _require() -> None:
 def rd(
     clips: tuple[str, ...],
     config: str | None,
+    clip_folder: str | None,
     quick: bool,
     codecs: tuple[str, ...],
     imports: tuple[str, ...],
@@ -83,6 +87,8 @@ def rd(
     cuts = {"frames": frames, "crop": crop, "scale": scale, "size": size, "rate": rate}
     if not clips and (codecs or skip or any(value is not None for value in cuts.values())):
         raise click.UsageError("--codec and what is cut from clips go with clips on the command line only")
+    if clip_folder is not None and config is None:
+        raise click.UsageError("--clip-folder goes with --config")
     _require()
     from nvrc_ref.benchmark.rd.quick import quick_run
     from nvrc_ref.benchmark.rd.report import tables, write_results
@@ -90,7 +96,7 @@ def rd(
     from nvrc_ref.benchmark.rd.spec import ClipSpec, RunSpec, load_run, parse_codec
 
     if config is not None:
-        run = load_run(config)
+        run = load_run(config, clip_folder)
     elif quick:
         run = quick_run()
     else:

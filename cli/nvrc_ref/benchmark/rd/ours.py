@@ -68,8 +68,25 @@ class Nvrc(Codec):
         return {
             "component_bits": components or None,
             "kmac_per_pixel": report.get("kmac_per_pixel"),
+            "kmac": self._kmac(stream),
             "report": {key: value for key, value in report.items() if key in _KEPT or key.startswith("kmac")},
         }
+
+    def _kmac(self, stream: Path) -> dict[str, Any] | None:
+        """What `info` says of the cost of decoding: every figure of the first network that has kmac in its name."""
+        try:
+            done = subprocess.run(
+                [*self._command, "info", str(stream), "--json"],
+                env={**os.environ, **self.spec.environment},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=_PROBE_SECONDS,
+            )
+            document = json.loads(done.stdout)
+            places = [document, *document.get("networks", [])[:1]]
+        except (OSError, ValueError, AttributeError, subprocess.TimeoutExpired):
+            return None
+        return {key: value for place in places for key, value in place.items() if "kmac" in key} or None
 
 
 def _revision() -> str:

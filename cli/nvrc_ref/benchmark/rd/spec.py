@@ -209,8 +209,12 @@ def _make(kind: type[Any], values: Any, where: str) -> Any:
         raise _wrong(f"{where}: {error}") from None
 
 
-def load_run(path: str) -> RunSpec:
-    """Read a run from JSON (docs/bench.md); paths of clips and imports are relative to the file.
+def load_run(path: str, clip_folder: str | None = None) -> RunSpec:
+    """Read a run from JSON (docs/bench.md).
+
+    Args:
+        path: the file; paths of imports in it are relative to it.
+        clip_folder: where relative paths of clips begin; None for the file's folder.
 
     Raises:
         InputError: E_NO_INPUT, there is no such file; E_CONFIG, it is not a run.
@@ -224,13 +228,14 @@ def load_run(path: str) -> RunSpec:
     if not isinstance(document, dict) or not isinstance(document.get("clips"), list):
         raise _wrong(f"{path} has to be an object with a list of clips")
     base = Path(path).resolve().parent
+    folder = base if clip_folder is None else Path(clip_folder).resolve()
     clips = tuple(_make(ClipSpec, clip, f"a clip of {path}") for clip in document["clips"])
     codecs = document.get("codecs", [])
     if not isinstance(codecs, list):
         raise _wrong(f"codecs in {path} has to be a list")
     values = {
         **document,
-        "clips": tuple(dataclasses.replace(clip, path=str(base / clip.path)) for clip in clips),
+        "clips": tuple(dataclasses.replace(clip, path=str(folder / clip.path)) for clip in clips),
         "codecs": tuple(
             parse_codec(codec) if isinstance(codec, str) else _make(CodecSpec, codec, f"a codec of {path}")
             for codec in codecs

@@ -97,6 +97,7 @@ def test_results(tmp_path: Path, clip: Path, capsys: pytest.CaptureFixture[str])
     assert first["encode_seconds"] > 0
     assert first["encode_peak_bytes"] > 1e6
     assert ours["kmac_per_pixel"] == 0.4
+    assert ours["kmac"] == {"kmac_per_pixel": 0.4, "kmac_of_motion": 0.1}
     assert sum(ours["component_bits"].values()) == 8 * ours["bytes"]
     assert ours["version"] == "fake nvrc-ref 1.2"
     assert "--new-switch" in ours["commands"][0]
