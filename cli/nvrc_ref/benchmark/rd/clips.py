@@ -12,6 +12,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nvrc_decoder.errors import InputError
 from nvrc_decoder.frames import Planes
 from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444
@@ -114,13 +116,14 @@ def clip_name(spec: ClipSpec) -> str:
 
 
 def _filters(spec: ClipSpec) -> str:
-    """FFmpeg's filters of the clip; empty if there is nothing to filter."""
+    """FFmpeg's filters of a clip that is scaled; empty for others, which need no FFmpeg."""
+    if spec.scale is None:
+        return ""
     filters = []
     if spec.crop is not None:
         filters.append("crop=" + re.sub("[x+]", ":", spec.crop))
-    if spec.scale is not None:
-        filters.append(f"scale={spec.scale.replace('x', ':')}:flags={spec.filter}")
-    if filters and spec.skip:
+    filters.append(f"scale={spec.scale.replace('x', ':')}:flags={spec.filter}")
+    if spec.skip:
         filters.insert(0, f"trim=start_frame={spec.skip}")
     return ",".join(filters)
 
@@ -147,7 +150,8 @@ def prepare(spec: ClipSpec, folder: Path, runner: Runner, ffmpeg: str) -> Clip:
                 runner.execute(_ffmpeg_words(spec, raw, filters, ffmpeg, temporary), folder, folder / f"{name}.log", {})
             else:
                 rate = None if spec.rate is None else Fraction(spec.rate)
-                _write(open_source(spec.path, raw=raw, rate=rate, frames=spec.frames, skip=spec.skip), temporary)
+                source = open_source(spec.path, raw=raw, rate=rate, frames=spec.frames, skip=spec.skip)
+                _write(source, spec, temporary)
         with atomic_file(str(record)) as file:
             file.write(json.dumps(_measure(path)).encode())
     values = json.loads(record.read_text(encoding="utf-8"))
@@ -156,6 +160,8 @@ def prepare(spec: ClipSpec, folder: Path, runner: Runner, ffmpeg: str) -> Clip:
     if not values["frames"]:
         raise InputError("E_SOURCE", f"{spec.path} has no frames")
     made = f"{source_path.name}, {values['frames']} frames from {spec.skip}"
+    if spec.crop is not None:
+        made += f", crop {spec.crop}"
     return Clip(
         name=name,
         path=path,
@@ -177,12 +183,39 @@ def _ffmpeg_words(spec: ClipSpec, raw: RawFormat | None, filters: str, ffmpeg: s
     return [*words, "-strict", "-1", "-f", "yuv4mpegpipe", str(path.resolve())]
 
 
-def _write(source: Source, path: Path) -> None:
+def _window(spec: ClipSpec, source: Source) -> tuple[int, int, int, int]:
+    """Left, top, width and height of what is used of a picture; offsets in the middle are rounded down to even.
+
+    Raises:
+        InputError: E_SOURCE, the window is not within the picture, or splits a chroma sample.
+    """
+    if spec.crop is None:
+        return 0, 0, source.width, source.height
+    size, *place = spec.crop.split("+")
+    width, height = (int(side) for side in size.split("x"))
+    middle = ((source.width - width) // 2 & ~1, (source.height - height) // 2 & ~1)
+    left, top = (int(place[0]), int(place[1])) if place else middle
+    if left < 0 or top < 0 or not width or not height or left + width > source.width or top + height > source.height:
+        message = f"the crop {spec.crop} is not within {source.width}x{source.height}"
+        raise InputError("E_SOURCE", f"{spec.path}: {message}")
+    if source.chroma_format == CHROMA_420 and (left | top | width | height) & 1:
+        raise InputError("E_SOURCE", f"{spec.path}: the crop {spec.crop} has to be even, since chroma is 4:2:0")
+    return left, top, width, height
+
+
+def _write(source: Source, spec: ClipSpec, path: Path) -> None:
+    """The clip as y4m, cropped."""
+    left, top, width, height = _window(spec, source)
     with path.open("wb") as file:
-        file.write(y4m_header(source.picture))
+        file.write(y4m_header(dataclasses.replace(source.picture, width=width, height=height)))
         for frame in source:
             file.write(b"FRAME\n")
-            file.writelines(frame.chunks())
+            for plane in frame.planes():
+                # An uncropped plane of an odd picture is half of it, rounded up.
+                step = 1 if plane.shape == frame.y.shape else 2
+                rows = slice(top // step, -(-(top + height) // step))
+                columns = slice(left // step, -(-(left + width) // step))
+                file.write(np.ascontiguousarray(plane[rows, columns]).tobytes())
 
 
 def _measure(path: Path) -> dict[str, Any]:

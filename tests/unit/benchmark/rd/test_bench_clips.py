@@ -113,14 +113,41 @@ def test_too_few_frames_are_refused(tmp_path: Path) -> None:
         prepare(ClipSpec(str(tmp_path / "other.y4m")), tmp_path, Runner(1), "no-ffmpeg")
 
 
-@needs_ffmpeg
-def test_crop_scale_and_skip_through_ffmpeg(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("crop", "left", "top"), [("8x4+4+2", 4, 2), ("8x4", 4, 2), ("6x2", 4, 2), ("16x8", 0, 0)])
+def test_crop(tmp_path: Path, crop: str, left: int, top: int) -> None:
     path, data = raw_clip(tmp_path)
-    spec = ClipSpec(str(path), frames=2, skip=2, crop="8x4+4+2")
+    clip = prepare(ClipSpec(str(path), frames=2, skip=2, crop=crop), tmp_path, Runner(1), "no-ffmpeg")
+    width, height = clip.width, clip.height
+    assert f"{width}x{height}" == crop.split("+")[0]
+    frame = next(clip.open())
+    luma, u = data[2][:128].reshape(8, 16), data[2][128:160].reshape(4, 8)
+    assert np.array_equal(frame.y, luma[top : top + height, left : left + width])
+    assert np.array_equal(frame.u, u[top // 2 : (top + height) // 2, left // 2 : (left + width) // 2])
+
+
+@pytest.mark.parametrize("crop", ["18x8", "8x4+10+0", "7x4", "8x4+1+0", "0x4"])
+def test_wrong_crops_are_refused(tmp_path: Path, crop: str) -> None:
+    path, _ = raw_clip(tmp_path)
+    with pytest.raises(InputError, match="crop"):
+        prepare(ClipSpec(str(path), crop=crop), tmp_path, Runner(1), "no-ffmpeg")
+    assert not [*tmp_path.glob("*.y4m")]
+
+
+def test_odd_pictures_stay_whole(tmp_path: Path) -> None:
+    path = tmp_path / "Odd_5x3_25fps_420_8bit.yuv"
+    data = bytes(range(2 * (15 + 2 * 6)))
+    path.write_bytes(data)
+    clip = prepare(ClipSpec(str(path)), tmp_path, Runner(1), "no-ffmpeg")
+    assert b"".join(bytes(chunk) for frame in clip.open() for chunk in frame.chunks()) == data
+
+
+@needs_ffmpeg
+def test_scaling_through_ffmpeg(tmp_path: Path) -> None:
+    path, data = raw_clip(tmp_path)
+    spec = ClipSpec(str(path), frames=2, skip=2, crop="8x4+4+2", scale="8x4")
     clip = prepare(spec, tmp_path, Runner(1), "ffmpeg")
     assert (clip.width, clip.height, clip.frames, clip.rate) == (8, 4, 2, 120)
-    luma = data[2][: 16 * 8].reshape(8, 16)
-    assert np.array_equal(next(clip.open()).y, luma[2:6, 4:12])
-    assert "crop=8:4:4:2" in clip.made
+    assert np.array_equal(next(clip.open()).y, data[2][:128].reshape(8, 16)[2:6, 4:12])
+    assert "crop=8:4:4:2,scale=8:4" in clip.made
     small = prepare(ClipSpec(str(path), scale="8x4"), tmp_path, Runner(1), "ffmpeg")
     assert (small.width, small.height, small.frames) == (8, 4, 5)
