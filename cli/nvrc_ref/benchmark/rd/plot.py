@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ _OURS = ("#d55e00", "#0072b2", "#cc79a7", "#e69f00")
 _OTHERS = ("#333333", "#009e73", "#56b4e9", "#8c6bb1", "#999999", "#6b4f2a")
 _MARKS = ("o", "s", "^", "D", "v", "P")
 _LABEL_GAP = 0.048
+_TILT = 0.1
 _PLAIN_TICKS = (1, 2, 3, 5)
 
 Curve = list[tuple[float, float]]
@@ -29,9 +31,9 @@ def _curves(document: dict[str, Any], clip: str, metric: str) -> dict[str, Curve
     return {codec: sorted(curve) for codec, curve in curves.items()}
 
 
-def _spread(heights: Sequence[float], gap: float) -> list[float]:
-    """Heights, moved apart until neighbours are at least `gap` from each other, within 0..1."""
-    order = sorted(range(len(heights)), key=lambda i: heights[i])
+def _spread(heights: Sequence[float], ranks: Sequence[float], gap: float) -> list[float]:
+    """Heights, moved apart in the order of `ranks` until they are at least `gap` from each other, within 0..1."""
+    order = sorted(range(len(heights)), key=lambda i: ranks[i])
     placed = [0.0] * len(heights)
     for _ in range(60):
         low = -gap
@@ -86,7 +88,13 @@ def draw_clip(document: dict[str, Any], clip: dict[str, Any]) -> bytes | None:
         )
     low, high = axes.get_ylim()
     ends = [(curve[-1][1] - low) / (high - low) for curve in curves.values()]
-    for (codec, curve), height in zip(curves.items(), _spread(ends, _LABEL_GAP), strict=True):
+    # Of curves that end at the same height the left one has its label on top: lines to labels cross less.
+    left, right = (math.log(limit) for limit in axes.get_xlim())
+    ranks = [
+        height - _TILT * (math.log(curve[-1][0]) - left) / (right - left)
+        for height, curve in zip(ends, curves.values(), strict=True)
+    ]
+    for (codec, curve), height in zip(curves.items(), _spread(ends, ranks, _LABEL_GAP), strict=True):
         axes.annotate(
             codec,
             xy=curve[-1],
@@ -95,14 +103,21 @@ def draw_clip(document: dict[str, Any], clip: dict[str, Any]) -> bytes | None:
             va="center",
             fontsize=9.5,
             color=styles[codec],
-            arrowprops={"arrowstyle": "-", "color": styles[codec], "linewidth": 0.6, "alpha": 0.6, "shrinkB": 4},
+            arrowprops={
+                "arrowstyle": "-",
+                "color": styles[codec],
+                "linewidth": 0.6,
+                "alpha": 0.6,
+                "shrinkB": 4,
+                "relpos": (0, 0.5),
+            },
         )
     axes.xaxis.set_major_locator(LogLocator(subs=_PLAIN_TICKS))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(True, which="major", color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.set_xlabel("bits per pixel (of luma, all bits of the stream)")
+    axes.set_xlabel("bits per luma pixel, the whole stream")
     axes.set_ylabel("Y-PSNR in dB, mean of the frames")
     axes.set_title(
         f"{clip['name']}: {clip['width']}x{clip['height']}, {clip['frames']} frames", loc="left", fontsize=11
