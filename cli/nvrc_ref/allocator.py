@@ -3,9 +3,8 @@
 glibc learns from what is freed: after the first large array it takes all up to that size, at most 32 MiB, from its
 heaps. There the grids and frames of one GOP leave holes that those of the next do not fit, in the heap of each thread,
 and the peak grows for some GOPs (see docs/measurements.md). With a threshold that stays, what is larger has pages of
-its own. The threshold is less than a luma plane at 1080p, of which a GOP keeps many; trimming is less eager than glibc's
-first setting, since new pages cost time.
-Training has other habits, so this is for the commands that decode.
+its own. The threshold is less than a luma plane at 1080p, of which a GOP keeps many; trimming is less eager than with
+glibc's first setting, since new pages cost time. Training has other habits, so this is for the commands that decode.
 """
 
 from __future__ import annotations
