@@ -27,7 +27,7 @@ _COMMANDS = {
     "join": "Concatenate streams of the same format.",
     "export": "Write a stream as plain ONNX: graphs, grids, manifest.",
     "export-profile": "Export the ONNX graph of a profile.",
-    "bench": "Measure decoding on this machine.",
+    "bench": "Measure rate-distortion of codecs, or the speed of decoding.",
 }
 
 

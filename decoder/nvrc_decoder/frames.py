@@ -65,11 +65,14 @@ class Planes:
         """The planes that exist, in the order Y, Cb, Cr."""
         return tuple(plane for plane in (self.y, self.u, self.v) if plane is not None)
 
-    def chunks(self) -> Iterable[bytes]:
-        """The planes as raw bytes, row by row; 10-bit samples as 16-bit little-endian words (spec 8.3)."""
+    def chunks(self) -> Iterable[memoryview]:
+        """The planes as raw bytes, row by row; 10-bit samples as 16-bit little-endian words (spec 8.3).
+
+        They are views of the planes where those lie in memory in just that way.
+        """
         for plane in self.planes():
             little = plane.astype("<u2", copy=False) if plane.dtype.itemsize == 2 else plane
-            yield little.tobytes()
+            yield np.ascontiguousarray(little).view(np.uint8).reshape(-1).data
 
     def md5(self) -> str:
         """MD5 of the frame's raw bytes, in hexadecimal; what the conformance manifest lists."""

@@ -51,6 +51,10 @@ def test_document_and_plot(tmp_path: Path, counted: tuple[int, int], capsys: pyt
     assert all(stage["seconds"] > 0 for stage in document["stages"].values())
     assert len(document["end_to_end"]["runs_seconds"]) == document["repeats"] == 2
     assert document["end_to_end"]["slower_stage"] in ("entropy", "synthesis", "digest", "output")
+    assert 0 < document["end_to_end"]["largest_possible_share"] <= 1
+    assert document["end_to_end"]["share_of_slower_stage"] == pytest.approx(
+        document["end_to_end"]["largest_possible_share"] * document["end_to_end"]["share_of_possible"]
+    )
     assert document["entropy"]["ratio_to_plain"] > 0
     assert document["synthesis"]["ratio_to_float"] > 0
     assert document["video"]["codec"] == "hevc"

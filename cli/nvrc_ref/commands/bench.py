@@ -13,6 +13,7 @@ from nvrc_decoder.engine import Engine, choose_engine
 from nvrc_decoder.errors import InputError
 from nvrc_decoder.limits import Limits
 from nvrc_decoder.synthesis.providers import Provider
+from nvrc_ref.commands.bench_rd import rd
 from nvrc_ref.options import check_provider, engine_options, limit_option, open_stream, provider_option
 from nvrc_ref.output.files import atomic_file
 from nvrc_ref.render import note, table
@@ -23,9 +24,24 @@ _PARTS = ("speed", "entropy", "synthesis", "video", "memory")
 _PLOTS = ("png", "svg", "pdf")
 
 
-@click.group("bench")
+class _BenchGroup(click.Group):
+    """A group whose sub-command `rd` need not be named."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = ["rd", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group("bench", cls=_BenchGroup)
 def command() -> None:
-    """Measure on this machine; ratios are of medians, taken by turns in one run."""
+    """Measure on this machine: rate-distortion against other codecs, or the time of decoding.
+
+    `nvrc-ref bench` with clips or options is `nvrc-ref bench rd`: see `nvrc-ref bench rd --help`.
+    """
+
+
+command.add_command(rd)
 
 
 def _rows(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -44,7 +60,8 @@ def _rows(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
         )
         yield (
             "overlap",
-            f"{100 * whole['share_of_slower_stage']:.0f} % of the rate of {whole['slower_stage']} alone, "
+            f"{100 * whole['share_of_slower_stage']:.0f} % of the rate of {whole['slower_stage']} alone "
+            f"(at most {100 * whole['largest_possible_share']:.0f} % on {document['machine']['cores']} cores), "
             f"{100 * whole['share_of_all_stages']:.0f} % of all stages one after another",
         )
         for name, stage in document["stages"].items():

@@ -11,6 +11,7 @@ import nvrc_decoder
 from nvrc_decoder.engine import Engine
 from nvrc_decoder.limits import Limits
 from nvrc_decoder.synthesis.providers import Provider
+from nvrc_ref.allocator import return_large_arrays
 from nvrc_ref.damage import DamageReport, keep_going_option
 from nvrc_ref.options import (
     check_provider,
@@ -75,6 +76,7 @@ def command(
             "--keep-going tells good GOPs from bad ones by their digests: it goes without --no-verify"
         )
     check_provider(engine, provider)
+    return_large_arrays()
     report = DamageReport()
     began = time.perf_counter()
     md5 = hashlib.md5(usedforsecurity=False)

@@ -9,6 +9,7 @@ import click
 from nvrc_decoder.engine import Engine
 from nvrc_decoder.limits import Limits
 from nvrc_decoder.synthesis.providers import Provider
+from nvrc_ref.allocator import return_large_arrays
 from nvrc_ref.options import (
     check_provider,
     engine_options,
@@ -50,6 +51,7 @@ def command(
         raise click.UsageError("a folder cannot go to the standard output")
     from nvrc_decoder.export import export_video
 
+    return_large_arrays()
     with open_stream(input_path) as file, atomic_directory(Path(output), merge=False) as folder:
         exported = export_video(file, folder, engine=engine, provider=provider, threads=threads, limits=limits)
     manifest = exported.manifest

@@ -11,6 +11,7 @@ from nvrc_decoder.engine import Engine
 from nvrc_decoder.errors import MismatchError
 from nvrc_decoder.limits import Limits
 from nvrc_decoder.synthesis.providers import Provider
+from nvrc_ref.allocator import return_large_arrays
 from nvrc_ref.damage import DamageReport, keep_going_option
 from nvrc_ref.options import (
     check_provider,
@@ -59,6 +60,7 @@ def command(
     result is exit code 1.
     """
     check_provider(engine, provider)
+    return_large_arrays()
     report = DamageReport()
     total = hashlib.md5(usedforsecurity=False)
     frame_md5s = []

@@ -12,8 +12,10 @@ from nvrc_decoder.profiles import PROFILES, Profile
 from nvrc_decoder.synthesis.reference import interpolate
 from nvrc_decoder.synthesis.runtime import OrtSynthesizer, graph_bytes, graph_initializers
 from nvrc_ref.benchmark import plain_coder
+from nvrc_ref.benchmark.decode import overlap
 from nvrc_ref.benchmark.float_graph import RowsSession, interpolation, without_floor
 from nvrc_ref.benchmark.plain_coder import PlainCoding
+from nvrc_ref.benchmark.stages import STAGES
 from nvrc_ref.benchmark.stopwatch import Span, Stopwatch, median, timed
 
 onnx = pytest.importorskip("onnx")
@@ -44,6 +46,18 @@ def test_spans_and_medians() -> None:
     assert Span(3, 2) + Span(1, 1) - Span(2, 2) == Span(2, 1)
     assert median([Span(1, 9), Span(5, 2), Span(3, 4)]) == Span(3, 4)
     assert timed(lambda: 7)[1] == 7
+
+
+def test_overlap_is_held_against_what_the_cores_can_give() -> None:
+    stages = dict.fromkeys(STAGES, Span()) | {"contexts": Span(1, 1), "rANS": Span(1, 1), "synthesis": Span(4, 8)}
+    # Ten seconds of work: two cores need five, where synthesis alone would take four of both; three need but four.
+    on_two, on_three = (overlap(Span(6, 11), stages, cores) for cores in (2, 3))
+    assert on_two["slower_stage"] == on_three["slower_stage"] == "synthesis"
+    assert on_two["share_of_slower_stage"] == on_three["share_of_slower_stage"] == pytest.approx(4 / 6)
+    assert on_two["largest_possible_share"] == pytest.approx(4 / 5)
+    assert on_two["share_of_possible"] == pytest.approx(5 / 6)
+    assert on_three["largest_possible_share"] == 1
+    assert overlap(Span(6, 11), stages | {"rANS": Span(3.5, 3.5)}, 9)["slower_stage"] == "entropy"
 
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)

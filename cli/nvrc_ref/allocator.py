@@ -1,0 +1,47 @@
+"""The C library's allocator while decoding: large arrays go back to the system when they are let go.
+
+glibc learns from what is freed: after the first large array it takes all up to that size, at most 32 MiB, from its
+heaps. There the grids and frames of one GOP leave holes that those of the next do not fit, in the heap of each thread,
+and the peak grows for some GOPs (see docs/measurements.md). With a threshold that stays, what is larger has pages of
+its own. The threshold is less than a luma plane at 1080p, of which a GOP keeps many; trimming is less eager than with
+glibc's first setting, since new pages cost time. Training has other habits, so this is for the commands that decode.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+__all__ = ["MMAP_THRESHOLD", "TRIM_THRESHOLD", "return_large_arrays"]
+
+MMAP_THRESHOLD = 1 << 20
+TRIM_THRESHOLD = 16 << 20
+
+# From <malloc.h>.
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_THRESHOLD = -3
+_VARIABLES = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")
+
+
+def return_large_arrays() -> bool:
+    """Fix both thresholds for this process; whether that was done.
+
+    It is not with another C library than glibc, or where the environment says how its allocator is to work.
+    """
+    if any(name in os.environ for name in _VARIABLES) or not _is_glibc():
+        return False
+    mallopt = ctypes.CDLL(None).mallopt
+    # Either alone would end the learning of both, and trimming would be as eager as for small programs.
+    return all(
+        mallopt(parameter, value)
+        for parameter, value in ((_M_MMAP_THRESHOLD, MMAP_THRESHOLD), (_M_TRIM_THRESHOLD, TRIM_THRESHOLD))
+    )
+
+
+def _is_glibc() -> bool:
+    if not hasattr(os, "confstr"):
+        return False
+    try:
+        return (os.confstr("CS_GNU_LIBC_VERSION") or "").startswith("glibc")
+    except (OSError, ValueError):
+        return False

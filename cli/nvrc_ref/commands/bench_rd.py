@@ -1,0 +1,122 @@
+"""`nvrc-ref bench`: rate-distortion of this and other codecs on clips."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+from pathlib import Path
+
+import click
+
+from nvrc_decoder.errors import InputError, MissingExtraError
+from nvrc_ref.render import emit_json, note
+
+__all__ = ["rd"]
+
+
+def _require() -> None:
+    missing = [name for name in ("torch", "av") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(
+            "E_MISSING_EXTRA", f'bench needs {" and ".join(missing)}: pip install "nvrc-ref[encoder,bench]"'
+        )
+
+
+@click.command("rd")
+@click.argument("clips", nargs=-1, metavar="[CLIPS]...")
+@click.option("--config", metavar="FILE", help="A run as JSON: clips, codecs and points (docs/bench.md).")
+@click.option(
+    "--clip-folder", metavar="DIR", help="Where relative paths of clips in --config begin.  [default: its folder]"
+)
+@click.option("--quick", is_flag=True, help="The demo clip, draft points of ours, x264 and x265; minutes.")
+@click.option(
+    "--codec",
+    "codecs",
+    multiple=True,
+    metavar="KIND[:key=value,...]",
+    help="nvrc, x264, x265, svt-av1 or vp9; points=a/b/c, preset=, profile=, name=; other keys are options of the "
+    "encoder. May be repeated.  [default: nvrc, x264, x265]",
+)
+@click.option("--import", "imports", multiple=True, metavar="FILE", help="Points made elsewhere, or published:NAME.")
+@click.option("--anchor", metavar="NAME", help="Codec that BD-rates are relative to.  [default: x264, x265, the first]")
+@click.option("-o", "--out", default="out/bench", show_default=True, metavar="DIR", help="Results; goes on there.")
+@click.option("--jobs", type=click.IntRange(1, 256), help="Points at a time.  [default: 1]")
+@click.option("--threads", type=click.IntRange(1, 256), help="Threads of each.  [default: processors over jobs]")
+@click.option("--frames", type=click.IntRange(min=1), help="Of each clip.")
+@click.option("--skip", type=click.IntRange(min=0), default=0, help="Leave out this many frames at the start.")
+@click.option("--crop", metavar="WxH[+X+Y]", help="Cut each clip, before scaling.")
+@click.option("--scale", metavar="WxH", help="Scale each clip (lanczos).")
+@click.option("--size", metavar="WxH", help="Size of headerless YUV whose name does not tell it.")
+@click.option("--rate", metavar="FPS", help="Frame rate, in place of the clip's.")
+@click.option("--redo", multiple=True, metavar="CODEC", help="Make this codec's points again.")
+@click.option("--no-run", is_flag=True, help="Only report the points that are there.")
+@click.option("--json", "as_json", is_flag=True, help="Print results.json.")
+def rd(
+    clips: tuple[str, ...],
+    config: str | None,
+    clip_folder: str | None,
+    quick: bool,
+    codecs: tuple[str, ...],
+    imports: tuple[str, ...],
+    anchor: str | None,
+    out: str,
+    jobs: int | None,
+    threads: int | None,
+    frames: int | None,
+    skip: int,
+    crop: str | None,
+    scale: str | None,
+    size: str | None,
+    rate: str | None,
+    redo: tuple[str, ...],
+    no_run: bool,
+    as_json: bool,
+) -> None:
+    """Encode CLIPS with several codecs at several rates, decode, and compare.
+
+    CLIPS are files that `encode` reads; headerless YUV tells its size by its name, as UVG's does. In DIR appear
+    results.json, points.csv, tables.txt and a plot for each clip. A run that was stopped goes on where it was.
+
+    \b
+    nvrc-ref bench --quick
+    nvrc-ref bench clip.y4m --frames 32 --codec nvrc:preset=fast,points=0.003/0.008/0.02 --codec x264 --codec svt-av1
+    nvrc-ref bench --config run.json --jobs 2 -o results
+    """
+    if (config is not None) + quick + bool(clips) != 1:
+        raise click.UsageError("give clips, --config FILE or --quick")
+    cuts = {"frames": frames, "crop": crop, "scale": scale, "size": size, "rate": rate}
+    if not clips and (codecs or skip or any(value is not None for value in cuts.values())):
+        raise click.UsageError("--codec and what is cut from clips go with clips on the command line only")
+    if clip_folder is not None and config is None:
+        raise click.UsageError("--clip-folder goes with --config")
+    _require()
+    from nvrc_ref.benchmark.rd.quick import quick_run
+    from nvrc_ref.benchmark.rd.report import tables, write_results
+    from nvrc_ref.benchmark.rd.run import run_bench
+    from nvrc_ref.benchmark.rd.spec import ClipSpec, RunSpec, load_run, parse_codec
+
+    if config is not None:
+        run = load_run(config, clip_folder)
+    elif quick:
+        run = quick_run()
+    else:
+        try:
+            chosen = tuple(parse_codec(text) for text in codecs or ("nvrc", "x264", "x265"))
+            run = RunSpec(tuple(ClipSpec(clip, skip=skip, **cuts) for clip in clips), chosen)  # type: ignore[arg-type]
+        except InputError as error:
+            raise click.UsageError(error.message) from None
+    changes = {"anchor": anchor, "jobs": jobs, "threads": threads}
+    run = dataclasses.replace(
+        run,
+        imports=(*run.imports, *imports),
+        **{name: value for name, value in changes.items() if value is not None},  # type: ignore[arg-type]
+    )
+    folder = Path(out)
+    document = run_bench(run, folder, note, redo=redo, make=not no_run)
+    written = write_results(document, folder, note)
+    if as_json:
+        emit_json(document)
+    else:
+        click.echo("\n\n".join([*tables(document), "wrote " + ", ".join(str(path) for path in written)]))
+    if document["failed"]:
+        click.get_current_context().exit(1)

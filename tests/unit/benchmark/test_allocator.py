@@ -1,0 +1,50 @@
+"""Large arrays leave the process when they are let go, also after larger ones were."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+PROBE = """
+import mmap, sys
+import numpy as np
+from nvrc_ref.allocator import MMAP_THRESHOLD, return_large_arrays
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * mmap.PAGESIZE
+
+done = return_large_arrays() if sys.argv[1] == "yes" else None
+np.ones(24 << 20, np.uint8)
+arrays = [np.ones(MMAP_THRESHOLD * 2, np.uint8) for _ in range(40)]
+before = resident()
+last = arrays[-1]
+del arrays
+print(done, before - resident())
+"""
+
+
+def run(call: str, **environment: str) -> tuple[str, int]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
+    command = [sys.executable, "-c", PROBE, call]
+    done, freed = subprocess.run(
+        command, env={**clean, **environment}, check=True, capture_output=True, text=True
+    ).stdout.split()
+    return done, int(freed)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_memory_goes_back_to_the_system() -> None:
+    done, freed = run("yes")
+    if done == "False":
+        pytest.skip("another C library than glibc")
+    assert freed > 70 << 20
+    # What it is for: glibc by itself keeps everything below the last array that is still in use.
+    assert run("no")[1] < 10 << 20
+
+
+def test_the_environment_wins() -> None:
+    assert run("yes", MALLOC_TRIM_THRESHOLD_="1000000")[0] == "False"
