@@ -119,10 +119,7 @@ def test_y4m_header_comes_back(tmp_path: Path, space: str, rate: str, sample_ran
     chroma = CHROMA_444 if "444" in space else CHROMA_400 if "mono" in space else CHROMA_420
     picture = VideoFormat(3, 5, Fraction(25), chroma, 10 if "10" in space.split()[0] else 8)
     (tmp_path / "a.y4m").write_bytes(header + 2 * (b"FRAME\n" + bytes(picture.frame_bytes)))
-    assert (
-        call("encode", tmp_path / "a.y4m", "-o", tmp_path / "a.nvrc", *DRAFT)
-        == 0
-    )
+    assert call("encode", tmp_path / "a.y4m", "-o", tmp_path / "a.nvrc", *DRAFT) == 0
     assert call("decode", tmp_path / "a.nvrc", "-o", tmp_path / "b.y4m") == 0
     decoded = (tmp_path / "b.y4m").read_bytes()
     assert decoded[: len(header)] == header
@@ -153,10 +150,7 @@ def test_colour_from_container_to_container(tmp_path: Path, depth: int, capsys: 
     colour = Colour(9, 18, 9, full_range=depth == 10)
     frames = list(gradient_source(18, 10, 2, CHROMA_420, depth))
     write_with_pyav(tmp_path / "a.mkv", NAMES[CHROMA_420, depth], frames, colour)
-    assert (
-        call("encode", tmp_path / "a.mkv", "-o", tmp_path / "a.nvrc", *DRAFT)
-        == 0
-    )
+    assert call("encode", tmp_path / "a.mkv", "-o", tmp_path / "a.nvrc", *DRAFT) == 0
     capsys.readouterr()
     assert call("info", tmp_path / "a.nvrc", "--json") == 0
     assert json.loads(capsys.readouterr().out)["colour"] == {
