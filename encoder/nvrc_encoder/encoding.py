@@ -62,6 +62,7 @@ class EncodeReport:
         bits_per_pixel: stream bits over luma samples.
         components: part of the stream -> bytes; they add up to `bytes`.
         quality: PSNR of the decoded frames against the source.
+        cost: J, the weighted MSE plus lambda times the estimated bits per pixel, without headers.
         lagrangian: lambda: the one given, or where rate control ended.
         goal: what rate control was asked for; None for a fixed lambda.
         training: how the training ended.
@@ -80,6 +81,7 @@ class EncodeReport:
     bits_per_pixel: float
     components: dict[str, float]
     quality: Quality
+    cost: float
     lagrangian: float
     goal: Goal | None
     training: Summary
@@ -162,8 +164,8 @@ def make_trainer(
     return trainer, sequence, schedule
 
 
-_PILOT_SHARE = 0.03
-"""Iterations of the pilot, as a share of the run's."""
+_PILOT_SHARE, _PILOT_LEAST = 0.03, 40
+"""Iterations of the pilot, as a share of the run's, and at least so many where the run itself is not shorter."""
 
 
 def first_lambda(source: Source, frames: Sequence[Planes], options: EncodeOptions, goal: Goal) -> float:
@@ -177,7 +179,7 @@ def first_lambda(source: Source, frames: Sequence[Planes], options: EncodeOption
     options = dataclasses.replace(options, lagrangian=guess)
     trainer, sequence, schedule = make_trainer(source, frames, options)
     plan = options.plan()
-    iterations = max(1, round(_PILOT_SHARE * plan.iterations))
+    iterations = min(plan.iterations, max(_PILOT_LEAST, round(_PILOT_SHARE * plan.iterations)))
     pilot = Run(trainer, dataclasses.replace(plan, iterations=iterations, pretrain=plan.pretrain // 2, search=0.0))
     while not pilot.done:
         pilot.advance()
@@ -270,7 +272,7 @@ def encode(
 
     # What the format cannot carry fails here, not after the training.
     size_of(Estimate([0.0] * len(trainer.model.profile.slots), [0.0], 0.0))
-    run = Run(trainer, options.plan(), goal, size_of, _memo(options, trials))
+    run = Run(trainer, options.plan(), goal, size_of, options.grid_step is None, _memo(options, trials))
     if state is not None:
         run.restore(state)
         log.info("resumed at iteration %d of %d", run.iteration, run.plan.iterations)
@@ -279,11 +281,12 @@ def encode(
     estimated = size_of(estimate)
     lagrangian = trainer.lagrangian
     pixels = len(frames) * source.width * source.height
+    cost = estimate.distortion + lagrangian * estimate.bits / pixels
     log.info(
         "estimate before writing: %d bytes (%.5f bits per pixel), J %.6f",
         estimated,
         8 * estimated / pixels,
-        estimate.distortion + lagrangian * estimate.bits / pixels,
+        cost,
     )
     training_seconds = time.monotonic() - started
     promised = reconstruct(trainer)
@@ -300,6 +303,7 @@ def encode(
         bits_per_pixel=8 * len(written.data) / pixels,
         components=written.components,
         quality=measure(frames, own, source.bit_depth),
+        cost=cost,
         lagrangian=lagrangian,
         goal=goal,
         training=run.summary(),

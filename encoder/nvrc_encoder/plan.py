@@ -52,8 +52,11 @@ class Plan:
         search: evaluations of the video that the search of the steps may cost, as a share of the iterations over the
             windows of the video.
         control: share of the run before rate control sets in.
-        gain, hard_gain: of rate control: share of the assumed correction that lambda takes at each evaluation.
-        damping: weight of the trend between two evaluations.
+        gain: of rate control: share of the assumed correction that lambda takes at an evaluation, when it sets in and
+            just before the exact phase.
+        hard_gain: the same in the exact phase.
+        psnr_gain: the same for a PSNR, which jumps about before the exact phase.
+        damping: weight of the trend of the size between two evaluations.
         extra: most iterations that rate control may add, as a share of the run.
     """
 
@@ -70,8 +73,9 @@ class Plan:
     pretrain: int = 60
     search: float = 0.2
     control: float = 0.1
-    gain: float = 0.4
-    hard_gain: float = 0.5
+    gain: tuple[float, float] = (0.9, 0.4)
+    hard_gain: float = 0.6
+    psnr_gain: float = 0.25
     damping: float = 1.0
     extra: float = 0.3
 
@@ -84,6 +88,11 @@ class Plan:
     def control_from(self) -> int:
         """First iteration after which rate control may move lambda."""
         return round(self.iterations * self.control)
+
+    def gain_at(self, iteration: int) -> float:
+        """Gain of rate control before the exact phase."""
+        there = min(1.0, (iteration - self.control_from) / max(1, self.hard_from - self.control_from))
+        return self.gain[0] + (self.gain[1] - self.gain[0]) * there
 
     def search_evaluations(self, windows: int) -> int:
         """Most evaluations of a video of that many windows in the search of the steps."""

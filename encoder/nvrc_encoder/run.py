@@ -26,8 +26,11 @@ __all__ = ["Progress", "Run", "Summary"]
 
 _BETAS = (0.9, 0.99)
 _REPORT_EVERY = 10
-_WINDOWS_BETWEEN = 10
-"""Passes over the video between two evaluations of all of it, which cost less than half a pass: under 5 %."""
+_WINDOWS_BETWEEN, _WINDOWS_BETWEEN_WITH_GOAL = 10, 5
+"""Passes over the video between two evaluations of all of it, which cost less than half a pass: under 5 %, or 10 %."""
+_MULTIPLIER_MAX = 2048
+_LATE = 2.0
+"""Most that rate control changes lambda by in the exact phase, as a factor."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ class Run:
         plan: length and rates.
         goal: what rate control has to meet; None for a fixed lambda.
         size_of: bytes of the stream that an estimate stands for; needed by a goal.
+        steps_follow: with a goal, the grids' steps move with the square root of lambda.
         memo: what the caller wants back from the state before it makes the trainer; numbers and lists of them.
     """
 
@@ -83,6 +87,7 @@ class Run:
         plan: Plan,
         goal: Goal | None = None,
         size_of: Callable[[Estimate], int] | None = None,
+        steps_follow: bool = True,
         memo: dict[str, Any] | None = None,
     ) -> None:
         self.trainer = trainer
@@ -97,6 +102,7 @@ class Run:
         self._end = plan.iterations
         self._best: Snapshot | None = None
         self._error: float | None = None
+        self._hard_lagrangian: float | None = None
         self._search: StepSearch | None = None
         bank = trainer.bank
         self._network = torch.optim.Adam([{"params": [bank.raw]}, {"params": [bank.log_step]}], betas=_BETAS)
@@ -105,7 +111,10 @@ class Run:
         self._inclusion = trainer.inclusion(self._windows)
         self._pixels = sum(trainer.frame_counts) * trainer.pixels
         self._memo = dict(memo or {})
-        self._between = _WINDOWS_BETWEEN * len(self._windows)
+        self._between = len(self._windows) * (_WINDOWS_BETWEEN if goal is None else _WINDOWS_BETWEEN_WITH_GOAL)
+        self._steps_follow = steps_follow
+        self._first_lagrangian = trainer.lagrangian
+        self._first_multipliers = [None if m is None else m.tolist() for m in trainer.multipliers]
 
     @property
     def best(self) -> Snapshot | None:
@@ -173,25 +182,54 @@ class Run:
         if hard:
             # The exact phase may have moved a layer out of the contract since its step was frozen.
             trainer.bank.freeze_steps()
-        try:
             estimate = trainer.estimate()
-        except InternalError as error:
-            if hard or error.code != "E_BOUND":
-                raise
-            return
-        size = self._size_of(estimate)
-        if hard:
+            size = self._size_of(estimate)
             self._offer(Snapshot.take(trainer, estimate, size, self.iteration))
-        if self.goal is not None:
-            self._steer(self.goal, self.goal.error(size, estimate.psnr_y), hard)
+            if self.goal is not None:
+                if self._hard_lagrangian is None:
+                    self._hard_lagrangian = trainer.lagrangian
+                self._steer(self.goal, self.goal.error(size, estimate.psnr_y), self.plan.hard_gain)
+        elif self.goal is not None:
+            error = self._soft_error(self.goal)
+            if error is not None:
+                size = self.goal.kind == "size"
+                self._steer(self.goal, error, self.plan.gain_at(self.iteration) if size else self.plan.psnr_gain)
 
-    def _steer(self, goal: Goal, error: float, hard: bool) -> None:
-        """Move lambda by what is missing, and against the trend so that it does not overshoot."""
-        trend = 0.0 if self._error is None else error - self._error
+    def _soft_error(self, goal: Goal) -> float | None:
+        """Distance from the goal before the exact phase, hard-rounded; None where the weights cannot be written."""
+        trainer = self.trainer
+        try:
+            quantised, real = trainer.bank.exact_quantised(), trainer.bank.exact_real(torch.float32)
+        except InternalError as error:
+            if error.code != "E_BOUND":
+                raise
+            return None
+        if goal.kind != "size":
+            return goal.error(1, trainer.whole_distortion(real)[1])
+        segments = trainer.bank.segment_bits(quantised).tolist()
+        return goal.error(self._size_of(Estimate(trainer.whole_grid_bits(real), segments, 0.0)), 0.0)
+
+    def _steer(self, goal: Goal, error: float, gain: float) -> None:
+        """Move lambda by what is missing, with what the trend will add before that can work."""
+        trainer = self.trainer
+        trend = 0.0 if self._error is None or goal.kind != "size" else error - self._error
         self._error = error
-        wanted = goal.step(error + self.plan.damping * trend)
-        gain = self.plan.hard_gain if hard else self.plan.gain
-        self.trainer.lagrangian = clamp_lambda(self.trainer.lagrangian * math.exp(gain * wanted))
+        wanted = trainer.lagrangian * math.exp(gain * goal.step(error + self.plan.damping * trend))
+        if self._hard_lagrangian is not None:
+            # A large change so late would cost more quality than it is worth.
+            wanted = max(self._hard_lagrangian / _LATE, min(self._hard_lagrangian * _LATE, wanted))
+        trainer.lagrangian = clamp_lambda(wanted)
+        if self._steps_follow:
+            trainer.change_steps(self._following_steps())
+
+    def _following_steps(self) -> list[list[int] | None]:
+        """The first multipliers times the square root of what lambda has grown by; the flow's stay."""
+        factor = math.sqrt(self.trainer.lagrangian / self._first_lagrangian)
+        flow = self.trainer.model.profile.flow_slot
+        return [
+            None if first is None or slot == flow else [max(1, min(_MULTIPLIER_MAX, round(m * factor))) for m in first]
+            for slot, first in enumerate(self._first_multipliers)
+        ]
 
     def _offer(self, found: Snapshot) -> None:
         if self._best is None or self._rank(found) < self._rank(self._best):
@@ -273,6 +311,7 @@ class Run:
             "lagrangian": trainer.lagrangian,
             "memo": self._memo,
             "error": self._error,
+            "hard_lagrangian": self._hard_lagrangian,
             "trainer": trainer_state(trainer),
             "best": None if self._best is None else dict(vars(self._best)),
             "search": None if self._search is None else self._search.state(),
@@ -297,7 +336,7 @@ class Run:
         self._seconds = float(state["seconds"])
         self._queue = [int(i) for i in state["queue"]]
         self._smoothed = (state["smoothed"][0], state["smoothed"][1]) if state["smoothed"] else None
-        self._error = state["error"]
+        self._error, self._hard_lagrangian = state["error"], state["hard_lagrangian"]
         self._best = None if state["best"] is None else Snapshot(**state["best"])
         if state["search"] is not None:
             most = self.plan.search_evaluations(len(self._windows))

@@ -13,13 +13,14 @@ __all__ = ["Snapshot", "restore_trainer", "trainer_state"]
 
 
 def trainer_state(trainer: Trainer) -> dict[str, Any]:
-    """Copies of everything that is optimised: parameters, their steps, grids."""
+    """Copies of everything that a run changes: parameters, their steps, grids and theirs."""
     bank = trainer.bank
     return {
         "raw": bank.raw.detach().clone(),
         "log_step": bank.log_step.detach().clone(),
         "bias_log_step": bank.bias_log_step.clone(),
         "steps_frozen": bank.steps_frozen,
+        "multipliers": [None if m is None else m.tolist() for m in trainer.multipliers],
         "grids": [[None if g is None else g.detach().clone() for g in grids] for grids in trainer.grids],
     }
 
@@ -32,6 +33,7 @@ def restore_trainer(trainer: Trainer, state: dict[str, Any]) -> None:
     bank.log_step.copy_(state["log_step"])
     bank.bias_log_step.copy_(state["bias_log_step"])
     bank.steps_frozen = bool(state["steps_frozen"])
+    trainer.multipliers = [None if m is None else torch.tensor(m, device=trainer.device) for m in state["multipliers"]]
     for grids, saved in zip(trainer.grids, state["grids"], strict=True):
         for grid, values in zip(grids, saved, strict=True):
             if grid is not None:

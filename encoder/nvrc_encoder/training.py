@@ -220,6 +220,24 @@ class Trainer:
             bpp = bpp + self.bank.segment_bits(q).sum() / (sum(self.frame_counts) * self.pixels)
         return self._distortion(rows, gop, window), bpp
 
+    @torch.no_grad()
+    def change_steps(self, multipliers: Sequence[Sequence[int] | None]) -> None:
+        """Quantise the grids with other steps from here on; what they stand for stays.
+
+        Args:
+            multipliers: per slot, the integer step M of each channel.
+        """
+        for slot, wanted in enumerate(multipliers):
+            before = self.multipliers[slot]
+            if before is None or wanted is None or before.tolist() == list(wanted):
+                continue
+            after = torch.tensor(wanted, device=self.device)
+            for grids in self.grids:
+                grid = grids[slot]
+                if grid is not None:
+                    grid *= (before / after).view(1, -1, 1, 1)
+            self.multipliers[slot] = after
+
     def check_finite(self) -> None:
         """Raise InternalError E_DIVERGED if a grid or a parameter is not a finite number."""
         tensors = [self.bank.raw, self.bank.log_step, *(g for grids in self.grids for g in grids if g is not None)]

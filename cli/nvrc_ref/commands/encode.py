@@ -110,6 +110,7 @@ def _document(report: EncodeReport, output: str) -> dict[str, Any]:
         "bits_per_pixel": round(report.bits_per_pixel, 6),
         "components": {name: round(size, 1) for name, size in report.components.items()},
         "psnr": {"y": quality.y, "u": quality.u, "v": quality.v, "yuv": quality.yuv},
+        "cost": report.cost,
         "lambda": report.lagrangian,
         "rate_control": _rate_control(report),
         "structure": {

@@ -160,7 +160,8 @@ with open(sys.argv[1], "wb") as file:
 
 def test_killed_process_goes_on(tmp_path: Path) -> None:
     """SIGKILL in the middle of training and writing of checkpoints, several times, then to the end."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    path = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     state = tmp_path / "state"
 
     def start(name: str, checkpoint: Path) -> subprocess.Popen[bytes]:
