@@ -46,6 +46,8 @@ METADATA_KEY_MAX = 255
 SEED_MAX = (1 << 32) - 1
 _REFERENCE_LAMBDA = 5e-3
 _STEP_AT_REFERENCE = 76
+_MOVING_STEP_AT_REFERENCE = 220
+"""Planes that motion carries along are coefficients of an orthonormal transform, and bear theory's large steps."""
 CONTEXT_WIDTHS = (10, 10)
 FLOW_STEP = 4
 """Step of the flow grid in eighths of a sample: half a sample."""
@@ -184,16 +186,17 @@ class EncodeOptions:
         if not low <= value <= high:
             raise ValueError(f"{name} is {value}: it must be {low} to {high}")
 
-    def multiplier(self) -> int:
+    def multiplier(self, moving: bool) -> int:
         """The grids' step M: as given, or proportional to the square root of lambda, as at high rate theory has it."""
         if self.grid_step is not None:
             return self.grid_step
-        return max(1, min(MULTIPLIER_MAX, round(_STEP_AT_REFERENCE * math.sqrt(self.lagrangian / _REFERENCE_LAMBDA))))
+        reference = _MOVING_STEP_AT_REFERENCE if moving else _STEP_AT_REFERENCE
+        return max(1, min(MULTIPLIER_MAX, round(reference * math.sqrt(self.lagrangian / _REFERENCE_LAMBDA))))
 
     def multipliers(self, structure: Structure) -> list[list[int] | None]:
         """Per slot the multiplier of each channel; None where it is absent."""
         return [
-            [FLOW_STEP if slot.flow else self.multiplier()] * channels if channels else None
+            [FLOW_STEP if slot.flow else self.multiplier(structure.moving)] * channels if channels else None
             for slot, channels in zip(structure.profile.slots, structure.grid_channels, strict=True)
         ]
 

@@ -106,12 +106,13 @@ def test_iterations_replace_those_of_the_preset_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("lagrangian", [1e-30, 1e-6, 5e-3, 1.0, 1e30])
 def test_grid_step_follows_lambda_within_the_format(lagrangian: float) -> None:
-    assert 1 <= EncodeOptions(lagrangian=lagrangian).multiplier() <= MULTIPLIER_MAX
-    assert EncodeOptions(lagrangian=lagrangian, grid_step=17).multiplier() == 17
+    assert 1 <= EncodeOptions(lagrangian=lagrangian).multiplier(True) <= MULTIPLIER_MAX
+    assert EncodeOptions(lagrangian=lagrangian, grid_step=17).multiplier(True) == 17
 
 
-def test_grid_step_grows_with_lambda() -> None:
-    steps = [EncodeOptions(lagrangian=value).multiplier() for value in (1e-4, 1e-3, 1e-2)]
+@pytest.mark.parametrize("moving", [False, True])
+def test_grid_step_grows_with_lambda(moving: bool) -> None:
+    steps = [EncodeOptions(lagrangian=value).multiplier(moving) for value in (1e-4, 1e-3, 1e-2)]
     assert steps == sorted(set(steps))
 
 
