@@ -180,6 +180,7 @@ _POSITIVE = click.FloatRange(min=0, min_open=True)
     show_default=True,
     help="How long to train.",
 )
+@click.option("--iterations", type=click.IntRange(min=1), help="Length of the training, in place of the preset's.")
 @click.option(
     "--lambda",
     "lagrangian",
@@ -231,6 +232,7 @@ def command(
     output: str,
     profile: str,
     preset: str,
+    iterations: int | None,
     lagrangian: float | None,
     target_bpp: float | None,
     target_size: int | None,
@@ -294,6 +296,7 @@ def command(
         "target_psnr": target_psnr,
         "motion": motion,
         "base": base,
+        "iterations": iterations,
         "trials": trials,
         "channels": channels,
         "blocks": blocks,
