@@ -6,7 +6,7 @@ into them when a stream is loaded, and every value on an edge that a layer reads
 runtime can pick an algorithm that rounds (Winograd, FFT).
 
 Module paths are the initializer names of the ONNX graph, so attribute names here are an interface:
-`nvrc_decoder.synthesis.runtime` puts a stream's parameters over them.
+`nvrc_decoder.synthesis.initializers` puts a stream's parameters over them.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class GridInput(nn.Module):
 
 
 class Unfold(nn.Module):
-    """3x3 neighbourhood as nine channels a channel, zeros outside, by one-hot filters: [B, 9G, H, W] (spec 7.6)."""
+    """3x3 neighbourhood as nine channels a channel, zeros outside, by one-hot filters: [B, 9G, H, W] (spec 7.7)."""
 
     filters: Tensor
 
@@ -94,7 +94,7 @@ class Unfold(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Half-pixel bilinear x2 with repeated edges, cropped (spec 7.9).
+    """Half-pixel bilinear x2 with repeated edges, cropped (spec 7.10).
 
     Repeating every sample and filtering with (1, 2, 1) gives the weights (1, 3) and (3, 1); the crop and the repeated
     edges are in the indices. A weight of 0 stands for a channel that either stage lacks.
@@ -119,7 +119,7 @@ class Upsample(nn.Module):
 
 
 class Block(nn.Module):
-    """Residual block: depthwise 3x3 with ReLU, pointwise (spec 7.8)."""
+    """Residual block: depthwise 3x3 with ReLU, pointwise (spec 7.9)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -165,7 +165,7 @@ class Stage(nn.Module):
 
 
 class Head(nn.Module):
-    """Four 3x3 filters a channel, then 1x1 to the 12 rows (spec 7.10).
+    """Four 3x3 filters a channel, then 1x1 to the 12 rows (spec 7.11).
 
     One filter of all channels at a time, the parts of the 1x1 summed: exact like any order of summing (spec 6.3), and
     the activations of four filters, by far the largest of the graph, never exist at once.

@@ -42,7 +42,7 @@ class Motion:
 
 
 def _doubled(x: Tensor, size: tuple[int, int], exact: bool) -> Tensor:
-    """Half-pixel bilinear x2 with the rounding of spec 7.9, cropped to `size`."""
+    """Half-pixel bilinear x2 with the rounding of spec 7.10, cropped to `size`."""
     x = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
     x = x[..., : size[0], : size[1]]
     return straight_through_floor(x + 0.5) if exact else x

@@ -23,7 +23,9 @@ from pathlib import Path
 import onnxruntime
 
 from nvrc_decoder.profiles import PROFILES, Profile, kmac_per_pixel
-from nvrc_decoder.synthesis.runtime import OrtSynthesizer, graph_bytes, graph_initializers
+from nvrc_decoder.synthesis.initializers import graph_initializers
+from nvrc_decoder.synthesis.runtime import OrtSynthesizer
+from nvrc_decoder.synthesis.session import graph_bytes
 from nvrc_ref.benchmark.float_graph import RowsSession, without_floor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))

@@ -290,7 +290,7 @@ def test_missing_engine_names_the_extra(monkeypatch: pytest.MonkeyPatch, capsys:
 
 def test_export_profile_is_what_the_decoder_ships(tmp_path: Path) -> None:
     from nvrc_decoder.profiles import PROFILES
-    from nvrc_decoder.synthesis.runtime import graph_bytes
+    from nvrc_decoder.synthesis.session import graph_bytes
 
     result = command("export-profile", "nano", "-o", tmp_path / "nano.onnx", cwd=tmp_path)
     assert result.returncode == 0, result.stderr

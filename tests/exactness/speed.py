@@ -26,8 +26,9 @@ from nvrc_decoder.limits import DEFAULT_LIMITS
 from nvrc_decoder.octree.grid import code_grid
 from nvrc_decoder.profiles import GridSlot, Profile
 from nvrc_decoder.synthesis.batches import plan_calls
+from nvrc_decoder.synthesis.initializers import graph_initializers
 from nvrc_decoder.synthesis.providers import CPU_PROVIDER, CUDA_OPTIONS, CUDA_PROVIDER, device_memory
-from nvrc_decoder.synthesis.runtime import OrtSynthesizer, graph_initializers
+from nvrc_decoder.synthesis.runtime import OrtSynthesizer
 from nvrc_decoder.synthesis.session import graph_bytes, output_bytes
 
 __all__ = ["end_to_end", "layer_traffic", "operator_traffic", "random_stream", "synthesis_speed"]

@@ -18,7 +18,9 @@ from typing import Any
 
 from nvrc_decoder.errors import MissingExtraError, UnsupportedError
 from nvrc_decoder.profiles import kmac_per_pixel
-from nvrc_decoder.synthesis.runtime import OrtSynthesizer, graph_bytes, graph_initializers
+from nvrc_decoder.synthesis.initializers import graph_initializers
+from nvrc_decoder.synthesis.runtime import OrtSynthesizer
+from nvrc_decoder.synthesis.session import graph_bytes
 from nvrc_decoder.video import video_format
 from nvrc_ref.allocator import return_large_arrays
 from nvrc_ref.benchmark.float_graph import RowsSession, interpolation, without_floor

@@ -9,8 +9,10 @@ import pytest
 from synthesis_cases import Picture, random_case
 
 from nvrc_decoder.profiles import PROFILES, Profile
+from nvrc_decoder.synthesis.initializers import graph_initializers
 from nvrc_decoder.synthesis.reference import interpolate
-from nvrc_decoder.synthesis.runtime import OrtSynthesizer, graph_bytes, graph_initializers
+from nvrc_decoder.synthesis.runtime import OrtSynthesizer
+from nvrc_decoder.synthesis.session import graph_bytes
 from nvrc_ref.benchmark import plain_coder
 from nvrc_ref.benchmark.decode import overlap
 from nvrc_ref.benchmark.float_graph import RowsSession, interpolation, without_floor

@@ -23,7 +23,8 @@ from nvrc_decoder.export import export_video, fill_initializers
 from nvrc_decoder.gop import Network, decode_grids, load_network
 from nvrc_decoder.limits import DEFAULT_LIMITS
 from nvrc_decoder.profiles import PROFILES
-from nvrc_decoder.synthesis.runtime import graph_bytes, graph_initializers
+from nvrc_decoder.synthesis.initializers import graph_initializers
+from nvrc_decoder.synthesis.session import graph_bytes
 from nvrc_ref.main import run
 from nvrc_ref.output.files import atomic_directory
 
