@@ -62,6 +62,7 @@ class EncodeReport:
         bits_per_pixel: stream bits over luma samples.
         components: part of the stream -> bytes; they add up to `bytes`.
         quality: PSNR of the decoded frames against the source.
+        float_quality: the same if nothing but the samples were rounded.
         cost: J, the weighted MSE plus lambda times the estimated bits per pixel, without headers.
         lagrangian: lambda: the one given, or where rate control ended.
         goal: what rate control was asked for; None for a fixed lambda.
@@ -81,6 +82,7 @@ class EncodeReport:
     bits_per_pixel: float
     components: dict[str, float]
     quality: Quality
+    float_quality: Quality
     cost: float
     lagrangian: float
     goal: Goal | None
@@ -292,6 +294,7 @@ def encode(
     promised = reconstruct(trainer)
     written = write_stream(trainer, sequence, schedule, promised, index=index, metadata=metadata)
     own = [frame for gop in promised for frame in gop]
+    unrounded = [frame for gop in reconstruct(trainer, exact=False) for frame in gop]
     _verify(written.data, own)
     output.write(written.data)
     return EncodeReport(
@@ -303,6 +306,7 @@ def encode(
         bits_per_pixel=8 * len(written.data) / pixels,
         components=written.components,
         quality=measure(frames, own, source.bit_depth),
+        float_quality=measure(frames, unrounded, source.bit_depth),
         cost=cost,
         lagrangian=lagrangian,
         goal=goal,

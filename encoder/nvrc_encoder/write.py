@@ -101,8 +101,14 @@ def _code_lengths(values: np.ndarray) -> np.ndarray:
 
 
 @torch.no_grad()
-def reconstruct(trainer: Trainer) -> list[list[Planes]]:
-    """The encoder's own integer reconstruction, per GOP: the PyTorch twin in float64, every layer rounded."""
+def reconstruct(trainer: Trainer, exact: bool = True) -> list[list[Planes]]:
+    """The encoder's own reconstruction, per GOP: the PyTorch twin in float64.
+
+    Args:
+        trainer: after the training.
+        exact: every layer rounded, as the decoder has it; else only the samples are, for comparison.
+    """
+    peak = (1 << trainer.model.bit_depth) - 1
     model, bank = trainer.model, trainer.bank
     real = {name: (weight.double(), bias.double()) for name, (weight, bias) in bank.exact_real().items()}
     out = []
@@ -111,7 +117,9 @@ def reconstruct(trainer: Trainer) -> list[list[Planes]]:
         planes: list[Planes] = []
         for first in range(0, frames, 4):
             at = torch.arange(first, min(first + 4, frames), device=trainer.device)
-            rows = model.forward(real, grids, trainer.multipliers, at, frames, exact=True)
+            rows = model.forward(real, grids, trainer.multipliers, at, frames, exact=exact)
+            if not exact:
+                rows = torch.round(rows).clamp(0, peak)
             planes += planes_from_rows(rows, trainer.size, model.chroma_format, model.bit_depth)
         out.append(planes)
     return out
