@@ -71,7 +71,8 @@ class SynthesisModel:
             return None
         stride = self.profile.slots[index].temporal_stride
         nodes = -(-(frame_count - 1) // WARPED_TEMPORAL_STRIDE) + 1
-        needed = min(int(frames.max()) // WARPED_TEMPORAL_STRIDE + 2, nodes)
+        # Asking a GPU for the last frame would stall it; linking all nodes there costs less.
+        needed = nodes if frames.is_cuda else min(int(frames.max()) // WARPED_TEMPORAL_STRIDE + 2, nodes)
         return make_motion(flow, step, frames, stride, WARPED_TEMPORAL_STRIDE, needed, self.size, exact)
 
     def _dequantised(self, grid: Tensor, multiplier: Tensor, exact: bool) -> Tensor:
