@@ -30,6 +30,8 @@ __all__ = [
     "Table",
     "evaluate",
     "in_range",
+    "multiple_of_4",
+    "number_field",
     "parse",
     "serialise",
 ]
@@ -75,6 +77,16 @@ def in_range(name: str, identifier: str, low: Bound, high: Bound, code: str = "E
         return evaluate(low, scope) <= value <= evaluate(high, scope)
 
     return Check(identifier, code, f"{name} is in the range {low}..{high}", holds)
+
+
+def multiple_of_4(name: str, identifier: str) -> Check:
+    """A length of whole 32-bit words."""
+    return Check(identifier, "E_LENGTH", f"{name} is a multiple of 4", lambda value, _: value % 4 == 0)
+
+
+def number_field(name: str, descriptor: str, identifier: str, low: int | str, high: int | str, meaning: str) -> Field:
+    """A number with one requirement, its range."""
+    return Field(name, descriptor, meaning, (in_range(name, identifier, low, high),))
 
 
 @dataclass(frozen=True)
