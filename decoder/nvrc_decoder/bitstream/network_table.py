@@ -200,8 +200,6 @@ NETWORK: Table = (
                     number_field(
                         "run_count", "u8", "R3.17", 0, 16, "Number of runs of the grid's schedule (chapter 5)."
                     ),
-                        "run_count", "u8", "R3.17", 0, 16, "Number of runs of the grid's schedule (chapter 5)."
-                    ),
                     Loop("runs", "run", "run_count", _SPLIT),
                     Derived(
                         "NumSplits",
