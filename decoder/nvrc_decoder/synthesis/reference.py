@@ -189,10 +189,10 @@ class ReferenceSynthesizer:
 
         Returns:
             Per warped slot int16 [frames, channels, rows, columns], without a base channel; a slot of which no channel
-            is left is not there, and none where motion is off.
+            is left is not there, and none where motion is off or no frame is wanted.
         """
         flow = grids[self._profile.flow_slot]
-        if flow is None:
+        if flow is None or not frames:
             return {}
         if not self._is_chained(grids):
             self._chains = {slot: Chain() for slot in self._profile.warped_slots if self._injected[slot]}
