@@ -9,7 +9,7 @@ PLAYER := .venvs/decoder
 PLAYER_STAMP := $(PLAYER)/.stamp
 SOURCES := $(shell find decoder encoder conformance/nvrc_conformance cli -type f -not -name '*.pyc') pyproject.toml
 
-DEMO_PRESET ?= fast
+DEMO_PRESET ?= draft
 DEMO_ARGS ?=
 FUZZ_CASES ?= 20000
 FUZZ_SEED := $(shell date +%s)
