@@ -9,14 +9,14 @@ PLAYER := .venvs/decoder
 PLAYER_STAMP := $(PLAYER)/.stamp
 SOURCES := $(shell find decoder encoder conformance/nvrc_conformance cli -type f -not -name '*.pyc') pyproject.toml
 
-DEMO_PRESET ?= fast
+DEMO_PRESET ?= draft
 DEMO_ARGS ?=
 FUZZ_CASES ?= 20000
 FUZZ_SEED := $(shell date +%s)
 FUZZ_STREAM ?= nano-two-gops
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint fuzz bench wheel check-install measure-install clean
+.PHONY: help setup demo test lint fuzz bench wheel check-install measure-install ten-kills clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -75,6 +75,9 @@ check-install: $(STAMP) out/wheel/.stamp ## install the wheel alone, with [cpu] 
 
 measure-install: $(STAMP) out/wheel/.stamp ## packages, megabytes and start-up time alone, with [cpu] and with [cuda]
 	$(PYTHON) tests/install/measure_install.py out/wheel/nvrc_ref-*.whl --json out/install.json
+
+ten-kills: $(STAMP) ## kill an encode ten times at random moments, resume it, compare the file with an unbroken one
+	$(BIN)/python tests/resume/ten_kills.py
 
 clean: ## remove what the other targets made
 	rm -rf out .venv .venvs

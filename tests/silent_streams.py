@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import constriction
 import numpy as np
@@ -41,12 +42,12 @@ def silent_network(
     for i, slot in enumerate(profile.slots):
         shape = node_shape(slot, frame_count, sequence.height, sequence.width)
         grids.append(GridHeader(i, (1,) * slot.max_channels, schedule_runs(tuple(schedule(*shape)))))
-    header = NetworkHeader(profile.max_channels, tuple(grids), context_widths, (), b"")
+    header = NetworkHeader(profile.max_channels, profile.blocks, tuple(grids), context_widths, (), b"")
     specs = layer_specs(sequence, header)
     layers = tuple(LayerHeader(4, 0, 0, 0, 0) for _ in specs)
     zeros = {spec.name: (np.zeros(spec.weight_shape, np.int32), np.zeros(spec.outputs, np.int32)) for spec in specs}
     payload = encode_parameters(zeros, specs, layers)
-    return NetworkHeader(header.stage_channels, header.grids, context_widths, layers, payload)
+    return replace(header, layers=layers, parameters=payload)
 
 
 def silent_payload(count: int) -> bytes:
@@ -60,7 +61,8 @@ def silent_payload(count: int) -> bytes:
 
 def silent_gop(sequence: SequenceHeader, network: NetworkHeader, frame_count: int) -> Gop:
     """A GOP of zeros."""
-    sizes = (int(np.prod(grid_shape(sequence, grid, frame_count), dtype=object)) for grid in network.grids)
+    order = network.coding_order(sequence.profile_spec)
+    sizes = (int(np.prod(grid_shape(sequence, grid, frame_count), dtype=object)) for grid in order)
     return Gop(frame_count, tuple(map(silent_payload, sizes)))
 
 
@@ -84,7 +86,7 @@ def silent_stream(
     if digests:
         loaded = load_network(sequence, network)
         synthesizer = ReferenceSynthesizer(
-            loaded.profile, sequence, network.stage_channels, loaded.layers, loaded.multipliers
+            loaded.profile, sequence, network.stage_channels, network.stage_blocks, loaded.layers, loaded.multipliers
         )
         grids = [np.zeros(grid_shape(sequence, grid, 1), np.int16) for grid in network.grids]
         (frame,) = synthesizer.synthesise(grids, 1, range(1))

@@ -29,7 +29,9 @@ def make_network(sequence: SequenceHeader = SEQUENCE, *, seed: int = 0) -> Netwo
     stages = len(sequence.profile_spec.max_channels)
     runs = (ScheduleRun(halve=3), ScheduleRun(halve=4, phase=3, repeat=2))
     grids = (GridHeader(0, (16,), runs), GridHeader(2, (3, 200)))
-    network = NetworkHeader((2,) * stages, grids, (4, 3), (), bytes([seed, 1, 2, 3, 4, 5, 6, 7]))
+    network = NetworkHeader(
+        (2,) * stages, sequence.profile_spec.blocks, grids, (4, 3), (), bytes([seed, 1, 2, 3, 4, 5, 6, 7])
+    )
     layers = tuple(
         LayerHeader(4 + i % 4, i % 25, i % 40, i % 24, 39 - i) for i in range(len(layer_specs(sequence, network)))
     )

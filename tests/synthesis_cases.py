@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nvrc_decoder.frames import Planes
-from nvrc_decoder.profiles import Q_MAX, LayerSpec, Profile, node_shape, synthesis_layers
+from nvrc_decoder.profiles import MIX_GROUP, Q_MAX, LayerSpec, Profile, node_shape, synthesis_layers
 from nvrc_decoder.synthesis.arithmetic import (
     ACCUMULATOR_LIMIT,
     BIAS_Q_MAX,
@@ -39,14 +39,19 @@ class Case:
     picture: Picture
     frame_count: int
     stage_channels: tuple[int, ...]
+    stage_blocks: tuple[int, ...]
     layers: dict[str, IntegerLayer]
     multipliers: list[list[int]]
     grids: list[npt.NDArray[np.int16] | None]
+    base: bool = False
 
     @property
-    def network(self) -> tuple[Profile, Picture, tuple[int, ...], dict[str, IntegerLayer], list[list[int]]]:
+    def network(
+        self,
+    ) -> tuple[Profile, Picture, tuple[int, ...], tuple[int, ...], dict[str, IntegerLayer], list[list[int]], bool]:
         """The arguments that the two synthesizers share."""
-        return self.profile, self.picture, self.stage_channels, self.layers, self.multipliers
+        active = self.stage_channels, self.stage_blocks
+        return self.profile, self.picture, *active, self.layers, self.multipliers, self.base
 
 
 def layer_at_bound(rng: np.random.Generator, spec: LayerSpec, *, aligned: bool) -> IntegerLayer:
@@ -105,23 +110,45 @@ def lively_layer(rng: np.random.Generator, spec: LayerSpec) -> IntegerLayer:
 
 
 def random_case(
-    seed: int, profile: Profile, picture: Picture, frame_count: int, *, style: str = "lively", full: bool = False
+    seed: int,
+    profile: Profile,
+    picture: Picture,
+    frame_count: int,
+    *,
+    style: str = "lively",
+    full: bool = False,
+    motion: bool | None = None,
+    base: bool | None = None,
 ) -> Case:
     """A network and grids drawn from `seed`.
 
     Args:
         style: ``"lively"``, ``"bound"`` (weights at the bound) or ``"aligned"`` (and inputs that reach it).
-        full: every channel active and every slot present; otherwise drawn.
+        full: every channel and block active and every slot present; otherwise drawn.
+        motion: whether the flow grid is present; None for drawn, or present where `full`.
+        base: whether there is a base channel where motion and the slots for it are there; None for drawn, or not where
+            `full`.
     """
     rng = np.random.default_rng(seed)
     if full:
-        stage_channels = profile.max_channels
+        stage_channels, stage_blocks = profile.max_channels, profile.blocks
         counts = [slot.max_channels for slot in profile.slots]
     else:
         stage_channels = tuple(int(rng.integers(1, most + 1)) for most in profile.max_channels)
         counts = [int(rng.integers(0, slot.max_channels + 1)) * int(rng.random() < 0.8) for slot in profile.slots]
-        counts[int(rng.integers(len(counts)))] = 1
-    specs = synthesis_layers(profile, stage_channels, counts, picture.chroma_format, picture.bit_depth)
+        counts[int(rng.integers(profile.flow_slot))] = 1
+        stage_blocks = tuple(int(rng.integers(0, most + 1)) for most in profile.blocks)
+        motion = bool(rng.integers(2)) if motion is None else motion
+    moving = motion is not False
+    counts[profile.flow_slot] = 2 * moving
+    for i in profile.mixed_slots if moving else ():
+        counts[i] = -(-counts[i] // MIX_GROUP) * MIX_GROUP
+    if base is None:
+        base = not full and bool(rng.integers(2))
+    base = base and all(counts[i] for i in (profile.flow_slot, profile.base_slot, profile.mixed_slots[0]))
+    specs = synthesis_layers(
+        profile, stage_channels, stage_blocks, counts, picture.chroma_format, picture.bit_depth, base
+    )
     if style == "lively":
         layers = {spec.name: lively_layer(rng, spec) for spec in specs}
         multipliers = [[int(m) for m in rng.integers(1, 40, count)] for count in counts]
@@ -136,8 +163,11 @@ def random_case(
         values = rng.integers(-peak, peak + 1, (nodes, count, rows, columns))
         if style == "aligned":
             values = np.full_like(values, int(rng.choice((-peak, peak))))
+        if slot.flow and style == "lively":
+            # Some vectors within a picture, some far outside.
+            values = values * rng.choice((0, 1, 1, 30), (nodes, 1, 1, 1)) // 3
         grids.append(values.astype(np.int16) if count else None)
-    return Case(profile, picture, frame_count, stage_channels, layers, multipliers, grids)
+    return Case(profile, picture, frame_count, stage_channels, stage_blocks, layers, multipliers, grids, base)
 
 
 def differing(left: list[Planes], right: list[Planes]) -> list[str]:

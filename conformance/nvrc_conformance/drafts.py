@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from nvrc_decoder.bitstream.units import (
     GridHeader,
     LayerHeader,
     NetworkHeader,
+    ScheduleKind,
     SequenceHeader,
     gop_symbols,
     layer_specs,
@@ -26,24 +27,13 @@ from nvrc_decoder.frames import GopDigest
 from nvrc_decoder.gop import Grid, Network, grid_shape, load_network
 from nvrc_decoder.limits import minimum_level
 from nvrc_decoder.octree.grid import code_grid
-from nvrc_decoder.octree.schedule import octree_schedule, temporal_first_schedule
 from nvrc_decoder.profiles import PROFILES, GridSlot, LayerSpec, node_shape
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
 
-__all__ = ["NetworkDraft", "Schedule", "StreamDraft", "octree", "random_network", "temporal_first"]
+__all__ = ["NetworkDraft", "Schedule", "StreamDraft", "random_network"]
 
-# Node shape (N, H, W) of a slot's grid and the slot's index -> split bytes.
-Schedule = Callable[[tuple[int, int, int], int], Sequence[int]]
-
-
-def temporal_first(shape: tuple[int, int, int], slot: int) -> Sequence[int]:
-    """The default schedule."""
-    return temporal_first_schedule(*shape)
-
-
-def octree(shape: tuple[int, int, int], slot: int) -> Sequence[int]:
-    """All axes at once."""
-    return octree_schedule(*shape)
+# A kind, or node shape (N, H, W) of a slot's grid and the slot's index -> split bytes.
+Schedule = ScheduleKind | Callable[[tuple[int, int, int], int], Sequence[int]]
 
 
 @dataclass(frozen=True)
@@ -52,21 +42,29 @@ class NetworkDraft:
 
     Attributes:
         stage_channels: active channels of each stage; None for the profile's most.
-        grid_channels: slot -> channels of the present grids; None for all slots with their most.
+        stage_blocks: active blocks of each stage; None for the profile's most.
+        grid_channels: slot -> channels of the present grids; None for all slots with their most, motion included.
+        flow_multipliers: range of the multipliers of the flow grid; its values are mostly small.
+        one_multiplier: all channels of a grid share one.
         context_widths: hidden widths of the context network.
         schedule: the schedule of each grid.
         bound: parameters at the ends of their ranges, rather than such that pictures have some texture.
         scale: scale index of the weights' tables where they are not at the bound.
         wild: see `SamplingCoder`; for parameters and grids.
+        base: the grid that may have a base channel has one.
     """
 
     stage_channels: tuple[int, ...] | None = None
+    stage_blocks: tuple[int, ...] | None = None
     grid_channels: Mapping[int, int] | None = None
+    flow_multipliers: tuple[int, int] = (1, 6)
+    one_multiplier: bool = False
     context_widths: tuple[int, int] = (8, 6)
-    schedule: Schedule = temporal_first
+    schedule: Schedule = ScheduleKind.TEMPORAL_FIRST
     bound: bool = False
     scale: int = 14
     wild: int = 0
+    base: bool = False
 
 
 @dataclass(frozen=True)
@@ -165,13 +163,23 @@ def random_network(
     grids = []
     for i, count in sorted(channels.items()):
         shape = node_shape(profile.slots[i], frame_count, sequence.height, sequence.width)
-        if draft.bound:
+        if profile.slots[i].flow:
+            multipliers = rng.randint(*draft.flow_multipliers, size=count).tolist()
+        elif draft.bound:
             multipliers = [(1, 2048, 1024, 2047)[int(rng.randint(0, 4))] for _ in range(count)]
         else:
             multipliers = rng.randint(24, 140, size=count).tolist()
-        grids.append(GridHeader(i, tuple(multipliers), schedule_runs(tuple(draft.schedule(shape, i)))))
+        if draft.one_multiplier:
+            multipliers = multipliers[:1] * count
+        base = draft.base and i == profile.base_slot
+        if isinstance(draft.schedule, ScheduleKind):
+            grids.append(GridHeader(i, tuple(multipliers), (), draft.schedule, base))
+        else:
+            runs = schedule_runs(tuple(draft.schedule(shape, i)))
+            grids.append(GridHeader(i, tuple(multipliers), runs, base=base))
     stages = draft.stage_channels or profile.max_channels
-    header = NetworkHeader(stages, tuple(grids), draft.context_widths, (), b"")
+    blocks = profile.blocks if draft.stage_blocks is None else draft.stage_blocks
+    header = NetworkHeader(stages, blocks, tuple(grids), draft.context_widths, (), b"")
     specs = layer_specs(sequence, header)
     made = {spec.name: _parameters(rng, spec, draft) for spec in specs}
     layers = tuple(
@@ -179,7 +187,7 @@ def random_network(
         for p in (made[spec.name] for spec in specs)
     )
     payload = encode_parameters({name: (p.weight, p.bias) for name, p in made.items()}, specs, layers)
-    return NetworkHeader(stages, tuple(grids), draft.context_widths, layers, payload)
+    return replace(header, layers=layers, parameters=payload)
 
 
 def _gop(
@@ -189,17 +197,19 @@ def _gop(
     grids: list[Grid | None] = [None] * len(network.profile.slots)
     coarser: tuple[GridSlot, Grid] | None = None
     payloads = []
-    for header in network.header.grids:
+    for header in network.header.coding_order(network.profile):
         slot = network.profile.slots[header.slot]
         shape = grid_shape(sequence, header, frame_count)
         coder = SamplingCoder(rng, draft.wild)
-        grid = code_grid(coder, header.splits, network.context, shape, header.slot, slot, coarser)
+        splits = header.splits((shape[0], *shape[2:]))
+        grid = code_grid(coder, splits, network.context, shape, header.slot, slot, coarser)
         payloads.append(coder.finish())
         grids[header.slot] = grid
-        coarser = slot, grid
-    synthesizer = ReferenceSynthesizer(
-        network.profile, sequence, network.header.stage_channels, network.layers, network.multipliers
-    )
+        if not slot.flow:
+            coarser = slot, grid
+    active = network.header.stage_channels, network.header.stage_blocks
+    arguments = network.profile, sequence, *active, network.layers, network.multipliers, network.header.base
+    synthesizer = ReferenceSynthesizer(*arguments)
     digest = GopDigest()
     for frame in synthesizer.synthesise(grids, frame_count, range(frame_count)):
         digest.update(frame)

@@ -14,8 +14,9 @@ from nvrc_decoder.entropy.tables import RADII, TABLE_RADII
 from nvrc_decoder.gop import Grid, Network, grid_shape
 from nvrc_decoder.octree.grid import code_grid
 from nvrc_decoder.octree.schedule import octree_schedule, temporal_first_schedule
-from nvrc_decoder.profiles import Q_MAX, GridSlot
+from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, Q_MAX, GridSlot
 from nvrc_decoder.synthesis.arithmetic import ACCUMULATOR_LIMIT, worst_case
+from nvrc_decoder.synthesis.motion import displacement, position
 from nvrc_decoder.video_format import CHROMA_NAMES
 
 __all__ = ["features_of"]
@@ -41,12 +42,15 @@ class _EscapeCounter:
 def _grid_escapes(item: DecodedGop) -> int:
     coarser: tuple[GridSlot, Grid] | None = None
     total = 0
-    for header, payload in zip(item.network.header.grids, item.gop.grids, strict=True):
+    order = item.network.header.coding_order(item.network.profile)
+    for header, payload in zip(order, item.gop.grids, strict=True):
         slot = item.network.profile.slots[header.slot]
         counter = _EscapeCounter(payload)
         shape = grid_shape(item.sequence, header, item.gop.frame_count)
-        grid = code_grid(counter, header.splits, item.network.context, shape, header.slot, slot, coarser)
-        coarser = slot, grid
+        splits = header.splits((shape[0], *shape[2:]))
+        grid = code_grid(counter, splits, item.network.context, shape, header.slot, slot, coarser)
+        if not slot.flow:
+            coarser = slot, grid
         total += counter.count
     return total
 
@@ -79,19 +83,56 @@ def _schedule_features(item: DecodedGop) -> set[str]:
     found = set()
     for grid in item.network.header.grids:
         nodes, _, rows, columns = grid_shape(item.sequence, grid, item.gop.frame_count)
-        if nodes * rows * columns > 1 and not grid.splits:
+        found.add(f"schedule kind {grid.schedule.name.lower().replace('_', '-')}")
+        splits = grid.splits((nodes, rows, columns))
+        if nodes * rows * columns > 1 and not splits:
             found.add("schedule without splits")
         if nodes > 1 and max(rows, columns) > 1:
-            if grid.splits == temporal_first_schedule(nodes, rows, columns):
+            if splits == temporal_first_schedule(nodes, rows, columns):
                 found.add("schedule temporal-first")
-            if grid.splits == octree_schedule(nodes, rows, columns):
+            if splits == octree_schedule(nodes, rows, columns):
                 found.add("schedule octree")
-        if len(grid.splits) == 32:
+        if len(splits) == 32:
             found.add("32 splits")
-        for split in grid.splits:
+        for split in splits:
             found |= {f"phase {axis}" for bit, axis in enumerate(_AXES) if split >> 4 + bit & 1}
             if split & 7 in (1, 2, 4):
                 found.add(f"halve {_AXES[(split & 7).bit_length() - 1]} alone")
+    return found
+
+
+def _motion_features(item: DecodedGop) -> set[str]:
+    """What the flow grid does, and what it does it to."""
+    profile, picture = item.network.profile, item.sequence
+    flow, multipliers = item.grids[profile.flow_slot], item.network.multipliers
+    if flow is None:
+        return set()
+    found = {"motion"}
+    if item.network.header.base:
+        channels = item.network.header.grid_channels(profile)[profile.base_slot]
+        found.add("base channel" if channels > 1 else "base channel alone")
+    positions = [position(flow, multipliers[profile.flow_slot], n) for n in range(len(flow))]
+    if {ACTIVATION_MIN, ACTIVATION_MAX} <= {int(end) for p in positions for end in (p.min(), p.max())}:
+        found.add("motion at both clips")
+    warped = [i for i in profile.warped_slots if item.grids[i] is not None]
+    if not warped:
+        return {*found, "motion of no grid"}
+    for i in warped:
+        grid = item.grids[i]
+        if grid is None:
+            continue
+        found.add("warp with mixed channels" if i in profile.mixed_slots else "warp of single channels")
+        if 8 * (len(grid) - 1) > len(flow) - 1:
+            found.add("grid node after the last flow node")
+        if len(grid) > 2:
+            found.add("chain of nodes" if len(grid) < 9 else "chain of many nodes")
+        for t in range(item.gop.frame_count):
+            for n in {t // 8, min(t // 8 + 1, len(grid) - 1)}:
+                d = displacement(flow, multipliers[profile.flow_slot], n, t, (picture.height, picture.width))
+                if int(np.abs(d).max()) > 8 * max(picture.width, picture.height):
+                    found.add("displacements larger than the picture")
+                if np.any(d & 7):
+                    found.add("fractional displacements")
     return found
 
 
@@ -100,11 +141,16 @@ def _network_features(sequence: SequenceHeader, network: Network) -> set[str]:
     header, profile = network.header, network.profile
     if len(header.grids) < len(profile.slots):
         found.add("absent slots")
-    stages = {profile.slots[slot].stage for slot in header.present_slots}
+    stages = {profile.slots[slot].stage for slot in header.present_slots} - {None}
     if len(stages) < len(profile.max_channels):
         found.add("stage without grids")
     if header.stage_channels != profile.max_channels:
         found.add("inactive channels")
+    if header.stage_blocks != profile.blocks:
+        found.add("inactive blocks" if any(header.stage_blocks) else "no blocks")
+    for grid in header.grids:
+        if grid.channels > 1:
+            found.add("one multiplier" if len(set(grid.multipliers)) == 1 else "a multiplier a channel")
     parameters = coded_parameters(sequence, header)
     for spec, layer in zip(layer_specs(sequence, header), header.layers, strict=True):
         weight, bias = parameters[spec.name]
@@ -142,7 +188,7 @@ def features_of(data: bytes, decoded: list[DecodedGop]) -> tuple[str, ...]:
     for network in networks.values():
         found |= _network_features(sequence, network)
     for item in decoded:
-        found |= _schedule_features(item)
+        found |= _schedule_features(item) | _motion_features(item)
         if _grid_escapes(item):
             found.add("grid escapes")
         grids = [grid for grid in item.grids if grid is not None]

@@ -16,7 +16,7 @@ import click
 import numpy as np
 
 from nvrc_decoder.bitstream.reader import UnitReader
-from nvrc_decoder.bitstream.units import Digest, Gop, NetworkHeader, SequenceHeader, layer_specs
+from nvrc_decoder.bitstream.units import Digest, Gop, NetworkHeader, ScheduleKind, SequenceHeader, layer_specs
 from nvrc_decoder.engine import EngineName, make_synthesizer
 from nvrc_decoder.entropy.coder import IntArray
 from nvrc_decoder.entropy.parameters import decode_parameters
@@ -110,10 +110,13 @@ def sequence_text(sequence: SequenceHeader) -> str:
 
 def network_text(sequence: SequenceHeader, header: NetworkHeader) -> str:
     """The canonical form of a NETWORK's header: stages, grids, context widths, layers, one a line."""
-    lines = [f"stage_channels={_listed(header.stage_channels)}"]
+    lines = [f"stage_channels={_listed(header.stage_channels)}", f"stage_blocks={_listed(header.stage_blocks)}"]
     for grid in header.grids:
+        lines.append(f"grid{grid.slot}.has_base={int(grid.base)}")
         lines.append(f"grid{grid.slot}.multipliers={_listed(grid.multipliers)}")
-        lines.append(f"grid{grid.slot}.splits={_listed(grid.splits)}")
+        splits = [run.split for run in grid.runs for _ in range(run.repeat)]
+        explicit = grid.schedule is ScheduleKind.EXPLICIT
+        lines.append(f"grid{grid.slot}.schedule={_listed(tuple(splits)) if explicit else grid.schedule.name.lower()}")
     lines.append(f"context_widths={_listed(header.context_widths)}")
     for spec, layer in zip(layer_specs(sequence, header), header.layers, strict=True):
         fields = layer.multiplier, layer.shift, layer.weight_table, layer.bias_shift, layer.bias_table

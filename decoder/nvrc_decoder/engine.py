@@ -16,7 +16,7 @@ from nvrc_decoder.errors import MissingExtraError
 from nvrc_decoder.frames import Planes
 from nvrc_decoder.gop import Grid, Network
 from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
-from nvrc_decoder.memory import tile_budget
+from nvrc_decoder.memory import motion_bytes, tile_budget
 from nvrc_decoder.synthesis.batches import plan_calls
 from nvrc_decoder.synthesis.device import DeviceSynthesizer, GopSynthesizer, GpuState
 from nvrc_decoder.synthesis.providers import PROVIDERS, Provider, ProviderName, device_memory
@@ -117,18 +117,22 @@ def make_synthesizer(
         MissingExtraError: E_MISSING_EXTRA, ONNX Runtime is missing, or CUDA was asked for and cannot be used.
     """
     profile = network.profile
-    samples = tile_budget(profile, limits)
-    arguments = profile, sequence, network.header.stage_channels, network.layers, network.multipliers
+    motion = motion_bytes(profile, sequence.width, sequence.height, network.header.grid_channels(profile))
+    samples = tile_budget(profile, limits, motion)
+    active = network.header.stage_channels, network.header.stage_blocks
+    arguments = profile, sequence, *active, network.layers, network.multipliers, network.header.base
     if engine == "reference":
-        return GopSynthesizer(lambda: TiledSynthesizer(ReferenceSynthesizer(*arguments), profile, sequence, samples))
+        slow = ReferenceSynthesizer(*arguments)
+        return GopSynthesizer(lambda: TiledSynthesizer(slow, profile, sequence, samples, motion))
     from nvrc_decoder.synthesis.runtime import OrtSynthesizer
 
     def on_cpu() -> TiledSynthesizer:
-        return TiledSynthesizer(OrtSynthesizer(*arguments, threads=threads), profile, sequence, samples)
+        return TiledSynthesizer(OrtSynthesizer(*arguments, threads=threads), profile, sequence, samples, motion)
 
     def on_gpu() -> DeviceSynthesizer:
         # The GPU has memory of its own, which the limit is not about.
-        calls = plan_calls(profile, sequence.width, sequence.height, device_memory())
+        moving = profile.motion_is_on(network.header.grid_channels(profile))
+        calls = plan_calls(profile, sequence.width, sequence.height, device_memory(), moving)
         runtime = OrtSynthesizer(*arguments, provider="cuda", batch=calls.frames)
         return TiledSynthesizer(runtime, profile, sequence, calls.samples) if calls.tiled else runtime
 

@@ -110,7 +110,7 @@ def decode_grids(
     unit: str = "GOP",
     coder: Callable[[bytes], SymbolDecoder] = SymbolDecoder,
 ) -> list[Grid | None]:
-    """Decode the grids of a GOP, coarse to fine in slot order.
+    """Decode the grids of a GOP: the flow grid, then coarse to fine in slot order.
 
     Args:
         sequence: the stream's SEQUENCE.
@@ -128,12 +128,14 @@ def decode_grids(
     grids: list[Grid | None] = [None] * len(network.profile.slots)
     coarser: tuple[GridSlot, Grid] | None = None
     with _located(unit, offset):
-        for header, payload in zip(network.header.grids, gop.grids, strict=True):
+        for header, payload in zip(network.header.coding_order(network.profile), gop.grids, strict=True):
             slot = network.profile.slots[header.slot]
             shape = grid_shape(sequence, header, gop.frame_count)
             decoder = coder(payload)
-            grid = code_grid(decoder, header.splits, network.context, shape, header.slot, slot, coarser)
+            splits = header.splits((shape[0], *shape[2:]))
+            grid = code_grid(decoder, splits, network.context, shape, header.slot, slot, coarser)
             decoder.finish()
             grids[header.slot] = grid
-            coarser = slot, grid
+            if not slot.flow:
+                coarser = slot, grid
     return grids

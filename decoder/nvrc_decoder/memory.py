@@ -13,6 +13,7 @@ from nvrc_decoder.limits import Limits
 from nvrc_decoder.octree.schedule import largest_step
 from nvrc_decoder.profiles import Profile, node_shape
 from nvrc_decoder.synthesis.tiles import RETAINED_BYTES, activation_bytes, largest_tile
+from nvrc_decoder.synthesis.warping import motion_bytes
 
 __all__ = [
     "PROCESS_BYTES",
@@ -21,6 +22,7 @@ __all__ = [
     "estimate_gop_memory",
     "gop_memory",
     "grid_memory",
+    "motion_bytes",
     "tile_budget",
 ]
 
@@ -34,24 +36,28 @@ _FRAME_COPIES = 3
 _STEP_BYTES = 32
 
 
-def tile_budget(profile: Profile, limits: Limits) -> int:
-    """Luma samples that are synthesised at once under `limits`: three fifths of the memory are for activations."""
-    return limits.max_memory_bytes * 3 // 5 // activation_bytes(profile) * 4
+def tile_budget(profile: Profile, limits: Limits, motion: int) -> int:
+    """Luma samples that are synthesised at once under `limits`.
+
+    Three fifths of the memory are for activations and, before them, the `motion` bytes that `motion_bytes` gives.
+    """
+    return max(0, limits.max_memory_bytes * 3 // 5 - motion) // activation_bytes(profile) * 4
 
 
 def grid_memory(sequence: SequenceHeader, network: NetworkHeader, frame_count: int) -> tuple[int, int]:
     """Bytes of the decoded grids of a GOP, and the most that there are while they are decoded."""
     held = peak = coarser = 0
-    for grid in network.grids:
+    for grid in network.coding_order(sequence.profile_spec):
         slot = sequence.profile_spec.slots[grid.slot]
         nodes, rows, columns = node_shape(slot, frame_count, sequence.height, sequence.width)
         values = nodes * rows * columns * grid.channels
         held += 2 * values
-        lattice = (nodes + 2) * (rows + 2) * (columns + 2) * grid.channels
+        # A flow grid's lattice is not clipped to bytes, and has a map of what lies inside it.
+        lattice = (nodes + 2) * (rows + 2) * (columns + 2) * (2 * grid.channels + 1 if slot.flow else grid.channels)
         magnitude = nodes * rows * columns + coarser
-        step = largest_step((nodes, rows, columns), grid.splits) * grid.channels
+        step = largest_step((nodes, rows, columns), grid.splits((nodes, rows, columns))) * grid.channels
         peak = max(peak, held + lattice + magnitude + _STEP_BYTES * step)
-        coarser = nodes * rows * columns
+        coarser = 0 if slot.flow else nodes * rows * columns
     return held, peak
 
 
@@ -63,7 +69,7 @@ class GopMemory:
         coded: its payload, in all its copies.
         decoding: the most that there is while its grids are decoded.
         grids: the decoded grids.
-        synthesis: activations while a frame is made.
+        synthesis: activations while a frame is made, and motion.
         frame: one frame.
         frame_count: its frames.
     """
@@ -115,9 +121,11 @@ def gop_memory(sequence: SequenceHeader, network: NetworkHeader, gop: Gop, limit
     shapes = plane_shapes(sequence.width, sequence.height, sequence.chroma_format)
     frame = sample * sum(rows * columns for rows, columns in shapes)
     held, decoding = grid_memory(sequence, network, gop.frame_count)
-    rows, columns = largest_tile(profile, sequence.width, sequence.height, tile_budget(profile, limits))
+    size = sequence.width, sequence.height
+    motion = motion_bytes(profile, *size, network.grid_channels(profile))
+    rows, columns = largest_tile(profile, *size, tile_budget(profile, limits, motion))
     # Two more each way: padding and the edges of the x2 stages count where a tile is narrow.
-    synthesis = activation_bytes(profile) * (rows // 2 + 2) * (columns // 2 + 2)
+    synthesis = motion + activation_bytes(profile) * (rows // 2 + 2) * (columns // 2 + 2)
     return GopMemory(coded, decoding, held, synthesis, frame, gop.frame_count)
 
 

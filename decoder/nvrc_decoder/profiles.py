@@ -6,6 +6,7 @@ encoder's PyTorch twin all read them here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,15 +18,19 @@ __all__ = [
     "CHROMA_444",
     "CONTEXT_INPUTS",
     "CONTEXT_INPUT_MAX",
+    "MIX_GROUP",
     "PROFILES",
     "Q_MAX",
     "STAGE_STRIDES",
+    "WARPED_TEMPORAL_STRIDE",
     "GridSlot",
     "LayerSpec",
     "Profile",
     "context_layers",
+    "context_macs",
     "head_rows",
     "kmac_per_pixel",
+    "motion_kmac_per_pixel",
     "node_shape",
     "synthesis_layers",
 ]
@@ -37,20 +42,29 @@ CONTEXT_INPUTS = 48
 CONTEXT_INPUT_MAX = 15
 STAGE_STRIDES = (32, 16, 8, 4, 2)
 CHROMA_400, CHROMA_420, CHROMA_444 = 0, 1, 2
+WARPED_TEMPORAL_STRIDE = 8
+MIX_GROUP = 4
 
 
 @dataclass(frozen=True)
 class GridSlot:
-    """A place for a feature grid: spatial stride and temporal stride in samples and frames, and most channels."""
+    """A place for a grid.
+
+    Attributes:
+        stride, temporal_stride: between its nodes, in luma samples and in frames.
+        max_channels: most channels; a flow grid has exactly these.
+        flow: the grid holds motion (channel 0 vertical, 1 horizontal) and belongs to no stage.
+    """
 
     stride: int
     temporal_stride: int
     max_channels: int
+    flow: bool = False
 
     @property
-    def stage(self) -> int:
-        """Index of the synthesis stage that the grid is injected into."""
-        return STAGE_STRIDES.index(self.stride)
+    def stage(self) -> int | None:
+        """Index of the synthesis stage that the grid is injected into; None for a flow slot."""
+        return None if self.flow else STAGE_STRIDES.index(self.stride)
 
 
 @dataclass(frozen=True)
@@ -64,6 +78,42 @@ class Profile:
     temporal_stem: bool
     slots: tuple[GridSlot, ...]
 
+    @property
+    def flow_slot(self) -> int:
+        """Index of the one flow slot."""
+        return next(i for i, slot in enumerate(self.slots) if slot.flow)
+
+    @property
+    def warped_slots(self) -> tuple[int, ...]:
+        """Indices of the slots that motion warps where they and the flow grid are present (spec 7.6)."""
+        return tuple(i for i, slot in enumerate(self.slots) if slot.temporal_stride == WARPED_TEMPORAL_STRIDE)
+
+    @property
+    def mixed_slots(self) -> tuple[int, ...]:
+        """Those of `warped_slots` whose channels are mixed and interleaved before the warp: of half resolution."""
+        return tuple(i for i in self.warped_slots if self.slots[i].stride == STAGE_STRIDES[-1])
+
+    @property
+    def base_slot(self) -> int:
+        """The one of `warped_slots` at a quarter of the resolution, whose channel 0 may be a base (spec 7.6.4)."""
+        return next(i for i in self.warped_slots if i not in self.mixed_slots)
+
+    def injected_channels(self, grid_channels: Sequence[int], base: bool = False) -> tuple[int, ...]:
+        """Channels of each slot that its stage sees: all of a grid but a base channel; 0 for the flow slot (7.7)."""
+        return tuple(
+            0 if slot.flow else grid_channels[i] - (base and i == self.base_slot) for i, slot in enumerate(self.slots)
+        )
+
+    def slots_of_stage(self, stage: int) -> tuple[int, ...]:
+        """Indices of the slots whose grids are injected into a stage, ascending."""
+        return tuple(i for i, slot in enumerate(self.slots) if slot.stage == stage)
+
+    def motion_is_on(self, grid_channels: Sequence[int]) -> bool:
+        """Whether a NETWORK with these channels a slot (0: absent) has a flow grid."""
+        return grid_channels[self.flow_slot] > 0
+
+
+_FLOW = GridSlot(16, 1, 2, flow=True)
 
 PROFILES: tuple[Profile, ...] = (
     Profile(
@@ -76,9 +126,10 @@ PROFILES: tuple[Profile, ...] = (
             GridSlot(32, 1, 4),
             GridSlot(16, 1, 3),
             GridSlot(8, 1, 3),
-            GridSlot(4, 8, 1),
             GridSlot(4, 1, 2),
+            GridSlot(4, 8, 3),
             GridSlot(2, 8, 4),
+            _FLOW,
         ),
     ),
     Profile(
@@ -91,10 +142,11 @@ PROFILES: tuple[Profile, ...] = (
             GridSlot(32, 1, 6),
             GridSlot(16, 1, 4),
             GridSlot(8, 1, 4),
-            GridSlot(4, 8, 2),
             GridSlot(4, 1, 2),
-            GridSlot(2, 8, 6),
+            GridSlot(4, 8, 3),
+            GridSlot(2, 8, 8),
             GridSlot(2, 1, 1),
+            _FLOW,
         ),
     ),
     Profile(
@@ -107,10 +159,11 @@ PROFILES: tuple[Profile, ...] = (
             GridSlot(32, 1, 8),
             GridSlot(16, 1, 6),
             GridSlot(8, 1, 4),
-            GridSlot(4, 8, 4),
             GridSlot(4, 1, 2),
+            GridSlot(4, 8, 4),
             GridSlot(2, 8, 8),
             GridSlot(2, 1, 2),
+            _FLOW,
         ),
     ),
 )
@@ -122,7 +175,7 @@ class LayerSpec:
 
     Attributes:
         name: canonical name, the same in spec, graph and encoder.
-        kind: ``inject``, ``temporal``, ``depthwise``, ``pointwise``, ``head_depthwise``, ``head_pointwise`` or
+        kind: ``mix``, ``inject``, ``temporal``, ``depthwise``, ``pointwise``, ``head_depthwise``, ``head_pointwise`` or
             ``dense``.
         weight_shape: shape of the weight tensor, output channels first.
         outputs: number of outputs, which is the number of biases.
@@ -166,28 +219,40 @@ def context_layers(width_1: int, width_2: int) -> tuple[LayerSpec, ...]:
 def synthesis_layers(
     profile: Profile,
     stage_channels: Sequence[int],
+    stage_blocks: Sequence[int],
     grid_channels: Sequence[int],
     chroma_format: int,
     bit_depth: int = 8,
+    base: bool = False,
 ) -> tuple[LayerSpec, ...]:
     """The synthesis layers that a stream carries, in canonical order.
 
     Args:
         profile: the stream's profile.
         stage_channels: active channels of each stage.
-        grid_channels: active channels of each slot, 0 where the slot is absent.
+        stage_blocks: active blocks of each stage.
+        grid_channels: active channels of each slot, 0 where the slot is absent; motion is on where the flow slot's
+            are not 0.
         chroma_format: `CHROMA_400`, `CHROMA_420` or `CHROMA_444`.
         bit_depth: 8 or 10; sets the head's clip.
+        base: channel 0 of the slot `Profile.base_slot` is a base, which no stage sees.
     """
     signed = (-ACTIVATION_MIN, ACTIVATION_MIN, ACTIVATION_MAX)
     layers: list[LayerSpec] = []
-    for k, channels in enumerate(stage_channels):
-        injected = sum(n for slot, n in zip(profile.slots, grid_channels, strict=True) if slot.stage == k)
+    seen = profile.injected_channels(grid_channels, base)
+    if profile.motion_is_on(grid_channels):
+        for i in profile.mixed_slots:
+            if grid_channels[i]:
+                layers.append(
+                    LayerSpec(f"slot{i}.mix", "mix", (grid_channels[i], MIX_GROUP), grid_channels[i], *signed)
+                )
+    for k, (channels, blocks) in enumerate(zip(stage_channels, stage_blocks, strict=True)):
+        injected = sum(seen[i] for i in profile.slots_of_stage(k))
         if injected:
             layers.append(LayerSpec(f"stage{k}.inject", "inject", (channels, injected, 3, 3), channels, *signed))
         if k == 0 and profile.temporal_stem:
             layers.append(LayerSpec("stage0.temporal", "temporal", (channels, 3), channels, *signed))
-        for j in range(profile.blocks[k]):
+        for j in range(blocks):
             name = f"stage{k}.block{j}"
             relu = (0, ACTIVATION_MAX)
             layers.append(
@@ -206,14 +271,41 @@ def synthesis_layers(
 
 
 def kmac_per_pixel(
-    profile: Profile, stage_channels: Sequence[int], grid_channels: Sequence[int], chroma_format: int
+    profile: Profile,
+    stage_channels: Sequence[int],
+    stage_blocks: Sequence[int],
+    grid_channels: Sequence[int],
+    chroma_format: int,
+    base: bool = False,
 ) -> float:
-    """Multiply-accumulates of the synthesis layers per luma sample, in thousands (interpolation not counted)."""
+    """Multiply-accumulates of synthesis per luma sample, in thousands: all layers, and the warp where motion is on.
+
+    The interpolation of grids, displacements and a base channel is not counted (spec 7.14).
+    """
     total = 0.0
-    for layer in synthesis_layers(profile, stage_channels, grid_channels, chroma_format):
-        stride = 2 if layer.name.startswith("head") else STAGE_STRIDES[int(layer.name[5])]
-        macs = 1
-        for n in layer.weight_shape:
-            macs *= n
-        total += macs / stride**2
+    for layer in synthesis_layers(profile, stage_channels, stage_blocks, grid_channels, chroma_format, base=base):
+        if layer.kind != "mix":
+            stride = 2 if layer.name.startswith("head") else STAGE_STRIDES[int(layer.name[5])]
+            total += math.prod(layer.weight_shape) / stride**2
+    return total / 1000 + motion_kmac_per_pixel(profile, grid_channels, base)
+
+
+def motion_kmac_per_pixel(profile: Profile, grid_channels: Sequence[int], base: bool = False) -> float:
+    """The part of `kmac_per_pixel` that is motion: mix layer, prediction chain and warp; 0 where motion is off.
+
+    A warped sample takes four taps in each of two nodes and two products that blend them. Once in eight frames, a
+    sample of a node takes the mix layer's products, four taps in the node before and a sum.
+    """
+    if not profile.motion_is_on(grid_channels):
+        return 0.0
+    total = 0.0
+    planes = profile.injected_channels(grid_channels, base)
+    for i in profile.warped_slots:
+        once = 5 + (MIX_GROUP if i in profile.mixed_slots else 0)
+        total += planes[i] * (10 + once / WARPED_TEMPORAL_STRIDE) / profile.slots[i].stride ** 2
     return total / 1000
+
+
+def context_macs(width_1: int, width_2: int) -> int:
+    """Multiply-accumulates of the context network per coded value."""
+    return sum(math.prod(layer.weight_shape) for layer in context_layers(width_1, width_2))

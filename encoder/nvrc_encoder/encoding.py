@@ -10,23 +10,26 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
 
 import nvrc_decoder
-from nvrc_decoder.bitstream.units import SequenceHeader
+from nvrc_decoder.bitstream.units import ScheduleKind, SequenceHeader
 from nvrc_decoder.errors import InputError, InternalError, InvalidStreamError, UnsupportedError
 from nvrc_decoder.frames import Planes
 from nvrc_decoder.limits import Limits
 from nvrc_decoder.octree.schedule import octree_schedule, temporal_first_schedule
-from nvrc_decoder.profiles import Profile, kmac_per_pixel, node_shape
+from nvrc_decoder.profiles import node_shape
 
 from .checkpoint import fingerprint, load_checkpoint, train
-from .options import EncodeOptions, profile_named
-from .run import Progress, Run
+from .choose import Trial, candidates, choose
+from .goal import Goal, clamp_lambda, guess_lambda
+from .options import EncodeOptions
+from .run import Progress, Run, Summary
 from .source import Source
+from .structure import Structure
 from .target import make_target
 from .training import Estimate, Trainer
 from .write import estimate_bytes, reconstruct, sequence_header, write_stream
@@ -59,6 +62,13 @@ class EncodeReport:
         bits_per_pixel: stream bits over luma samples.
         components: part of the stream -> bytes; they add up to `bytes`.
         quality: PSNR of the decoded frames against the source.
+        float_quality: the same if nothing but the samples were rounded.
+        cost: J, the weighted MSE plus lambda times the estimated bits per pixel, without headers.
+        lagrangian: lambda: the one given, or where rate control ended.
+        goal: what rate control was asked for; None for a fixed lambda.
+        training: how the training ended.
+        structure: what the stream switches on of its profile.
+        trials: the short trainings that chose it; none where everything was given.
         kmac_per_pixel: synthesis cost of the active layers.
         seconds: wall time of training, and of everything.
         frame_md5: MD5 of each decoded frame.
@@ -72,6 +82,13 @@ class EncodeReport:
     bits_per_pixel: float
     components: dict[str, float]
     quality: Quality
+    float_quality: Quality
+    cost: float
+    lagrangian: float
+    goal: Goal | None
+    training: Summary
+    structure: Structure
+    trials: tuple[Trial, ...]
     kmac_per_pixel: float
     training_seconds: float
     seconds: float
@@ -106,21 +123,16 @@ def _split(frames: Sequence[Planes], gop: int) -> list[list[Planes]]:
     return [list(frames[i : i + gop]) for i in range(0, len(frames), gop)]
 
 
-def _grid_channels(profile: Profile, options: EncodeOptions) -> list[int]:
-    wanted = range(len(profile.slots)) if options.slots is None else options.slots
-    return [slot.max_channels if i in wanted else 0 for i, slot in enumerate(profile.slots)]
-
-
-def _splits(profile: Profile, frames: int, size: tuple[int, int], name: str) -> list[tuple[int, ...]]:
-    """The schedule of each slot, made for the longest GOP; it serves shorter ones as well."""
-    make = {"temporal-first": temporal_first_schedule, "octree": octree_schedule}[name]
-    return [make(*node_shape(slot, frames, *size)) for slot in profile.slots]
+_SCHEDULES = {
+    "temporal-first": (ScheduleKind.TEMPORAL_FIRST, temporal_first_schedule),
+    "octree": (ScheduleKind.OCTREE, octree_schedule),
+}
 
 
 def make_trainer(
     source: Source, frames: Sequence[Planes], options: EncodeOptions, *, kind: type[Trainer] = Trainer
-) -> tuple[Trainer, SequenceHeader, list[tuple[int, ...]]]:
-    """A trainer for a video, ready to run, with its SEQUENCE and the schedule of each slot.
+) -> tuple[Trainer, SequenceHeader, ScheduleKind]:
+    """A trainer for a video, ready to run, with its SEQUENCE and the schedule of its grids.
 
     Args:
         source: gives the format.
@@ -128,35 +140,94 @@ def make_trainer(
         options: see `EncodeOptions`.
         kind: the trainer's class.
     """
-    profile = profile_named(options.profile)
     size = (source.height, source.width)
     gops = _split(frames, options.gop)
-    stage_channels = [m if options.channels is None else max(1, min(options.channels, m)) for m in profile.max_channels]
-    grid_channels = _grid_channels(profile, options)
+    structure = options.structure()
     longest = len(gops[0])
-    splits = _splits(profile, longest, size, options.schedule)
-    shapes = [node_shape(slot, longest, *size) for slot in profile.slots]
-    symbols = sum(math.prod(shape) * n for shape, n in zip(shapes, grid_channels, strict=True))
+    shapes = [node_shape(slot, longest, *size) for slot in structure.profile.slots]
+    schedule, make_splits = _SCHEDULES[options.schedule]
+    symbols = sum(math.prod(shape) * n for shape, n in zip(shapes, structure.grid_channels, strict=True))
     try:
-        sequence = sequence_header(source.picture, profile.id, longest, symbols)
+        sequence = sequence_header(source.picture, structure.profile.id, longest, symbols)
     except InvalidStreamError as error:
         raise UnsupportedError(error.code, f"{source.name} cannot be encoded: {error.message}") from error
     trainer = kind(
-        profile,
-        stage_channels,
-        grid_channels,
-        options.context_widths,
+        structure,
         source.chroma_format,
         source.bit_depth,
         size,
         [make_target(gop, source.chroma_format) for gop in gops],
-        [[options.multiplier()] * n if n else None for n in grid_channels],
-        splits,
+        options.multipliers(structure),
+        make_splits,
         options.lagrangian,
         options.seed,
         _device(options.device),
     )
-    return trainer, sequence, splits
+    return trainer, sequence, schedule
+
+
+_PILOT_SHARE, _PILOT_LEAST = 0.03, 40
+"""Iterations of the pilot, as a share of the run's, and at least so many where the run itself is not shorter."""
+
+
+def first_lambda(source: Source, frames: Sequence[Planes], options: EncodeOptions, goal: Goal) -> float:
+    """Lambda for the start of a run with a goal, from a guess and a short pilot run with it.
+
+    Args:
+        source, frames, options: as in `make_trainer`.
+        goal: what is asked for.
+    """
+    guess = guess_lambda(goal, len(frames) * source.width * source.height)
+    options = dataclasses.replace(options, lagrangian=guess)
+    trainer, sequence, schedule = make_trainer(source, frames, options)
+    plan = options.plan()
+    iterations = min(plan.iterations, max(_PILOT_LEAST, round(_PILOT_SHARE * plan.iterations)))
+    pilot = Run(trainer, dataclasses.replace(plan, iterations=iterations, pretrain=plan.pretrain // 2, search=0.0))
+    while not pilot.done:
+        pilot.advance()
+    estimate = trainer.estimate()
+    size = estimate_bytes(trainer, sequence, schedule, estimate, index=options.index, metadata=options.metadata)
+    return clamp_lambda(guess * math.exp(2 * goal.step(goal.error(size, estimate.psnr_y))))
+
+
+_SETTLED = ("lagrangian", "channels", "slots", "motion", "base", "context_widths")
+
+
+def _memo(options: EncodeOptions, trials: Sequence[Trial]) -> dict[str, Any]:
+    """What `_settle` found, in a form that a checkpoint holds."""
+    return {
+        "options": {name: getattr(options, name) for name in _SETTLED},
+        "trials": [dataclasses.asdict(trial) for trial in trials],
+    }
+
+
+def _settle(
+    source: Source,
+    frames: Sequence[Planes],
+    options: EncodeOptions,
+    goal: Goal | None,
+    progress: Callable[[Progress], None] | None,
+    state: dict[str, Any] | None,
+) -> tuple[EncodeOptions, tuple[Trial, ...]]:
+    """Fill in what has to be fixed before the training: the first lambda and the structure.
+
+    A run that goes on from `state` begins with the same ones, without asking again.
+    """
+    if state is not None:
+        memo = state["memo"]
+        found = {name: tuple(v) if isinstance(v, list) else v for name, v in memo["options"].items()}
+        return dataclasses.replace(options, **found), tuple(Trial(**trial) for trial in memo["trials"])
+    if goal is not None:
+        options = dataclasses.replace(options, lagrangian=first_lambda(source, frames, options, goal))
+    if not options.wants_trials or (len(candidates(options)) < 2 and options.channels is not None):
+        return options, ()
+
+    def told(name: str, one: Progress) -> None:
+        if progress is not None:
+            progress(dataclasses.replace(one, phase="trial"))
+
+    choice = choose(source, frames, options, lambda some, tried: make_trainer(source, some, tried)[0], told)
+    return choice.options, choice.trials
 
 
 def encode(
@@ -191,30 +262,39 @@ def encode(
     frames = list(source)
     if not frames:
         raise InputError("E_SOURCE", f"{source.name} has no frames")
-    trainer, sequence, splits = make_trainer(source, frames, options)
-    index, metadata = options.index, options.metadata
-    # What the format cannot carry fails here, not after the training.
-    empty = Estimate([0.0] * len(splits), [0.0], 0.0)
-    estimate_bytes(trainer, sequence, splits, empty, index=index, metadata=metadata)
-    run = Run(trainer, options.plan())
     key = "" if checkpoint is None else fingerprint(frames, options)
-    if checkpoint is not None and resume and checkpoint.exists():
-        run.restore(load_checkpoint(checkpoint, key))
+    state = load_checkpoint(checkpoint, key) if checkpoint is not None and resume and checkpoint.exists() else None
+    goal = options.goal(source.width, source.height, len(frames), source.rate)
+    options, trials = _settle(source, frames, options, goal, progress, state)
+    trainer, sequence, schedule = make_trainer(source, frames, options)
+    index, metadata = options.index, options.metadata
+
+    def size_of(estimate: Estimate) -> int:
+        return estimate_bytes(trainer, sequence, schedule, estimate, index=index, metadata=metadata)
+
+    # What the format cannot carry fails here, not after the training.
+    size_of(Estimate([0.0] * len(trainer.model.profile.slots), [0.0], 0.0))
+    run = Run(trainer, options.plan(), goal, size_of, options.grid_step is None, _memo(options, trials))
+    if state is not None:
+        run.restore(state)
         log.info("resumed at iteration %d of %d", run.iteration, run.plan.iterations)
     train(run, progress, path=checkpoint, key=key)
     estimate = trainer.estimate()
-    estimated = estimate_bytes(trainer, sequence, splits, estimate, index=index, metadata=metadata)
+    estimated = size_of(estimate)
+    lagrangian = trainer.lagrangian
     pixels = len(frames) * source.width * source.height
+    cost = estimate.distortion + lagrangian * estimate.bits / pixels
     log.info(
         "estimate before writing: %d bytes (%.5f bits per pixel), J %.6f",
         estimated,
         8 * estimated / pixels,
-        estimate.distortion + options.lagrangian * estimate.bits / pixels,
+        cost,
     )
     training_seconds = time.monotonic() - started
     promised = reconstruct(trainer)
-    written = write_stream(trainer, sequence, splits, promised, index=index, metadata=metadata)
+    written = write_stream(trainer, sequence, schedule, promised, index=index, metadata=metadata)
     own = [frame for gop in promised for frame in gop]
+    unrounded = [frame for gop in reconstruct(trainer, exact=False) for frame in gop]
     _verify(written.data, own)
     output.write(written.data)
     return EncodeReport(
@@ -226,9 +306,14 @@ def encode(
         bits_per_pixel=8 * len(written.data) / pixels,
         components=written.components,
         quality=measure(frames, own, source.bit_depth),
-        kmac_per_pixel=kmac_per_pixel(
-            trainer.model.profile, trainer.model.stage_channels, trainer.model.grid_channels, source.chroma_format
-        ),
+        float_quality=measure(frames, unrounded, source.bit_depth),
+        cost=cost,
+        lagrangian=lagrangian,
+        goal=goal,
+        training=run.summary(),
+        structure=trainer.model.structure,
+        trials=trials,
+        kmac_per_pixel=trainer.model.structure.kmac_per_pixel(source.chroma_format),
         training_seconds=training_seconds,
         seconds=time.monotonic() - started,
         frame_md5=tuple(frame.md5() for frame in own),

@@ -1,7 +1,7 @@
 """Writes the ONNX graph of a profile, with placeholder weights, from its PyTorch definition.
 
-``python -m nvrc_encoder.export_profile DIRECTORY`` writes one file a profile, and the ends of `export_planes`. What the
-decoder package ships was made this way; a test exports again and compares.
+``python -m nvrc_encoder.export_profile DIRECTORY`` writes one file a profile, the ends of `export_planes` and the
+graphs of `export_motion`. What the decoder package ships was made this way; a test exports again and compares.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import torch
 from onnxscript import opset18
 
 from nvrc_decoder.profiles import PROFILES, Profile, node_shape
+from nvrc_encoder.export_motion import MOTION_GRAPHS
 from nvrc_encoder.export_planes import PLANES, export_planes
 from nvrc_encoder.graph import HEAD_HIGH, ProfileGraph
 
@@ -25,13 +26,17 @@ __all__ = ["OPERATORS", "export_profile", "main"]
 
 OPSET = 18
 HEAD_LIMIT = "head.limit"
+# The first axis of an image's size.
+SPATIAL_AXIS = 2
 
 # All that a graph may hold: nothing here gives a runtime a choice of algorithm that rounds.
 OPERATORS = frozenset(
     {
         *("Conv", "Clip", "Floor", "Add", "Sub", "Mul"),  # arithmetic; Conv is 1x1 or depthwise 3x3
         *("Gather", "Slice", "Concat", "Reshape"),  # data movement
-        *("Shape", "Range", "Div", "Cast", "Squeeze"),  # indices and sizes
+        *("Shape", "Range", "Div", "Min", "Cast", "Squeeze"),  # indices and sizes
+        # Motion: only data movement. Its indices are 32-bit integers; Cast to int16 and back is of values within it.
+        *("GatherElements", "Pad", "DepthToSpace", "Transpose", "Expand"),
     }
 )
 
@@ -48,25 +53,15 @@ def export_profile(profile: Profile) -> onnx.ModelProto:
     """The profile's graph as ONNX: fp32, dynamic frames, nodes, rows and columns; the same bytes for the same torch."""
     graph = ProfileGraph(profile).eval()
     _fill_placeholders(graph)
-    dim = torch.export.Dim
-    arguments = [torch.arange(EXAMPLE_BATCH)]
-    shapes: list[dict[int, object]] = [{0: dim("batch")}]
-    if profile.temporal_stem:
-        arguments.append(torch.arange(EXAMPLE_BATCH + 2))
-        shapes.append({0: dim("halo")})
-    sizes = [(dim(f"rows{k}"), dim(f"columns{k}")) for k in range(len(profile.max_channels))]
-    for i, slot in enumerate(profile.slots):
-        nodes, rows, columns = node_shape(slot, EXAMPLE_FRAMES, EXAMPLE_HEIGHT, EXAMPLE_WIDTH)
-        arguments.append(torch.zeros(nodes + i, slot.max_channels, rows, columns))
-        shapes.append({0: dim(f"nodes{i}"), 2: sizes[slot.stage][0], 3: sizes[slot.stage][1]})
+    arguments, shapes = _examples(graph)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             graph,
-            tuple(arguments),
+            arguments,
             dynamo=True,
-            dynamic_shapes=(shapes[0], tuple(shapes[1:])),
+            dynamic_shapes=(shapes[0], shapes[1:]),
             input_names=graph.input_names(),
             output_names=["rows"],
             opset_version=OPSET,
@@ -76,9 +71,31 @@ def export_profile(profile: Profile) -> onnx.ModelProto:
         )
     model: onnx.ModelProto = program.model_proto
     _name_head_limit(model)
+    _broadcast_warped(model, profile)
     _empty_placeholders(model, {name for name, _ in _placeholders(graph)} | {HEAD_LIMIT})
     _strip(model)
     return model
+
+
+def _examples(graph: ProfileGraph) -> tuple[tuple[torch.Tensor, ...], tuple[dict[int, object], ...]]:
+    """Arguments for the exporter, and which of their dimensions are free."""
+    profile, dim = graph.profile, torch.export.Dim
+    batch = dim("batch")
+    examples: list[tuple[torch.Tensor, dict[int, object]]] = [(torch.arange(EXAMPLE_BATCH), {0: batch})]
+    if profile.temporal_stem:
+        examples.append((torch.arange(EXAMPLE_BATCH + 2), {0: dim("halo")}))
+    sizes = {k: {2: dim(f"rows{k}"), 3: dim(f"columns{k}")} for k in range(len(profile.max_channels))}
+    stages = {i: k for k in sizes for i in profile.slots_of_stage(k)}
+    warped = []
+    for i in graph.slots:
+        slot = profile.slots[i]
+        nodes, *size = node_shape(slot, EXAMPLE_FRAMES, EXAMPLE_HEIGHT, EXAMPLE_WIDTH)
+        examples.append((torch.zeros(nodes + i, slot.max_channels, *size), {0: dim(f"nodes{i}"), **sizes[stages[i]]}))
+        if i in profile.warped_slots:
+            example = torch.zeros(EXAMPLE_BATCH, slot.max_channels, *size)
+            warped.append((example, {0: batch, **sizes[stages[i]]}))
+    arguments, shapes = zip(*examples, *warped, strict=True)
+    return arguments, shapes
 
 
 def _placeholders(graph: ProfileGraph) -> list[tuple[str, torch.Tensor]]:
@@ -126,6 +143,48 @@ def _name_head_limit(model: onnx.ModelProto) -> None:
         model.graph.initializer.remove(tensor)
 
 
+def _broadcast_warped(model: onnx.ModelProto, profile: Profile) -> None:
+    """Let a warped slot's grid, or what is warped, be [., C, 1, 1]: both are only added, so their sum has the size.
+
+    The exporter knows the two to be of one size, and reads it off either; ONNX itself broadcasts.
+    """
+    nodes = list(model.graph.node)
+    inputs = {value.name: value.type.tensor_type.shape.dim for value in model.graph.input}
+    for i in profile.warped_slots:
+        pair = f"grid{i}", f"warped{i}"
+        (total,) = (node.output[0] for node in nodes if node.op_type == "Add" and pair[1] in node.input)
+        for node in nodes:
+            first = next((a.i for a in node.attribute if a.name == "start"), 0)
+            if node.op_type == "Shape" and node.input[0] in pair and first >= SPATIAL_AXIS:
+                node.input[0] = total
+        for name in pair:
+            # Names of their own: equal names would promise equal sizes.
+            for axis in range(len(inputs[name])):
+                if not inputs[name][axis].dim_value:
+                    inputs[name][axis].dim_param = f"{name}_{axis}"
+    del model.graph.node[:]
+    model.graph.node.extend(_sorted(nodes))
+
+
+def _sorted(nodes: Sequence[onnx.NodeProto]) -> list[onnx.NodeProto]:
+    """Nodes behind those whose outputs they take, otherwise in their order."""
+    made = {name for node in nodes for name in node.output}
+    done: list[onnx.NodeProto] = []
+    waiting = list(nodes)
+    while waiting:
+        blocked = []
+        for node in waiting:
+            if made.isdisjoint(node.input):
+                done.append(node)
+                made.difference_update(node.output)
+            else:
+                blocked.append(node)
+        if len(blocked) == len(waiting):
+            raise RuntimeError("the graph has a cycle")
+        waiting = blocked
+    return done
+
+
 def _strip(model: onnx.ModelProto) -> None:
     """Drop what the exporter notes about its own run: stack traces, versions, inferred shapes."""
     model.ClearField("producer_version")
@@ -138,12 +197,14 @@ def _strip(model: onnx.ModelProto) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the graph of every profile, and every end, into the directory given."""
+    """Write the graph of every profile, every end and the graphs of motion into the directory given."""
     directory = Path((sys.argv[1:] if arguments is None else arguments)[0])
     for profile in PROFILES:
         (directory / f"{profile.name}.onnx").write_bytes(export_profile(profile).SerializeToString())
     for name, sample_format in PLANES.items():
         (directory / f"{name}.onnx").write_bytes(export_planes(*sample_format).SerializeToString())
+    for name, export in MOTION_GRAPHS.items():
+        (directory / f"{name}.onnx").write_bytes(export().SerializeToString())
 
 
 if __name__ == "__main__":

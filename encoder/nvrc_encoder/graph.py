@@ -6,7 +6,7 @@ into them when a stream is loaded, and every value on an edge that a layer reads
 runtime can pick an algorithm that rounds (Winograd, FFT).
 
 Module paths are the initializer names of the ONNX graph, so attribute names here are an interface:
-`nvrc_decoder.synthesis.runtime` puts a stream's parameters over them.
+`nvrc_decoder.synthesis.initializers` puts a stream's parameters over them.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class GridInput(nn.Module):
 
 
 class Unfold(nn.Module):
-    """3x3 neighbourhood as nine channels a channel, zeros outside, by one-hot filters: [B, 9G, H, W] (spec 7.6)."""
+    """3x3 neighbourhood as nine channels a channel, zeros outside, by one-hot filters: [B, 9G, H, W] (spec 7.7)."""
 
     filters: Tensor
 
@@ -94,7 +94,7 @@ class Unfold(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Half-pixel bilinear x2 with repeated edges, cropped (spec 7.9).
+    """Half-pixel bilinear x2 with repeated edges, cropped (spec 7.10).
 
     Repeating every sample and filtering with (1, 2, 1) gives the weights (1, 3) and (3, 1); the crop and the repeated
     edges are in the indices. A weight of 0 stands for a channel that either stage lacks.
@@ -119,7 +119,7 @@ class Upsample(nn.Module):
 
 
 class Block(nn.Module):
-    """Residual block: depthwise 3x3 with ReLU, pointwise (spec 7.8)."""
+    """Residual block: depthwise 3x3 with ReLU, pointwise (spec 7.9)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -136,7 +136,7 @@ class Stage(nn.Module):
     def __init__(self, profile: Profile, k: int) -> None:
         super().__init__()
         channels = profile.max_channels[k]
-        injected = sum(slot.max_channels for slot in profile.slots if slot.stage == k)
+        injected = sum(profile.slots[i].max_channels for i in profile.slots_of_stage(k))
         self.unfold = Unfold(injected)
         self.inject = signed_pointwise(9 * injected, channels)
         if k and channels > profile.max_channels[k - 1]:
@@ -165,7 +165,7 @@ class Stage(nn.Module):
 
 
 class Head(nn.Module):
-    """Four 3x3 filters a channel, then 1x1 to the 12 rows (spec 7.10).
+    """Four 3x3 filters a channel, then 1x1 to the 12 rows (spec 7.11).
 
     One filter of all channels at a time, the parts of the 1x1 summed: exact like any order of summing (spec 6.3), and
     the activations of four filters, by far the largest of the graph, never exist at once.
@@ -189,16 +189,21 @@ class Head(nn.Module):
 class ProfileGraph(nn.Module):
     """A profile's graph with every slot present and every channel active.
 
-    Call it with (frames, [stem_frames if the profile has a temporal stem,] grid of each slot): frames int64 [B], the
-    frames wanted; stem_frames int64 [B + 2], the run from one before to one after, cut to the GOP; grids float32
-    [N, C, H, W]. Returns the rows, float32 [B, 12, H, W] at half resolution.
+    Call it with (frames, [stem_frames if the profile has a temporal stem,] grid of each slot but the flow slot, what
+    motion makes of each slot that it warps): frames int64 [B], the frames wanted; stem_frames int64 [B + 2], the run
+    from one before to one after, cut to the GOP; grids float32 [N, C, H, W]; warped float32 [B, C, H, W], added to the
+    interpolated grid. Returns the rows, float32 [B, 12, H, W] at half resolution.
+
+    One of the two is zeros: the grid where motion is on, otherwise what is warped. The exporter makes them broadcast,
+    so that [1, C, 1, 1] is enough of zeros.
     """
 
     def __init__(self, profile: Profile) -> None:
         super().__init__()
         self.profile = profile
-        for i, slot in enumerate(profile.slots):
-            self.add_module(f"grid{i}", GridInput(slot))
+        self.slots = [i for i, slot in enumerate(profile.slots) if not slot.flow]
+        for i in self.slots:
+            self.add_module(f"grid{i}", GridInput(profile.slots[i]))
         for k in range(len(profile.max_channels)):
             self.add_module(f"stage{k}", Stage(profile, k))
         self.head = Head(profile.max_channels[-1])
@@ -206,20 +211,24 @@ class ProfileGraph(nn.Module):
     def input_names(self) -> list[str]:
         """Names of the graph's inputs in the order of the arguments."""
         stem = ["stem_frames"] if self.profile.temporal_stem else []
-        return ["frames", *stem, *(f"grid{i}" for i in range(len(self.profile.slots)))]
+        warped = (f"warped{i}" for i in self.profile.warped_slots)
+        return ["frames", *stem, *(f"grid{i}" for i in self.slots), *warped]
 
     def forward(self, frames: Tensor, *inputs: Tensor) -> Tensor:
-        stem_frames, grids = (inputs[0], inputs[1:]) if self.profile.temporal_stem else (frames, inputs)
+        stem_frames, tensors = (inputs[0], inputs[1:]) if self.profile.temporal_stem else (frames, inputs)
+        grids = dict(zip(self.slots, tensors, strict=False))
+        warped = dict(zip(self.profile.warped_slots, tensors[len(grids) :], strict=True))
         weights: dict[tuple[bool, int], Tensor] = {}
         x: Tensor | None = None
         for k in range(len(self.profile.max_channels)):
             parts = []
-            for i, slot in enumerate(self.profile.slots):
-                if slot.stage == k:
-                    wanted, key = (stem_frames if k == 0 else frames), (k == 0, slot.temporal_stride)
-                    if slot.temporal_stride > 1 and key not in weights:
-                        weights[key] = self._weights(wanted, slot.temporal_stride)
-                    parts.append(self.get_submodule(f"grid{i}")(grids[i], wanted, weights.get(key)))
+            for i in self.profile.slots_of_stage(k):
+                stride = self.profile.slots[i].temporal_stride
+                wanted, key = (stem_frames if k == 0 else frames), (k == 0, stride)
+                if stride > 1 and key not in weights:
+                    weights[key] = self._weights(wanted, stride)
+                part = self.get_submodule(f"grid{i}")(grids[i], wanted, weights.get(key))
+                parts.append(part + warped[i] if i in warped else part)
             x = self.get_submodule(f"stage{k}")(x, parts, frames.shape[0])
         return self.head(x)
 

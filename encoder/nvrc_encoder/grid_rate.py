@@ -18,7 +18,7 @@ from nvrc_decoder.octree.schedule import expand_schedule
 from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, CONTEXT_INPUT_MAX, GridSlot
 
 from .laplace import SCALE_COUNT, SCALE_LOG2_MIN, laplace_bits
-from .model import straight_through_floor
+from .rounding import straight_through_floor
 
 __all__ = ["HIDDEN_UNIT", "OUTPUT_UNIT", "GopRate", "GridContext", "build_context", "context_network"]
 
@@ -37,12 +37,14 @@ class GridContext:
         coarse: int64 [N, H*W], row of the next coarser grid, or None in the first grid.
         classes: int64 [N, H*W], row of the table of distinct one-hot triples.
         triples: int64 [K, 3], the columns of the one-hots (kind and level, step, slot) that each class switches on.
+        centred: the grid's contexts are relative to a centre (a flow grid).
     """
 
     neighbours: Tensor
     coarse: Tensor | None
     classes: Tensor
     triples: Tensor
+    centred: bool
 
 
 def build_context(
@@ -108,6 +110,7 @@ def build_context(
         coarse,
         torch.from_numpy(classes.reshape(nodes, height * width)).to(device),
         torch.tensor(triples, device=device),
+        slot.flow,
     )
 
 
@@ -145,10 +148,12 @@ class _Rows:
     Attributes:
         inputs: int32 [R, 19] into the flat vector of `GopRate`.
         classes: int32 [R], row of the table of first-layer biases.
+        centred: the rows whose contexts are relative to a centre.
     """
 
     inputs: Tensor
     classes: Tensor
+    centred: slice
 
 
 class GopRate:
@@ -183,6 +188,8 @@ class GopRate:
         for triples in present:
             starts.append(starts[-1] + len(triples))
         counter = iter(starts)
+        # The coarser grid's magnitude, the last column, is never there for a grid with centred contexts.
+        self._faces = torch.tensor([sum(map(abs, offset)) == 1 for offset in NEIGHBOURS] + [False])
         self._class_start = [0 if context is None else next(counter) for context in self.contexts]
 
     def _rows(self, nodes: Sequence[slice]) -> _Rows:
@@ -192,6 +199,8 @@ class GopRate:
         inputs: list[Tensor] = []
         classes: list[Tensor] = []
         below: int | None = None
+        at = 0
+        centred = slice(0, 0)
         for slot, (context, which) in enumerate(zip(self.contexts, nodes, strict=True)):
             if context is None:
                 continue
@@ -211,13 +220,29 @@ class GopRate:
             inputs.append(torch.cat([gathered, coarse], 3).reshape(-1, reach + 1).int())
             kinds = context.classes[which].unsqueeze(1) + self._class_start[slot]
             classes.append(kinds.expand(-1, channels, -1).reshape(-1).int())
-            below = slot
-        rows = _Rows(torch.cat(inputs), torch.cat(classes))
+            at += len(inputs[-1])
+            if context.centred:
+                centred = slice(at - len(inputs[-1]), at)
+            else:
+                below = slot
+        rows = _Rows(torch.cat(inputs), torch.cat(classes), centred)
         size = rows.inputs.numel() * 4
         if self._cached + size <= self.CACHE_BYTES:
             self._cache[key] = rows
             self._cached += size
         return rows
+
+    def _centred(self, flat: Tensor, index: Tensor, exact: bool) -> tuple[Tensor, Tensor]:
+        """Inputs [R, 19] relative to the mean of the face neighbours that are there, and that mean [R] (spec 5.3)."""
+        values = flat.index_select(0, index.reshape(-1)).view(index.shape)
+        there = index != self._zero
+        faces = there & self._faces.to(index.device)
+        count = faces.sum(1).clamp(min=1)
+        centre = (values * faces).sum(1) / count
+        if exact:
+            centre = straight_through_floor(centre)
+        around = ((values - centre[:, None]) * there).clamp(-CONTEXT_INPUT_MAX, CONTEXT_INPUT_MAX)
+        return around, centre
 
     def bits(
         self,
@@ -239,15 +264,21 @@ class GopRate:
         """
         present = [grid for grid in grids if grid is not None]
         magnitudes = [grid.abs().sum(1).reshape(-1) for grid in present]
-        flat = torch.cat([*(grid.reshape(-1) for grid in present), *magnitudes, present[0].new_zeros(1)])
-        flat = flat.clamp(-CONTEXT_INPUT_MAX, CONTEXT_INPUT_MAX)
+        whole = torch.cat([*(grid.reshape(-1) for grid in present), *magnitudes, present[0].new_zeros(1)])
+        flat = whole.clamp(-CONTEXT_INPUT_MAX, CONTEXT_INPUT_MAX)
         rows = self._rows(nodes)
         inputs = flat.index_select(0, rows.inputs.view(-1)).view(rows.inputs.shape)
+        centre: Tensor | None = None
+        if rows.centred.stop > rows.centred.start:
+            around, centre = self._centred(whole, rows.inputs[rows.centred], exact)
+            inputs = torch.cat([inputs[: rows.centred.start], around, inputs[rows.centred.stop :]])
         w1, b1 = parameters["context.hidden1"]
         table = w1.t()[self._triples].sum(1) + b1
         mean, log_scale = context_network(parameters, inputs, table.index_select(0, rows.classes), exact)
         evaluated = [None if grid is None else grid[which] for grid, which in zip(grids, nodes, strict=True)]
         values = torch.cat([grid.reshape(-1) for grid in evaluated if grid is not None])
+        if centre is not None:
+            mean = torch.cat([mean[: rows.centred.start], mean[rows.centred] + centre, mean[rows.centred.stop :]])
         bits = laplace_bits(values - mean, torch.exp2(log_scale))
         out: list[Tensor | None] = []
         at = 0

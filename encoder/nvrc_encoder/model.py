@@ -18,22 +18,18 @@ from nvrc_decoder.profiles import (
     ACTIVATION_MAX,
     ACTIVATION_MIN,
     STAGE_STRIDES,
+    WARPED_TEMPORAL_STRIDE,
     LayerSpec,
-    Profile,
-    synthesis_layers,
 )
 
-__all__ = ["FEATURE_SCALE", "LEVELS_PER_FEATURE", "SynthesisModel", "straight_through_floor"]
+from .motion import CELL_STRIDE, Motion, chain, make_motion, planes_of, warp
+from .rounding import FEATURE_SCALE, straight_through_floor
+from .structure import Structure
 
-FEATURE_SCALE = 128
-"""Integer activation steps in one feature unit."""
+__all__ = ["LEVELS_PER_FEATURE", "SynthesisModel"]
+
 LEVELS_PER_FEATURE = 16
 """8-bit pixel levels in one feature unit (64 at 10 bits)."""
-
-
-def straight_through_floor(x: Tensor) -> Tensor:
-    """floor(x) forward, identity backward."""
-    return x + (torch.floor(x) - x).detach()
 
 
 def _upsample(x: Tensor, height: int, width: int) -> Tensor:
@@ -45,66 +41,88 @@ class SynthesisModel:
     """Shapes and forward pass of a profile's network; the parameters live in a `ParameterBank`.
 
     Args:
-        profile: the profile.
-        stage_channels: active channels of each stage.
-        grid_channels: channels of each slot, 0 where absent.
+        structure: what is active.
         chroma_format: 0 (4:0:0), 1 (4:2:0) or 2 (4:4:4).
         bit_depth: 8 or 10.
     """
 
-    def __init__(
-        self,
-        profile: Profile,
-        stage_channels: Sequence[int],
-        grid_channels: Sequence[int],
-        chroma_format: int,
-        bit_depth: int,
-    ) -> None:
-        self.profile = profile
-        self.stage_channels = tuple(stage_channels)
-        self.grid_channels = tuple(grid_channels)
+    def __init__(self, structure: Structure, chroma_format: int, bit_depth: int) -> None:
+        self.structure = structure
+        self.profile = structure.profile
+        self.stage_channels = structure.stage_channels
+        self.grid_channels = structure.grid_channels
         self.chroma_format = chroma_format
         self.bit_depth = bit_depth
-        self.layers: tuple[LayerSpec, ...] = synthesis_layers(
-            profile, stage_channels, grid_channels, chroma_format, bit_depth
-        )
+        self.layers: tuple[LayerSpec, ...] = structure.layers(chroma_format, bit_depth)
         self._names = {layer.name for layer in self.layers}
 
-    def dequantise(
+    def motion(
         self,
         grids: Sequence[Tensor | None],
         multipliers: Sequence[Tensor | None],
         frames: Tensor,
+        frame_count: int,
         exact: bool = False,
-    ) -> list[Tensor | None]:
-        """Scale grids to feature units and interpolate them in time.
+    ) -> Motion | None:
+        """The motion of `frames`, linking the nodes up to their last; None without flow. Arguments as in `forward`."""
+        index = self.profile.flow_slot
+        flow, step = grids[index], multipliers[index]
+        if flow is None or step is None:
+            return None
+        stride = self.profile.slots[index].temporal_stride
+        nodes = -(-(frame_count - 1) // WARPED_TEMPORAL_STRIDE) + 1
+        # Asking a GPU for the last frame would stall it; linking all nodes there costs less.
+        needed = nodes if frames.is_cuda else min(int(frames.max()) // WARPED_TEMPORAL_STRIDE + 2, nodes)
+        return make_motion(flow, step, frames, stride, WARPED_TEMPORAL_STRIDE, needed, self.size, exact)
 
-        Args:
-            grids: per slot [N, C, H, W] quantised (or noisy) values of the GOP, None where absent.
-            multipliers: per slot [C] integer steps M.
-            frames: int64 [B] frame numbers in the GOP.
-            exact: clip and round as the decoder does.
+    def _dequantised(self, grid: Tensor, multiplier: Tensor, exact: bool) -> Tensor:
+        return self._clip(grid * (multiplier / FEATURE_SCALE).to(grid.dtype).view(1, -1, 1, 1), exact)
 
-        Returns:
-            Per slot [B, C, H, W] features.
-        """
-        out: list[Tensor | None] = []
-        for slot, grid, multiplier in zip(self.profile.slots, grids, multipliers, strict=True):
-            if grid is None or multiplier is None:
-                out.append(None)
-                continue
-            stride = slot.temporal_stride
-            scale = (multiplier / FEATURE_SCALE).to(grid.dtype).view(1, -1, 1, 1)
-            if stride == 1:
-                out.append(self._clip(grid[frames] * scale, exact))
-                continue
-            first = torch.div(frames, stride, rounding_mode="floor")
-            fraction = ((frames - first * stride).to(grid.dtype) / stride).view(-1, 1, 1, 1)
-            second = torch.clamp(first + 1, max=grid.shape[0] - 1)
-            before = self._clip(grid[first] * scale, exact)
-            after = self._clip(grid[second] * scale, exact)
-            out.append(self._round(before * (1 - fraction) + after * fraction, exact))
-        return out
+    def _warped(
+        self,
+        index: int,
+        grids: Sequence[Tensor | None],
+        multipliers: Sequence[Tensor | None],
+        frames: Tensor,
+        motion: Motion,
+        parameters: Mapping[str, tuple[Tensor, Tensor]],
+        exact: bool,
+    ) -> Tensor | None:
+        """Features of a slot that motion warps (spec 7.6); None where its only channel is the base."""
+        grid, multiplier = grids[index], multipliers[index]
+        if grid is None or multiplier is None:
+            raise ValueError(f"slot {index} is absent")
+        count = motion.nodes.shape[0] + 1
+        stride = self.profile.slots[index].temporal_stride
+        nodes = self._dequantised(grid[:count], multiplier, exact)
+        base = self.structure.base_slot
+        if index not in self.profile.mixed_slots:
+            planes = nodes[:, 1:] if index == base else nodes
+            if not planes.shape[1]:
+                return None
+            return warp(chain(planes, motion, CELL_STRIDE, exact), motion, frames, stride, CELL_STRIDE, exact)
+        if base is not None:
+            below, step = grids[base], multipliers[base]
+            if below is None or step is None:
+                raise ValueError(f"slot {base} is absent")
+            coarse = self._dequantised(below[:count, :1], step[:1], exact)
+            coarse = self._round(_upsample(coarse, nodes.shape[2], nodes.shape[3]), exact)
+            nodes = torch.cat([self._clip(nodes[:, :1] + coarse, exact), nodes[:, 1:]], 1)
+        planes = planes_of(nodes, *parameters[f"slot{index}.mix"], exact)
+        moved = warp(chain(planes, motion, 1, exact), motion, frames, stride, 1, exact)
+        return functional.pixel_unshuffle(moved, 2)
+
+    def _interpolated(self, index: int, grid: Tensor, multiplier: Tensor, frames: Tensor, exact: bool) -> Tensor:
+        """Features of a slot without motion: linear in time (spec 7.5)."""
+        stride = self.profile.slots[index].temporal_stride
+        if stride == 1:
+            return self._dequantised(grid[frames], multiplier, exact)
+        first = torch.div(frames, stride, rounding_mode="floor")
+        fraction = ((frames - first * stride).to(grid.dtype) / stride).view(-1, 1, 1, 1)
+        second = torch.clamp(first + 1, max=grid.shape[0] - 1)
+        before = self._dequantised(grid[first], multiplier, exact)
+        after = self._dequantised(grid[second], multiplier, exact)
+        return self._round(before * (1 - fraction) + after * fraction, exact)
 
     def forward(
         self,
@@ -120,7 +138,8 @@ class SynthesisModel:
 
         Args:
             parameters: layer name -> (weight, bias), real values.
-            grids, multipliers: as in `dequantise`.
+            grids: per slot [N, C, H, W] quantised (or noisy) values of the GOP, None where absent.
+            multipliers: per slot [C] integer steps M.
             frames: int64 [B], consecutive frame numbers.
             frame_count: frames of the GOP (for the halo of the temporal stem).
             exact: round and clip as the decoder does.
@@ -130,13 +149,18 @@ class SynthesisModel:
         """
         temporal = self.profile.temporal_stem
         halo = torch.cat([frames[:1] - 1, frames, frames[-1:] + 1]).clamp(0, frame_count - 1) if temporal else frames
+        motion = self.motion(grids, multipliers, frames, frame_count, exact)
         per_stage: list[list[Tensor]] = [[] for _ in STAGE_STRIDES]
-        for stage in range(len(STAGE_STRIDES)):
-            wanted = [i for i, slot in enumerate(self.profile.slots) if slot.stage == stage]
-            at = halo if stage == 0 else frames
-            masked = [grids[i] if i in wanted else None for i in range(len(grids))]
-            features = self.dequantise(masked, multipliers, at, exact)
-            per_stage[stage] = [f for f in features if f is not None]
+        for i, (slot, grid, multiplier) in enumerate(zip(self.profile.slots, grids, multipliers, strict=True)):
+            if grid is None or multiplier is None or slot.stage is None:
+                continue
+            if motion is not None and i in self.profile.warped_slots:
+                features = self._warped(i, grids, multipliers, frames, motion, parameters, exact)
+            else:
+                at = halo if slot.stage == 0 else frames
+                features = self._interpolated(i, grid, multiplier, at, exact)
+            if features is not None:
+                per_stage[slot.stage].append(features)
         sizes = self._stage_sizes
         x: Tensor | None = None
         for stage, channels in enumerate(self.stage_channels):
@@ -163,7 +187,7 @@ class SynthesisModel:
                 if injected is not None:
                     x = x + injected
                 x = self._clip(x, exact)
-            for block in range(self.profile.blocks[stage]):
+            for block in range(self.structure.stage_blocks[stage]):
                 name = f"stage{stage}.block{block}"
                 weight, bias = parameters[f"{name}.depthwise"]
                 h = functional.conv2d(x, weight.unsqueeze(1), bias, padding=1, groups=channels)
@@ -190,6 +214,7 @@ class SynthesisModel:
 
     def set_size(self, height: int, width: int) -> None:
         """Fix the picture size in luma samples; stage sizes are its ceilings by stride."""
+        self.size = (height, width)
         self._stage_sizes = [(-(-height // s), -(-width // s)) for s in STAGE_STRIDES]
 
     @staticmethod

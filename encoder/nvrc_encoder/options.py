@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 
-from nvrc_decoder.profiles import PROFILES, Profile
+from nvrc_decoder.profiles import MIX_GROUP, PROFILES, Profile
 
+from .goal import Goal
 from .plan import Plan
+from .structure import Structure
 
 __all__ = ["PRESETS", "SCHEDULES", "EncodeOptions", "profile_named"]
 
@@ -16,6 +20,7 @@ PRESETS: dict[str, Plan] = {
     "fast": Plan(iterations=700),
     "medium": Plan(iterations=2000),
     "slow": Plan(iterations=6000),
+    "placebo": Plan(iterations=20000),
 }
 """Preset -> plan; time grows with the iterations and with the pixels of a window of frames."""
 
@@ -41,6 +46,11 @@ METADATA_KEY_MAX = 255
 SEED_MAX = (1 << 32) - 1
 _REFERENCE_LAMBDA = 5e-3
 _STEP_AT_REFERENCE = 76
+_MOVING_STEP_AT_REFERENCE = 220
+"""Planes that motion carries along are coefficients of an orthonormal transform, and bear theory's large steps."""
+CONTEXT_WIDTHS = (10, 10)
+FLOW_STEP = 4
+"""Step of the flow grid in eighths of a sample: half a sample."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +59,23 @@ class EncodeOptions:
 
     Attributes:
         profile: `nano`, `lite` or `main`.
-        preset: `draft`, `fast`, `medium` or `slow`.
-        lagrangian: lambda, > 0: weight of bits per pixel against the weighted MSE (peak 1).
+        preset: `draft`, `fast`, `medium`, `slow` or `placebo`.
+        lagrangian: lambda, > 0: weight of bits per pixel against the weighted MSE (peak 1). With a target it is found.
+        target_bpp, target_size, target_bitrate, target_psnr: at most one: bits of the stream per luma sample, its
+            bytes, its kbit/s at the video's frame rate, or the mean of the frames' luma PSNRs in dB.
         gop: most frames of a GOP, 1..65536.
         seed: of every random draw.
         device: `auto`, `cpu` or `cuda`.
         schedule: one of `SCHEDULES`.
-        channels: active channels of every stage, or as many as the profile has there; None for the profile's most.
-        slots: grid slots to use, at least one; None for all.
+        trials: what is None of channels, slots, motion, base and context_widths is chosen by short trials (`choose`);
+            None: not for the preset draft. Without them it is the profile's most, the slots that motion warps, yes
+            and yes, and 10 and 10.
+        channels: active channels of every stage, or as many as the profile has there.
+        blocks: most active blocks of a stage; None for as many as the profile has.
+        slots: grid slots to use, at least one. The flow slot is `motion`'s.
+        grid_channels: channels of each slot, 0 to leave it out; None for as many as the profile has in `slots`.
+        motion: grids of long temporal stride are warped along a flow grid.
+        base: with motion, the grid of stride 4 holds a base of the planes of full resolution.
         grid_step: quantisation step of the grids in integer activation steps (1/8 of a pixel level at 8 bits);
             1..2048; None chooses it by lambda.
         context_widths: hidden widths of the context network, 1..64.
@@ -68,25 +87,36 @@ class EncodeOptions:
     profile: str = "nano"
     preset: str = "medium"
     lagrangian: float = 5e-3
+    target_bpp: float | None = None
+    target_size: int | None = None
+    target_bitrate: float | None = None
+    target_psnr: float | None = None
     gop: int = 32
     seed: int = 0
     device: str = "auto"
     schedule: str = "temporal-first"
+    trials: bool | None = None
     channels: int | None = None
+    blocks: int | None = None
     slots: tuple[int, ...] | None = None
+    grid_channels: tuple[int, ...] | None = None
+    motion: bool | None = None
+    base: bool | None = None
     grid_step: int | None = None
-    context_widths: tuple[int, int] = (10, 10)
+    context_widths: tuple[int, int] | None = None
     iterations: int | None = None
     index: bool = True
     metadata: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        slots = len(profile_named(self.profile).slots)
+        profile = profile_named(self.profile)
+        slots = len(profile.slots)
         self._one_of("preset", self.preset, tuple(PRESETS))
         self._one_of("device", self.device, DEVICES)
         self._one_of("schedule", self.schedule, SCHEDULES)
         if not (math.isfinite(self.lagrangian) and self.lagrangian > 0):
             raise ValueError(f"lambda is {self.lagrangian}: it must be a positive number")
+        self._check_targets()
         self._within("gop", self.gop, 1, GOP_MAX)
         self._within("seed", self.seed, 0, SEED_MAX)
         for name, value, largest in (
@@ -96,16 +126,55 @@ class EncodeOptions:
         ):
             if value is not None:
                 self._within(name, value, 1, largest)
-        for width in self.context_widths:
+        for width in self.context_widths or ():
             self._within("context_widths", width, 1, CONTEXT_WIDTH_MAX)
         if self.slots is not None:
             if not self.slots:
                 raise ValueError("slots is empty: a stream has at least one grid")
             for slot in self.slots:
                 self._within("slots", slot, 0, slots - 1)
+        if self.blocks is not None:
+            self._within("blocks", self.blocks, 0, max(profile.blocks))
+        if self.grid_channels is not None:
+            if len(self.grid_channels) != slots:
+                raise ValueError(
+                    f"grid_channels has {len(self.grid_channels)} numbers: profile {profile.name} has {slots}"
+                )
+            for slot, channels in zip(profile.slots, self.grid_channels, strict=True):
+                self._within("grid_channels", channels, 0, slot.max_channels)
+        if not any(n for n, slot in zip(self.structure().grid_channels, profile.slots, strict=True) if not slot.flow):
+            raise ValueError("no grid is left: a stream has at least one")
         for key in self.metadata:
             if not 1 <= len(key.encode()) <= METADATA_KEY_MAX:
                 raise ValueError(f"the metadata key {key!r} is not 1 to {METADATA_KEY_MAX} bytes long")
+
+    def _check_targets(self) -> None:
+        targets = ("target_bpp", "target_size", "target_bitrate", "target_psnr")
+        given = [name for name in targets if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} cannot be met at once: choose one")
+        for name in given:
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise ValueError(f"{name} is {value}: it must be a positive number")
+
+    def goal(self, width: int, height: int, frames: int, rate: Fraction) -> Goal | None:
+        """What rate control has to meet for a video; None where lambda is fixed.
+
+        Args:
+            width, height: in luma samples.
+            frames: of the video.
+            rate: frames a second.
+        """
+        if self.target_psnr is not None:
+            return Goal("psnr", self.target_psnr)
+        if self.target_size is not None:
+            return Goal("size", self.target_size)
+        if self.target_bpp is not None:
+            return Goal("size", self.target_bpp * width * height * frames / 8)
+        if self.target_bitrate is not None:
+            return Goal("size", self.target_bitrate * 125 * frames / float(rate))
+        return None
 
     @staticmethod
     def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -117,11 +186,60 @@ class EncodeOptions:
         if not low <= value <= high:
             raise ValueError(f"{name} is {value}: it must be {low} to {high}")
 
-    def multiplier(self) -> int:
+    def multiplier(self, moving: bool) -> int:
         """The grids' step M: as given, or proportional to the square root of lambda, as at high rate theory has it."""
         if self.grid_step is not None:
             return self.grid_step
-        return max(1, min(MULTIPLIER_MAX, round(_STEP_AT_REFERENCE * math.sqrt(self.lagrangian / _REFERENCE_LAMBDA))))
+        reference = _MOVING_STEP_AT_REFERENCE if moving else _STEP_AT_REFERENCE
+        return max(1, min(MULTIPLIER_MAX, round(reference * math.sqrt(self.lagrangian / _REFERENCE_LAMBDA))))
+
+    def multipliers(self, structure: Structure) -> list[list[int] | None]:
+        """Per slot the multiplier of each channel; None where it is absent."""
+        return [
+            [FLOW_STEP if slot.flow else self.multiplier(structure.moving)] * channels if channels else None
+            for slot, channels in zip(structure.profile.slots, structure.grid_channels, strict=True)
+        ]
+
+    def structure(self) -> Structure:
+        """What these options switch on of the profile."""
+        profile = profile_named(self.profile)
+        moving, base = self.motion is not False, self.base is not False
+        channels = [slot.max_channels for slot in profile.slots] if self.grid_channels is None else self.grid_channels
+        if self.grid_channels is None and moving:
+            # One luma plane; a second one has not paid anywhere yet.
+            channels = [min(n, MIX_GROUP) if i in profile.mixed_slots else n for i, n in enumerate(channels)]
+        wanted: Sequence[int] = range(len(profile.slots)) if self.slots is None else self.slots
+        if self.slots is None and self.grid_channels is None and moving:
+            wanted = profile.warped_slots
+        grids = [n if i in wanted and not profile.slots[i].flow else 0 for i, n in enumerate(channels)]
+        if moving and any(grids[i] for i in profile.warped_slots):
+            for i in profile.mixed_slots:
+                grids[i] -= grids[i] % MIX_GROUP
+            grids[profile.flow_slot] = profile.slots[profile.flow_slot].max_channels
+        stages = [slot.stage for slot, n in zip(profile.slots, grids, strict=True) if n and slot.stage is not None]
+        entered = min(stages, default=0)
+        return Structure(
+            profile,
+            tuple(m if self.channels is None else min(self.channels, m) for m in profile.max_channels),
+            # Before the first stage that a grid enters there is nothing to work on.
+            tuple(
+                0 if k < entered else m if self.blocks is None else min(self.blocks, m)
+                for k, m in enumerate(profile.blocks)
+            ),
+            tuple(grids),
+            self.context_widths or CONTEXT_WIDTHS,
+            base and moving and self._has_base(profile, grids),
+        )
+
+    @staticmethod
+    def _has_base(profile: Profile, grids: Sequence[int]) -> bool:
+        mixed = any(grids[i] for i in profile.mixed_slots)
+        return mixed and any(grids[i] for i in profile.warped_slots if i not in profile.mixed_slots)
+
+    @property
+    def wants_trials(self) -> bool:
+        """Whether short trials are to choose what is open: as given, or by the preset."""
+        return self.preset != "draft" if self.trials is None else self.trials
 
     def plan(self) -> Plan:
         """The preset's plan, with `iterations` in its place if it is given."""

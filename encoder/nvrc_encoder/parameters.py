@@ -231,16 +231,46 @@ class ParameterBank(nn.Module):
 
     def exact_real(self, dtype: torch.dtype = torch.float64) -> dict[str, tuple[Tensor, Tensor]]:
         """layer name -> (weight, bias): exactly what the written integers mean, which float32 holds as well."""
-        out: dict[str, tuple[Tensor, Tensor]] = {}
-        for i, (layer, q) in enumerate(zip(self.layers, self.integers(), strict=True)):
-            step = q.multiplier * 2.0 ** -(q.shift + self.gains[layer.name])
-            bias_step = 2.0 ** round(float(self.bias_log_step[i]))
-            device = self.raw.device
-            out[layer.name] = (
-                (torch.from_numpy(q.weight).to(device).double() * step).to(dtype),
-                (torch.from_numpy(q.bias).to(device).double() * bias_step).to(dtype),
-            )
-        return out
+        return {q.name: self.layer_real(i, q, dtype) for i, q in enumerate(self.integers())}
+
+    def layer_real(self, i: int, q: LayerQuantisation, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
+        """Weight and bias of layer i: what the integers mean."""
+        step = q.multiplier * 2.0 ** -(q.shift + self.gains[q.name])
+        bias_step = 2.0 ** (q.bias_shift - q.shift) / self.output_units[q.name]
+        device = self.raw.device
+        return (
+            (torch.from_numpy(q.weight).to(device).double() * step).to(dtype),
+            (torch.from_numpy(q.bias).to(device).double() * bias_step).to(dtype),
+        )
+
+    def steps(self, i: int) -> list[tuple[int, int]]:
+        """(m, e) of every step m * 2^e that the syntax can carry for layer i, finest first."""
+        return sorted(self._candidates(i), key=lambda step: step[0] * 2.0 ** step[1])
+
+    def try_steps(self, i: int, step: tuple[int, int], bias_exponent: int) -> LayerQuantisation | None:
+        """The integers of layer i with other steps; None where the contract or the syntax forbids them.
+
+        Args:
+            i: the layer.
+            step: (m, e) of the weights.
+            bias_exponent: log2 of the step of the biases, real.
+        """
+        before = self.bias_log_step[i].clone()
+        self.bias_log_step[i] = bias_exponent
+        try:
+            multiplier, exponent = step
+            gain = self.gains[self.layers[i].name]
+            if not 0 <= self._bias_exponent(i) - (exponent + gain) <= BIAS_SHIFT_MAX:
+                return None
+            return self._integers(i, multiplier, exponent) if self._fits(i, multiplier, exponent) else None
+        finally:
+            self.bias_log_step[i] = before
+
+    @torch.no_grad()
+    def set_steps(self, i: int, step: tuple[int, int], bias_exponent: int) -> None:
+        """Choose the steps of layer i, as `try_steps` has them."""
+        self.bias_log_step[i] = bias_exponent
+        self.log_step[i] = float(np.log2(step[0])) + step[1]
 
     def segment_bits(self, q: Tensor) -> Tensor:
         """Bits of each segment [2L] under static Laplace tables, differentiable in q."""
@@ -248,6 +278,13 @@ class ParameterBank(nn.Module):
         index = quantised_scale(likely_scale(total / self.segment_count).detach())
         bits = laplace_bits(q, torch.exp2(-4 + index.float() / 4)[self.segment])
         return torch.zeros_like(self.segment_count).index_add_(0, self.segment, bits)
+
+    @staticmethod
+    @torch.no_grad()
+    def tensor_bits(q: Tensor) -> float:
+        """Bits of one tensor's integers under its static table."""
+        index = quantised_scale(likely_scale(q.abs().mean()))
+        return float(laplace_bits(q, torch.exp2(-4 + index.float() / 4)).double().sum())
 
     def integers(self) -> list[LayerQuantisation]:
         """The integers to write, in stream order; call after `freeze_steps`."""

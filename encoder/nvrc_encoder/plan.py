@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 __all__ = ["Plan", "Settings"]
 
@@ -49,6 +49,15 @@ class Plan:
         temperature: soft rounding, first and last.
         noise: width of the noise, first and last.
         pretrain: iterations in which only the context network is fitted, before the others.
+        search: evaluations of the video that the search of the steps may cost, as a share of the iterations over the
+            windows of the video.
+        control: share of the run before rate control sets in.
+        gain: of rate control: share of the assumed correction that lambda takes at an evaluation, when it sets in and
+            just before the exact phase.
+        hard_gain: the same in the exact phase.
+        psnr_gain: the same for a PSNR, which jumps about before the exact phase.
+        damping: weight of the trend of the size between two evaluations.
+        extra: most iterations that rate control may add, as a share of the run.
     """
 
     iterations: int
@@ -62,11 +71,44 @@ class Plan:
     temperature: tuple[float, float] = (0.3, 0.12)
     noise: tuple[float, float] = (1.0, 0.5)
     pretrain: int = 60
+    search: float = 0.2
+    control: float = 0.1
+    gain: tuple[float, float] = (0.9, 0.4)
+    hard_gain: float = 0.6
+    psnr_gain: float = 0.25
+    damping: float = 1.0
+    extra: float = 0.3
 
     @property
     def hard_from(self) -> int:
         """First iteration of the hard phase."""
         return round(self.iterations * (1 - self.hard))
+
+    @property
+    def control_from(self) -> int:
+        """First iteration after which rate control may move lambda."""
+        return round(self.iterations * self.control)
+
+    def gain_at(self, iteration: int) -> float:
+        """Gain of rate control before the exact phase."""
+        there = min(1.0, (iteration - self.control_from) / max(1, self.hard_from - self.control_from))
+        return self.gain[0] + (self.gain[1] - self.gain[0]) * there
+
+    def search_evaluations(self, windows: int) -> int:
+        """Most evaluations of a video of that many windows in the search of the steps."""
+        return int(self.search * self.iterations / windows)
+
+    def extra_chunk(self, between: int) -> int:
+        """Iterations that rate control adds at a time."""
+        return max(1, min(between, self.iterations // 20))
+
+    def most_extra(self, between: int) -> int:
+        """Iterations that rate control may add in all."""
+        return max(round(self.iterations * self.extra), 4 * self.extra_chunk(between))
+
+    def extra_settings(self) -> Settings:
+        """What holds in an iteration that rate control has added: exact, at a rate that can still move the grids."""
+        return replace(self.at(self.hard_from), step_rate=0.0)
 
     def at(self, iteration: int) -> Settings:
         """What holds in iteration 0 .. iterations - 1."""

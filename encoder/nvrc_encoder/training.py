@@ -9,23 +9,29 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from nvrc_decoder.errors import InternalError
-from nvrc_decoder.profiles import Q_MAX, GridSlot, LayerSpec, Profile, context_layers, node_shape
+from nvrc_decoder.profiles import Q_MAX, GridSlot, LayerSpec, context_layers, node_shape
 
 from .grid_rate import HIDDEN_UNIT, OUTPUT_UNIT, GopRate, GridContext, build_context
-from .model import FEATURE_SCALE, SynthesisModel
+from .model import SynthesisModel
 from .parameters import ParameterBank
 from .plan import Plan, Settings
 from .quantise import hard_round, soft_round_noise
+from .rounding import FEATURE_SCALE
+from .structure import Structure
 from .warm_start import initial_grids, initial_weights
 
-__all__ = ["Estimate", "Target", "Trainer"]
+__all__ = ["Estimate", "Schedule", "Target", "Trainer"]
+
+
+Schedule = Callable[[int, int, int], Sequence[int]]
+"""Nodes, rows and columns of a grid -> its split bytes."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +55,13 @@ class Estimate:
         grid_bits: per slot, summed over GOPs; None where absent.
         segment_bits: [2L] bits of each layer's weights and biases.
         distortion: weighted MSE in units of the full range.
+        psnr_y: mean of the frames' luma PSNRs in dB, 100 for an exact frame.
     """
 
     grid_bits: list[float | None]
     segment_bits: list[float]
     distortion: float
+    psnr_y: float = 0.0
 
     @property
     def bits(self) -> float:
@@ -65,15 +73,12 @@ class Trainer:
     """Owns the parameters and grids of one sequence and says what they cost.
 
     Args:
-        profile: the profile.
-        stage_channels: active channels of each stage.
-        grid_channels: channels of each slot, 0 where absent.
-        context_widths: hidden widths of the context network.
+        structure: what is active of the profile.
         chroma_format, bit_depth: of the sequence.
         size: (height, width) in luma samples.
         targets: the GOPs.
         multipliers: per slot, the integer step M of each channel.
-        schedules: per slot, the split bytes.
+        schedule: gives the split bytes of a grid of (nodes, rows, columns).
         lagrangian: lambda, weight of bits per pixel against the weighted MSE.
         seed: of every random draw.
         device: where to train.
@@ -81,21 +86,18 @@ class Trainer:
 
     def __init__(
         self,
-        profile: Profile,
-        stage_channels: Sequence[int],
-        grid_channels: Sequence[int],
-        context_widths: tuple[int, int],
+        structure: Structure,
         chroma_format: int,
         bit_depth: int,
         size: tuple[int, int],
         targets: Sequence[Target],
         multipliers: Sequence[Sequence[int] | None],
-        schedules: Sequence[Sequence[int]],
+        schedule: Schedule,
         lagrangian: float,
         seed: int,
         device: torch.device,
     ) -> None:
-        self.model = SynthesisModel(profile, stage_channels, grid_channels, chroma_format, bit_depth)
+        self.model = SynthesisModel(structure, chroma_format, bit_depth)
         self.model.set_size(*size)
         self.size = size
         self.targets = [Target(t.rows.to(device), t.weights.to(device)) for t in targets]
@@ -115,12 +117,12 @@ class Trainer:
             self.grids.append([None if g is None else g.to(device).requires_grad_() for g in grids])
         # GOPs of one length share their contexts, which weigh far more than the grids.
         by_length = {
-            frames: GopRate(self._contexts(profile.slots, grid_channels, frames, schedules), grid_channels)
+            frames: GopRate(self._contexts(structure, frames, schedule), structure.grid_channels)
             for frames in set(self.frame_counts)
         }
         self.rates = [by_length[frames] for frames in self.frame_counts]
-        layers: tuple[LayerSpec, ...] = context_layers(*context_widths) + self.model.layers
-        initial = initial_weights(self.model, generator) | self.initial_context(context_widths, generator)
+        layers: tuple[LayerSpec, ...] = context_layers(*structure.context_widths) + self.model.layers
+        initial = initial_weights(self.model, generator) | self.initial_context(structure.context_widths, generator)
         gains: dict[str, int] = {}
         output_units: dict[str, int] = {}
         weight_step: dict[str, float] = {}
@@ -141,22 +143,17 @@ class Trainer:
             weight_step[name], bias_step[name] = 2.0**-4, 2.0**-4
         self.bank = ParameterBank(layers, gains, output_units, initial, weight_step, bias_step).to(device)
 
-    def _contexts(
-        self,
-        slots: Sequence[GridSlot],
-        grid_channels: Sequence[int],
-        frames: int,
-        schedules: Sequence[Sequence[int]],
-    ) -> list[GridContext | None]:
+    def _contexts(self, structure: Structure, frames: int, schedule: Schedule) -> list[GridContext | None]:
         out: list[GridContext | None] = []
         coarser: tuple[GridSlot, tuple[int, int, int]] | None = None
-        for i, (slot, channels) in enumerate(zip(slots, grid_channels, strict=True)):
+        for i, (slot, channels) in enumerate(zip(structure.profile.slots, structure.grid_channels, strict=True)):
             if not channels:
                 out.append(None)
                 continue
             shape = node_shape(slot, frames, *self.size)
-            out.append(build_context(shape, schedules[i], i, slot, coarser, self.device))
-            coarser = (slot, shape)
+            out.append(build_context(shape, schedule(*shape), i, slot, None if slot.flow else coarser, self.device))
+            if not slot.flow:
+                coarser = (slot, shape)
         return out
 
     @staticmethod
@@ -223,6 +220,24 @@ class Trainer:
             bpp = bpp + self.bank.segment_bits(q).sum() / (sum(self.frame_counts) * self.pixels)
         return self._distortion(rows, gop, window), bpp
 
+    @torch.no_grad()
+    def change_steps(self, multipliers: Sequence[Sequence[int] | None]) -> None:
+        """Quantise the grids with other steps from here on; what they stand for stays.
+
+        Args:
+            multipliers: per slot, the integer step M of each channel.
+        """
+        for slot, wanted in enumerate(multipliers):
+            before = self.multipliers[slot]
+            if before is None or wanted is None or before.tolist() == list(wanted):
+                continue
+            after = torch.tensor(wanted, device=self.device)
+            for grids in self.grids:
+                grid = grids[slot]
+                if grid is not None:
+                    grid *= (before / after).view(1, -1, 1, 1)
+            self.multipliers[slot] = after
+
     def check_finite(self) -> None:
         """Raise InternalError E_DIVERGED if a grid or a parameter is not a finite number."""
         tensors = [self.bank.raw, self.bank.log_step, *(g for grids in self.grids for g in grids if g is not None)]
@@ -285,18 +300,54 @@ class Trainer:
         # Not `quantised` and `real`: their float32 steps are a little off, and sums at a half would round elsewhere.
         q = self.bank.exact_quantised()
         real = self.bank.exact_real(torch.float32)
+        distortion, psnr_y = self.whole_distortion(real)
+        return Estimate(self.whole_grid_bits(real), self.bank.segment_bits(q).tolist(), distortion, psnr_y)
+
+    @torch.no_grad()
+    def whole_grid_bits(
+        self, real: dict[str, tuple[Tensor, Tensor]], grids: Sequence[Sequence[Tensor | None]] | None = None
+    ) -> list[float | None]:
+        """Per slot the bits of the hard-rounded grids, summed over GOPs; None where absent.
+
+        Args:
+            real: parameters as real values; only the context network's are used.
+            grids: per GOP, of `final_grids`, where the caller has them.
+        """
         slots: list[float | None] = [None] * len(self.model.profile.slots)
-        distortion = 0.0
         for gop, frames in enumerate(self.frame_counts):
-            rounded = self.final_grids(gop)
             whole = self._nodes(gop, slice(0, frames))
+            rounded = self.final_grids(gop) if grids is None else grids[gop]
             bits = self.grid_rate(real, rounded, gop, whole, True)
             for i, b in enumerate(bits):
                 if b is not None:
                     slots[i] = (slots[i] or 0.0) + float(b.double().sum())
+        return slots
+
+    @torch.no_grad()
+    def whole_distortion(
+        self,
+        real: dict[str, tuple[Tensor, Tensor]],
+        grids: Sequence[Sequence[Tensor | None]] | None = None,
+        model: SynthesisModel | None = None,
+    ) -> tuple[float, float]:
+        """Weighted MSE over all frames, hard-rounded, and the mean of the frames' luma PSNRs.
+
+        Args:
+            real: parameters as real values.
+            grids: per GOP, of `final_grids`, where the caller has them.
+            model: makes the frames in place of the trainer's own.
+        """
+        distortion = psnr = 0.0
+        for gop, frames in enumerate(self.frame_counts):
+            rounded = self.final_grids(gop) if grids is None else grids[gop]
+            target = self.targets[gop]
+            luma = target.weights[:4]
             for window in self._windows(frames, 8):
                 at = torch.arange(window.start, window.stop, device=self.device)
-                rows = self.model.forward(real, rounded, self.multipliers, at, frames, exact=True)
+                rows = (model or self.model).forward(real, rounded, self.multipliers, at, frames, exact=True)
                 distortion += float(self._distortion(rows, gop, window)) * (window.stop - window.start)
-        segments = self.bank.segment_bits(q).tolist()
-        return Estimate(slots, segments, distortion / sum(self.frame_counts))
+                error = (rows[:, :4] - target.rows[window, :4]) / ((1 << self.model.bit_depth) - 1)
+                mse = (error * error * luma).sum((1, 2, 3)) / luma.sum()
+                psnr += float((-10 * torch.log10(mse.clamp(min=1e-10))).double().sum())
+        count = sum(self.frame_counts)
+        return distortion / count, psnr / count

@@ -13,9 +13,17 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, STAGE_STRIDES, GridSlot, node_shape
+from nvrc_decoder.profiles import (
+    CHROMA_400,
+    CHROMA_420,
+    STAGE_STRIDES,
+    GridSlot,
+    node_shape,
+)
 
 from .model import LEVELS_PER_FEATURE, SynthesisModel
+from .motion import MIX_SIGNS
+from .warm_planes import half, initial_planes, moving_features
 
 __all__ = ["initial_grids", "initial_weights", "plane_channels"]
 
@@ -25,13 +33,6 @@ def plane_channels(slot: GridSlot, channels: int, planes: int) -> list[int | Non
     if channels >= planes and slot.stride > 2:
         return [i if i < planes else None for i in range(channels)]
     return [0 if i == 0 else None for i in range(channels)]
-
-
-def _half(x: Tensor) -> Tensor:
-    """2x2 mean of [T, C, H, W], edge-repeated to even sizes."""
-    height, width = x.shape[-2:]
-    x = functional.pad(x, (0, width % 2, 0, height % 2), mode="replicate")
-    return functional.avg_pool2d(x, 2)
 
 
 def _interpolation(frames: int, nodes: int, stride: int) -> Tensor:
@@ -75,10 +76,13 @@ def initial_grids(
         base = torch.cat([luma, rows[:, 4:8].mean(1, keepdim=True), rows[:, 8:12].mean(1, keepdim=True)], 1)
     base = (base - 128) / LEVELS_PER_FEATURE
     planes = base.shape[1]
+    grids: list[Tensor | None] = [None] * len(profile.slots)
+    if model.structure.moving:
+        # What the planes cannot give is left to the grids without motion.
+        base = initial_planes(model, rows, base, size, steps, grids)
     pyramid = {2: base}
     for stride in (4, 8, 16, 32):
-        pyramid[stride] = _half(pyramid[stride // 2])
-    grids: list[Tensor | None] = [None] * len(profile.slots)
+        pyramid[stride] = half(pyramid[stride // 2])
     recon: Tensor | None = None
     for stage, stride in enumerate(STAGE_STRIDES):
         target = pyramid[stride]
@@ -87,7 +91,7 @@ def initial_grids(
         else:
             recon = functional.interpolate(recon, scale_factor=2, mode="bilinear", align_corners=False)
             recon = recon[..., : target.shape[-2], : target.shape[-1]]
-        at_stage = [i for i, s in enumerate(profile.slots) if s.stage == stage and model.grid_channels[i]]
+        at_stage = [i for i in profile.slots_of_stage(stage) if model.grid_channels[i] and grids[i] is None]
         for i in at_stage:
             slot, channels = profile.slots[i], model.grid_channels[i]
             nodes, height, width = node_shape(slot, frames, *size)
@@ -112,6 +116,19 @@ def initial_grids(
     return grids
 
 
+def _inject_phases(weight: Tensor, at: int, planes: int, generator: torch.Generator) -> None:
+    """Weights of the four phases of the luma plane: their mean to feature 0, what each differs by to one of its own."""
+    outputs = weight.shape[0]
+    for phase in range(4):
+        weight[:, at + phase] = torch.randn(weight[:, at].shape, generator=generator) * 0.02
+        weight[0, at + phase] = 0
+        weight[0, at + phase, 1, 1] = 0.25
+        if outputs >= planes + 4:
+            weight[planes : planes + 4, at + phase] = 0
+            weight[planes : planes + 4, at + phase, 1, 1] = -0.25
+            weight[planes + phase, at + phase, 1, 1] = 0.75
+
+
 def initial_weights(model: SynthesisModel, generator: torch.Generator) -> dict[str, tuple[Tensor, Tensor]]:
     """Weights that pass the pyramid through: layer name -> (weight, bias), real values."""
     planes = 1 if model.chroma_format == CHROMA_400 else 3
@@ -128,16 +145,25 @@ def initial_weights(model: SynthesisModel, generator: torch.Generator) -> dict[s
             stage = int(layer.name[5])
             at = 0
             for i, slot in enumerate(model.profile.slots):
-                if slot.stage != stage or not model.grid_channels[i]:
+                count = model.structure.injected(i)
+                if slot.stage != stage or not count:
                     continue
-                for c, plane in enumerate(plane_channels(slot, model.grid_channels[i], planes)):
+                if model.structure.moving and i in model.profile.mixed_slots:
+                    _inject_phases(weight, at, planes, generator)
+                    at += count
+                    continue
+                moved = model.structure.moving and i in model.profile.warped_slots
+                kinds = moving_features(model, i, planes) if moved else plane_channels(slot, count, planes)
+                for c, plane in enumerate(kinds):
                     if plane is not None and plane < shape[0]:
                         weight[:, at + c] *= 0.5
                         weight[:planes, at + c] = 0
                         weight[plane, at + c, 1, 1] = 1
                     else:
                         weight[:, at + c] *= 3
-                at += model.grid_channels[i]
+                at += count
+        elif layer.kind == "mix":
+            weight = (0.5 * torch.tensor(MIX_SIGNS)).repeat(shape[0] // len(MIX_SIGNS), 1)
         elif layer.kind == "temporal":
             weight = torch.zeros(shape)
             weight[:, 1] = 1
@@ -157,6 +183,9 @@ def initial_weights(model: SynthesisModel, generator: torch.Generator) -> dict[s
             for channel in range(full, min(planes, shape[0])):
                 weight[channel, 0] = 0
                 weight[channel, 0, 1, 1] = 1
+            if model.structure.moving and shape[0] >= planes + 4:
+                weight[planes : planes + 4, 0] = 0
+                weight[planes : planes + 4, 0, 1, 1] = 1
         else:
             weight = noise(shape, 0.02)
             bias = torch.full((layer.outputs,), 128 / LEVELS_PER_FEATURE)
@@ -171,5 +200,7 @@ def initial_weights(model: SynthesisModel, generator: torch.Generator) -> dict[s
                 if column < 4 * min(planes, last):
                     weight[row] = 0
                     weight[row, column] = 1
+                    if model.structure.moving and last >= planes + 4 and row < 4:
+                        weight[row, 4 * (planes + row)] = 1
         out[layer.name] = (weight, bias)
     return out

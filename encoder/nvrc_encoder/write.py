@@ -15,8 +15,8 @@ from nvrc_decoder.bitstream.units import (
     GridHeader,
     LayerHeader,
     NetworkHeader,
+    ScheduleKind,
     SequenceHeader,
-    schedule_runs,
 )
 from nvrc_decoder.bitstream.writer import StreamWriter
 from nvrc_decoder.entropy.coder import SymbolEncoder
@@ -74,15 +74,16 @@ def sequence_header(picture: VideoFormat, profile: int, frames: int, symbols: in
 
 
 def _network_header(
-    trainer: Trainer, splits: Sequence[Sequence[int]], layers: tuple[LayerHeader, ...], payload: bytes
+    trainer: Trainer, schedule: ScheduleKind, layers: tuple[LayerHeader, ...], payload: bytes
 ) -> NetworkHeader:
+    structure = trainer.model.structure
     grids = tuple(
-        GridHeader(i, tuple(int(m) for m in multiplier), schedule_runs(splits[i]))
+        GridHeader(i, tuple(int(m) for m in multiplier), schedule=schedule, base=i == structure.base_slot)
         for i, multiplier in enumerate(trainer.multipliers)
         if multiplier is not None
     )
     widths = (trainer.bank.layers[0].outputs, trainer.bank.layers[1].outputs)
-    return NetworkHeader(trainer.model.stage_channels, grids, widths, layers, payload)
+    return NetworkHeader(structure.stage_channels, structure.stage_blocks, grids, widths, layers, payload)
 
 
 def _code_lengths(values: np.ndarray) -> np.ndarray:
@@ -100,8 +101,14 @@ def _code_lengths(values: np.ndarray) -> np.ndarray:
 
 
 @torch.no_grad()
-def reconstruct(trainer: Trainer) -> list[list[Planes]]:
-    """The encoder's own integer reconstruction, per GOP: the PyTorch twin in float64, every layer rounded."""
+def reconstruct(trainer: Trainer, exact: bool = True) -> list[list[Planes]]:
+    """The encoder's own reconstruction, per GOP: the PyTorch twin in float64.
+
+    Args:
+        trainer: after the training.
+        exact: every layer rounded, as the decoder has it; else only the samples are, for comparison.
+    """
+    peak = (1 << trainer.model.bit_depth) - 1
     model, bank = trainer.model, trainer.bank
     real = {name: (weight.double(), bias.double()) for name, (weight, bias) in bank.exact_real().items()}
     out = []
@@ -110,7 +117,9 @@ def reconstruct(trainer: Trainer) -> list[list[Planes]]:
         planes: list[Planes] = []
         for first in range(0, frames, 4):
             at = torch.arange(first, min(first + 4, frames), device=trainer.device)
-            rows = model.forward(real, grids, trainer.multipliers, at, frames, exact=True)
+            rows = model.forward(real, grids, trainer.multipliers, at, frames, exact=exact)
+            if not exact:
+                rows = torch.round(rows).clamp(0, peak)
             planes += planes_from_rows(rows, trainer.size, model.chroma_format, model.bit_depth)
         out.append(planes)
     return out
@@ -119,7 +128,7 @@ def reconstruct(trainer: Trainer) -> list[list[Planes]]:
 def write_stream(
     trainer: Trainer,
     sequence: SequenceHeader,
-    splits: Sequence[Sequence[int]],
+    schedule: ScheduleKind,
     frames: Sequence[Sequence[Planes]],
     *,
     index: bool = True,
@@ -130,7 +139,7 @@ def write_stream(
     Args:
         trainer: after `run`.
         sequence: SEQUENCE.
-        splits: per slot, the schedule.
+        schedule: of every grid.
         frames: per GOP the frames that the stream promises; their digests go into it.
         index: write INDEX and footer.
         metadata: key -> value.
@@ -148,8 +157,8 @@ def write_stream(
         owner = "context network" if layer.name.startswith("context.") else "synthesis weights"
         bits[owner] += float(sum(costs.min() for costs in lengths))
     payload = encode_parameters(parameters, trainer.bank.layers, layers)
-    network = _network_header(trainer, splits, tuple(layers), payload)
-    grids = network.grids
+    network = _network_header(trainer, schedule, tuple(layers), payload)
+    grids = network.coding_order(profile)
     context = ContextNetwork(
         *(
             make_layer(spec, q.weight, q.bias, q.multiplier, q.shift, q.bias_shift)
@@ -170,9 +179,11 @@ def write_stream(
             values = tensor.cpu().numpy().astype(np.int16)
             slot = profile.slots[header.slot]
             encoder = SymbolEncoder()
-            code_grid(encoder, header.splits, context, values.shape, header.slot, slot, coarser, values)
+            splits = header.splits((values.shape[0], *values.shape[2:]))
+            code_grid(encoder, splits, context, values.shape, header.slot, slot, None if slot.flow else coarser, values)
             payloads.append(encoder.finish())
-            coarser = slot, values
+            if not slot.flow:
+                coarser = slot, values
             name = f"grid {header.slot} (1/{slot.stride}, t{slot.temporal_stride}, {header.channels} ch)"
             components[name] = components.get(name, 0.0) + len(payloads[-1])
         digest = GopDigest()
@@ -207,7 +218,7 @@ def _blank(bits: float) -> bytes:
 def estimate_bytes(
     trainer: Trainer,
     sequence: SequenceHeader,
-    splits: Sequence[Sequence[int]],
+    schedule: ScheduleKind,
     estimate: Estimate,
     *,
     index: bool = True,
@@ -216,18 +227,18 @@ def estimate_bytes(
     """Size of the stream by the rate model: a stream of blank payloads as long as the estimate says.
 
     Args:
-        trainer, sequence, splits, index, metadata: as in `write_stream`.
+        trainer, sequence, schedule, index, metadata: as in `write_stream`.
         estimate: of the bits; what it holds of a slot is shared among the GOPs by their frames.
 
     Raises:
         InternalError: something in the headers is outside the format's ranges.
     """
     layers = tuple(LayerHeader(4, 0, 0, 0, 0) for _ in trainer.bank.layers)
-    network = _network_header(trainer, splits, layers, _blank(sum(estimate.segment_bits)))
+    network = _network_header(trainer, schedule, layers, _blank(sum(estimate.segment_bits)))
     buffer = io.BytesIO()
     writer = _begin(buffer, sequence, network, metadata)
     total = sum(trainer.frame_counts)
-    present = [estimate.grid_bits[grid.slot] or 0.0 for grid in network.grids]
+    present = [estimate.grid_bits[grid.slot] or 0.0 for grid in network.coding_order(trainer.model.profile)]
     for frames in trainer.frame_counts:
         writer.gop(Gop(frames, tuple(_blank(bits * frames / total) for bits in present)), bytes(DIGEST_BYTES))
     writer.finish(index=index)

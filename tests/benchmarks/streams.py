@@ -35,14 +35,16 @@ def random_gop(
     grids: list[Grid | None] = [None] * len(network.profile.slots)
     coarser: tuple[GridSlot, Grid] | None = None
     payloads = []
-    for header in network.header.grids:
+    for header in network.header.coding_order(network.profile):
         slot = network.profile.slots[header.slot]
         coder = SamplingCoder(rng, 0)
         shape = grid_shape(sequence, header, count)
-        grid = code_grid(coder, header.splits, network.context, shape, header.slot, slot, coarser)
+        splits = header.splits((shape[0], *shape[2:]))
+        grid = code_grid(coder, splits, network.context, shape, header.slot, slot, coarser)
         payloads.append(coder.finish())
         grids[header.slot] = grid
-        coarser = slot, grid
+        if not slot.flow:
+            coarser = slot, grid
     digest = GopDigest()
     for t in range(count):
         for frame in synthesizer.synthesise(grids, count, range(t, t + 1)):

@@ -23,7 +23,9 @@ from pathlib import Path
 import onnxruntime
 
 from nvrc_decoder.profiles import PROFILES, Profile, kmac_per_pixel
-from nvrc_decoder.synthesis.runtime import OrtSynthesizer, graph_bytes, graph_initializers
+from nvrc_decoder.synthesis.initializers import graph_initializers
+from nvrc_decoder.synthesis.runtime import OrtSynthesizer
+from nvrc_decoder.synthesis.session import graph_bytes
 from nvrc_ref.benchmark.float_graph import RowsSession, without_floor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -76,7 +78,9 @@ def main() -> None:
     clock = time.perf_counter if options.clock == "wall" else time.process_time
     rows = []
     for profile in (profile for profile in PROFILES if profile.name in options.profiles):
-        cost = kmac_per_pixel(profile, profile.max_channels, [slot.max_channels for slot in profile.slots], 1)
+        cost = kmac_per_pixel(
+            profile, profile.max_channels, profile.blocks, [slot.max_channels for slot in profile.slots], 1
+        )
         for width, height in SIZES:
             medians = measure(profile, width, height, options.threads, options.repeats, clock)
             ratio = min(medians["exact"], medians["exact, blocked"]) / min(medians["float"], medians["float, blocked"])

@@ -68,6 +68,20 @@ def test_document_and_plot(tmp_path: Path, counted: tuple[int, int], capsys: pyt
     assert output.err == ""
 
 
+def test_motion_is_timed_within_synthesis(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("onnx")
+    times = {}
+    for name in ("trained-nano", "trained-main"):
+        stream = STREAM.with_name(f"{name}.nvrc")
+        assert bench(stream, "--repeats", 1, "--part", "synthesis", "--threads", 1) == 0
+        text = capsys.readouterr().out
+        assert bench(stream, "--repeats", 1, "--part", "synthesis", "--threads", 1, "--json", "-") == 0
+        times[name] = json.loads(capsys.readouterr().out)["synthesis"]["motion_ms"]
+        assert ("motion before it" in text) is (times[name] is not None)
+    assert times["trained-nano"] > 0
+    assert times["trained-main"] is None
+
+
 def test_parts(capsys: pytest.CaptureFixture[str]) -> None:
     assert bench(STREAM, "--repeats", 1, "--part", "entropy", "--json", "-") == 0
     document = json.loads(capsys.readouterr().out)

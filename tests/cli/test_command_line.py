@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from nvrc_decoder.bitstream.reader import UnitReader
+from nvrc_decoder.bitstream.units import Gop
 from nvrc_ref.main import run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -103,6 +105,42 @@ def test_info(capsys: pytest.CaptureFixture[str]) -> None:
     assert {"GOP 0", "DIGEST 0", "GOP 1", "DIGEST 1"} <= set(names)
     assert call("info", STREAM, "--units") == 0
     assert "DIGEST 1" in capsys.readouterr().out
+
+
+def test_info_tells_what_is_active_and_what_it_costs(capsys: pytest.CaptureFixture[str]) -> None:
+    path = CONFORMANCE / STREAMS["nano-motion"]["file"]
+    assert call("info", path, "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    (network,) = document["networks"]
+    assert network["stage_channels"] == [4, 5, 3, 4, 5]
+    assert network["stage_blocks"] == [0, 0, 1, 0, 1]
+    assert network["motion"] is True
+    assert [grid["schedule"] for grid in network["grids"]] == ["octree"] * 7
+    assert [grid["flow"] for grid in network["grids"]] == [False] * 6 + [True]
+    width, height = document["width"], document["height"]
+    values = sum(
+        channels * nodes * -(-height // stride) * -(-width // stride)
+        for channels, nodes, stride in (
+            *((4, 17, 32), (4, 3, 32), (3, 17, 16), (3, 3, 16), (3, 17, 8), (3, 3, 8), (3, 3, 4), (3, 2, 4)),
+            *((2, 17, 4), (2, 3, 4), (4, 3, 2), (4, 2, 2), (2, 17, 16), (2, 3, 16)),
+        )
+    )
+    costs = document["kmac_per_pixel"]
+    pixels = width * height * document["frames"]
+    assert costs["entropy"] == round((48 * 8 + 8 * 6 + 6 * 2) * values / pixels / 1000, 3)
+    # 3 channels at stride 4 and 4 at stride 2: 10 products of the warp; in every eighth frame 5, or 9 with mixing.
+    assert costs["motion"] == round((3 * (10 + 5 / 8) / 16 + 4 * (10 + 9 / 8) / 4) / 1000, 3)
+    assert costs["total"] == pytest.approx(sum(costs[name] for name in ("synthesis", "motion", "entropy")), abs=2e-3)
+    assert network["kmac_per_pixel"] == pytest.approx(costs["synthesis"] + costs["motion"], abs=2e-3)
+    # The flow grid's payload comes first in the GOP, and is listed under its slot.
+    with path.open("rb") as file:
+        gops = [unit.content for unit in UnitReader(file) if isinstance(unit.content, Gop)]
+    listed = {str(slot): sum(len(gop.grids[place]) for gop in gops) for place, slot in enumerate((6, 0, 1, 2, 3, 4, 5))}
+    assert document["bytes"]["grids"] == listed
+    assert call("info", path) == 0
+    text = capsys.readouterr().out
+    assert "motion on" in text
+    assert "blocks [0, 0, 1, 0, 1]" in text
 
 
 def test_info_of_every_golden_stream_counts_its_bytes(capsys: pytest.CaptureFixture[str]) -> None:
@@ -252,7 +290,7 @@ def test_missing_engine_names_the_extra(monkeypatch: pytest.MonkeyPatch, capsys:
 
 def test_export_profile_is_what_the_decoder_ships(tmp_path: Path) -> None:
     from nvrc_decoder.profiles import PROFILES
-    from nvrc_decoder.synthesis.runtime import graph_bytes
+    from nvrc_decoder.synthesis.session import graph_bytes
 
     result = command("export-profile", "nano", "-o", tmp_path / "nano.onnx", cwd=tmp_path)
     assert result.returncode == 0, result.stderr

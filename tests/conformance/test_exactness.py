@@ -30,13 +30,23 @@ def cases(draw: st.DrawFn) -> tuple[SequenceHeader, NetworkDraft, int, int, int]
         profile=profile.id,
         level=6,
     )
-    slots = sorted(draw(st.sets(st.integers(0, len(profile.slots) - 1), min_size=1)))
+    slots = sorted(draw(st.sets(st.integers(0, profile.flow_slot - 1), min_size=1)))
+    channels = {slot: draw(st.integers(1, profile.slots[slot].max_channels)) for slot in slots}
+    moving = draw(st.booleans())
+    if moving:
+        channels[profile.flow_slot] = 2
+        for slot in profile.mixed_slots:
+            if slot in channels:
+                channels[slot] = profile.slots[slot].max_channels if channels[slot] > 4 else 4
     draft = NetworkDraft(
         tuple(draw(st.integers(1, most)) for most in profile.max_channels),
-        {slot: draw(st.integers(1, profile.slots[slot].max_channels)) for slot in slots},
-        (1, 1),
+        tuple(draw(st.integers(0, most)) for most in profile.blocks),
+        channels,
+        draw(st.sampled_from(((1, 6), (1, 2049)))),
+        context_widths=(1, 1),
         bound=draw(st.booleans()),
         wild=draw(st.sampled_from((0, 0, 9))),
+        base=moving and {profile.base_slot, *profile.mixed_slots} <= channels.keys() and draw(st.booleans()),
     )
     return sequence, draft, draw(st.integers(1, 18)), draw(st.integers(0, 1 << 31)), draw(st.sampled_from((3, Q_MAX)))
 
@@ -62,8 +72,10 @@ def test_engines_agree(case: tuple[SequenceHeader, NetworkDraft, int, int, int],
         network.profile,
         sequence,
         network.header.stage_channels,
+        network.header.stage_blocks,
         network.layers,
         network.multipliers,
+        network.header.base,
     )
     first = data.draw(st.integers(0, frame_count - 1), label="first")
     frames = range(first, min(frame_count, first + 4))

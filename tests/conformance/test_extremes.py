@@ -8,7 +8,7 @@ import pytest
 from nvrc_conformance.manifest import load_manifest
 from nvrc_conformance.stages import decode_stream, frames_of
 from nvrc_decoder.profiles import synthesis_layers
-from nvrc_decoder.synthesis import reference
+from nvrc_decoder.synthesis import motion, reference
 from nvrc_decoder.synthesis.arithmetic import ACCUMULATOR_LIMIT, WEIGHT_MAX, IntegerLayer, worst_case
 
 MANIFEST = load_manifest()
@@ -22,9 +22,11 @@ def test_every_layer_comes_near_the_bound(name: str) -> None:
         specs = synthesis_layers(
             item.network.profile,
             item.network.header.stage_channels,
+            item.network.header.stage_blocks,
             channels,
             item.sequence.chroma_format,
             item.sequence.bit_depth,
+            item.network.header.base,
         )
         for spec in specs:
             layer = item.network.layers[spec.name]
@@ -58,3 +60,25 @@ def test_activations_meet_both_clips(name: str, monkeypatch: pytest.MonkeyPatch)
             assert met[id(layer)] == {"low", "high"}, layer_name
     samples = np.concatenate([frame.y.reshape(-1) for frame in frames])
     assert {int(samples.min()), int(samples.max())} == {0, 255}
+
+
+@pytest.mark.parametrize("function", ["add_base", "predict"])
+def test_base_and_predictions_meet_both_clips(function: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Past either clip before clipping, where base channels and predictions are added."""
+    met: set[str] = set()
+    clip, original = motion.clip_activation, getattr(reference, function)
+
+    def watched(x: reference.Feature) -> reference.Feature:
+        met.update({"low"} if (x < -2048).any() else (), {"high"} if (x > 2047).any() else ())
+        return clip(x)
+
+    def within(*arguments: object) -> reference.Feature:
+        with monkeypatch.context() as patch:
+            patch.setattr(motion, "clip_activation", watched)
+            found: reference.Feature = original(*arguments)
+            return found
+
+    monkeypatch.setattr(reference, function, within)
+    (item,) = decode_stream(MANIFEST.read("main-base-bound"))
+    frames_of(item)
+    assert met == {"low", "high"}

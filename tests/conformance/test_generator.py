@@ -117,7 +117,7 @@ def test_random_layers_keep_the_bound() -> None:
     for profile in PROFILES:
         rng = random_state(profile.name)
         grids = [slot.max_channels for slot in profile.slots]
-        specs = (*context_layers(7, 5), *synthesis_layers(profile, profile.max_channels, grids, 1))
+        specs = (*context_layers(7, 5), *synthesis_layers(profile, profile.max_channels, profile.blocks, grids, 1))
         for spec in specs:
             made = [bound_layer(rng, spec), *(plain_layer(rng, spec, scale, wild=5) for scale in (4, 20, 39))]
             for layer in made:

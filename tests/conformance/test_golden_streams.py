@@ -85,8 +85,10 @@ def test_onnx_runtime_frames(stream: GoldenStream, threads: int, optimization: b
             network.profile,
             item.sequence,
             network.header.stage_channels,
+            network.header.stage_blocks,
             network.layers,
             network.multipliers,
+            network.header.base,
             threads=threads,
             optimization=optimization,
             layout=layout,
@@ -117,11 +119,12 @@ def test_any_frame_by_itself(stream: GoldenStream) -> None:
 
 def test_onnx_runtime_makes_parts_of_a_gop() -> None:
     """Runs of frames that start and end anywhere, where temporal filters and strides reach over their ends."""
-    for name in ("lite-schedules", "main-random", "main-sparse"):
+    for name in ("lite-schedules", "main-random", "main-sparse", "lite-motion", "main-base", "nano-chain"):
         for item in decode_stream(MANIFEST.read(name)):
             network, count = item.network, item.gop.frame_count
-            arguments = network.profile, item.sequence, network.header.stage_channels
-            synthesizer = OrtSynthesizer(*arguments, network.layers, network.multipliers, threads=1, batch=WHOLE_GOP)
+            active = network.header.stage_channels, network.header.stage_blocks
+            integers = network.layers, network.multipliers, network.header.base
+            synthesizer = OrtSynthesizer(network.profile, item.sequence, *active, *integers, threads=1, batch=WHOLE_GOP)
             wanted = md5s(frames_of(item))
             for first in range(count):
                 for end in (first + 1, (first + count + 1) // 2, count):
@@ -138,6 +141,11 @@ def test_streams_cover_the_format() -> None:
         *("chroma 4:0:0", "chroma 4:2:0", "chroma 4:4:4", "8 bits", "10 bits"),
         *("odd size", "one sample", "one frame a GOP", "several GOPs", "GOPs of unequal length"),
         *("several NETWORK units", "absent slots", "inactive channels", "stage without grids"),
+        *("inactive blocks", "no blocks", "one multiplier", "a multiplier a channel"),
+        *("motion", "motion of no grid", "motion at both clips", "warp of single channels", "warp with mixed channels"),
+        *("base channel", "base channel alone", "chain of nodes", "chain of many nodes"),
+        *("fractional displacements", "displacements larger than the picture", "grid node after the last flow node"),
+        *("schedule kind temporal-first", "schedule kind octree", "schedule kind explicit"),
         *("schedule temporal-first", "schedule octree", "schedule without splits", "32 splits"),
         *("phase x", "phase y", "phase t", "halve x alone", "halve y alone", "halve t alone"),
         *("grid escapes", "weight escapes", "bias escapes", "grid values at both ends", "accumulators at the bound"),

@@ -138,7 +138,13 @@ print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 def test_process_memory_does_not_grow_with_the_number_of_gops(tmp_path: Path) -> None:
     """With ONNX Runtime, and with pictures large enough to show in the size of a process."""
-    draft = StreamDraft("nano", 352, 200, [[4, 4, 4, 4]], [NetworkDraft((3, 4, 4, 4, 4), {0: 2, 2: 1}, (3, 3))])
+    draft = StreamDraft(
+        "nano",
+        352,
+        200,
+        [[4, 4, 4, 4]],
+        [NetworkDraft((3, 4, 4, 4, 4), grid_channels={0: 2, 2: 1}, context_widths=(3, 3))],
+    )
     data = draft.build(random_state("memory"))
     sizes = []
     for copies in (1, 10):
@@ -161,8 +167,14 @@ def test_process_memory_does_not_grow_with_the_number_of_gops(tmp_path: Path) ->
 
 def test_two_streams_joined_decode_to_both() -> None:
     """Two NETWORK units with other slots, channels and parameters under one SEQUENCE."""
-    first = StreamDraft("lite", 40, 30, [[3, 2]], [NetworkDraft((5, 4, 6, 5, 4), {0: 2, 3: 1}, (4, 3))])
-    second = replace(first, gops=[[1, 4]], networks=[NetworkDraft((8, 4, 3, 9, 7), {1: 3, 5: 2, 6: 1}, (2, 6))])
+    first = StreamDraft(
+        "lite", 40, 30, [[3, 2]], [NetworkDraft((5, 4, 6, 5, 4), grid_channels={0: 2, 4: 1}, context_widths=(4, 3))]
+    )
+    second = replace(
+        first,
+        gops=[[1, 4]],
+        networks=[NetworkDraft((8, 4, 3, 9, 7), grid_channels={1: 3, 5: 2, 6: 1}, context_widths=(2, 6))],
+    )
     streams = [first.build(random_state("first")), second.build(random_state("second"))]
     both = joined(*streams)
     networks = [unit for unit in units_of(both) if isinstance(unit.content, NetworkHeader)]

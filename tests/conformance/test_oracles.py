@@ -35,7 +35,7 @@ def check_grids(item: DecodedGop, budget: int) -> int:
     """Checks grids in order while the budget lasts; returns how many."""
     previous: tuple[GridSlot, np.ndarray] | None = None
     checked = 0
-    for header, payload in zip(item.network.header.grids, item.gop.grids, strict=True):
+    for header, payload in zip(item.network.header.coding_order(item.network.profile), item.gop.grids, strict=True):
         grid, slot = item.grids[header.slot], item.network.profile.slots[header.slot]
         assert grid is not None
         budget -= math.prod(grid.shape)
@@ -56,15 +56,17 @@ def check_grids(item: DecodedGop, budget: int) -> int:
 
         walked = context.walk(
             lambda tables, means, _, coder=coder: coder.step(TABLES, tables, means),
-            header.splits,
+            header.splits((grid.shape[0], *grid.shape[2:])),
             item.network.context.layers,
             grid.shape,
             header.slot,
             coarse,
+            slot.flow,
         )
         np.testing.assert_array_equal(walked, grid)
         assert coder.exhausted()
-        previous = slot, grid
+        if not slot.flow:
+            previous = slot, grid
         checked += 1
     return checked
 

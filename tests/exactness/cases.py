@@ -55,7 +55,7 @@ def calls_that_fit(work: Work, batches: Sequence[int], free: int | None) -> list
     """Frames in a call, without doubles; 0 stands for the whole GOP. `free` is the device's memory, None on the CPU."""
     if free is None:
         free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    most = plan_calls(work.profile, *work.size, free).frames
+    most = plan_calls(work.profile, *work.size, free, True).frames
     longest = max(len(frames) for _, frames in work.gops)
     return sorted({min(batch or longest, longest, most) for batch in batches})
 
@@ -86,12 +86,14 @@ def golden_work(manifest: Manifest) -> Iterator[Work]:
                 network.profile,
                 item.sequence,
                 network.header.stage_channels,
+                network.header.stage_blocks,
                 network.layers,
                 network.multipliers,
+                network.header.base,
             )
             count = item.gop.frame_count
             frames = ReferenceSynthesizer(*arguments).synthesise(item.grids, count, range(count))
-            if pieces and pieces[-1].network[3] is network.layers:
+            if pieces and pieces[-1].network[4] is network.layers:
                 pieces[-1] = Work(
                     stream.id, network.profile, arguments, [*pieces[-1].gops, (item.grids, frames)], "NumPy"
                 )
@@ -106,15 +108,17 @@ def golden_work(manifest: Manifest) -> Iterator[Work]:
 def random_work(
     profile: Profile, width: int, height: int, frame_counts: Sequence[int], threads: int | None
 ) -> Iterator[Work]:
-    """Random networks of a profile at one size; the GOPs have `frame_counts` frames."""
+    """Random networks of a profile at one size, with motion and without; the GOPs have `frame_counts` frames."""
     varied = width * height <= VARIED_SAMPLES
     kinds = [("lively", True, 0), ("lively", False, 1), ("bound", False, 2), ("aligned", True, 3)]
-    for style, full, which in kinds if varied else kinds[:1]:
+    works = [(*kind, motion) for kind in (kinds if varied else kinds[:1]) for motion in (False, True)]
+    for style, full, which, motion in works:
         chroma_format, bit_depth = _FORMATS[which]
         picture = Picture(width, height, chroma_format, bit_depth)
         # The network is drawn before the grids: the same one for every number of frames.
-        cases = [random_case(17, profile, picture, count, style=style, full=full) for count in frame_counts]
-        name = f"{style} {('4:0:0', '4:2:0', '4:4:4')[chroma_format]} {bit_depth}"
+        options = {"style": style, "full": full, "motion": motion, "base": motion and which < 2}
+        cases = [random_case(17, profile, picture, count, **options) for count in frame_counts]  # type: ignore[arg-type]
+        name = f"{style} {('4:0:0', '4:2:0', '4:4:4')[chroma_format]} {bit_depth}{' motion' * motion}"
         small = width * height <= REFERENCE_SAMPLES
         gops = [(case.grids, _frames(case, small, threads)) for case in cases]
         yield Work(name, profile, cases[0].network, gops, "NumPy" if small else "CPU, NumPy")

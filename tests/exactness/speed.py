@@ -26,8 +26,9 @@ from nvrc_decoder.limits import DEFAULT_LIMITS
 from nvrc_decoder.octree.grid import code_grid
 from nvrc_decoder.profiles import GridSlot, Profile
 from nvrc_decoder.synthesis.batches import plan_calls
+from nvrc_decoder.synthesis.initializers import graph_initializers
 from nvrc_decoder.synthesis.providers import CPU_PROVIDER, CUDA_OPTIONS, CUDA_PROVIDER, device_memory
-from nvrc_decoder.synthesis.runtime import OrtSynthesizer, graph_initializers
+from nvrc_decoder.synthesis.runtime import OrtSynthesizer
 from nvrc_decoder.synthesis.session import graph_bytes, output_bytes
 
 __all__ = ["end_to_end", "layer_traffic", "operator_traffic", "random_stream", "synthesis_speed"]
@@ -68,7 +69,7 @@ def random_stream(profile: Profile, width: int, height: int, gops: Sequence[int]
     draft = NetworkDraft()
     header = random_network(rng, sequence, draft, max(gops))
     network = load_network(sequence, header)
-    arguments = profile, sequence, header.stage_channels, network.layers, network.multipliers
+    arguments = profile, sequence, header.stage_channels, header.stage_blocks, network.layers, network.multipliers
     synthesizer = OrtSynthesizer(*arguments, threads=threads)
     file = io.BytesIO()
     writer = StreamWriter(file, sequence)
@@ -77,13 +78,16 @@ def random_stream(profile: Profile, width: int, height: int, gops: Sequence[int]
         grids: list[Grid | None] = [None] * len(profile.slots)
         coarser: tuple[GridSlot, Grid] | None = None
         payloads = []
-        for grid in header.grids:
+        for grid in header.coding_order(profile):
             slot = profile.slots[grid.slot]
             coder = SamplingCoder(rng, 0)
             shape = grid_shape(sequence, grid, count)
-            values = code_grid(coder, grid.splits, network.context, shape, grid.slot, slot, coarser)
+            splits = grid.splits((shape[0], *shape[2:]))
+            values = code_grid(coder, splits, network.context, shape, grid.slot, slot, coarser)
             payloads.append(coder.finish())
-            grids[grid.slot], coarser = values, (slot, values)
+            grids[grid.slot] = values
+            if not slot.flow:
+                coarser = slot, values
         digest = GopDigest()
         for frame in synthesizer.stream(grids, count, range(count)):
             digest.update(frame)
@@ -131,7 +135,7 @@ def layer_traffic(profile: Profile, width: int, height: int) -> int:
     injection is never written. No implementation that goes layer by layer moves less.
     """
     channels, rows = profile.max_channels[-1], 12
-    injected = sum(slot.max_channels for slot in profile.slots if slot.stride == 2)
+    injected = sum(slot.max_channels for slot in profile.slots if slot.stride == 2 and not slot.flow)
     samples = -(-height // 2) * -(-width // 2)
     grids = 2 * injected
     inject = injected + channels

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from nvrc_conformance.drafts import NetworkDraft, random_network
+from nvrc_conformance.drafts import NetworkDraft, StreamDraft, random_network
 from nvrc_conformance.sampling import random_state
 from nvrc_decoder.bitstream.container import encode_footer, encode_header, encode_unit
 from nvrc_decoder.bitstream.descriptors import encode_leb128
@@ -20,6 +20,7 @@ from nvrc_decoder.bitstream.units import (
     Index,
     IndexEntry,
     NetworkHeader,
+    ScheduleKind,
     ScheduleRun,
     SequenceHeader,
     UnitType,
@@ -53,7 +54,7 @@ class Case:
 
 
 def _network(sequence: SequenceHeader, draft: NetworkDraft | None = None) -> NetworkHeader:
-    chosen = draft or NetworkDraft((2, 2, 2, 2, 2), {0: 1, 5: 1}, (2, 2))
+    chosen = draft or NetworkDraft((2, 2, 2, 2, 2), grid_channels={0: 1, 5: 1}, context_widths=(2, 2))
     return random_network(random_state("hostile"), sequence, chosen, 2)
 
 
@@ -128,11 +129,11 @@ def _sizes() -> list[Case]:
     everything = NetworkDraft(context_widths=(2, 2))
     flat = _with_schedule(_network(largest, everything), ())
     cases.append(Case("grids of 5 million values in one step each", _stream(largest, flat, 1), _ENTROPY))
-    cases.append(Case("an empty payload for 5 million values", _stream(largest, flat, 1, [b""] * 6), _ENTROPY))
+    cases.append(Case("an empty payload for 5 million values", _stream(largest, flat, 1, [b""] * 7), _ENTROPY))
     uhd = replace(SMALL, width=3840, height=2160, level=6)
-    thin = _with_schedule(_network(uhd, NetworkDraft((1,) * 5, {5: 1}, (2, 2))), ())
+    thin = _with_schedule(_network(uhd, NetworkDraft((1,) * 5, grid_channels={5: 1}, context_widths=(2, 2))), ())
     cases.append(Case("a grid of 2 million values in one step", _stream(uhd, thin, 1), _ENTROPY))
-    wide = _with_schedule(_network(uhd, NetworkDraft((1,) * 5, {5: 4}, (64, 64))), ())
+    wide = _with_schedule(_network(uhd, NetworkDraft((1,) * 5, grid_channels={5: 4}, context_widths=(64, 64))), ())
     cases.append(Case("a grid of 40 million values in one step", _stream(uhd, wide, 33), ("E_LIMIT",)))
     for frames in (65536, 4097):
         cases.append(Case(f"{frames} frames of 2^24 samples", _stream(largest, flat, frames), ("E_LEVEL", "E_LIMIT")))
@@ -175,6 +176,67 @@ def _payloads() -> list[Case]:
     cases.append(Case("33 splits", _stream(SMALL, over), ("E_SCHEDULE",)))
     widest = _network(SMALL, NetworkDraft(context_widths=(64, 64), grid_channels={0: 4}))
     cases.append(Case("the widest context network", _stream(SMALL, widest, 1, [_WORDS]), _ENTROPY))
+    return cases
+
+
+def _patched(network: NetworkHeader, place: int, value: int) -> bytes:
+    """A stream whose NETWORK has another byte."""
+    payload = bytearray(serialise_network(network, SMALL))
+    payload[place] = value
+    units = (
+        encode_unit(UnitType.SEQUENCE, serialise_sequence(SMALL)),
+        encode_unit(UnitType.NETWORK, bytes(payload)),
+        encode_unit(UnitType.GOP, serialise_gop(Gop(2, (_WORDS,) * len(network.grids)), network)),
+    )
+    return encode_header() + b"".join(units)
+
+
+def _motion() -> list[Case]:
+    """Flow grids, active blocks and the compact headers."""
+    draft = NetworkDraft((2,) * 5, grid_channels={0: 1, 4: 2, 5: 4, 6: 2}, context_widths=(2, 2))
+    network = _network(SMALL, draft)
+    multipliers = {grid.slot: grid.multipliers for grid in network.grids}
+
+    def present(**channels: int) -> NetworkHeader:
+        grids = tuple(GridHeader(int(slot[1:]), (7,) * count) for slot, count in channels.items())
+        return replace(network, grids=grids)
+
+    def based(header: NetworkHeader) -> NetworkHeader:
+        grids = tuple(replace(grid, base=grid.slot == SMALL.profile_spec.base_slot) for grid in header.grids)
+        return replace(header, grids=grids)
+
+    cases = [
+        Case("a flow grid alone", _stream(SMALL, present(s6=2)), ("E_RANGE",)),
+        Case("a flow grid of one channel", _stream(SMALL, present(s0=1, s6=1)), ("E_RANGE",)),
+        Case("a flow grid of 63 channels", _stream(SMALL, present(s0=1, s6=63)), ("E_RANGE",)),
+        Case("three channels to mix", _stream(SMALL, present(s5=3, s6=2)), ("E_RANGE",)),
+        Case("a base channel without motion", _stream(SMALL, based(present(s4=2, s5=4))), ("E_RANGE",)),
+        Case("a base channel of nothing", _stream(SMALL, based(present(s4=2, s6=2))), ("E_RANGE",)),
+        # stage_channels, stage_blocks, grid_mask; then grid_layout, one multiplier and schedule of slot 0.
+        Case("255 blocks", _patched(network, 9, 255), ("E_RANGE",)),
+        Case("a reserved bit of a grid's layout", _patched(network, 12, 0xC1), ("E_RESERVED",)),
+        Case("a grid without channels", _patched(network, 12, 0x80), ("E_RANGE",)),
+        Case("a schedule of no kind", _patched(network, 13 + len(encode_leb128(multipliers[0][0])), 3), ("E_RANGE",)),
+    ]
+    for name, payload in (("no payload", b""), ("escapes", b"\x01\0\0\0" * 64), ("all ones", b"\xff" * 64)):
+        grids = [payload, *[_WORDS] * 3]
+        cases.append(Case(f"flow grid: {name}", _stream(SMALL, network, grids=grids), (*_ENTROPY, "E_LENGTH")))
+    wild = StreamDraft(
+        "nano", 45, 61, [[9]], [replace(draft, flow_multipliers=(2000, 2049), wild=2, base=True)], index=False
+    )
+    stream = bytearray(wild.build(random_state("hostile motion")))
+    digest = next(unit for unit in UnitReader(io.BytesIO(stream)) if unit.type == UnitType.DIGEST)
+    stream[digest.payload_offset] ^= 1
+    end = digest.payload_offset + 16
+    stream[end : end + 4] = zlib.crc32(stream[digest.offset : end]).to_bytes(4, "little")
+    cases.append(Case("vectors that reach far away, and a wrong DIGEST", bytes(stream), ("E_DIGEST",)))
+    largest = replace(SMALL, width=8192, height=2048, level=6)
+    for kind in (ScheduleKind.TEMPORAL_FIRST, ScheduleKind.OCTREE, ScheduleKind.EXPLICIT):
+        grids = tuple(replace(grid, schedule=kind, runs=()) for grid in network.grids)
+        moving = replace(network, grids=grids)
+        name = f"motion in 2^24 samples, {kind.name.lower()}"
+        cases.append(Case(name, _stream(largest, moving, 3), _ENTROPY))
+        cases.append(Case(f"{name}, 1000 frames", _stream(largest, moving, 1000), ("E_LIMIT",)))
     return cases
 
 
@@ -222,4 +284,4 @@ def _lies(stream: bytes) -> list[Case]:
 
 def hostile_cases(stream: bytes) -> list[Case]:
     """All cases; those about INDEX and DIGEST are made from `stream`, a valid one of two GOPs with INDEX."""
-    return [*_lengths(), *_sizes(), *_payloads(), *_lies(stream)]
+    return [*_lengths(), *_sizes(), *_payloads(), *_motion(), *_lies(stream)]

@@ -69,25 +69,33 @@ def inputs(
     channel: int,
     slot_index: int,
     coarse: int,
-) -> list[int]:
-    """The 48 context inputs of one symbol (spec 5.3, 5.4). `decoded` [N,H,W] marks the earlier steps."""
+    flow: bool = False,
+) -> tuple[list[int], int]:
+    """The 48 context inputs of one symbol and its centre (spec 5.3, 5.4). `decoded` [N,H,W] marks the earlier steps."""
 
     def look(offset: tuple[int, int, int]) -> int | None:
         place = tuple(p + d * s for p, d, s in zip(position, offset, step.spacing, strict=True))
         inside = all(0 <= p < n for p, n in zip(place, decoded.shape, strict=True))
         if not inside or not decoded[place]:
             return None
-        return max(-15, min(15, int(grid[place[0], channel, place[1], place[2]])))
+        return int(grid[place[0], channel, place[1], place[2]])
 
-    result = []
-    for dt, dy, dx in NEIGHBOUR_LIST:
+    def neighbour(dt: int, dy: int, dx: int) -> int | None:
         value = look((dt, dy, dx))
-        if value is None and dt != 0:
-            value = look((-dt, dy, dx))
-        result.append(value or 0)
+        return look((-dt, dy, dx)) if value is None and dt != 0 else value
+
+    centre = 0
+    if flow:
+        faces = [neighbour(*offset) for offset in NEIGHBOUR_LIST if sum(map(abs, offset)) == 1]
+        known = [value for value in faces if value is not None]
+        centre = int(np.floor(sum(known) / len(known))) if known else 0
+    result = []
+    for offset in NEIGHBOUR_LIST:
+        value = neighbour(*offset)
+        result.append(0 if value is None else max(-15, min(15, value - centre)))
     one_hots = [0] * 29
     one_hots[step.kind] = one_hots[13 + step.ordinal] = one_hots[21 + min(7, slot_index)] = 1
-    return [*result, coarse, *one_hots]
+    return [*result, coarse, *one_hots], centre
 
 
 def coarse_value(
@@ -121,6 +129,7 @@ def walk(
     shape: tuple[int, int, int, int],
     slot_index: int,
     coarse: Callable[[tuple[int, int, int]], int],
+    flow: bool = False,
 ) -> np.ndarray:
     """Spec 5.6: a whole grid; `code(tables, means, places)` returns the values of one step."""
     nodes, channels, rows, columns = shape
@@ -129,10 +138,11 @@ def walk(
     for step in steps((nodes, rows, columns), splits):
         # Raster order over (n, c, y, x).
         places = sorted((n, c, y, x) for n, y, x in step.positions for c in range(channels))
-        predicted = [
-            network(layers, inputs(grid, decoded, step, (n, y, x), c, slot_index, coarse((n, y, x))))
-            for n, c, y, x in places
-        ]
+        predicted = []
+        for n, c, y, x in places:
+            seen, centre = inputs(grid, decoded, step, (n, y, x), c, slot_index, coarse((n, y, x)), flow)
+            table, mean = network(layers, seen)
+            predicted.append((table, mean + centre))
         values = code([p[0] for p in predicted], [p[1] for p in predicted], places)
         for place, value in zip(places, values, strict=True):
             grid[place] = value

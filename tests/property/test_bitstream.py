@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from nvrc_decoder.bitstream.units import (
     LayerHeader,
     Metadata,
     NetworkHeader,
+    ScheduleKind,
     ScheduleRun,
     SequenceHeader,
     layer_specs,
@@ -89,25 +91,33 @@ def networks(draw: st.DrawFn) -> tuple[SequenceHeader, NetworkHeader]:
     sequence = draw(sequences())
     profile = sequence.profile_spec
     count = len(profile.slots)
-    slots = sorted(draw(st.sets(st.integers(0, count - 1), min_size=1)))
+    slots = sorted(draw(st.sets(st.integers(0, count - 2), min_size=1)))
+    motion = draw(st.booleans())
     multiplier = st.integers(1, 2048)
-    grids = tuple(
-        GridHeader(
-            slot,
-            tuple(draw(st.lists(multiplier, min_size=1, max_size=profile.slots[slot].max_channels))),
-            draw(runs()),
-        )
-        for slot in slots
+    grids = []
+    for slot in [*slots, profile.flow_slot] if motion else slots:
+        most = profile.slots[slot].max_channels
+        channels = st.integers(1, most)
+        if motion and slot in profile.mixed_slots:
+            channels = st.sampled_from(range(4, most + 1, 4))
+        n = 2 if profile.slots[slot].flow else draw(channels)
+        multipliers = draw(st.lists(multiplier, min_size=n, max_size=n) | multiplier.map(lambda m, n=n: [m] * n))
+        kind = draw(st.sampled_from(ScheduleKind))
+        chosen = draw(runs()) if kind is ScheduleKind.EXPLICIT else ()
+        may = motion and slot == profile.base_slot and profile.mixed_slots[0] in slots
+        grids.append(GridHeader(slot, tuple(multipliers), chosen, kind, may and draw(st.booleans())))
+    active = (
+        tuple(draw(st.integers(1, most)) for most in profile.max_channels),
+        tuple(draw(st.integers(0, most)) for most in profile.blocks),
     )
-    channels = tuple(draw(st.integers(1, most)) for most in profile.max_channels)
     widths = draw(st.tuples(st.integers(1, 64), st.integers(1, 64)))
-    network = NetworkHeader(channels, grids, widths, (), draw(WORDS))
+    network = NetworkHeader(*active, tuple(grids), widths, (), draw(WORDS))
     scale = st.integers(0, 39)
     layers = tuple(
         LayerHeader(*draw(st.tuples(st.integers(4, 7), st.integers(0, 24), scale, st.integers(0, 23), scale)))
         for _ in layer_specs(sequence, network)
     )
-    return sequence, NetworkHeader(channels, grids, widths, layers, network.parameters)
+    return sequence, replace(network, layers=layers)
 
 
 @given(LEB128)
@@ -143,8 +153,14 @@ def test_network_and_gop(pair: tuple[SequenceHeader, NetworkHeader], data: st.Da
     with pytest.raises(InvalidStreamError):
         parse_network(payload[:cut], sequence)
     for grid in network.grids:
-        assert sum((run.repeat for run in grid.runs), 0) == len(grid.splits)
-        assert [split for run in schedule_runs(grid.splits) for split in [run.split] * run.repeat] == list(grid.splits)
+        splits = grid.splits((17, 60, 5))
+        if grid.schedule is ScheduleKind.EXPLICIT:
+            assert sum((run.repeat for run in grid.runs), 0) == len(splits)
+        assert [split for run in schedule_runs(splits) for split in [run.split] * run.repeat] == list(splits)
+        if grid.schedule is ScheduleKind.TEMPORAL_FIRST:
+            assert splits == (0x03,) * 6 + (0x34,) * 5
+        if grid.schedule is ScheduleKind.OCTREE:
+            assert splits == (0x07,) * 6
     gop = Gop(data.draw(st.integers(1, 65536)), tuple(data.draw(WORDS) for _ in network.grids))
     assert parse_gop(serialise_gop(gop, network), network) == gop
 

@@ -18,7 +18,9 @@ from typing import Any
 
 from nvrc_decoder.errors import MissingExtraError, UnsupportedError
 from nvrc_decoder.profiles import kmac_per_pixel
-from nvrc_decoder.synthesis.runtime import OrtSynthesizer, graph_bytes, graph_initializers
+from nvrc_decoder.synthesis.initializers import graph_initializers
+from nvrc_decoder.synthesis.runtime import OrtSynthesizer
+from nvrc_decoder.synthesis.session import graph_bytes
 from nvrc_decoder.video import video_format
 from nvrc_ref.allocator import return_large_arrays
 from nvrc_ref.benchmark.float_graph import RowsSession, interpolation, without_floor
@@ -45,6 +47,8 @@ PARTS = ("speed", "entropy", "synthesis", "video", "memory")
 and memory."""
 
 _GRAPH_FRAMES = 2
+# Two steps of the grids that motion moves, so that making their nodes is spread over frames as in a long GOP.
+_MOTION_FRAMES = 16
 _PACKAGES = ("numpy", "constriction", "onnxruntime", "onnxruntime-gpu", "av")
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -62,12 +66,16 @@ class _Rounds:
 
 
 class _Graphs:
-    """The exact graph, its interpolation alone, the float graphs; fed with the middle of the first GOP."""
+    """The exact graph, its interpolation alone, the float graphs; fed with the middle of the first GOP.
+
+    Motion has graphs of its own, which run before these; it is timed on the first frames of the GOP.
+    """
 
     def __init__(self, decoding: Decoding) -> None:
         sequence, network, grids, count = first_gop(decoding)
         profile = network.profile
-        arguments = (profile, sequence, network.header.stage_channels, network.layers, network.multipliers)
+        active = network.header.stage_channels, network.header.stage_blocks
+        arguments = (profile, sequence, *active, network.layers, network.multipliers, network.header.base)
         graph, tensors, threads = graph_bytes(profile), graph_initializers(*arguments), decoding.threads
         # Which layout is faster depends on profile, size and machine: each graph is given both.
         self._sessions = {
@@ -82,17 +90,26 @@ class _Graphs:
         start = max(0, (count - _GRAPH_FRAMES) // 2)
         frames = range(start, min(start + _GRAPH_FRAMES, count))
         self._feeds = [runtime.feeds(grids, count, range(t, t + 1)) for t in frames]
+        self._runtime, self._grids, self._count = runtime, grids, count
+        self._moving = profile.motion_is_on(network.header.grid_channels(profile))
         self.time()
 
     def time(self) -> dict[tuple[str, bool], Span]:
-        """Time of one frame in each graph, blocked and not, by turns."""
+        """Time of one frame in each graph, blocked and not, by turns, and of motion where it is on."""
         total = dict.fromkeys(self._sessions, Span())
         for feeds in self._feeds:
             for name, session in self._sessions.items():
                 span, _ = timed(lambda session=session, feeds=feeds: session.run(feeds))  # type: ignore[misc]
                 total[name] += span
         n = len(self._feeds)
-        return {name: Span(span.seconds / n, span.cpu / n) for name, span in total.items()}
+        times = {name: Span(span.seconds / n, span.cpu / n) for name, span in total.items()}
+        if self._moving:
+            # Other arrays of the same values: what is kept of the nodes from the last time is of no use.
+            grids = [None if grid is None else grid.view() for grid in self._grids]
+            n = min(self._count, _MOTION_FRAMES)
+            span, _ = timed(lambda: self._runtime.warped(grids, self._count, range(n)))
+            times["motion", False] = Span(span.seconds / n, span.cpu / n)
+        return times
 
 
 def measure_decoding(
@@ -194,7 +211,8 @@ def _stream(decoding: Decoding) -> dict[str, Any]:
     size = Path(decoding.path).stat().st_size
     picture = video_format(sequence)
     profile = sequence.profile_spec
-    cost = kmac_per_pixel(profile, network.stage_channels, network.grid_channels(profile), sequence.chroma_format)
+    active = network.stage_channels, network.stage_blocks, network.grid_channels(profile)
+    cost = kmac_per_pixel(profile, *active, sequence.chroma_format, network.base)
     return {
         "path": Path(decoding.path).name,
         "profile": profile.name,
@@ -309,7 +327,7 @@ def _entropy(rounds: _Rounds, symbols: int) -> dict[str, Any] | None:
 def _synthesis(rounds: _Rounds, frames: int) -> dict[str, Any] | None:
     """The graph with rounding against the graph without it, and the decoder's whole stage against the latter.
 
-    Of the two layouts the faster one counts for each.
+    Of the two layouts the faster one counts for each. Motion is in neither graph, but in the decoder's stage.
     """
     if not rounds.graphs:
         return None
@@ -324,6 +342,7 @@ def _synthesis(rounds: _Rounds, frames: int) -> dict[str, Any] | None:
         stage = statistics.median(sample["synthesis"].seconds for sample in rounds.samples) / frames
     return {
         "interpolation_ms": 1000 * fastest["interpolation"].seconds,
+        "motion_ms": 1000 * fastest["motion"].seconds if "motion" in fastest else None,
         "exact_graph_ms": 1000 * exact.seconds,
         "float_graph_ms": 1000 * plain.seconds,
         "ratio_to_float": exact.seconds / plain.seconds,

@@ -82,9 +82,10 @@ def _ratios(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
             )
         yield "entropy", text
     if synthesis is not None:
+        motion = "" if synthesis["motion_ms"] is None else f"; motion before it {synthesis['motion_ms']:.1f}"
         text = (
             f"graph {synthesis['exact_graph_ms']:.1f} ms a frame, of which interpolation "
-            f"{synthesis['interpolation_ms']:.1f}; {synthesis['ratio_to_float']:.2f} times the float graph "
+            f"{synthesis['interpolation_ms']:.1f}{motion}; {synthesis['ratio_to_float']:.2f} times the float graph "
             f"({synthesis['float_graph_ms']:.1f} ms; {synthesis['cpu_ratio_to_float']:.2f} in processor time)"
         )
         if synthesis["stage_to_float"] is not None:
@@ -138,7 +139,8 @@ def decode(
     \b
     speed      frames/s, and every stage alone
     entropy    Msymbol/s a core, against constriction decoding as many symbols of one table
-    synthesis  against the same graph without rounding (needs the extra "encoder")
+    synthesis  against the same graph without rounding (needs the extra "encoder");
+               motion, a part of that stage, has a time of its own
     video      against FFmpeg decoding x265 of the same clip (needs PyAV)
     memory     peak of a process that decodes INPUT
 

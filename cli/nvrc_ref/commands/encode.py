@@ -7,8 +7,6 @@ import importlib.util
 import json
 import logging
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,17 +18,18 @@ from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444, PROFILES
 from nvrc_decoder.video_format import Colour
 from nvrc_ref.options import json_option
 from nvrc_ref.output.files import atomic_file
+from nvrc_ref.progress import progress_bar
 from nvrc_ref.render import emit_json, table
 
 if TYPE_CHECKING:
     from nvrc_encoder.encoding import EncodeReport
-    from nvrc_encoder.run import Progress
     from nvrc_encoder.source import RawFormat
 
 __all__ = ["command"]
 
 _CHROMA = {"400": CHROMA_400, "420": CHROMA_420, "444": CHROMA_444}
 _RATE_MAX = (1 << 31) - 1
+_UNITS = {"": 1, "k": 1000, "M": 1000_000}
 
 
 def _parse_size(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
@@ -54,6 +53,24 @@ def _parse_rate(context: click.Context, parameter: click.Parameter, value: str |
     return rate
 
 
+def _parse_target_size(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    if value is None:
+        return None
+    match = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)([kM]?)", value)
+    size = round(float(match[1]) * _UNITS[match[2]]) if match else 0
+    if size < 1:
+        raise click.BadParameter(f"{value!r} is not a size in bytes, such as 12500, 12.5k or 3M")
+    return size
+
+
+def _parse_numbers(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    if re.fullmatch(r"[0-9]{1,3}(,[0-9]{1,3})*", value) is None:
+        raise click.BadParameter(f"{value!r} is not a list of numbers, such as 4,3,3,1,2,4")
+    return tuple(int(part) for part in value.split(","))
+
+
 def _parse_cicp(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int, int] | None:
     if value is None:
         return None
@@ -71,67 +88,18 @@ def _require_encoder() -> None:
         )
 
 
-@contextmanager
-def _progress_bar(quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
-    """What takes the encoder's progress: a bar on a terminal, a line at every tenth elsewhere; None if quiet."""
-    if quiet:
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _lines(console.print)
-        return
-    columns = (
-        TextColumn("{task.description:8}"),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total}  {task.fields[psnr]:.2f} dB  {task.fields[bpp]:.4f} bpp"),
-        TimeElapsedColumn(),
-        TextColumn("ETA"),
-        TimeRemainingColumn(),
-    )
-    with Bar(*columns, console=console) as bar:
-        task = bar.add_task("starting", total=None, psnr=0.0, bpp=0.0)
-
-        def update(state: Progress) -> None:
-            bar.update(
-                task,
-                description=state.phase,
-                completed=state.iteration,
-                total=state.iterations,
-                psnr=state.psnr,
-                bpp=state.bpp,
-            )
-
-        yield update
-
-
-def _lines(write: Callable[..., None]) -> Callable[[Progress], None]:
-    """Progress for a log: one line at every tenth of the iterations."""
-    last = -1
-
-    def update(state: Progress) -> None:
-        nonlocal last
-        tenth = 10 * state.iteration // max(state.iterations, 1)
-        if tenth == last:
-            return
-        last = tenth
-        rest = state.iterations - state.iteration
-        eta = f"{state.seconds * rest / state.iteration:.0f} s" if state.iteration else "-"
-        write(
-            f"{state.phase} {state.iteration}/{state.iterations}  {state.psnr:.2f} dB  {state.bpp:.4f} bpp  "
-            f"{state.seconds:.0f} s  ETA {eta}",
-            highlight=False,
-        )
-
-    return update
+def _rate_control(report: EncodeReport) -> dict[str, Any] | None:
+    """What was asked for and what was reached; None for a fixed lambda."""
+    goal = report.goal
+    if goal is None:
+        return None
+    if goal.kind == "size":
+        return {"target_bytes": round(goal.value), "reached_bytes": report.bytes, "tolerance": "3 %"}
+    return {"target_psnr_y": goal.value, "reached_psnr_y": report.quality.y, "tolerance": "0.1 dB"}
 
 
 def _document(report: EncodeReport, output: str) -> dict[str, Any]:
-    quality = report.quality
+    quality, structure = report.quality, report.structure
     return {
         "output": output,
         "frames": report.frames,
@@ -141,12 +109,40 @@ def _document(report: EncodeReport, output: str) -> dict[str, Any]:
         "estimated_bytes": round(report.estimated_bytes, 1),
         "bits_per_pixel": round(report.bits_per_pixel, 6),
         "components": {name: round(size, 1) for name, size in report.components.items()},
+        "psnr_y_of_float_layers": report.float_quality.y,
         "psnr": {"y": quality.y, "u": quality.u, "v": quality.v, "yuv": quality.yuv},
+        "cost": report.cost,
+        "lambda": report.lagrangian,
+        "rate_control": _rate_control(report),
+        "structure": {
+            "profile": structure.profile.name,
+            "stage_channels": list(structure.stage_channels),
+            "stage_blocks": list(structure.stage_blocks),
+            "grid_channels": list(structure.grid_channels),
+            "motion": structure.moving,
+            "base": structure.base,
+            "context_widths": list(structure.context_widths),
+        },
+        "trials": [dataclasses.asdict(trial) for trial in report.trials],
+        "training": dataclasses.asdict(report.training),
         "kmac_per_pixel": round(report.kmac_per_pixel, 3),
         "training_seconds": round(report.training_seconds, 2),
         "seconds": round(report.seconds, 2),
         "frame_md5s": list(report.frame_md5),
     }
+
+
+def _target_line(report: EncodeReport) -> list[str]:
+    """What rate control came to, in words."""
+    goal = report.goal
+    if goal is None:
+        return []
+    if goal.kind == "size":
+        off = 100 * (report.bytes / goal.value - 1)
+        reached = f"{goal.value:.0f} bytes, reached {report.bytes} ({off:+.2f} %)"
+    else:
+        reached = f"{goal.value:.2f} dB Y, reached {report.quality.y:.2f} dB"
+    return [f"target {reached}, lambda {report.lagrangian:.3g}"]
 
 
 def _table(report: EncodeReport, output: str) -> str:
@@ -163,11 +159,16 @@ def _table(report: EncodeReport, output: str) -> str:
         f"(estimated {report.estimated_bytes:.0f})",
         f"rate   {report.bits_per_pixel:.4f} bits per pixel",
         "PSNR   " + "  ".join(f"{name} {value:.2f} dB" for name, value in psnr.items() if value is not None),
+        f"       {report.float_quality.y - quality.y:+.3f} dB Y if no layer were rounded",
+        *_target_line(report),
         f"cost   {report.kmac_per_pixel:.3f} kMAC per pixel",
         f"time   {report.seconds:.1f} s, of which {report.training_seconds:.1f} s training",
         "decoded and compared with the encoder's own frames: identical",
     ]
     return "\n".join(lines)
+
+
+_POSITIVE = click.FloatRange(min=0, min_open=True)
 
 
 @click.command("encode")
@@ -176,16 +177,36 @@ def _table(report: EncodeReport, output: str) -> str:
 @click.option("--profile", type=click.Choice([profile.name for profile in PROFILES]), default="nano", show_default=True)
 @click.option(
     "--preset",
-    type=click.Choice(["draft", "fast", "medium", "slow"]),
+    type=click.Choice(["draft", "fast", "medium", "slow", "placebo"]),
     default="medium",
     show_default=True,
     help="How long to train.",
 )
+@click.option("--iterations", type=click.IntRange(min=1), help="Length of the training, in place of the preset's.")
 @click.option(
     "--lambda",
     "lagrangian",
     type=click.FloatRange(min=0, min_open=True),
     help="Weight of bits per pixel against the squared error; larger is smaller.",
+)
+@click.option("--target-bpp", type=_POSITIVE, help="Bits of the stream per luma sample, in place of --lambda.")
+@click.option("--target-size", callback=_parse_target_size, metavar="BYTES", help="Bytes of the stream; 12.5k, 3M.")
+@click.option("--bitrate", type=_POSITIVE, metavar="KBIT/S", help="kbit/s of the stream at the video's frame rate.")
+@click.option("--target-psnr", type=_POSITIVE, metavar="DB", help="Mean of the frames' luma PSNRs.")
+@click.option("--motion/--no-motion", default=None, help="Warp the grids of long temporal stride along a flow.")
+@click.option("--base/--no-base", default=None, help="With motion: one grid holds a base of the warped planes.")
+@click.option(
+    "--trials/--no-trials",
+    default=None,
+    help="Choose what is not given by short trials.  [default: yes, but not for draft]",
+)
+@click.option("--channels", type=click.IntRange(1, 255), help="Active channels of every stage, up to the profile's.")
+@click.option("--blocks", type=click.IntRange(0, 255), help="Most active blocks of a stage, up to the profile's.")
+@click.option(
+    "--grids",
+    callback=_parse_numbers,
+    metavar="N,N,...",
+    help="Channels of each grid slot of the profile, 0 to leave it out.",
 )
 @click.option("--gop", type=click.IntRange(1, 1 << 16), default=32, show_default=True, help="Most frames of a GOP.")
 @click.option("--frames", type=click.IntRange(min=1), help="Encode at most this many frames.")
@@ -213,7 +234,18 @@ def command(
     output: str,
     profile: str,
     preset: str,
+    iterations: int | None,
     lagrangian: float | None,
+    target_bpp: float | None,
+    target_size: int | None,
+    bitrate: float | None,
+    target_psnr: float | None,
+    motion: bool | None,
+    base: bool | None,
+    trials: bool | None,
+    channels: int | None,
+    blocks: int | None,
+    grids: tuple[int, ...] | None,
     gop: int,
     frames: int | None,
     skip: int,
@@ -237,6 +269,7 @@ def command(
     used as decoded, in YUV 4:0:0, 4:2:0 or 4:4:4 with 8 or 10 bits. The stream is decoded and compared with the
     encoder's own frames before it is written.
     """
+    _one_target(click.get_current_context())
     if as_json and output == "-":
         raise click.UsageError("--json and the stream cannot both go to the standard output")
     _require_encoder()
@@ -257,7 +290,21 @@ def command(
     )
     from nvrc_encoder import EncodeOptions, encode
 
-    chosen = {} if lagrangian is None else {"lagrangian": lagrangian}
+    wanted = {
+        "lagrangian": lagrangian,
+        "target_bpp": target_bpp,
+        "target_size": target_size,
+        "target_bitrate": bitrate,
+        "target_psnr": target_psnr,
+        "motion": motion,
+        "base": base,
+        "iterations": iterations,
+        "trials": trials,
+        "channels": channels,
+        "blocks": blocks,
+        "grid_channels": grids,
+    }
+    chosen: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
     try:
         options = EncodeOptions(profile=profile, preset=preset, gop=gop, seed=seed, device=device, **chosen)
     except ValueError as error:
@@ -271,7 +318,7 @@ def command(
     else:
         state = None
     logging.basicConfig(level=logging.WARNING if quiet else logging.INFO, format="%(message)s")
-    with atomic_file(output) as file, _progress_bar(quiet) as progress:
+    with atomic_file(output) as file, progress_bar(quiet) as progress:
         outcome = encode(source, file, options, progress, checkpoint=state, resume=resume)
     if state is not None:
         state.unlink(missing_ok=True)
@@ -283,6 +330,18 @@ def command(
         emit_json(document)
     else:
         click.echo(_table(outcome, output), err=output == "-")
+
+
+def _one_target(context: click.Context) -> None:
+    """Refuse two answers to how large the stream is to be."""
+    names = ("lagrangian", "target_bpp", "target_size", "bitrate", "target_psnr")
+    given = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name in names and context.params[parameter.name] is not None
+    ]
+    if len(given) > 1:
+        raise click.UsageError(f"{' and '.join(given)} exclude each other")
 
 
 def _raw_format(size: tuple[int, int] | None, rate: Fraction | None, chroma: str, bit_depth: str) -> RawFormat | None:

@@ -10,36 +10,51 @@ import click
 
 from nvrc_decoder.bitstream.container import FOOTER_BYTES
 from nvrc_decoder.bitstream.reader import Unit, UnitReader
-from nvrc_decoder.bitstream.units import Digest, End, Gop, Index, Metadata, NetworkHeader, SequenceHeader
+from nvrc_decoder.bitstream.units import Digest, End, Gop, Index, Metadata, NetworkHeader, SequenceHeader, gop_symbols
 from nvrc_decoder.limits import Limits
-from nvrc_decoder.profiles import kmac_per_pixel
+from nvrc_decoder.profiles import context_macs, kmac_per_pixel, motion_kmac_per_pixel
 from nvrc_decoder.video import video_format
 from nvrc_ref.options import json_option, limit_option, open_stream
 from nvrc_ref.render import emit_json, table
 
 __all__ = ["command"]
 
+_COSTS = ("synthesis", "motion", "entropy")
+
 
 def _describe_network(network: NetworkHeader, sequence: SequenceHeader) -> dict[str, Any]:
     profile = sequence.profile_spec
-    channels = network.grid_channels(profile)
     return {
         "stage_channels": list(network.stage_channels),
+        "stage_blocks": list(network.stage_blocks),
+        "motion": profile.motion_is_on(network.grid_channels(profile)),
+        "base": network.base,
         "context_widths": list(network.context_widths),
         "parameter_bytes": len(network.parameters),
-        "kmac_per_pixel": round(kmac_per_pixel(profile, network.stage_channels, channels, sequence.chroma_format), 3),
+        "kmac_per_pixel": round(sum(_synthesis_cost(network, sequence)), 3),
         "grids": [
             {
                 "slot": grid.slot,
                 "stride": profile.slots[grid.slot].stride,
                 "temporal_stride": profile.slots[grid.slot].temporal_stride,
+                "flow": profile.slots[grid.slot].flow,
                 "channels": grid.channels,
                 "multipliers": list(grid.multipliers),
-                "splits": list(grid.splits),
+                "schedule": grid.schedule.name.lower().replace("_", "-"),
+                "runs": [{"split": run.split, "repeat": run.repeat} for run in grid.runs],
             }
             for grid in network.grids
         ],
     }
+
+
+def _synthesis_cost(network: NetworkHeader, sequence: SequenceHeader) -> tuple[float, float]:
+    """Thousands of multiplications a luma sample, of the layers and of motion."""
+    profile = sequence.profile_spec
+    channels = network.grid_channels(profile)
+    active = network.stage_channels, network.stage_blocks, channels
+    motion = motion_kmac_per_pixel(profile, channels, network.base)
+    return kmac_per_pixel(profile, *active, sequence.chroma_format, network.base) - motion, motion
 
 
 def _detail(unit: Unit, sequence: SequenceHeader | None) -> dict[str, Any]:
@@ -92,6 +107,7 @@ class _Summary:
         self.parameter_bytes = 0
         self.total_bytes = 0
         self.gop_frames: list[int] = []
+        self.costs = dict.fromkeys(_COSTS, 0.0)
         self.has_index = False
 
     def add(self, unit: Unit, network: NetworkHeader | None) -> None:
@@ -104,16 +120,26 @@ class _Summary:
             if self.sequence is not None:
                 self.networks.append(_describe_network(content, self.sequence))
             self.parameter_bytes += len(content.parameters)
-        elif isinstance(content, Gop) and network is not None:
+        elif isinstance(content, Gop) and network is not None and self.sequence is not None:
             self.gop_frames.append(content.frame_count)
-            for slot, payload in zip(network.present_slots, content.grids, strict=True):
-                self.grid_bytes[slot] = self.grid_bytes.get(slot, 0) + len(payload)
+            self._add_costs(content, network, self.sequence)
+            for grid, payload in zip(network.coding_order(self.sequence.profile_spec), content.grids, strict=True):
+                self.grid_bytes[grid.slot] = self.grid_bytes.get(grid.slot, 0) + len(payload)
         elif isinstance(content, Metadata):
             self.metadata[content.key] = content.value.decode("utf-8", "replace")
         elif isinstance(content, Index):
             self.has_index = True
         elif isinstance(content, End) and self.has_index:
             self.total_bytes += FOOTER_BYTES
+
+    def _add_costs(self, gop: Gop, network: NetworkHeader, sequence: SequenceHeader) -> None:
+        """Add the thousands of multiplications that a GOP takes."""
+        pixels = sequence.width * sequence.height * gop.frame_count
+        values = gop_symbols(sequence, network, gop.frame_count)
+        synthesis, motion = _synthesis_cost(network, sequence)
+        entropy = context_macs(*network.context_widths) * values / 1000
+        for name, cost in zip(_COSTS, (synthesis * pixels, motion * pixels, entropy), strict=True):
+            self.costs[name] += cost
 
     def document(self) -> dict[str, Any]:
         """The summary as JSON."""
@@ -137,6 +163,10 @@ class _Summary:
             },
             "bits_per_pixel": round(8 * self.total_bytes / pixels, 6),
             "kilobits_per_second": round(float(8 * self.total_bytes / seconds) / 1000, 3),
+            "kmac_per_pixel": {
+                **{name: round(cost / pixels, 3) for name, cost in self.costs.items()},
+                "total": round(sum(self.costs.values()) / pixels, 3),
+            },
             "networks": self.networks,
             "metadata": self.metadata,
         }
@@ -153,16 +183,22 @@ def _rows(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     sizes = document["bytes"]
     yield "size", f"{sizes['total']} bytes, {document['bits_per_pixel']:.4f} bits/pixel"
     yield "rate", f"{document['kilobits_per_second']:.1f} kbit/s"
+    costs = document["kmac_per_pixel"]
+    yield "cost", f"{costs['total']} kMAC/pixel: " + ", ".join(f"{name} {costs[name]}" for name in _COSTS)
     for number, network in enumerate(document["networks"]):
+        motion = "with base" if network["base"] else "on" if network["motion"] else "off"
         yield (
             f"network {number}",
-            f"stages {network['stage_channels']}, {network['kmac_per_pixel']} kMAC/pixel, "
+            f"channels {network['stage_channels']}, blocks {network['stage_blocks']}, "
+            f"motion {motion}, {network['kmac_per_pixel']} kMAC/pixel, "
             f"context {network['context_widths']}, {network['parameter_bytes']} bytes",
         )
     strides = {grid["slot"]: grid for network in document["networks"] for grid in network["grids"]}
     for slot, size in sizes["grids"].items():
         grid = strides[int(slot)]
         place = f"stride {grid['stride']} in space, {grid['temporal_stride']} in time, {grid['channels']} channels"
+        if grid["flow"]:
+            place += " of motion"
         yield f"grid {slot}", f"{place}, {size} bytes"
     yield "headers", f"{sizes['headers']} bytes"
     yield from document["metadata"].items()

@@ -1,6 +1,6 @@
 """Descriptors: how one syntax element lies in bytes (spec 1.4).
 
-`ByteReader` and `ByteWriter` know u8, u16, u32, u64, leb128 and bytes, all little-endian. Offsets in errors are
+`ByteReader` and `ByteWriter` know u8, u16, u24, u32, u64, leb128 and bytes, all little-endian. Offsets in errors are
 absolute: the reader is told where in the stream its first byte lies.
 """
 
@@ -14,7 +14,7 @@ __all__ = ["LEB128_MAX", "LEB128_MAX_BYTES", "ByteReader", "ByteWriter", "encode
 
 LEB128_MAX_BYTES = 9
 LEB128_MAX = (1 << (7 * LEB128_MAX_BYTES)) - 1
-_FIXED = {"u8": 1, "u16": 2, "u32": 4, "u64": 8}
+_FIXED = {"u8": 1, "u16": 2, "u24": 3, "u32": 4, "u64": 8}
 
 
 def read_leb128(next_byte: Callable[[], int], offset: int, unit: str | None = None) -> int:
@@ -91,7 +91,7 @@ class ByteReader:
         return self._data[start : self._position]
 
     def unsigned(self, descriptor: str) -> int:
-        """The next integer, by its descriptor: u8, u16, u32, u64 or leb128."""
+        """The next integer, by its descriptor: u8, u16, u24, u32, u64 or leb128."""
         if descriptor == "leb128":
             return read_leb128(lambda: self.raw(1)[0], self.offset, self.unit)
         return int.from_bytes(self.raw(_FIXED[descriptor]), "little")

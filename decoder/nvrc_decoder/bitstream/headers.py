@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from nvrc_decoder.octree.schedule import octree_schedule, temporal_first_schedule
 from nvrc_decoder.profiles import (
     PROFILES,
     GridSlot,
@@ -26,6 +27,7 @@ __all__ = [
     "LayerHeader",
     "Metadata",
     "NetworkHeader",
+    "ScheduleKind",
     "ScheduleRun",
     "SequenceHeader",
     "UnitType",
@@ -37,7 +39,7 @@ __all__ = [
 
 
 class UnitType(IntEnum):
-    """The unit types of version 0 (spec 2.4)."""
+    """The unit types of version 1 (spec 2.4)."""
 
     SEQUENCE = 0x01
     NETWORK = 0x02
@@ -107,22 +109,43 @@ def schedule_runs(splits: Sequence[int]) -> tuple[ScheduleRun, ...]:
     return tuple(runs)
 
 
+class ScheduleKind(IntEnum):
+    """Where a grid's schedule comes from: a formula for the grid of each GOP, or runs in the NETWORK (spec 5.1)."""
+
+    TEMPORAL_FIRST = 0
+    OCTREE = 1
+    EXPLICIT = 2
+
+
 @dataclass(frozen=True)
 class GridHeader:
-    """One present grid: its slot, the multiplier of each channel and its schedule as runs."""
+    """One present grid.
+
+    Attributes:
+        slot: its slot.
+        multipliers: one for each channel; the stream holds a single one where all are the same.
+        runs: the schedule where its kind is `EXPLICIT`, else empty.
+        schedule: kind of the schedule.
+        base: channel 0 is a base channel (spec 7.6.4); in one slot, and only with motion.
+    """
 
     slot: int
     multipliers: tuple[int, ...]
     runs: tuple[ScheduleRun, ...] = ()
+    schedule: ScheduleKind = ScheduleKind.EXPLICIT
+    base: bool = False
 
     @property
     def channels(self) -> int:
         """Number of channels."""
         return len(self.multipliers)
 
-    @property
-    def splits(self) -> tuple[int, ...]:
-        """The schedule, one split byte a split, at most 32."""
+    def splits(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """The schedule of a grid of `shape` = (nodes, rows, columns), one split byte a split, at most 32."""
+        if self.schedule is ScheduleKind.TEMPORAL_FIRST:
+            return temporal_first_schedule(*shape)
+        if self.schedule is ScheduleKind.OCTREE:
+            return octree_schedule(*shape)
         return tuple(run.split for run in self.runs for _ in range(run.repeat))
 
 
@@ -146,9 +169,18 @@ class LayerHeader:
 
 @dataclass(frozen=True)
 class NetworkHeader:
-    """NETWORK (spec 3.3). `layers` is in canonical order: context first, then synthesis (see `layer_specs`)."""
+    """NETWORK (spec 3.3).
+
+    Attributes:
+        stage_channels, stage_blocks: active channels and blocks of each stage.
+        grids: the present grids by ascending slot.
+        context_widths: outputs of the two hidden layers of the context network.
+        layers: in canonical order: context first, then synthesis (see `layer_specs`).
+        parameters: the coded weights and biases.
+    """
 
     stage_channels: tuple[int, ...]
+    stage_blocks: tuple[int, ...]
     grids: tuple[GridHeader, ...]
     context_widths: tuple[int, int]
     layers: tuple[LayerHeader, ...]
@@ -159,15 +191,24 @@ class NetworkHeader:
         """Slots of the present grids, ascending."""
         return tuple(grid.slot for grid in self.grids)
 
+    @property
+    def base(self) -> bool:
+        """Whether a grid has a base channel."""
+        return any(grid.base for grid in self.grids)
+
     def grid_channels(self, profile: Profile) -> tuple[int, ...]:
         """Channels of each slot of the profile, 0 where it is absent."""
         channels = {grid.slot: grid.channels for grid in self.grids}
         return tuple(channels.get(i, 0) for i in range(len(profile.slots)))
 
+    def coding_order(self, profile: Profile) -> tuple[GridHeader, ...]:
+        """The present grids in the order in which a GOP codes them: the flow grid first, then by slot (spec 3.4)."""
+        return tuple(sorted(self.grids, key=lambda grid: (not profile.slots[grid.slot].flow, grid.slot)))
+
 
 @dataclass(frozen=True)
 class Gop:
-    """GOP (spec 3.4): `grids` holds one payload for each present slot, in slot order."""
+    """GOP (spec 3.4): `grids` holds one payload for each present slot, in coding order."""
 
     frame_count: int
     grids: tuple[bytes, ...] = field(repr=False)
@@ -218,9 +259,11 @@ def layer_specs(sequence: SequenceHeader, network: NetworkHeader) -> tuple[Layer
     synthesis = synthesis_layers(
         profile,
         network.stage_channels,
+        network.stage_blocks,
         network.grid_channels(profile),
         sequence.chroma_format,
         sequence.bit_depth,
+        network.base,
     )
     return (*context_layers(*network.context_widths), *synthesis)
 

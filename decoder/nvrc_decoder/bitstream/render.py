@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
-from nvrc_decoder.bitstream.syntax import Bits, Check, Derived, Field, Loop, Table
+from nvrc_decoder.bitstream.syntax import Bits, Check, Derived, Field, Loop, Option, Table
 from nvrc_decoder.bitstream.tables import PAYLOADS, Payload
 from nvrc_decoder.limits import DEFAULT_LIMITS, LEVELS, Limits
 
@@ -38,13 +38,16 @@ def _syntax(table: Table, depth: int) -> Iterator[str]:
             else:
                 yield _line(depth, element.name, element.descriptor)
         elif isinstance(element, Bits):
-            yield _line(depth, element.name, "u8, of which")
+            yield _line(depth, element.name, f"{element.descriptor}, of which")
             for field in element.fields:
                 last = field.first + field.width - 1
                 bits = f"bit {field.first}" if field.width == 1 else f"bits {field.first}..{last}"
                 yield _line(depth + 1, field.name, bits)
         elif isinstance(element, Derived):
             yield _line(depth, f"{element.name} = {element.meaning}")
+        elif isinstance(element, Option):
+            yield _line(depth, f"if {element.condition}")
+            yield from _syntax(element.body, depth + 1)
         else:
             over = f"{element.index} = 0 .. {element.over} - 1" if element.over.islower() else _members(element)
             yield _line(depth, f"for {over}")
@@ -66,11 +69,12 @@ def _semantics(table: Table) -> Iterator[str]:
             yield f"- `{element.name}`: {element.meaning}"
             yield from (_requirement(check, 1) for check in element.checks)
         elif isinstance(element, Bits):
-            yield f"- `{element.name}`: a byte of these fields."
+            whole = "a byte" if element.descriptor == "u8" else "a number"
+            yield f"- `{element.name}`: {whole} of these fields."
             for field in element.fields:
                 yield f"  - `{field.name}`: {field.meaning}"
                 yield from (_requirement(check, 2) for check in field.checks)
-            yield _requirement(element.reserved_check, 1)
+            yield from (_requirement(check, 1) for check in element.reserved_checks)
         elif isinstance(element, Derived):
             if element.checks:
                 yield f"- `{element.name}` is derived."
@@ -82,10 +86,10 @@ def _semantics(table: Table) -> Iterator[str]:
 def checks_of(table: Table) -> Iterator[Check]:
     """All requirements of a table, in order."""
     for element in table:
-        if isinstance(element, Loop):
+        if isinstance(element, Loop | Option):
             yield from checks_of(element.body)
         elif isinstance(element, Bits):
-            yield element.reserved_check
+            yield from element.reserved_checks
             for field in element.fields:
                 yield from field.checks
         else:

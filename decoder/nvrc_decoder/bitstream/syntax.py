@@ -25,10 +25,13 @@ __all__ = [
     "Element",
     "Field",
     "Loop",
+    "Option",
     "Scope",
     "Table",
     "evaluate",
     "in_range",
+    "multiple_of_4",
+    "number_field",
     "parse",
     "serialise",
 ]
@@ -76,13 +79,23 @@ def in_range(name: str, identifier: str, low: Bound, high: Bound, code: str = "E
     return Check(identifier, code, f"{name} is in the range {low}..{high}", holds)
 
 
+def multiple_of_4(name: str, identifier: str) -> Check:
+    """A length of whole 32-bit words."""
+    return Check(identifier, "E_LENGTH", f"{name} is a multiple of 4", lambda value, _: value % 4 == 0)
+
+
+def number_field(name: str, descriptor: str, identifier: str, low: int | str, high: int | str, meaning: str) -> Field:
+    """A number with one requirement, its range."""
+    return Field(name, descriptor, meaning, (in_range(name, identifier, low, high),))
+
+
 @dataclass(frozen=True)
 class Field:
     """One syntax element, or an array of them.
 
     Attributes:
         name: lower_case name.
-        descriptor: u8, u16, u32, u64, leb128 or bytes.
+        descriptor: u8, u16, u24, u32, u64, leb128 or bytes.
         meaning: its semantics, for the specification.
         checks: requirements on each value.
         count: number of values of an array (index ``i``), None for a scalar.
@@ -110,11 +123,19 @@ class BitField:
 
 @dataclass(frozen=True)
 class Bits:
-    """A u8 that is split into named bits; bits that no field covers are reserved and 0."""
+    """An element that is split into named bits; bits that no field covers are reserved and 0.
+
+    Attributes:
+        name: of the whole.
+        fields: from bit 0 up.
+        reserved_id: number of the requirement on reserved bits; None where there are none.
+        descriptor: of the whole, u8 or u24.
+    """
 
     name: str
     fields: tuple[BitField, ...]
-    reserved_id: str
+    reserved_id: str | None
+    descriptor: str = "u8"
 
     @property
     def reserved_mask(self) -> int:
@@ -122,19 +143,21 @@ class Bits:
         used = 0
         for field in self.fields:
             used |= ((1 << field.width) - 1) << field.first
-        return 0xFF & ~used
+        return (1 << int(self.descriptor[1:])) - 1 & ~used
 
     @property
-    def reserved_check(self) -> Check:
-        """The requirement on the reserved bits."""
-        bits = [str(i) for i in range(8) if self.reserved_mask >> i & 1]
+    def reserved_checks(self) -> tuple[Check, ...]:
+        """The requirement on the reserved bits, if there are any."""
+        if self.reserved_id is None:
+            return ()
+        bits = [str(i) for i in range(24) if self.reserved_mask >> i & 1]
         if len(bits) == 1:
             text = f"reserved bit {bits[0]} of {self.name} is 0"
         elif len(bits) == int(bits[-1]) - int(bits[0]) + 1:
             text = f"reserved bits {bits[0]} to {bits[-1]} of {self.name} are 0"
         else:
             text = f"reserved bits {' and '.join(bits)} of {self.name} are 0"
-        return Check(self.reserved_id, "E_RESERVED", text, lambda value, _: value & self.reserved_mask == 0)
+        return (Check(self.reserved_id, "E_RESERVED", text, lambda value, _: value & self.reserved_mask == 0),)
 
 
 @dataclass(frozen=True)
@@ -157,7 +180,22 @@ class Loop:
     body: Table
 
 
-Element = Field | Bits | Derived | Loop
+@dataclass(frozen=True)
+class Option:
+    """A group that is there only under a condition; its values join those of the group around it.
+
+    Attributes:
+        condition: in words, for the specification.
+        holds: True where the group is there.
+        body: its elements.
+    """
+
+    condition: str
+    holds: Callable[[Scope], bool]
+    body: Table
+
+
+Element = Field | Bits | Derived | Loop | Option
 Table = tuple[Element, ...]
 
 
@@ -211,15 +249,18 @@ def _parse_into(values: dict[str, Any], table: Table, section: str, reader: Byte
         if isinstance(element, Field):
             values[element.name] = _parse_field(element, section, reader, scope)
         elif isinstance(element, Bits):
-            byte = reader.unsigned("u8")
-            _check((element.reserved_check,), byte, scope, section, reader, offset)
+            whole = reader.unsigned(element.descriptor)
+            _check(element.reserved_checks, whole, scope, section, reader, offset)
             for field in element.fields:
-                value = byte >> field.first & ((1 << field.width) - 1)
+                value = whole >> field.first & ((1 << field.width) - 1)
                 values[field.name] = value
                 _check(field.checks, value, scope, section, reader, offset)
         elif isinstance(element, Derived):
             values[element.name] = value = element.compute(scope)
             _check(element.checks, value, scope, section, reader, offset)
+        elif isinstance(element, Option):
+            if element.holds(scope):
+                _parse_into(values, element.body, section, reader, scope)
         else:
             records: list[dict[str, Any]] = []
             values[element.name] = records
@@ -291,18 +332,21 @@ def _serialise_into(writer: ByteWriter, table: Table, section: str, scope: Scope
                 verify(element.checks, item, scope if element.count is None else scope.new_child({"i": i}))
                 writer.unsigned(element.descriptor, item)
         elif isinstance(element, Bits):
-            byte = 0
+            whole = 0
             for field in element.fields:
                 value = scope[field.name]
                 if not 0 <= value < 1 << field.width:
                     message = f"{field.name} = {value} does not fit in {field.width} bits"
                     raise InternalError("E_RANGE", message, section=section)
                 verify(field.checks, value, scope)
-                byte |= value << field.first
-            writer.unsigned("u8", byte)
+                whole |= value << field.first
+            writer.unsigned(element.descriptor, whole)
         elif isinstance(element, Derived):
             scope.maps[0][element.name] = value = element.compute(scope)
             verify(element.checks, value, scope)
+        elif isinstance(element, Option):
+            if element.holds(scope):
+                _serialise_into(writer, element.body, section, scope, check)
         else:
             records = scope[element.name]
             indices = list(_indices(element, scope))

@@ -5,12 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-from nvrc_decoder.bitstream.syntax import BitField, Bits, Check, Derived, Element, Field, Loop, Scope, Table, in_range
-from nvrc_decoder.profiles import PROFILES, context_layers, synthesis_layers
+from nvrc_decoder.bitstream.network_table import NETWORK
+from nvrc_decoder.bitstream.syntax import (
+    BitField,
+    Bits,
+    Check,
+    Derived,
+    Field,
+    Loop,
+    Scope,
+    Table,
+    in_range,
+    multiple_of_4,
+    number_field,
+)
+from nvrc_decoder.profiles import PROFILES
 
-__all__ = ["MAX_SPLITS", "PAYLOADS", "Payload"]
+__all__ = ["PAYLOADS", "Payload"]
 
-MAX_SPLITS = 32
 _RATE_MAX = (1 << 31) - 1
 
 
@@ -23,10 +35,6 @@ class Payload:
     table: Table
 
 
-def _multiple_of_4(name: str, identifier: str) -> Check:
-    return Check(identifier, "E_LENGTH", f"{name} is a multiple of 4", lambda value, _: value % 4 == 0)
-
-
 def _utf8(value: bytes, _: Scope) -> bool:
     try:
         value.decode("utf-8")
@@ -35,14 +43,10 @@ def _utf8(value: bytes, _: Scope) -> bool:
     return True
 
 
-def _number(name: str, descriptor: str, identifier: str, low: int | str, high: int | str, meaning: str) -> Field:
-    return Field(name, descriptor, meaning, (in_range(name, identifier, low, high),))
-
-
 _SEQUENCE: Table = (
-    _number("width", "leb128", "R3.1", 1, 65535, "Width of a picture in luma samples."),
-    _number("height", "leb128", "R3.2", 1, 65535, "Height of a picture in luma samples."),
-    _number(
+    number_field("width", "leb128", "R3.1", 1, 65535, "Width of a picture in luma samples."),
+    number_field("height", "leb128", "R3.2", 1, 65535, "Height of a picture in luma samples."),
+    number_field(
         "rate_numerator",
         "leb128",
         "R3.3",
@@ -50,8 +54,8 @@ _SEQUENCE: Table = (
         _RATE_MAX,
         "Pictures are shown at rate_numerator / rate_denominator a second. The fraction need not be reduced.",
     ),
-    _number("rate_denominator", "leb128", "R3.4", 1, _RATE_MAX, "See rate_numerator."),
-    _number(
+    number_field("rate_denominator", "leb128", "R3.4", 1, _RATE_MAX, "See rate_numerator."),
+    number_field(
         "chroma_format",
         "u8",
         "R3.5",
@@ -99,168 +103,18 @@ _SEQUENCE: Table = (
         "Further values are for later profiles: a decoder reports them as unsupported, not as invalid.",
         (in_range("profile", "R3.10", 0, len(PROFILES) - 1, "E_UNSUPPORTED"),),
     ),
-    _number("level", "u8", "R3.11", 0, 6, "The level, which caps sizes and rates (9.4)."),
+    number_field("level", "u8", "R3.11", 0, 6, "The level, which caps sizes and rates (9.4)."),
 )
 
-
-def _layers(scope: Scope) -> tuple[str, ...]:
-    """Names of the layers that NETWORK carries, in canonical order."""
-    channels = [0] * scope["NumSlots"]
-    for slot, grid in zip(scope["PresentSlots"], scope["grids"], strict=True):
-        channels[slot] = grid["grid_channels"]
-    profile = PROFILES[scope["profile"]]
-    context = context_layers(scope["context_width_1"], scope["context_width_2"])
-    synthesis = synthesis_layers(profile, scope["stage_channels"], channels, scope["chroma_format"], scope["bit_depth"])
-    return tuple(layer.name for layer in (*context, *synthesis))
-
-
-_SPLIT: tuple[Element, ...] = (
-    Bits(
-        "split",
-        (
-            BitField(
-                "halve",
-                0,
-                3,
-                "The axes whose spacing this split halves: bit 0 x, bit 1 y, bit 2 t.",
-                (Check("R3.18", "E_SCHEDULE", "halve is not 0", lambda value, _: value != 0),),
-            ),
-            BitField(
-                "phase",
-                4,
-                3,
-                "The axes along which each coset is coded in two parities: bit 0 x, bit 1 y, bit 2 t.",
-                (
-                    Check(
-                        "R3.19",
-                        "E_SCHEDULE",
-                        "phase has no axis that halve has",
-                        lambda value, scope: value & scope["halve"] == 0,
-                    ),
-                ),
-            ),
-        ),
-        "R3.20",
-    ),
-    _number("repeat", "u8", "R3.21", 1, 16, "The number of times that the split is applied in a row."),
-)
-
-_NETWORK: Table = (
-    Field(
-        "stage_channels",
-        "u8",
-        "Active channels of each synthesis stage.",
-        (in_range("stage_channels[i]", "R3.12", 1, "MaxStageChannels[i]"),),
-        count="NumStages",
-    ),
-    Field(
-        "grid_mask",
-        "u16",
-        "Bit i = 1: the grid of slot i is present.",
-        (
-            Check("R3.13", "E_RANGE", "grid_mask is not 0", lambda value, _: value != 0),
-            Check(
-                "R3.14",
-                "E_RESERVED",
-                "bits NumSlots and above of grid_mask are 0",
-                lambda value, scope: value >> scope["NumSlots"] == 0,
-            ),
-        ),
-    ),
-    Derived(
-        "PresentSlots",
-        "the slots i with bit i of grid_mask set, ascending",
-        lambda scope: [i for i in range(16) if scope["grid_mask"] >> i & 1],
-    ),
-    Loop(
-        "grids",
-        "slot",
-        "PresentSlots",
-        (
-            Field(
-                "grid_channels",
-                "u8",
-                "Channels of the grid.",
-                (in_range("grid_channels", "R3.15", 1, "MaxGridChannels[slot]"),),
-            ),
-            Field(
-                "multiplier",
-                "leb128",
-                "The factor that turns a decoded value of channel i into an activation (7.4).",
-                (in_range("multiplier[i]", "R3.16", 1, 2048),),
-                count="grid_channels",
-            ),
-            _number("run_count", "u8", "R3.17", 0, 16, "Number of runs of the grid's schedule (chapter 5)."),
-            Loop("runs", "run", "run_count", _SPLIT),
-            Derived(
-                "NumSplits",
-                "the sum of repeat over the runs",
-                lambda scope: sum(run["repeat"] for run in scope["runs"]),
-                (
-                    Check(
-                        "R3.22",
-                        "E_SCHEDULE",
-                        f"NumSplits is at most {MAX_SPLITS}",
-                        lambda value, _: value <= MAX_SPLITS,
-                    ),
-                ),
-            ),
-        ),
-    ),
-    _number("context_width_1", "u8", "R3.23", 1, 64, "Outputs of the layer context.hidden1."),
-    _number("context_width_2", "u8", "R3.24", 1, 64, "Outputs of the layer context.hidden2."),
-    Derived(
-        "Layers",
-        "the layers in canonical order: context.hidden1, context.hidden2, context.output (5.5), then those of "
-        "synthesis (7.12) for stage_channels, grid_channels and chroma_format",
-        _layers,
-    ),
-    Loop(
-        "layers",
-        "layer",
-        "Layers",
-        (
-            Bits(
-                "weight_scale",
-                (
-                    BitField("weight_step", 0, 2, "The weight multiplier m is weight_step + 4 (chapter 6)."),
-                    BitField(
-                        "shift",
-                        2,
-                        5,
-                        "The shift s of the layer's rounding.",
-                        (in_range("shift", "R3.25", 0, 24),),
-                    ),
-                ),
-                "R3.26",
-            ),
-            _number("weight_table", "u8", "R3.27", 0, 39, "Scale index of the table that codes the weights."),
-            _number("bias_shift", "u8", "R3.28", 0, 23, "The shift k of the biases: b = b_q << k."),
-            _number("bias_table", "u8", "R3.29", 0, 39, "Scale index of the table that codes the biases."),
-        ),
-    ),
-    Field(
-        "parameter_length",
-        "leb128",
-        "Bytes of parameter_payload.",
-        (_multiple_of_4("parameter_length", "R3.30"),),
-    ),
-    Field(
-        "parameter_payload",
-        "bytes",
-        "The coded weights and biases of all layers (chapter 4).",
-        length="parameter_length",
-    ),
-)
 
 _GOP: Table = (
-    _number("frame_count", "leb128", "R3.31", 1, 65536, "Number of pictures in this GOP."),
+    number_field("frame_count", "leb128", "R3.31", 1, 65536, "Number of pictures in this GOP."),
     Loop(
         "grids",
         "slot",
-        "PresentSlots",
+        "CodingOrder",
         (
-            Field("grid_length", "leb128", "Bytes of grid_payload.", (_multiple_of_4("grid_length", "R3.32"),)),
+            Field("grid_length", "leb128", "Bytes of grid_payload.", (multiple_of_4("grid_length", "R3.32"),)),
             Field(
                 "grid_payload",
                 "bytes",
@@ -281,7 +135,7 @@ _DIGEST: Table = (
 )
 
 _METADATA: Table = (
-    _number("key_length", "leb128", "R3.33", 1, 255, "Bytes of key."),
+    number_field("key_length", "leb128", "R3.33", 1, 255, "Bytes of key."),
     Field(
         "key",
         "bytes",
@@ -347,7 +201,7 @@ PAYLOADS: dict[str, Payload] = {
     payload.name: payload
     for payload in (
         Payload("SEQUENCE", "3.2", _SEQUENCE),
-        Payload("NETWORK", "3.3", _NETWORK),
+        Payload("NETWORK", "3.3", NETWORK),
         Payload("GOP", "3.4", _GOP),
         Payload("DIGEST", "3.5", _DIGEST),
         Payload("METADATA", "3.6", _METADATA),

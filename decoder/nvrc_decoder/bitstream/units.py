@@ -20,6 +20,7 @@ from nvrc_decoder.bitstream.headers import (
     LayerHeader,
     Metadata,
     NetworkHeader,
+    ScheduleKind,
     ScheduleRun,
     SequenceHeader,
     UnitType,
@@ -41,6 +42,7 @@ __all__ = [
     "LayerHeader",
     "Metadata",
     "NetworkHeader",
+    "ScheduleKind",
     "ScheduleRun",
     "SequenceHeader",
     "UnitType",
@@ -102,7 +104,11 @@ def _network_scope(sequence: SequenceHeader) -> dict[str, Any]:
         "bit_depth": sequence.bit_depth,
         "NumStages": len(profile.max_channels),
         "MaxStageChannels": profile.max_channels,
+        "MaxStageBlocks": profile.blocks,
         "NumSlots": len(profile.slots),
+        "FlowSlot": profile.flow_slot,
+        "BaseSlot": profile.base_slot,
+        "MixedSlot": profile.mixed_slots[0],
         "MaxGridChannels": [slot.max_channels for slot in profile.slots],
     }
 
@@ -117,8 +123,10 @@ def parse_network(payload: bytes, sequence: SequenceHeader, base: int = 0, unit:
     grids = tuple(
         GridHeader(
             slot,
-            tuple(grid["multiplier"]),
-            tuple(ScheduleRun(run["halve"], run["phase"], run["repeat"]) for run in grid["runs"]),
+            tuple(grid["multiplier"]) * (grid["grid_channels"] if grid["one_multiplier"] else 1),
+            tuple(ScheduleRun(run["halve"], run["phase"], run["repeat"]) for run in grid.get("runs", ())),
+            ScheduleKind(grid["schedule"]),
+            bool(grid["has_base"]),
         )
         for slot, grid in zip(values["PresentSlots"], values["grids"], strict=True)
     )
@@ -133,7 +141,12 @@ def parse_network(payload: bytes, sequence: SequenceHeader, base: int = 0, unit:
         for layer in values["layers"]
     )
     widths = (values["context_width_1"], values["context_width_2"])
-    return NetworkHeader(tuple(values["stage_channels"]), grids, widths, layers, values["parameter_payload"])
+    active = tuple(values["stage_channels"]), tuple(values["stage_blocks"])
+    return NetworkHeader(*active, grids, widths, layers, values["parameter_payload"])
+
+
+def _is_uniform(grid: GridHeader) -> bool:
+    return len(set(grid.multipliers)) == 1
 
 
 def serialise_network(network: NetworkHeader, sequence: SequenceHeader, *, check: bool = True) -> bytes:
@@ -143,11 +156,15 @@ def serialise_network(network: NetworkHeader, sequence: SequenceHeader, *, check
         mask |= 1 << grid.slot
     values = {
         "stage_channels": list(network.stage_channels),
+        "stage_blocks": list(network.stage_blocks),
         "grid_mask": mask,
         "grids": [
             {
                 "grid_channels": grid.channels,
-                "multiplier": list(grid.multipliers),
+                "has_base": int(grid.base),
+                "one_multiplier": int(_is_uniform(grid)),
+                "multiplier": list(grid.multipliers[:1] if _is_uniform(grid) else grid.multipliers),
+                "schedule": int(grid.schedule),
                 "run_count": len(grid.runs),
                 "runs": [vars(run) for run in grid.runs],
             }
@@ -162,21 +179,25 @@ def serialise_network(network: NetworkHeader, sequence: SequenceHeader, *, check
     return _serialise(UnitType.NETWORK, values, _network_scope(sequence), check)
 
 
+def _gop_scope(network: NetworkHeader) -> dict[str, Any]:
+    # Only the number of slots matters to the syntax; `NetworkHeader.coding_order` tells which payload is whose.
+    return {"CodingOrder": network.present_slots}
+
+
 def parse_gop(payload: bytes, network: NetworkHeader, base: int = 0, unit: str | None = None) -> Gop:
     """GOP from its payload, under the NETWORK in force.
 
     Raises:
         InvalidStreamError: a requirement of 3.4 is broken.
     """
-    values = _parse(UnitType.GOP, payload, base, unit, {"PresentSlots": network.present_slots})
+    values = _parse(UnitType.GOP, payload, base, unit, _gop_scope(network))
     return Gop(values["frame_count"], tuple(grid["grid_payload"] for grid in values["grids"]))
 
 
 def serialise_gop(gop: Gop, network: NetworkHeader, *, check: bool = True) -> bytes:
     """The payload of a GOP; InternalError where it breaks a requirement."""
     grids = [{"grid_length": len(payload), "grid_payload": payload} for payload in gop.grids]
-    scope = {"PresentSlots": network.present_slots}
-    return _serialise(UnitType.GOP, {"frame_count": gop.frame_count, "grids": grids}, scope, check)
+    return _serialise(UnitType.GOP, {"frame_count": gop.frame_count, "grids": grids}, _gop_scope(network), check)
 
 
 def parse_digest(payload: bytes, base: int = 0, unit: str | None = None) -> Digest:

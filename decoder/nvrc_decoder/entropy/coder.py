@@ -37,7 +37,7 @@ class StepCoder(Protocol):
 
         Args:
             table_index: [n], 0..319.
-            mean: integer part of the mean, [n], |mean| <= 2048.
+            mean: integer part of the mean, [n], |mean| <= 2303.
             values: [n] to encode, or None to decode.
             limit: largest magnitude of a value.
 

@@ -26,13 +26,15 @@ from nvrc_decoder.gop import Grid, Network, decode_grids, load_network
 from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
 from nvrc_decoder.profiles import GridSlot, head_rows
 from nvrc_decoder.synthesis.device import GpuState
+from nvrc_decoder.synthesis.initializers import graph_initializers
 from nvrc_decoder.synthesis.providers import Provider
-from nvrc_decoder.synthesis.runtime import graph_bytes, graph_initializers
+from nvrc_decoder.synthesis.session import graph_bytes
+from nvrc_decoder.synthesis.warping import CELL, MotionGraphs
 from nvrc_decoder.video_format import CHROMA_NAMES
 
 __all__ = ["Exported", "export_video"]
 
-VERSION = 1
+VERSION = 2
 _PLANE_NAMES = ("y", "u", "v")
 _ROWS = 12
 _PHASES = 4
@@ -105,10 +107,12 @@ class _Export:
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._networks: list[dict[str, Any]] = []
         self._gops: list[dict[str, Any]] = []
-        self._absent: dict[int, dict[str, Any]] = {}
+        self._absent: dict[str, dict[str, Any]] = {}
         self._sequence: SequenceHeader | None = None
         self._synthesizers: Synthesizers | None = None
         self._network: Network | None = None
+        self._moving: tuple[int, ...] = ()
+        self._moved: tuple[int, ...] = ()
 
     def begin(self, sequence: SequenceHeader) -> None:
         """SEQUENCE."""
@@ -120,10 +124,41 @@ class _Export:
         sequence = self._known_sequence()
         network = load_network(sequence, header, offset=offset, unit=unit)
         profile = network.profile
-        tensors = graph_initializers(profile, sequence, header.stage_channels, network.layers, network.multipliers)
-        name = f"network_{len(self._networks)}.onnx"
-        self._write(name, fill_initializers(graph_bytes(profile), tensors))
-        self._networks.append({"file": name})
+        tensors = graph_initializers(
+            profile,
+            sequence,
+            header.stage_channels,
+            header.stage_blocks,
+            network.layers,
+            network.multipliers,
+            header.base,
+        )
+        stem = f"network_{len(self._networks)}"
+        files: dict[str, Any] = {"file": self._graph(stem, graph_bytes(profile), tensors), "motion": None}
+        motion = MotionGraphs.of(profile, network.layers, network.multipliers, header.base)
+        if motion is not None:
+            files["motion"] = {
+                "moves": self._graph(f"{stem}_moves", *motion.moves),
+                "flow": f"grid{profile.flow_slot}",
+                "base": None if motion.base is None else self._graph(f"{stem}_base", *motion.base),
+                "base_grid": None if motion.base is None else f"grid{profile.base_slot}",
+                "slots": [
+                    {
+                        "input": f"warped{i}",
+                        "grid": f"grid{i}",
+                        "takes_base": i in profile.mixed_slots,
+                        "nodes": self._graph(f"{stem}_nodes{i}", graphs.nodes, graphs.values),
+                        "chain": self._graph(f"{stem}_chain{i}", graphs.chain, {}),
+                        "warp": self._graph(f"{stem}_warp{i}", graphs.warp, {}),
+                    }
+                    for i, graphs in motion.slots.items()
+                ],
+            }
+        self._networks.append(files)
+        self._moving = () if motion is None else tuple(motion.slots)
+        self._moved = () if motion is None else (*self._moving, profile.flow_slot)
+        if motion is not None and motion.base is not None and profile.base_slot not in self._moving:
+            self._moved += (profile.base_slot,)
         self._network = network
 
     def gop(self, gop: Gop, offset: int, unit: str, expected: bytes) -> None:
@@ -134,10 +169,20 @@ class _Export:
             raise InternalError("E_INTERNAL", "the reader let a GOP come before NETWORK")
         grids = decode_grids(sequence, network, gop, offset=offset, unit=unit)
         place = f"gops/{len(self._gops):05d}"
-        files = {
-            f"grid{i}": self._zeros(i, slot) if grid is None else self._grid(f"{place}/grid{i}.npy", slot, grid)
-            for i, (slot, grid) in enumerate(zip(network.profile.slots, grids, strict=True))
+        slots = network.profile.slots
+        written = {
+            i: self._grid(f"{place}/grid{i}.npy", slots[i], grid) for i, grid in enumerate(grids) if grid is not None
         }
+        inputs: dict[str, Any] = {}
+        for i, slot in enumerate(slots):
+            if i in network.profile.warped_slots and i not in self._moving:
+                inputs[f"warped{i}"] = self._zeros(f"warped{i}", slot, (1, 1))
+            if i in self._moving:
+                inputs[f"grid{i}"] = self._zeros(f"still{i}", slot, (1, 1))
+            elif not slot.flow:
+                size = -(-sequence.height // slot.stride), -(-sequence.width // slot.stride)
+                inputs[f"grid{i}"] = written[i] if i in written else self._zeros(f"grid{i}", slot, size)
+        moved = {f"grid{i}": written[i] for i in self._moved} if self._moved else None
         digest = GopDigest()
         md5s: list[str] = []
         for frame in self._synthesizers.of(network).decode_gop(grids, gop.frame_count, 0, expected):
@@ -153,7 +198,8 @@ class _Export:
                 "network": len(self._networks) - 1,
                 "first_frame": self._frames,
                 "frame_count": gop.frame_count,
-                "grids": files,
+                "grids": inputs,
+                "moved": moved,
                 "frame_md5s": md5s,
             }
         )
@@ -182,6 +228,12 @@ class _Export:
         self._files += 1
         self._bytes += len(data)
 
+    def _graph(self, stem: str, model: bytes, tensors: dict[str, Any]) -> str:
+        """Write a graph with its weights; the name of its file."""
+        name = f"{stem}.onnx"
+        self._write(name, fill_initializers(model, tensors))
+        return name
+
     def _grid(self, name: str, slot: GridSlot, grid: Grid) -> dict[str, Any]:
         """A grid as the graph takes it: float32, the channels that the stream lacks are zeros."""
         nodes, channels, rows, columns = grid.shape
@@ -196,15 +248,13 @@ class _Export:
             ),
         )
 
-    def _zeros(self, i: int, slot: GridSlot) -> dict[str, Any]:
-        """What the graph takes for an absent slot: one node of zeros, the same for every GOP."""
-        if i not in self._absent:
-            sequence = self._known_sequence()
-            rows, columns = -(-sequence.height // slot.stride), -(-sequence.width // slot.stride)
-            empty = np.zeros((rows, columns), np.float32)
-            shape = (1, slot.max_channels, rows, columns)
-            self._absent[i] = self._npy(f"absent/grid{i}.npy", shape, (empty for _ in range(slot.max_channels)))
-        return self._absent[i]
+    def _zeros(self, name: str, slot: GridSlot, size: tuple[int, int]) -> dict[str, Any]:
+        """What the graph takes for nothing at all: one node of zeros, the same for every GOP."""
+        if name not in self._absent:
+            empty = np.zeros(size, np.float32)
+            shape = (1, slot.max_channels, *size)
+            self._absent[name] = self._npy(f"absent/{name}.npy", shape, (empty for _ in range(slot.max_channels)))
+        return self._absent[name]
 
     def _npy(self, name: str, shape: Sequence[int], parts: Any) -> dict[str, Any]:
         """Write float32 little-endian values as .npy, part by part."""
@@ -229,8 +279,13 @@ def _describe(sequence: SequenceHeader) -> dict[str, Any]:
     if profile.temporal_stem:
         inputs.append({"name": "stem_frames", "dtype": "int64", "shape": ["B + 2"]})
     for i, slot in enumerate(profile.slots):
+        if not slot.flow:
+            size = [-(-sequence.height // slot.stride), -(-sequence.width // slot.stride)]
+            inputs.append({"name": f"grid{i}", "dtype": "float32", "shape": ["N", slot.max_channels, *size]})
+    for i in profile.warped_slots:
+        slot = profile.slots[i]
         size = [-(-sequence.height // slot.stride), -(-sequence.width // slot.stride)]
-        inputs.append({"name": f"grid{i}", "dtype": "float32", "shape": ["N", slot.max_channels, *size]})
+        inputs.append({"name": f"warped{i}", "dtype": "float32", "shape": ["B", slot.max_channels, *size]})
     return {
         "format": "nvrc-export",
         "version": VERSION,
@@ -249,6 +304,7 @@ def _describe(sequence: SequenceHeader) -> dict[str, Any]:
             "chroma_sample_position": sequence.chroma_sample_position,
         },
         "inputs": inputs,
+        "cells": [-(-sequence.height // CELL), -(-sequence.width // CELL)],
         "output": {"name": "rows", "dtype": "float32", "shape": ["B", _ROWS, *half]},
         "planes": _planes(sequence),
     }

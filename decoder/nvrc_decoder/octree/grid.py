@@ -40,8 +40,9 @@ def code_grid(
         network: the context network.
         shape: nodes, channels, rows and columns, each at least 1; the caller has checked them against its limits.
         slot_index: index of the grid's slot in the profile.
-        slot: that slot.
-        coarser: slot and values [N2, C2, H2, W2] of the previous present slot; None if this is the first.
+        slot: that slot; the contexts of a flow slot are centred.
+        coarser: slot and values [N2, C2, H2, W2] of the previous present slot; None if this is the first or a flow
+            grid.
         values: [N, C, H, W] to encode, |q| <= 2047, or None to decode.
 
     Returns:
@@ -59,7 +60,7 @@ def code_grid(
     for step in steps:
         if lattice is None or step.split_index != lattice_split:
             lattice = None  # let go of the coarser one first
-            lattice, lattice_split = Lattice(grid, step.spacing), step.split_index
+            lattice, lattice_split = Lattice(grid, step.spacing, centred=slot.flow), step.split_index
         neighbours = available_neighbours(step)
         inputs = neighbours if coarse is None else (*neighbours, COARSE_INPUT)
         predict = network.bind(inputs, constant_inputs(step, slot_index))
@@ -68,8 +69,10 @@ def code_grid(
         target = grid[positions]
         table_index = np.empty(target.size, dtype=np.uint16)
         mean = np.empty(target.size, dtype=np.int32)
-        for part, block in lattice.blocks(step, neighbours, coarse):
+        for part, block, centre in lattice.blocks(step, neighbours, coarse):
             table_index[part], mean[part] = predict(block)
+            if centre is not None:
+                mean[part] += centre
         known = None if values is None else values[positions].reshape(-1)
         coded = coder.code_step(table_index, mean, known)
         target[...] = coded.reshape(target.shape)

@@ -18,6 +18,7 @@ from nvrc_decoder.profiles import (
     STAGE_STRIDES,
     Profile,
     kmac_per_pixel,
+    motion_kmac_per_pixel,
     synthesis_layers,
 )
 
@@ -45,11 +46,12 @@ def _stages() -> Iterator[tuple[object, ...]]:
 def _slots() -> Iterator[tuple[object, ...]]:
     for profile in PROFILES:
         for i, slot in enumerate(profile.slots):
-            yield profile.name, i, slot.stride, slot.temporal_stride, slot.max_channels, slot.stage
+            stage = "none: FlowSlot" if slot.stage is None else slot.stage
+            yield profile.name, i, slot.stride, slot.temporal_stride, slot.max_channels, stage
 
 
 def _layers(profile: Profile) -> Iterator[tuple[object, ...]]:
-    for spec in synthesis_layers(profile, profile.max_channels, _full_grids(profile), CHROMA_444):
+    for spec in synthesis_layers(profile, profile.max_channels, profile.blocks, _full_grids(profile), CHROMA_444):
         clip = "0..MaxSample" if spec.kind == "head_pointwise" else f"{spec.low}..{spec.high}"
         shape = ", ".join(map(str, spec.weight_shape))
         yield f"`{spec.name}`", spec.kind, f"[{shape}]", spec.outputs, spec.input_max, clip
@@ -57,27 +59,29 @@ def _layers(profile: Profile) -> Iterator[tuple[object, ...]]:
 
 def _cost() -> Iterator[tuple[object, ...]]:
     for profile in PROFILES:
-        layers = synthesis_layers(profile, profile.max_channels, _full_grids(profile), CHROMA_420)
+        layers = synthesis_layers(profile, profile.max_channels, profile.blocks, _full_grids(profile), CHROMA_420)
         parameters = 0
         for spec in layers:
             weights = 1
             for size in spec.weight_shape:
                 weights *= size
             parameters += weights + spec.outputs
-        cost = kmac_per_pixel(profile, profile.max_channels, _full_grids(profile), CHROMA_420)
-        yield profile.name, len(layers), parameters, f"{cost:.3f}"
+        cost = kmac_per_pixel(profile, profile.max_channels, profile.blocks, _full_grids(profile), CHROMA_420)
+        motion = motion_kmac_per_pixel(profile, _full_grids(profile))
+        yield profile.name, len(layers), parameters, f"{cost:.3f}", f"{motion:.3f}"
 
 
 def render(name: str) -> str:
     """The text of a generated block; KeyError where there is none of that name."""
     if name == "STAGES":
         return _table(
-            ("profile", "name", "stage", "StageStride", "MaxStageChannels", "NumBlocks", "temporal filter"), _stages()
+            ("profile", "name", "stage", "StageStride", "MaxStageChannels", "MaxStageBlocks", "temporal filter"),
+            _stages(),
         )
     if name == "SLOTS":
         return _table(("name", "slot", "stride", "temporal_stride", "MaxGridChannels", "stage"), _slots())
     if name == "COST":
-        return _table(("name", "layers", "parameters", "kMAC / luma sample"), _cost())
+        return _table(("name", "layers", "parameters", "kMAC / luma sample", "of which motion"), _cost())
     by_name = {f"LAYERS_{profile.name.upper()}": profile for profile in PROFILES}
     head = ("layer", "kind", "weight shape", "outputs", "input_max", "lo..hi")
     return _table(head, _layers(by_name[name]))

@@ -1,12 +1,13 @@
 """Synthesis in ONNX Runtime: a stream's parameters over the placeholders of its profile's graph (spec 6.4, chapter 7).
 
-The graph does all the arithmetic, interpolation included; here parameters are laid out for it, node ranges of the
-grids are cut, and rows become planes. Nothing but parsed integers is shared with `reference`.
+The graph does all the arithmetic, interpolation included; here it is given node ranges of the grids and what motion
+makes of them, and rows become planes. Nothing but parsed integers is shared with `reference`.
 """
 
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -15,132 +16,22 @@ import numpy as np
 import numpy.typing as npt
 
 from nvrc_decoder.frames import PictureFormat, Planes, plane_shapes
-from nvrc_decoder.profiles import (
-    CHROMA_444,
-    LayerSpec,
-    Profile,
-    head_rows,
-    synthesis_layers,
-)
+from nvrc_decoder.profiles import WARPED_TEMPORAL_STRIDE, Profile
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer
+from nvrc_decoder.synthesis.initializers import graph_initializers
 from nvrc_decoder.synthesis.providers import Provider, ProviderName, cuda_error, find_cuda_fault, import_onnxruntime
-from nvrc_decoder.synthesis.session import GraphSession, Tensor, graph_bytes
+from nvrc_decoder.synthesis.session import GraphSession, Tensor, graph_bytes, output_bytes, output_names
+from nvrc_decoder.synthesis.warping import MotionGraphs, Warped, Warper
 
-__all__ = ["OrtSynthesizer", "graph_bytes", "graph_initializers"]
+__all__ = ["OrtSynthesizer"]
 
-Float = npt.NDArray[np.float32]
 Grid = npt.NDArray[np.int16]
 Samples = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
-_HEAD_FILTERS = 4
 # Profiles whose stages are so wide that blocked convolutions win more than the reorders around Floor cost.
 _BLOCKED = frozenset({"main"})
 # Most bytes of grids on a device at one time: a whole GOP in all usual cases.
 _PLACED_BYTES = 1 << 29
-
-# (1, 2, 1) x (1, 2, 1) / 16 on repeated samples is the half-pixel bilinear x2 of spec 7.9.
-UPSAMPLING = np.outer((1, 2, 1), (1, 2, 1)).astype(np.float32) / np.float32(16)
-
-
-def graph_initializers(
-    profile: Profile,
-    picture: PictureFormat,
-    stage_channels: Sequence[int],
-    layers: Mapping[str, IntegerLayer],
-    multipliers: Sequence[Sequence[int]],
-) -> dict[str, Float]:
-    """What replaces the graph's placeholders, by initializer name; arguments as in `OrtSynthesizer`.
-
-    Inactive channels and absent slots and layers are zeros. Weights carry their layer's 2^-shift.
-    """
-    tensors: dict[str, Float] = {}
-    full_grids = [slot.max_channels for slot in profile.slots]
-    for spec in synthesis_layers(profile, profile.max_channels, full_grids, CHROMA_444, picture.bit_depth):
-        weight = np.zeros(spec.weight_shape, dtype=np.float32)
-        bias = np.zeros(spec.outputs, dtype=np.float32)
-        layer = layers.get(spec.name)
-        if layer is not None:
-            scale = np.float32(2.0**-layer.shift)
-            rounding = (1 << layer.shift) // 2
-            outputs = _active_outputs(spec, picture.chroma_format, layer.bias.shape[0])
-            bias[outputs] = (layer.bias + rounding).astype(np.float32) * scale
-            _place(weight, layer.weight.astype(np.float32) * scale, spec, outputs, profile, multipliers)
-        tensors |= (
-            _head_tensors(spec, weight, bias)
-            if spec.name.startswith("head.")
-            else {
-                f"{spec.name}.weight": _graph_layout(spec, weight),
-                f"{spec.name}.bias": bias,
-            }
-        )
-    for k in range(1, len(stage_channels)):
-        factors = np.zeros((profile.max_channels[k], 1, 3, 3), dtype=np.float32)
-        factors[: min(stage_channels[k - 1], stage_channels[k])] = UPSAMPLING
-        tensors[f"stage{k}.up.weight"] = factors
-    for i, slot in enumerate(profile.slots):
-        factors = np.zeros((1, slot.max_channels, 1, 1), dtype=np.float32)
-        factors[0, : len(multipliers[i]), 0, 0] = multipliers[i]
-        tensors[f"grid{i}.multiplier"] = factors
-    tensors["head.limit"] = np.array((1 << picture.bit_depth) - 0.5, dtype=np.float32)
-    return tensors
-
-
-def _active_outputs(spec: LayerSpec, chroma_format: int, count: int) -> npt.NDArray[np.intp]:
-    """Indices in the full layer of the `count` outputs that the stream carries."""
-    if spec.kind == "head_pointwise":
-        return np.array(head_rows(chroma_format), dtype=np.intp)
-    return np.arange(count, dtype=np.intp)
-
-
-def _place(
-    full: Float,
-    active: Float,
-    spec: LayerSpec,
-    outputs: npt.NDArray[np.intp],
-    profile: Profile,
-    multipliers: Sequence[Sequence[int]],
-) -> None:
-    """Copy a stream's weights to their places in the full, zeroed tensor of the same rank."""
-    if spec.kind == "inject":
-        stage = int(spec.name.removeprefix("stage").split(".")[0])
-        source = target = 0
-        for slot, present in zip(profile.slots, multipliers, strict=True):
-            if slot.stage == stage:
-                count = len(present)
-                full[outputs, target : target + count] = active[:, source : source + count]
-                source, target = source + count, target + slot.max_channels
-    elif spec.kind in ("pointwise", "head_pointwise"):
-        full[outputs, : active.shape[1]] = active
-    else:
-        full[: active.shape[0]] = active
-
-
-def _graph_layout(spec: LayerSpec, weight: Float) -> Float:
-    """The full tensor in the shape of the graph's convolution."""
-    if spec.kind == "depthwise":
-        return weight.reshape(spec.outputs, 1, 3, 3)
-    if spec.kind == "temporal":
-        # Frames t-1, t, t+1 stand side by side as channels.
-        channels = np.arange(spec.outputs)
-        spread = np.zeros((spec.outputs, 3, spec.outputs), dtype=np.float32)
-        spread[channels, :, channels] = weight
-        weight = spread
-    return weight.reshape(spec.outputs, -1, 1, 1)
-
-
-def _head_tensors(spec: LayerSpec, weight: Float, bias: Float) -> dict[str, Float]:
-    """A layer of the head, whose graph takes the four filters of all channels one after another."""
-    tensors: dict[str, Float] = {}
-    for f in range(_HEAD_FILTERS):
-        if spec.kind == "head_depthwise":
-            tensors[f"{spec.name}{f}.weight"] = np.ascontiguousarray(weight[:, f, None])
-            tensors[f"{spec.name}{f}.bias"] = np.ascontiguousarray(bias[f::_HEAD_FILTERS])
-        else:
-            tensors[f"{spec.name}{f}.weight"] = np.ascontiguousarray(weight[:, f::_HEAD_FILTERS, None, None])
-    if spec.kind == "head_pointwise":
-        # The parts are summed, so only the first has the bias.
-        tensors[f"{spec.name}0.bias"] = bias
-    return tensors
 
 
 @dataclass(frozen=True)
@@ -159,9 +50,10 @@ class OrtSynthesizer:
     Args:
         profile: the stream's profile.
         picture: size, chroma format and bit depth.
-        stage_channels: active channels of each stage.
+        stage_channels, stage_blocks: active channels and blocks of each stage.
         layers: proved layers by canonical name, exactly those of `profiles.synthesis_layers`.
         multipliers: per slot the multiplier of each active channel; empty where the slot is absent.
+        base: channel 0 of the profile's base slot is a base channel.
         provider: ``"cpu"``, ``"cuda"``, or ``"auto"``: CUDA where everything that it needs is found, otherwise CPU.
         threads: threads of one call on the CPU; None leaves it to ONNX Runtime.
         optimization: whether ONNX Runtime may fold and fuse; the frames are the same.
@@ -183,8 +75,10 @@ class OrtSynthesizer:
         profile: Profile,
         picture: PictureFormat,
         stage_channels: Sequence[int],
+        stage_blocks: Sequence[int],
         layers: Mapping[str, IntegerLayer],
         multipliers: Sequence[Sequence[int]],
+        base: bool = False,
         *,
         provider: Provider = "cpu",
         threads: int | None = None,
@@ -205,16 +99,21 @@ class OrtSynthesizer:
         self._profile = profile
         self._picture = picture
         self._last_stride = max(slot.temporal_stride for slot in profile.slots)
-        self._session = GraphSession(
-            profile,
-            picture.chroma_format,
-            picture.bit_depth,
-            graph_initializers(profile, picture, stage_channels, layers, multipliers),
-            provider=self.provider,
-            threads=threads,
-            optimization=optimization,
-            layout=self.provider == "cpu" and profile.name in _BLOCKED if layout is None else layout,
-            cuda_options=cuda_options,
+        layout = self.provider == "cpu" and profile.name in _BLOCKED if layout is None else layout
+        make = functools.partial(
+            GraphSession, provider=self.provider, threads=threads, optimization=optimization, cuda_options=cuda_options
+        )
+        self._session = make(
+            graph_bytes(profile) + output_bytes(picture.chroma_format, picture.bit_depth),
+            output_names(picture.chroma_format),
+            graph_initializers(profile, picture, stage_channels, stage_blocks, layers, multipliers, base),
+            layout=layout,
+        )
+        graphs = MotionGraphs.of(profile, layers, multipliers, base)
+        self._warper = (
+            None
+            if graphs is None
+            else Warper(profile, graphs, functools.partial(make, layout=False), self.provider != "cpu")
         )
 
     def resized(self, picture: PictureFormat) -> Self:
@@ -223,26 +122,55 @@ class OrtSynthesizer:
         twin._picture = picture
         return twin
 
-    def synthesise(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> list[Planes]:
+    def synthesise(
+        self,
+        grids: Sequence[Grid | None],
+        frame_count: int,
+        frames: range,
+        warped: Mapping[int, Warped] | None = None,
+    ) -> list[Planes]:
         """Frames `frames` of a GOP of `frame_count` frames.
 
         Args:
             grids: per slot int16 [nodes, channels, rows, columns] of the whole GOP, None where the slot is absent.
             frame_count: frames in the GOP.
             frames: the frames wanted, consecutive, within ``range(frame_count)``.
+            warped: what `warped` gives for these frames, for a picture that is a part of the whole; None to have it
+                worked out.
 
         Raises:
             InternalError: E_RUNTIME, ONNX Runtime failed.
         """
-        return list(self.stream(grids, frame_count, frames))
+        return list(self.stream(grids, frame_count, frames, warped))
 
-    def stream(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> Iterator[Planes]:
+    def warped(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> dict[int, Warped]:
+        """What motion makes of the grids that it warps, at `frames`; arguments as in `synthesise`.
+
+        Returns:
+            Per warped slot int16 [frames, channels, rows, columns], of all channels that the graph has; empty where
+            motion is off.
+
+        Raises:
+            InternalError: E_RUNTIME, ONNX Runtime failed.
+        """
+        return {} if self._warper is None else self._warper.warp(grids, self._picture, frames, compact=True)
+
+    def stream(
+        self,
+        grids: Sequence[Grid | None],
+        frame_count: int,
+        frames: range,
+        warped: Mapping[int, Warped] | None = None,
+    ) -> Iterator[Planes]:
         """As `synthesise`, a call at a time; the grids are placed on the device once for many calls."""
         if frames.step != 1 or (len(frames) and (frames.start < 0 or frames.stop > frame_count)):
             raise ValueError(f"{frames} are not consecutive frames of a GOP of {frame_count}")
         run = self._frames_placed(frames)
         for start in range(frames.start, frames.stop, run):
-            yield from self._run(grids, frame_count, range(start, min(start + run, frames.stop)))
+            some = range(start, min(start + run, frames.stop))
+            first = start - frames.start
+            cut = None if warped is None else {i: x[first : first + len(some)] for i, x in warped.items()}
+            yield from self._run(grids, frame_count, some, cut)
 
     def _frames_placed(self, frames: range) -> int:
         """For how many frames grids are placed at a time: whole calls, one on the CPU, where that is free."""
@@ -255,17 +183,51 @@ class OrtSynthesizer:
         calls = _PLACED_BYTES // (samples * np.dtype(np.float32).itemsize * self.batch)
         return self.batch * max(1, min(calls, -(-len(frames) // self.batch)))
 
-    def _run(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> Iterator[Planes]:
+    def _run(
+        self, grids: Sequence[Grid | None], frame_count: int, frames: range, warped: Mapping[int, Warped] | None
+    ) -> Iterator[Planes]:
         """Frames whose grids fit the device at one time."""
         base, tensors = self._nodes(grids, frame_count, frames)
         placed: dict[str, Any] = self._session.place(tensors)
         del tensors
-        for start in range(frames.start, frames.stop, self.batch):
-            call = range(start, min(start + self.batch, frames.stop))
+        for call in self._calls(frames):
             numbers = self._session.place(self._numbers(frame_count, call, base))
-            luma, *chroma = self._session.run({**placed, **numbers})
+            if self._warper is not None and warped is None and self.provider != "cpu":
+                moved = self._warper.warp_placed(grids, self._picture, call)
+            else:
+                first = call.start - frames.start
+                cut = None if warped is None else {i: x[first : first + len(call)] for i, x in warped.items()}
+                moved = self._session.place(self._moved(grids, call, cut))
+            luma, *chroma = self._session.run({**placed, **numbers, **moved})
             for t in range(len(call)):
                 yield self._planes(luma[t], chroma[0][t] if chroma else None)
+
+    def _calls(self, frames: range) -> Iterator[range]:
+        """Frames in calls; on a device with motion none reaches over a node, whose planes would have to be others."""
+        period = WARPED_TEMPORAL_STRIDE if self._warper is not None and self.provider != "cpu" else 0
+        start = frames.start
+        while start < frames.stop:
+            stop = min(start + self.batch, frames.stop)
+            if period:
+                stop = min(stop, start - start % period + period)
+            yield range(start, stop)
+            start = stop
+
+    def _moved(
+        self, grids: Sequence[Grid | None], frames: range, warped: Mapping[int, Warped] | None
+    ) -> dict[str, Tensor]:
+        """The graph's inputs for what is warped on the CPU: zeros that broadcast where motion is off."""
+        values: Mapping[int, Warped] = {}
+        if self._warper is not None:
+            values = self._warper.warp(grids, self._picture, frames) if warped is None else warped
+        result: dict[str, Tensor] = {}
+        for i in self._profile.warped_slots:
+            zeros = (1, self._profile.slots[i].max_channels, 1, 1)
+            value = values.get(i)
+            result[f"warped{i}"] = (
+                np.zeros(zeros, np.float32) if value is None else np.ascontiguousarray(value, np.float32)
+            )
+        return result
 
     def release(self) -> None:
         """Give back the memory of the CPU that is kept for the next call; takes some milliseconds."""
@@ -273,13 +235,16 @@ class OrtSynthesizer:
             tiny = copy.copy(self)
             tiny._picture = _Smallest(self._picture.chroma_format, self._picture.bit_depth)
             base, tensors = tiny._nodes([None] * len(self._profile.slots), 1, range(1))
-            inputs = {**tensors, **tiny._numbers(1, range(1), base)}
+            still = {i: np.zeros((1, *tensors[f"grid{i}"].shape[1:]), np.float32) for i in self._profile.warped_slots}
+            inputs = {**tensors, **tiny._numbers(1, range(1), base), **tiny._moved([], range(1), still)}
             self._session.run(self._session.place(inputs), shrink=True)
+            if self._warper is not None:
+                self._warper.release()
 
     def feeds(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> dict[str, Tensor]:
         """The graph's inputs for a run of frames: the nodes that they touch, and frame numbers relative to those."""
         base, tensors = self._nodes(grids, frame_count, frames)
-        return {**self._numbers(frame_count, frames, base), **tensors}
+        return {**self._numbers(frame_count, frames, base), **tensors, **self._moved(grids, frames, None)}
 
     def _numbers(self, frame_count: int, frames: range, base: int) -> dict[str, Tensor]:
         """The frames of a call, counted from the frame `base`."""
@@ -296,7 +261,14 @@ class OrtSynthesizer:
         # A multiple of every temporal stride, so that one shift of the frame numbers is right for all slots.
         base = first - first % self._last_stride
         tensors: dict[str, Tensor] = {}
+        moving = () if self._warper is None else self._warper.slots
         for i, (slot, grid) in enumerate(zip(self._profile.slots, grids, strict=True)):
+            if slot.flow:
+                continue
+            if i in moving:
+                # It comes warped, and what broadcasts is enough of zeros.
+                tensors[f"grid{i}"] = np.zeros((1, slot.max_channels, 1, 1), dtype=np.float32)
+                continue
             if grid is None:
                 rows, columns = -(-self._picture.height // slot.stride), -(-self._picture.width // slot.stride)
                 tensors[f"grid{i}"] = np.zeros((1, slot.max_channels, rows, columns), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""A profile's graph in ONNX Runtime: sessions, and tensors that stay where the session runs.
+"""Graphs in ONNX Runtime: sessions, and tensors that stay where the session runs.
 
 Inputs are placed on the device once and used in many calls; the frames come back as bytes. On the CPU the same calls
 cost no copies.
@@ -25,10 +25,9 @@ from nvrc_decoder.synthesis.providers import (
     import_onnxruntime,
 )
 
-__all__ = ["GraphSession", "Tensor", "graph_bytes", "output_bytes"]
+__all__ = ["GraphSession", "Tensor", "graph_bytes", "motion_graph_bytes", "output_bytes", "output_names"]
 
-Tensor = npt.NDArray[np.float32] | npt.NDArray[np.int64]
-Samples = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+Tensor = npt.NDArray[np.float32] | npt.NDArray[np.int64] | npt.NDArray[np.int16]
 
 _OUTPUTS = {CHROMA_400: ("luma",), CHROMA_420: ("luma", "chroma"), CHROMA_444: ("planes",)}
 _CHROMA_NAMES = {CHROMA_400: "400", CHROMA_420: "420", CHROMA_444: "444"}
@@ -52,12 +51,22 @@ def output_bytes(chroma_format: int, bit_depth: int) -> bytes:
     return _shipped(f"planes-{_CHROMA_NAMES[chroma_format]}-{bit_depth}")
 
 
+def output_names(chroma_format: int) -> tuple[str, ...]:
+    """The outputs of `output_bytes`."""
+    return _OUTPUTS[chroma_format]
+
+
+def motion_graph_bytes(name: str) -> bytes:
+    """A graph of motion: ``moves``, ``base``, ``nodes-STRIDE-CHANNELS``, ``chain-STRIDE`` or ``warp-STRIDE``."""
+    return _shipped(name)
+
+
 class GraphSession:
     """A graph with weights in one session; its threads and device memory go when it does.
 
     Args:
-        profile: whose graph.
-        chroma_format, bit_depth: of the samples.
+        model: the graph.
+        outputs: those that are wanted.
         initializers: what replaces the placeholders.
         provider: ``"cpu"`` or ``"cuda"``.
         threads: threads of one call on the CPU; None leaves it to ONNX Runtime.
@@ -70,9 +79,8 @@ class GraphSession:
 
     def __init__(
         self,
-        profile: Profile,
-        chroma_format: int,
-        bit_depth: int,
+        model: bytes,
+        outputs: Sequence[str],
         initializers: Mapping[str, npt.NDArray[np.float32]],
         *,
         provider: ProviderName,
@@ -83,7 +91,7 @@ class GraphSession:
     ) -> None:
         self._onnxruntime = onnxruntime = import_onnxruntime()
         self._device = provider
-        self._outputs = _OUTPUTS[chroma_format]
+        self._outputs = tuple(outputs)
         options = onnxruntime.SessionOptions()
         # What fails is raised, and reported in one line; ONNX Runtime would print it as well.
         options.log_severity_level = 4
@@ -105,7 +113,6 @@ class GraphSession:
         }
         options.add_external_initializers(list(self._initializers), list(self._initializers.values()))
         cuda: list[object] = [(CUDA_PROVIDER, {**CUDA_OPTIONS, **(cuda_options or {})})] if provider == "cuda" else []
-        model = graph_bytes(profile) + output_bytes(chroma_format, bit_depth)
         try:
             # enable_fallback=0: otherwise ONNX Runtime prints to the standard output, where frames may go.
             self._session = onnxruntime.InferenceSession(model, options, [*cuda, CPU_PROVIDER], enable_fallback=0)
@@ -128,8 +135,8 @@ class GraphSession:
         except Exception as error:
             raise InternalError("E_RUNTIME", f"ONNX Runtime failed: {_line(error)}") from error
 
-    def run(self, placed: Mapping[str, Any], *, shrink: bool = False) -> Sequence[Samples]:
-        """The outputs of one call, in this machine's memory; see `output_bytes`.
+    def run(self, placed: Mapping[str, Any], *, shrink: bool = False) -> Sequence[npt.NDArray[Any]]:
+        """The outputs of one call, in this machine's memory.
 
         Args:
             placed: the inputs.
@@ -138,20 +145,51 @@ class GraphSession:
         Raises:
             InternalError: E_RUNTIME.
         """
+        binding = self._bind(placed)
+        for name in self._outputs:
+            binding.bind_output(name, "cpu")
+        self._run(binding, shrink)
+        outputs: Sequence[npt.NDArray[Any]] = binding.copy_outputs_to_cpu()
+        return outputs
+
+    def run_into(self, placed: Mapping[str, Any], output: npt.NDArray[Any]) -> None:
+        """Fill an array with the one output of a call on the CPU; the array is contiguous and of the output's shape.
+
+        Raises:
+            InternalError: E_RUNTIME.
+        """
+        binding = self._bind(placed)
+        binding.bind_ortvalue_output(self._outputs[0], self._onnxruntime.OrtValue.ortvalue_from_numpy(output))
+        self._run(binding, False)
+
+    def run_placed(self, placed: Mapping[str, Any]) -> Sequence[Any]:
+        """The outputs of one call, left where the session runs: inputs for another session there.
+
+        Raises:
+            InternalError: E_RUNTIME.
+        """
+        binding = self._bind(placed)
+        for name in self._outputs:
+            binding.bind_output(name, self._device)
+        self._run(binding, False)
+        outputs: Sequence[Any] = binding.get_outputs()
+        return outputs
+
+    def _bind(self, placed: Mapping[str, Any]) -> Any:
+        """A call with its inputs."""
+        binding = self._session.io_binding()
+        for name, value in placed.items():
+            binding.bind_ortvalue_input(name, value)
+        return binding
+
+    def _run(self, binding: Any, shrink: bool) -> None:
+        options = self._onnxruntime.RunOptions()
+        if shrink:
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         try:
-            binding = self._session.io_binding()
-            for name, value in placed.items():
-                binding.bind_ortvalue_input(name, value)
-            for name in self._outputs:
-                binding.bind_output(name, "cpu")
-            options = self._onnxruntime.RunOptions()
-            if shrink:
-                options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
             self._session.run_with_iobinding(binding, options)
-            outputs: list[Samples] = binding.copy_outputs_to_cpu()
         except Exception as error:  # ONNX Runtime has no public base class for its errors
             raise InternalError("E_RUNTIME", f"ONNX Runtime failed: {_line(error)}") from error
-        return outputs
 
 
 def _line(error: BaseException) -> str:

@@ -2,15 +2,16 @@
 
 A sample depends on grid values up to a fixed distance away, the halo. A tile is decoded together with a halo of real
 grid values around it, and the halo, which the tile's own borders have spoilt, is thrown away. Tiles and halos begin
-at multiples of the largest stride, so that grids of every stride can be cut there.
+at multiples of the largest stride, so that grids of every stride can be cut there. Motion reaches further than any
+halo: what it moves is worked out for the whole picture, and cut like a grid.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,8 @@ from nvrc_decoder.profiles import CHROMA_420, STAGE_STRIDES, Profile
 __all__ = ["RETAINED_BYTES", "Span", "TiledSynthesizer", "activation_bytes", "halo", "largest_tile", "plan_tiles"]
 
 Grid = npt.NDArray[np.int16]
+# What motion makes of some slots: [frames, channels, rows, columns] in a type of the synthesizer's own.
+Warped = Mapping[int, npt.NDArray[Any]]
 
 _UNIT = STAGE_STRIDES[0]
 # What an engine may keep of its activations between GOPs.
@@ -36,8 +39,16 @@ class Resizable(Protocol):
     def release(self) -> None:
         """Give back the memory that is kept for the next call."""
 
-    def synthesise(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> list[Planes]:
-        """Frames `frames` of a GOP of `frame_count` frames, from the grids of the whole GOP."""
+    def warped(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> dict[int, Any]:
+        """What motion makes of the grids that it warps, for the whole picture; empty where motion is off."""
+
+    def synthesise(
+        self, grids: Sequence[Grid | None], frame_count: int, frames: range, warped: Any = None
+    ) -> list[Planes]:
+        """Frames `frames` of a GOP of `frame_count` frames, from the grids of the whole GOP.
+
+        `warped` is given for a part of a picture.
+        """
 
 
 @dataclass(frozen=True)
@@ -63,7 +74,7 @@ class Span:
 def activation_bytes(profile: Profile) -> int:
     """Bytes of activations for each sample of the last stage, which is at half resolution; for both engines."""
     last = len(profile.max_channels) - 1
-    injected = sum(slot.max_channels for slot in profile.slots if slot.stage == last)
+    injected = sum(profile.slots[i].max_channels for i in profile.slots_of_stage(last))
     return 200 + 50 * injected + 20 * profile.max_channels[last]
 
 
@@ -128,6 +139,7 @@ class TiledSynthesizer:
         profile: the stream's profile.
         picture: size, chroma format and bit depth.
         samples: most luma samples of a tile, halo included.
+        motion: bytes that motion takes beside a tile's activations.
 
     Attributes:
         batch: frames in one call; always one.
@@ -135,8 +147,11 @@ class TiledSynthesizer:
 
     batch = 1
 
-    def __init__(self, whole: Resizable, profile: Profile, picture: PictureFormat, samples: int) -> None:
+    def __init__(
+        self, whole: Resizable, profile: Profile, picture: PictureFormat, samples: int, motion: int = 0
+    ) -> None:
         self._whole = whole
+        self._motion = motion
         self._profile = profile
         self._picture = picture
         self._rows, self._columns = plan_tiles(profile, picture.width, picture.height, samples)
@@ -150,7 +165,7 @@ class TiledSynthesizer:
     def release(self) -> None:
         """Give back the memory that is kept for the next frame, if it is much."""
         samples = _cost(self._rows)[0] * _cost(self._columns)[0]
-        if activation_bytes(self._profile) * samples // 4 > RETAINED_BYTES:
+        if activation_bytes(self._profile) * samples // 4 + self._motion > RETAINED_BYTES:
             self._whole.release()
 
     def stream(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> Iterator[Planes]:
@@ -163,12 +178,14 @@ class TiledSynthesizer:
         planes: list[Plane] = []
         for shape in plane_shapes(picture.width, picture.height, picture.chroma_format):
             planes.append(np.empty(shape, np.uint8) if picture.bit_depth == 8 else np.empty(shape, np.uint16))
+        warped: Warped = self._whole.warped(grids, frame_count, range(t, t + 1))
         for down in self._rows:
             for across in self._columns:
                 size = across.last - across.first, down.last - down.first
                 part = self._whole.resized(_Part(*size, picture.chroma_format, picture.bit_depth))
                 cut = [self._cut(i, grid, down, across) for i, grid in enumerate(grids)]
-                (tile,) = part.synthesise(cut, frame_count, range(t, t + 1))
+                moved = {i: self._cut(i, values, down, across) for i, values in warped.items()}
+                (tile,) = part.synthesise(cut, frame_count, range(t, t + 1), moved)
                 for index, (plane, source) in enumerate(zip(planes, tile.planes(), strict=True)):
                     step = 2 if index and picture.chroma_format == CHROMA_420 else 1
                     rows, top = _kept(down, step)
@@ -177,7 +194,7 @@ class TiledSynthesizer:
                     kept[...] = source[top : top + kept.shape[0], left : left + kept.shape[1]]
         return Planes(*planes)
 
-    def _cut(self, i: int, grid: Grid | None, down: Span, across: Span) -> Grid | None:
+    def _cut(self, i: int, grid: npt.NDArray[Any] | None, down: Span, across: Span) -> npt.NDArray[Any] | None:
         if grid is None:
             return None
         stride = self._profile.slots[i].stride

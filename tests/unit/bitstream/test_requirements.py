@@ -9,6 +9,7 @@ import io
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,10 +25,12 @@ from nvrc_decoder.bitstream.units import (
     Index,
     IndexEntry,
     LayerHeader,
+    ScheduleKind,
     SequenceHeader,
     UnitType,
     gop_symbols,
     layer_specs,
+    parse_network,
     serialise_end,
     serialise_gop,
     serialise_index,
@@ -47,8 +50,18 @@ INDEXED = make_stream(index=True)
 NETWORK = make_network()
 NETWORK_PAYLOAD = serialise_network(NETWORK, SEQUENCE)
 # Places in NETWORK_PAYLOAD.
-STAGE0, GRID_MASK, GRID_CHANNELS, MULTIPLIER, RUN_COUNT, SPLIT, REPEAT = 0, 5, 7, 8, 9, 10, 11
-SECOND_GRID, WIDTH_1, WIDTH_2, LAYER0 = 14, 19, 20, 21
+STAGE0, BLOCKS, GRID_MASK, GRID_LAYOUT, MULTIPLIER, SCHEDULE, RUN_COUNT, SPLIT, REPEAT = (
+    0,
+    5,
+    10,
+    12,
+    13,
+    14,
+    15,
+    16,
+    17,
+)
+SECOND_GRID, WIDTH_1, WIDTH_2, LAYER0 = 20, 26, 27, 28
 
 
 def sequence(**changes: int) -> bytes:
@@ -68,6 +81,11 @@ def layer(**changes: int) -> bytes:
 
 def grid(**changes: object) -> bytes:
     header = replace(NETWORK, grids=(replace(NETWORK.grids[0], **changes), NETWORK.grids[1]))
+    return with_payload(PLAIN, UnitType.NETWORK, serialise_network(header, SEQUENCE, check=False))
+
+
+def grids(*present: GridHeader, **changes: object) -> bytes:
+    header = replace(NETWORK, grids=present, **changes)
     return with_payload(PLAIN, UnitType.NETWORK, serialise_network(header, SEQUENCE, check=False))
 
 
@@ -128,7 +146,7 @@ def declared_level(level: int, **changes: int) -> bytes:
 def too_many_symbols() -> bytes:
     """A GOP of a valid length on pictures of a valid size, which together have too many values for level 0."""
     header = replace(SEQUENCE, width=512, height=256, rate_numerator=1)
-    thin = replace(make_network(header), grids=(GridHeader(0, (1,)), GridHeader(4, (1, 1))))
+    thin = replace(make_network(header), grids=(GridHeader(0, (1,)), GridHeader(3, (1, 1))))
     thin = replace(thin, layers=(LayerHeader(4, 0, 0, 0, 0),) * len(layer_specs(header, thin)))
     frames = 1024
     assert gop_symbols(header, thin, frames) > LEVELS[0].max_gop_symbols
@@ -177,9 +195,9 @@ BROKEN: dict[str, Callable[[], bytes]] = {
     "R3.10": lambda: sequence(profile=3),
     "R3.11": lambda: sequence(level=7),
     "R3.12": lambda: network(STAGE0, 9),
-    "R3.13": lambda: network(GRID_MASK, 0),
-    "R3.14": lambda: network(GRID_MASK, 0b1000101),
-    "R3.15": lambda: network(GRID_CHANNELS, 5),
+    "R3.13": lambda: network(GRID_MASK, 0b1000000),
+    "R3.14": lambda: network(GRID_MASK, 0b10000101),
+    "R3.15": lambda: network(GRID_LAYOUT, 0x85),
     "R3.16": lambda: network(MULTIPLIER, 0),
     "R3.17": lambda: network(RUN_COUNT, 17),
     "R3.18": lambda: network(SPLIT, 0x10),
@@ -190,7 +208,7 @@ BROKEN: dict[str, Callable[[], bytes]] = {
     "R3.23": lambda: network(WIDTH_1, 0),
     "R3.24": lambda: network(WIDTH_2, 65),
     "R3.25": lambda: layer(shift=25),
-    "R3.26": lambda: network(LAYER0, NETWORK_PAYLOAD[LAYER0] | 0x80),
+    "R3.26": lambda: network(GRID_LAYOUT, 0xC1),
     "R3.27": lambda: layer(weight_table=40),
     "R3.28": lambda: layer(bias_shift=24),
     "R3.29": lambda: layer(bias_table=40),
@@ -201,6 +219,11 @@ BROKEN: dict[str, Callable[[], bytes]] = {
     "R3.34": lambda: with_payload(PLAIN, UnitType.METADATA, b"\x02\xc3\x28value"),
     "R3.35": lambda: indexed(Index(())),
     "R3.36": lambda: indexed(Index(tuple(reversed(entries())))),
+    "R3.37": lambda: network(BLOCKS + 1, 2),
+    "R3.38": lambda: network(SCHEDULE, 3),
+    "R3.39": lambda: grids(GridHeader(0, (3,)), GridHeader(6, (5,))),
+    "R3.40": lambda: grids(GridHeader(5, (1, 2, 3)), GridHeader(6, (5, 6))),
+    "R3.41": lambda: grids(GridHeader(4, (1, 2), base=True), GridHeader(6, (5, 6))),
     "R9.1": lambda: declared_level(0, width=512, height=257, rate_numerator=1),
     "R9.2": lambda: declared_level(0, width=1025, height=1, rate_numerator=1),
     "R9.3": lambda: declared_level(0, width=512, height=256, rate_numerator=33),
@@ -250,13 +273,43 @@ def test_the_siblings_are_valid() -> None:
 
 
 # The last four are of METADATA, which random access does not read, and of INDEX.
-@pytest.mark.parametrize("number", [f"R3.{i}" for i in range(1, 33)])
+@pytest.mark.parametrize("number", [f"R3.{i}" for i in (*range(1, 33), *range(37, 42))])
 def test_random_access_names_the_same_requirement(number: str) -> None:
     with pytest.raises(NvrcError) as caught:
         RandomAccess(io.BytesIO(BROKEN[number]())).gop(0)
     # A GOP of no pictures is seen by the scan's totals before the GOP is read.
     expected = "E_TOTALS" if number == "R3.31" else REQUIREMENTS[number]
     assert caught.value.code == expected
+
+
+def test_the_siblings_of_grids_are_valid() -> None:
+    """What R3.13, R3.26 and R3.37 to R3.41 forbid is next to what they allow."""
+    network_of = partial(make_network, SEQUENCE)
+    motion = (GridHeader(0, (7,)), GridHeader(5, (3, 3, 3, 3)), GridHeader(6, (5, 6)))
+    base = (GridHeader(4, (1,), base=True), *motion[1:])
+    for present in (motion, base, (GridHeader(5, (1, 2, 3)),), (GridHeader(4, (1,)), GridHeader(6, (1, 1)))):
+        for kind in ScheduleKind:
+            header = replace(network_of(), grids=tuple(replace(g, schedule=kind) for g in present))
+            specs = layer_specs(SEQUENCE, header)
+            assert ("slot5.mix" in {spec.name for spec in specs}) == (present in (motion, base))
+            assert ("stage3.inject" in {spec.name for spec in specs}) == (present[0].slot == 4 and present is not base)
+            assert header.base == (present is base)
+            header = replace(header, layers=(LayerHeader(5, 24, 39, 23, 39),) * len(specs))
+            assert parse_network(serialise_network(header, SEQUENCE), SEQUENCE) == header
+
+
+def test_a_multiplier_may_be_repeated_for_each_channel() -> None:
+    header = replace(NETWORK, grids=(NETWORK.grids[0], GridHeader(2, (7, 7))))
+    short = serialise_network(header, SEQUENCE)
+    assert short[SECOND_GRID : SECOND_GRID + 2] == b"\x82\x07"
+    long = short[:SECOND_GRID] + b"\x02\x07\x07" + short[SECOND_GRID + 2 :]
+    assert parse_network(long, SEQUENCE) == parse_network(short, SEQUENCE) == header
+
+
+def test_the_order_of_coding_has_the_flow_grid_first() -> None:
+    header = replace(NETWORK, grids=(GridHeader(0, (7,)), GridHeader(4, (3, 3)), GridHeader(6, (5, 6))))
+    assert [grid.slot for grid in header.coding_order(SEQUENCE.profile_spec)] == [6, 0, 4]
+    assert [grid.slot for grid in NETWORK.coding_order(SEQUENCE.profile_spec)] == [0, 2]
 
 
 def test_the_writer_refuses_what_the_reader_would() -> None:

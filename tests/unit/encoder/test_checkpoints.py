@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
 import signal
@@ -17,51 +18,80 @@ from encoder_cases import gradient_source
 
 from nvrc_decoder.errors import InputError, OutputError
 from nvrc_encoder import EncodeOptions, encode
-from nvrc_encoder.checkpoint import fingerprint, load_checkpoint, save_checkpoint, train
+from nvrc_encoder.checkpoint import fingerprint, load_checkpoint, save_checkpoint
 from nvrc_encoder.encoding import make_trainer
+from nvrc_encoder.goal import Goal
 from nvrc_encoder.run import Run
 
 
 def options(**changes: Any) -> EncodeOptions:
-    return EncodeOptions(**{"preset": "draft", "device": "cpu", **changes})
+    return EncodeOptions(**{"preset": "draft", "device": "cpu", "trials": False, **changes})
 
 
 class _KilledError(Exception):
     """Stands for the kill."""
 
 
-def _fresh(iterations: int = 24) -> Run:
+def _fresh(iterations: int = 24, goal: Goal | None = None) -> Run:
     source = gradient_source(32, 24, 5)
     chosen = options(iterations=iterations, gop=3)
     trainer, _, _ = make_trainer(source, list(source), chosen)
-    return Run(trainer, chosen.plan())
+    plan = dataclasses.replace(chosen.plan(), search=0.8, extra=0.3)
+    return Run(trainer, plan, goal)
 
 
-@pytest.fixture(scope="module")
-def unbroken() -> Run:
-    run = _fresh()
-    train(run)
-    return run
+def _finish(run: Run) -> int:
+    """Train to the end; how many steps it took."""
+    steps = 0
+    while not run.done:
+        run.advance()
+        steps += 1
+    return steps
 
 
-# First iteration, middle of the float phase, its end, around the start of the exact phase (19), the last one.
-@pytest.mark.parametrize("kill_after", [1, 5, 7, 8, 18, 19, 20, 23])
-def test_restored_run_ends_in_the_same_bits(unbroken: Run, tmp_path: Path, kill_after: int) -> None:
-    broken = _fresh()
-    for _ in range(kill_after):
+GOALS = {"lambda": None, "size": Goal("size", 700), "quality": Goal("psnr", 60.0)}
+
+
+@pytest.fixture(scope="module", params=GOALS)
+def unbroken(request: pytest.FixtureRequest) -> tuple[Run, int, Goal | None]:
+    """A run of 24 iterations (exact from 19 on), what rate control adds to it, and the search; and its steps."""
+    goal = GOALS[request.param]
+    run = _fresh(goal=goal)
+    return run, _finish(run), goal
+
+
+# First step, the float phase's middle and end, around the start of the exact phase, the last iteration; rate control's
+# iterations; two steps of the search; the last step.
+@pytest.mark.parametrize("kill_after", [1, 5, 8, 18, 19, 20, 23, 24, 25, -4, -3, -1])
+def test_restored_run_ends_in_the_same_bits(
+    unbroken: tuple[Run, int, Goal | None], tmp_path: Path, kill_after: int
+) -> None:
+    whole, steps, goal = unbroken
+    broken = _fresh(goal=goal)
+    for _ in range(kill_after % steps):
         broken.advance()
     save_checkpoint(tmp_path / "state", broken, "key")
-    resumed = _fresh()
+    resumed = _fresh(goal=goal)
     resumed.restore(load_checkpoint(tmp_path / "state", "key"))
-    assert resumed.iteration == kill_after
-    train(resumed)
-    assert torch.equal(resumed.trainer.bank.raw, unbroken.trainer.bank.raw)
-    assert torch.equal(resumed.trainer.bank.log_step, unbroken.trainer.bank.log_step)
-    for a, b in zip(resumed.trainer.grids, unbroken.trainer.grids, strict=True):
+    assert kill_after % steps + _finish(resumed) == steps
+    assert resumed.summary() == whole.summary()
+    for name in ("raw", "log_step", "bias_log_step"):
+        assert torch.equal(getattr(resumed.trainer.bank, name), getattr(whole.trainer.bank, name))
+    for a, b in zip(resumed.trainer.grids, whole.trainer.grids, strict=True):
         for x, y in zip(a, b, strict=True):
-            assert x is not None
-            assert y is not None
-            assert torch.equal(x, y)
+            assert (x is None) == (y is None)
+            if x is not None and y is not None:
+                assert torch.equal(x, y)
+
+
+def test_what_the_resumed_runs_go_through(unbroken: tuple[Run, int, Goal | None]) -> None:
+    """Otherwise the test above would prove less than it says."""
+    run, steps, goal = unbroken
+    summary = run.summary()
+    assert summary.evaluations > 0
+    assert steps > summary.iterations
+    assert (summary.iterations > 24) == (goal is not None)
+    assert (summary.lagrangian != 5e-3) == (goal is not None)
 
 
 def test_encode_resumed_gives_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,13 +153,15 @@ train = checkpoint.train
 import nvrc_encoder.encoding as encoding
 encoding.train = lambda run, report=None, **more: train(run, report, every=0.0, **more)
 with open(sys.argv[1], "wb") as file:
-    encode(gradient_source(32, 24, 4), file, EncodeOptions(iterations=40), checkpoint=Path(sys.argv[2]), resume=True)
+    options = EncodeOptions(iterations=40, trials=False)
+    encode(gradient_source(32, 24, 4), file, options, checkpoint=Path(sys.argv[2]), resume=True)
 """
 
 
 def test_killed_process_goes_on(tmp_path: Path) -> None:
     """SIGKILL in the middle of training and writing of checkpoints, several times, then to the end."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    path = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     state = tmp_path / "state"
 
     def start(name: str, checkpoint: Path) -> subprocess.Popen[bytes]:

@@ -25,6 +25,7 @@ from nvrc_ref.main import run
 from nvrc_ref.output.writers import OutputKind, open_writer
 
 FORMATS = [(chroma, depth) for chroma in CHROMA_NAMES for depth in (8, 10)]
+DRAFT = ("--preset", "draft", "--no-trials", "--quiet")
 NAMES = {
     (CHROMA_400, 8): "gray",
     (CHROMA_400, 10): "gray10le",
@@ -80,7 +81,7 @@ def write_with_pyav(path: Path, pixel_format: str, frames: list[Planes], colour:
 def test_every_format_and_odd_size(chroma: int, depth: int, size: tuple[int, int]) -> None:
     source = gradient_source(*size, 2, chroma, depth)
     output = io.BytesIO()
-    report = encode(source, output, EncodeOptions(preset="draft", device="cpu"))
+    report = encode(source, output, EncodeOptions(preset="draft", device="cpu", trials=False))
     with nvrc_decoder.open(output) as video:
         assert video.info.format == source.picture
         frames = list(video)
@@ -94,7 +95,7 @@ def test_every_format_and_odd_size(chroma: int, depth: int, size: tuple[int, int
 def test_quality_of_a_short_training(chroma: int, depth: int) -> None:
     """30.3 dB and more was measured for each; a wrong scale, offset or row costs far more than the margin."""
     source = gradient_source(48, 32, 4, chroma, depth)
-    report = encode(source, io.BytesIO(), EncodeOptions(preset="draft", iterations=60, device="cpu"))
+    report = encode(source, io.BytesIO(), EncodeOptions(preset="draft", iterations=60, device="cpu", trials=False))
     for value in (report.quality.y, report.quality.u, report.quality.v):
         assert value is None or value > 28
 
@@ -118,7 +119,7 @@ def test_y4m_header_comes_back(tmp_path: Path, space: str, rate: str, sample_ran
     chroma = CHROMA_444 if "444" in space else CHROMA_400 if "mono" in space else CHROMA_420
     picture = VideoFormat(3, 5, Fraction(25), chroma, 10 if "10" in space.split()[0] else 8)
     (tmp_path / "a.y4m").write_bytes(header + 2 * (b"FRAME\n" + bytes(picture.frame_bytes)))
-    assert call("encode", tmp_path / "a.y4m", "-o", tmp_path / "a.nvrc", "--preset", "draft", "--quiet") == 0
+    assert call("encode", tmp_path / "a.y4m", "-o", tmp_path / "a.nvrc", *DRAFT) == 0
     assert call("decode", tmp_path / "a.nvrc", "-o", tmp_path / "b.y4m") == 0
     decoded = (tmp_path / "b.y4m").read_bytes()
     assert decoded[: len(header)] == header
@@ -149,7 +150,7 @@ def test_colour_from_container_to_container(tmp_path: Path, depth: int, capsys: 
     colour = Colour(9, 18, 9, full_range=depth == 10)
     frames = list(gradient_source(18, 10, 2, CHROMA_420, depth))
     write_with_pyav(tmp_path / "a.mkv", NAMES[CHROMA_420, depth], frames, colour)
-    assert call("encode", tmp_path / "a.mkv", "-o", tmp_path / "a.nvrc", "--preset", "draft", "--quiet") == 0
+    assert call("encode", tmp_path / "a.mkv", "-o", tmp_path / "a.nvrc", *DRAFT) == 0
     capsys.readouterr()
     assert call("info", tmp_path / "a.nvrc", "--json") == 0
     assert json.loads(capsys.readouterr().out)["colour"] == {
@@ -165,7 +166,7 @@ def test_colour_from_container_to_container(tmp_path: Path, depth: int, capsys: 
 
 def test_colour_and_rate_in_place_of_the_input_s(tmp_path: Path) -> None:
     write(tmp_path / "a.y4m", gradient_source(4, 4, 1))
-    words = ("--preset", "draft", "--quiet", "--cicp", "1/13/1", "--range", "full", "--rate", "1/7")
+    words = (*DRAFT, "--cicp", "1/13/1", "--range", "full", "--rate", "1/7")
     assert call("encode", tmp_path / "a.y4m", "-o", tmp_path / "a.nvrc", *words) == 0
     with nvrc_decoder.open(tmp_path / "a.nvrc") as video:
         assert video.info.format.colour == Colour(1, 13, 1, full_range=True)
@@ -182,7 +183,7 @@ def test_headerless_input(tmp_path: Path, chroma: str, depth: int) -> None:
     code = {"400": CHROMA_400, "444": CHROMA_444}[chroma]
     frames = list(gradient_source(5, 3, 2, code, depth))
     (tmp_path / "a.yuv").write_bytes(b"".join(chunk for frame in frames for chunk in frame.chunks()))
-    words = ("--size", "5x3", "--chroma", chroma, "--bit-depth", depth, "--preset", "draft", "--quiet")
+    words = ("--size", "5x3", "--chroma", chroma, "--bit-depth", depth, *DRAFT)
     assert call("encode", tmp_path / "a.yuv", "-o", tmp_path / "a.nvrc", *words) == 0
     with nvrc_decoder.open(tmp_path / "a.nvrc") as video:
         assert video.info.format == VideoFormat(5, 3, Fraction(25), code, depth)

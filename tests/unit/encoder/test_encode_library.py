@@ -21,15 +21,17 @@ from nvrc_decoder.bitstream.reader import list_units
 from nvrc_decoder.errors import InputError, InternalError, InvalidStreamError, UnsupportedError
 from nvrc_decoder.frames import Planes
 from nvrc_decoder.limits import DEFAULT_LIMITS
+from nvrc_decoder.profiles import node_shape
 from nvrc_encoder import EncodeOptions, EncodeReport, encode, encoding
 from nvrc_encoder.checkpoint import train
+from nvrc_encoder.options import profile_named
 from nvrc_encoder.run import Progress, Run
 from nvrc_encoder.source import Source
 from nvrc_encoder.training import Trainer
 
 
 def options(**changes: Any) -> EncodeOptions:
-    return EncodeOptions(**{"preset": "draft", "iterations": 12, "device": "cpu", **changes})
+    return EncodeOptions(**{"preset": "draft", "iterations": 12, "device": "cpu", "trials": False, **changes})
 
 
 def run(source: Source, **changes: Any) -> tuple[bytes, EncodeReport]:
@@ -131,7 +133,9 @@ def test_profiles_and_schedules(profile: str, schedule: str) -> None:
     data, report = run(source, profile=profile, schedule=schedule)
     check(data, report, source)
     table = RandomAccess(io.BytesIO(data), DEFAULT_LIMITS)
-    splits = {split for grid in table.gop(0).network.grids for split in grid.splits}
+    slots = profile_named(profile).slots
+    shapes = {grid.slot: node_shape(slots[grid.slot], 4, 24, 40) for grid in table.gop(0).network.grids}
+    splits = {split for grid in table.gop(0).network.grids for split in grid.splits(shapes[grid.slot])}
     assert splits <= ({0x03, 0x34} if schedule == "temporal-first" else {0x07})
     with nvrc_decoder.open(io.BytesIO(data)) as video:
         assert video.info.profile == profile
@@ -151,6 +155,10 @@ def test_formats(chroma_format: int, bit_depth: int) -> None:
         {"channels": 1},
         {"channels": 2, "slots": (1, 5)},
         {"slots": (0,)},
+        {"motion": False},
+        {"blocks": 0},
+        {"grid_channels": (1, 0, 0, 1, 0, 3, 2)},
+        {"grid_channels": (1, 0, 0, 1, 0, 4, 2), "channels": 3},
         {"slots": (5,), "context_widths": (1, 1)},
         {"grid_step": 1},
         {"grid_step": 2048},
@@ -170,7 +178,18 @@ def test_options_at_their_ends(changes: dict[str, Any]) -> None:
     assert ("INDEX" in units) == changes.get("index", True)
     if "slots" in changes:
         present = {int(name.split()[1]) for name in report.components if name.startswith("grid")}
-        assert present == set(changes["slots"])
+        assert present - {6} == set(changes["slots"])
+        assert (6 in present) == bool({3, 5} & present)
+
+
+@pytest.mark.parametrize("motion", [False, True], ids=["still", "motion"])
+@pytest.mark.parametrize("frames", [1, 2, 9, 12])
+def test_motion_in_a_short_last_gop(frames: int, motion: bool) -> None:
+    """The flow grid of a GOP of one frame, of one node of the warped grids, and of several."""
+    source = gradient_source(35, 21, frames)
+    data, report = run(source, gop=8, motion=motion)
+    check(data, report, source)
+    assert any("t2" in name for name in report.components) == motion
 
 
 def test_estimate_holds_for_many_short_gops() -> None:
@@ -182,9 +201,12 @@ def test_estimate_holds_for_many_short_gops() -> None:
 def test_progress() -> None:
     seen: list[Progress] = []
     encode(gradient_source(16, 16, 2), io.BytesIO(), options(iterations=25), seen.append)
-    assert [state.iteration for state in seen] == [10, 20, 25]
+    trained = [state for state in seen if state.phase != "search"]
+    assert [state.iteration for state in trained] == [10, 20, 25]
     assert {state.iterations for state in seen} == {25}
-    assert seen[-1].phase == "exact"
+    assert trained[-1].phase == "exact"
+    assert {state.lagrangian for state in seen} == {5e-3}
+    assert seen[-1].phase == "search"
     assert all(math.isfinite(state.psnr) and state.bpp > 0 for state in seen)
 
 

@@ -33,8 +33,19 @@ from nvrc_ref.main import run
         ("context_widths", (0, 10), "context_widths"),
         ("context_widths", (10, 65), "context_widths"),
         ("slots", (), "slots"),
-        ("slots", (0, 6), "slots"),
+        ("slots", (0, 7), "slots"),
+        ("slots", (6,), "no grid"),
+        ("blocks", -1, "blocks"),
+        ("blocks", 2, "blocks"),
+        ("grid_channels", (1, 1), "grid_channels"),
+        ("grid_channels", (5, 0, 0, 0, 0, 0, 0), "grid_channels"),
+        ("grid_channels", (0, 0, 0, 0, 0, 0, 2), "no grid"),
+        ("grid_channels", (0, 0, 0, 0, 0, 3, 0), "no grid"),
         ("slots", (-1,), "slots"),
+        ("target_bpp", 0.0, "target_bpp"),
+        ("target_size", -5, "target_size"),
+        ("target_bitrate", float("inf"), "target_bitrate"),
+        ("target_psnr", float("nan"), "target_psnr"),
         ("metadata", {"": "x"}, "metadata"),
         ("metadata", {"k" * 256: "x"}, "metadata"),
     ],
@@ -59,10 +70,31 @@ def test_values_at_their_ends() -> None:
 
 
 def test_slots_are_those_of_the_profile() -> None:
-    assert len(profile_named("lite").slots) == 7
+    assert len(profile_named("lite").slots) == 8
     EncodeOptions(profile="lite", slots=(6,))
     with pytest.raises(ValueError, match="slots"):
-        EncodeOptions(profile="nano", slots=(6,))
+        EncodeOptions(profile="nano", slots=(7,))
+
+
+@pytest.mark.parametrize(
+    ("changes", "grids"),
+    [
+        ({}, (4, 3, 3, 1, 2, 4, 2)),
+        ({"motion": False}, (4, 3, 3, 1, 2, 4, 0)),
+        ({"slots": (0, 1)}, (4, 3, 0, 0, 0, 0, 0)),
+        ({"slots": (0, 3)}, (4, 0, 0, 1, 0, 0, 2)),
+        ({"grid_channels": (1, 0, 2, 1, 0, 3, 0)}, (1, 0, 2, 1, 0, 0, 2)),
+        ({"grid_channels": (1, 0, 2, 1, 0, 3, 2), "motion": False}, (1, 0, 2, 1, 0, 3, 0)),
+    ],
+    ids=str,
+)
+def test_structure_of_the_options(changes: dict[str, Any], grids: tuple[int, ...]) -> None:
+    options = EncodeOptions(**changes)
+    structure = options.structure()
+    assert structure.grid_channels == grids
+    assert structure.moving == (grids[-1] > 0)
+    sizes = [0 if m is None else len(m) for m in options.multipliers(structure)]
+    assert tuple(sizes) == grids
 
 
 def test_iterations_replace_those_of_the_preset_and_nothing_else() -> None:
@@ -74,12 +106,13 @@ def test_iterations_replace_those_of_the_preset_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("lagrangian", [1e-30, 1e-6, 5e-3, 1.0, 1e30])
 def test_grid_step_follows_lambda_within_the_format(lagrangian: float) -> None:
-    assert 1 <= EncodeOptions(lagrangian=lagrangian).multiplier() <= MULTIPLIER_MAX
-    assert EncodeOptions(lagrangian=lagrangian, grid_step=17).multiplier() == 17
+    assert 1 <= EncodeOptions(lagrangian=lagrangian).multiplier(True) <= MULTIPLIER_MAX
+    assert EncodeOptions(lagrangian=lagrangian, grid_step=17).multiplier(True) == 17
 
 
-def test_grid_step_grows_with_lambda() -> None:
-    steps = [EncodeOptions(lagrangian=value).multiplier() for value in (1e-4, 1e-3, 1e-2)]
+@pytest.mark.parametrize("moving", [False, True])
+def test_grid_step_grows_with_lambda(moving: bool) -> None:
+    steps = [EncodeOptions(lagrangian=value).multiplier(moving) for value in (1e-4, 1e-3, 1e-2)]
     assert steps == sorted(set(steps))
 
 
@@ -97,6 +130,17 @@ def test_grid_step_grows_with_lambda() -> None:
         ["--seed", "-1"],
         ["--frames", "0"],
         ["--device", "tpu"],
+        ["--target-size", "0"],
+        ["--target-size", "5G"],
+        ["--target-size", "k"],
+        ["--target-bpp", "-1"],
+        ["--target-psnr", "nan"],
+        ["--bitrate", "fast"],
+        ["--grids", "1,2,"],
+        ["--grids", "1,2"],
+        ["--channels", "0"],
+        ["--target-bpp", "0.1", "--target-size", "9k"],
+        ["--target-psnr", "30", "--lambda", "0.01"],
     ],
 )
 def test_command_line_refuses_in_words(
@@ -106,6 +150,6 @@ def test_command_line_refuses_in_words(
     clip.write_bytes(b"YUV4MPEG2 W2 H2 F25:1 C420jpeg\nFRAME\n" + bytes(6))
     assert run(["encode", str(clip), "-o", str(output), *arguments]) == 2
     said = capsys.readouterr().err
-    assert arguments[0] in said or "lambda" in said
+    assert any(word in said for word in (arguments[0], "lambda", "grid_channels", "target_psnr"))
     assert "Traceback" not in said
     assert not output.exists()

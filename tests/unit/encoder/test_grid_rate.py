@@ -114,6 +114,9 @@ def make_grids(
     for slot, count in zip(SLOTS, channels, strict=True):
         nodes, rows, columns = node_shape(slot, frames, height, width)
         values = np.round(rng.laplace(0, 2, (nodes, count, rows, columns))).clip(-9, 9)
+        if slot.flow:
+            # Beyond the range of a context's inputs, which are relative to a centre.
+            values += rng.integers(-25, 26, (1, count, 1, 1))
         grids.append(values.astype(np.int16) if count else None)
     return grids
 
@@ -127,12 +130,12 @@ SCHEDULES = {
 
 CASES = [
     # channels, frames, height, width
-    ((6, 4, 4, 2, 2, 6, 1), 6, 32, 48),
-    ((1, 3, 0, 2, 1, 0, 1), 11, 37, 53),
-    ((0, 0, 2, 0, 1, 1, 0), 9, 33, 17),
-    ((2, 1, 1, 1, 1, 2, 1), 1, 31, 45),
-    ((0, 0, 0, 0, 0, 3, 1), 17, 5, 7),
-    ((1, 1, 1, 1, 1, 1, 1), 3, 1, 1),
+    ((6, 4, 4, 2, 2, 6, 1, 2), 6, 32, 48),
+    ((1, 3, 0, 2, 1, 0, 1, 2), 11, 37, 53),
+    ((0, 0, 2, 0, 1, 1, 0, 0), 9, 33, 17),
+    ((2, 1, 1, 1, 1, 2, 1, 0), 1, 31, 45),
+    ((0, 0, 0, 0, 0, 3, 1, 2), 17, 5, 7),
+    ((1, 1, 1, 1, 1, 1, 1, 2), 3, 1, 1),
 ]
 
 
@@ -156,8 +159,8 @@ def test_predicted_bits_are_those_of_the_decoder(
             coded.append(None)
             continue
         splits = SCHEDULES[schedule](*shape)
-        contexts.append(build_context(shape, splits, i, slot, coarser, CPU))
-        coded.append(walk(layers, splits, i, grid, below))
+        contexts.append(build_context(shape, splits, i, slot, None if slot.flow else coarser, CPU))
+        coded.append(walk(layers, splits, i, grid, None if slot.flow else below))
         coarser, below = (slot, shape), (slot, grid)
     rate = GopRate(contexts, channels)
     tensors = [None if grid is None else torch.from_numpy(grid).float() for grid in grids]
@@ -185,6 +188,8 @@ def test_a_window_has_the_bits_of_its_nodes() -> None:
     coarser: tuple[GridSlot, tuple[int, int, int]] | None = None
     for i, (slot, grid) in enumerate(zip(SLOTS, grids, strict=True)):
         shape = node_shape(slot, frames, height, width)
+        if slot.flow:
+            coarser = None
         contexts.append(
             None if grid is None else build_context(shape, temporal_first_schedule(*shape), i, slot, coarser, CPU)
         )
@@ -203,7 +208,7 @@ def test_a_window_has_the_bits_of_its_nodes() -> None:
 
 
 def test_bits_have_gradients_in_values_contexts_and_network() -> None:
-    channels = (1, 1, 0, 0, 0, 0, 0)
+    channels = (1, 1, 0, 0, 0, 0, 0, 0)
     frames, height, width = 3, 64, 64
     _, real = integer_network(seed=1)
     real = {name: (w.clone().requires_grad_(), b.clone().requires_grad_()) for name, (w, b) in real.items()}
@@ -230,3 +235,23 @@ def test_bits_have_gradients_in_values_contexts_and_network() -> None:
         assert weight.grad is not None
         assert bias.grad is not None
         assert weight.grad.abs().sum() > 0
+
+
+def test_a_flow_costs_the_same_wherever_it_points() -> None:
+    """Centred contexts: a constant added to all positions changes the first value's bits and nothing else."""
+    slot = SLOTS[-1]
+    assert slot.flow
+    shape = node_shape(slot, 9, 64, 96)
+    context = build_context(shape, temporal_first_schedule(*shape), len(SLOTS) - 1, slot, None, CPU)
+    rate = GopRate([None] * (len(SLOTS) - 1) + [context], (0,) * (len(SLOTS) - 1) + (2,))
+    grid = torch.from_numpy(np.random.default_rng(0).integers(-5, 6, (shape[0], 2, *shape[1:]))).float()
+    _, real = integer_network(seed=2)
+    nodes = [slice(0, 1)] * (len(SLOTS) - 1) + [slice(0, shape[0])]
+    bits = [
+        rate.bits(real, [None] * (len(SLOTS) - 1) + [grid + offset], nodes, True)[-1] for offset in (0.0, 100.0, 1000.0)
+    ]
+    for moved in bits[1:]:
+        assert bits[0] is not None
+        assert moved is not None
+        same = torch.isclose(bits[0], moved, rtol=0, atol=1e-3)
+        assert same.tolist() == [False] + [True] * (shape[0] - 1)

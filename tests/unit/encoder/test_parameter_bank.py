@@ -55,10 +55,10 @@ def test_fresh_bank_is_within_the_contract(profile: str, chroma_format: int, bit
     learned = bank.log_step.detach().clone()
     bank.freeze_steps()
     prove(bank)
-    channels = [slot.max_channels for slot in profile_named(profile).slots]
-    shapes = profile_named(profile).max_channels
+    whole = profile_named(profile)
+    channels = [slot.max_channels for slot in whole.slots]
     assert bank.layers == context_layers(5, 4) + synthesis_layers(
-        profile_named(profile), shapes, channels, chroma_format, bit_depth
+        whole, whole.max_channels, whole.blocks, channels, chroma_format, bit_depth
     )
     assert float((bank.log_step.detach() - learned).abs().max()) <= NEAREST
 

@@ -21,7 +21,10 @@ class Header:
 
 def network(seed: int) -> tuple[list[LayerSpec], list[Header], dict[str, tuple[np.ndarray, np.ndarray]]]:
     rng = np.random.default_rng(seed)
-    specs = [*context_layers(8, 5), *synthesis_layers(PROFILES[2], (9, 8, 7, 6, 5), (2, 1, 0, 2, 1, 3, 1), 1)]
+    specs = [
+        *context_layers(8, 5),
+        *synthesis_layers(PROFILES[2], (9, 8, 7, 6, 5), (1, 0, 2, 1, 0), (2, 1, 0, 2, 1, 4, 1, 2), 1),
+    ]
     headers = [Header(int(rng.integers(40)), int(rng.integers(40))) for _ in specs]
     values = {
         spec.name: (

@@ -17,18 +17,24 @@ import pytest
 
 from nvrc_conformance.manifest import load_manifest
 from nvrc_decoder.bitstream.random_access import RandomAccess
+from nvrc_decoder.bitstream.units import SequenceHeader
 from nvrc_decoder.errors import InternalError
 from nvrc_decoder.export import export_video, fill_initializers
-from nvrc_decoder.gop import decode_grids, load_network
+from nvrc_decoder.gop import Network, decode_grids, load_network
 from nvrc_decoder.limits import DEFAULT_LIMITS
 from nvrc_decoder.profiles import PROFILES
-from nvrc_decoder.synthesis.runtime import graph_bytes, graph_initializers
+from nvrc_decoder.synthesis.initializers import graph_initializers
+from nvrc_decoder.synthesis.session import graph_bytes
 from nvrc_ref.main import run
 from nvrc_ref.output.files import atomic_directory
 
 MANIFEST = load_manifest()
-# Every profile, sample format and kind of network; absent slots, several GOPs and networks, odd sizes.
-STREAMS = ["nano-1x1", "nano-400-10", "nano-444", "nano-four-gops", "lite-networks", "lite-420-10", "main-444-10"]
+# Every profile, sample format and kind of network; absent slots, several GOPs and networks, odd sizes, motion.
+MOVING = ["nano-motion", "lite-motion", "main-motion-column"]
+STREAMS = [
+    *("nano-1x1", "nano-400-10", "nano-444", "nano-four-gops", "lite-networks", "lite-420-10", "main-444-10"),
+    *MOVING,
+]
 STREAM = "nano-two-gops"
 
 
@@ -83,12 +89,13 @@ def test_the_readme_s_script_makes_the_frames(tmp_path: Path, bare_packages: Pat
 
 def test_the_script_notices_a_wrong_frame(tmp_path: Path, bare_packages: Path) -> None:
     manifest = exported(STREAM, tmp_path / "out")
-    grid = tmp_path / "out" / manifest["gops"][1]["grids"]["grid5"]["file"]  # type: ignore[index]
+    gop = manifest["gops"][1]  # type: ignore[index]
+    grid = tmp_path / "out" / (gop["moved"] or gop["grids"])["grid5"]["file"]
     values = np.load(grid)
     values[0, 0] += 9
     np.save(grid, values)
     output = run_bare(bare_packages, readme_script(tmp_path / "out"), tmp_path / "out")
-    first = manifest["gops"][1]["first_frame"]  # type: ignore[index]
+    first = gop["first_frame"]
     assert [line.endswith("ok") for line in output.splitlines()][: first + 1] == [True] * first + [False]
 
 
@@ -98,30 +105,53 @@ def test_bare_interpreter_has_nothing_else(tmp_path: Path, bare_packages: Path) 
     assert run_bare(bare_packages, code % (names,), tmp_path) == "[]\n"
 
 
-@pytest.mark.parametrize("name", STREAMS)
-def test_grids_can_be_read_without_npy_and_are_the_decoder_s(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("stream", STREAMS)
+def test_grids_can_be_read_without_npy_and_are_the_decoder_s(tmp_path: Path, stream: str) -> None:
     folder = tmp_path / "out"
-    exported(name, folder)
+    exported(stream, folder)
     manifest = json.loads((folder / "manifest.json").read_text())
-    table = RandomAccess(io.BytesIO(MANIFEST.read(name)), DEFAULT_LIMITS)
+    table = RandomAccess(io.BytesIO(MANIFEST.read(stream)), DEFAULT_LIMITS)
     for number, gop in enumerate(manifest["gops"]):
         record = table.gop(number)
         assert (gop["first_frame"], gop["frame_count"]) == (record.first_frame, record.gop.frame_count)
         grids = decode_grids(table.sequence, load_network(table.sequence, record.network), record.gop)
+        moved = gop["moved"] or {}
         for i, grid in enumerate(grids):
-            place = gop["grids"][f"grid{i}"]
-            shape = tuple(place["shape"])
-            data = (folder / place["file"]).read_bytes()[place["offset"] :]
-            values = np.frombuffer(data, "<f4").reshape(shape)
-            assert np.array_equal(values, np.load(folder / place["file"]))
-            (stated,) = (item["shape"] for item in manifest["inputs"] if item["name"] == f"grid{i}")
-            assert list(shape[1:]) == stated[1:]
+            name = f"grid{i}"
+            place = moved.get(name) or gop["grids"].get(name)
+            if place is None:
+                assert grid is None
+                assert table.sequence.profile_spec.slots[i].flow
+                continue
+            values = values_of(folder, place)
+            stated = [item["shape"] for item in manifest["inputs"] if item["name"] == name]
+            assert [list(values.shape[1:])] == [shape[1:] for shape in stated] or i == len(grids) - 1
             if grid is None:
-                assert shape[0] == 1
+                assert values.shape[0] == 1
                 assert not values.any()
             else:
                 assert np.array_equal(values[:, : grid.shape[1]], grid)
                 assert not values[:, grid.shape[1] :].any()
+        # What is moved does not come as a grid too, and nothing else does as what is moved.
+        for name in {*moved} & {*gop["grids"]}:
+            assert not values_of(folder, gop["grids"][name]).any()
+        given = {*gop["grids"], *(slot["input"] for slot in networks_motion(manifest, gop))}
+        assert given == {item["name"] for item in manifest["inputs"]} - {"frames", "stem_frames"}
+        assert moved or stream == "main-motion-column" or stream not in MOVING
+
+
+def values_of(folder: Path, place: dict[str, object]) -> np.ndarray:
+    """A file of a manifest, read without knowing .npy."""
+    data = (folder / str(place["file"])).read_bytes()[place["offset"] :]  # type: ignore[misc]
+    values = np.frombuffer(data, "<f4").reshape(place["shape"])  # type: ignore[call-overload]
+    assert np.array_equal(values, np.load(folder / str(place["file"])))
+    return values
+
+
+def networks_motion(manifest: dict[str, object], gop: dict[str, object]) -> list[dict[str, str]]:
+    """The slots that motion moves in a GOP."""
+    motion = manifest["networks"][gop["network"]]["motion"]  # type: ignore[index]
+    return motion["slots"] if motion else []
 
 
 def test_frames_in_one_batch(tmp_path: Path) -> None:
@@ -150,9 +180,7 @@ def test_graph_is_the_profile_s_with_the_stream_s_weights(tmp_path: Path, name: 
     sequence, network = table.sequence, load_network(table.sequence, table.gop(0).network)
     model = onnx.load(tmp_path / "out" / "network_0.onnx")
     onnx.checker.check_model(model, full_check=True)
-    tensors = graph_initializers(
-        network.profile, sequence, network.header.stage_channels, network.layers, network.multipliers
-    )
+    tensors = initializers(sequence, network)
     shipped = onnx.load_from_string(graph_bytes(network.profile))
     for found, placeholder in zip(model.graph.initializer, shipped.graph.initializer, strict=True):
         assert (found.name, found.dims) == (placeholder.name, placeholder.dims)
@@ -168,12 +196,17 @@ def test_graph_is_the_profile_s_with_the_stream_s_weights(tmp_path: Path, name: 
     assert model == shipped
 
 
+def initializers(sequence: SequenceHeader, network: Network) -> dict[str, np.ndarray]:
+    active = network.header.stage_channels, network.header.stage_blocks
+    return dict(
+        graph_initializers(network.profile, sequence, *active, network.layers, network.multipliers, network.header.base)
+    )
+
+
 def all_tensors() -> tuple[bytes, dict[str, np.ndarray]]:
     table = RandomAccess(io.BytesIO(MANIFEST.read(STREAM)), DEFAULT_LIMITS)
     network = load_network(table.sequence, table.gop(0).network)
-    channels = network.header.stage_channels
-    tensors = graph_initializers(network.profile, table.sequence, channels, network.layers, network.multipliers)
-    return graph_bytes(PROFILES[0]), dict(tensors)
+    return graph_bytes(PROFILES[0]), initializers(table.sequence, network)
 
 
 def test_names_shapes_and_types_have_to_match() -> None:

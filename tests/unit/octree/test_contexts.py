@@ -31,7 +31,7 @@ VALID_SPLITS = [halve | phase << 4 for halve, phase in itertools.product(range(1
 TABLES = rans.read_tables()
 shapes = st.tuples(st.integers(1, 7), st.integers(1, 3), st.integers(1, 6), st.integers(1, 6))
 schedules = st.lists(st.sampled_from(VALID_SPLITS), max_size=5)
-slots = st.builds(GridSlot, st.sampled_from([2, 4, 8, 16, 32]), st.sampled_from([1, 2, 8]), st.just(8))
+slots = st.builds(GridSlot, st.sampled_from([2, 4, 8, 16, 32]), st.sampled_from([1, 2, 8]), st.just(8), st.booleans())
 
 
 def make_network(seed: int, width_1: int = 6, width_2: int = 5, spread: int = 40) -> ContextNetwork:
@@ -61,6 +61,7 @@ def test_the_neighbour_order_is_that_of_the_specification() -> None:
 @given(shapes, schedules, st.integers(0, 2**32 - 1), st.integers(0, 9), slots, slots, st.booleans())
 @example((2, 1, 3, 3), [0x04], 0, 0, GridSlot(4, 1, 1), GridSlot(8, 1, 1), True)
 @example((3, 2, 4, 4), [0x03, 0x03], 1, 0, GridSlot(4, 8, 1), GridSlot(4, 1, 1), True)
+@example((5, 2, 3, 4), [0x03, 0x34, 0x34], 3, 6, GridSlot(16, 2, 2, flow=True), GridSlot(4, 1, 1), False)
 @example((5, 1, 5, 5), [0x34, 0x34, 0x34], 2, 7, GridSlot(4, 1, 1), GridSlot(4, 8, 1), False)
 def test_contexts_equal_the_oracle(
     shape: tuple[int, int, int, int],
@@ -82,22 +83,25 @@ def test_contexts_equal_the_oracle(
     split_index = None
     for step, expected in zip(expand_schedule(extent, splits), context.steps(extent, splits), strict=True):
         if lattice is None or split_index != step.split_index:
-            lattice, split_index = Lattice(seen, step.spacing), step.split_index
+            lattice, split_index = Lattice(seen, step.spacing, centred=slot.flow), step.split_index
         neighbours = available_neighbours(step)
         found = np.zeros((CONTEXT_INPUTS, len(expected.positions) * channels), dtype=int)
         used = [*neighbours, COARSE_INPUT] if with_coarser else list(neighbours)
-        for part, block in lattice.blocks(step, neighbours, coarse):
+        centres = np.zeros(found.shape[1], dtype=int)
+        for part, block, centre in lattice.blocks(step, neighbours, coarse):
             found[used, part] = block[:-1]
+            assert (centre is not None) == slot.flow
+            centres[part] = 0 if centre is None else centre
             assert (block[-1] == 1).all()
         found[list(constant_inputs(step, slot_index))] = 1
         places = sorted((n, c, y, x) for n, y, x in expected.positions for c in range(channels))
-        for column, (n, c, y, x) in zip(found.T, places, strict=True):
+        for column, centre_found, (n, c, y, x) in zip(found.T, centres, places, strict=True):
             magnitude = 0
             if with_coarser:
                 strides = (slot.stride, slot.temporal_stride), (other.stride, other.temporal_stride)
                 magnitude = context.coarse_value((n, y, x), *strides, lower)
-            wanted = context.inputs(seen, decoded, expected, (n, y, x), c, slot_index, magnitude)
-            assert column.tolist() == wanted
+            wanted = context.inputs(seen, decoded, expected, (n, y, x), c, slot_index, magnitude, slot.flow)
+            assert (column.tolist(), int(centre_found)) == wanted
         t, y, x = step.slices
         seen[t, :, y, x] = grid[t, :, y, x]
         lattice.update(step, seen[t, :, y, x])
@@ -151,13 +155,13 @@ def test_layers_that_do_not_chain_are_the_callers_fault() -> None:
 
 
 @settings(deadline=None, max_examples=30)
-@given(shapes, schedules, st.integers(0, 2**32 - 1), st.integers(0, 8), st.booleans())
+@given(shapes, schedules, st.integers(0, 2**32 - 1), st.integers(0, 8), st.booleans(), st.booleans())
 def test_a_grid_is_decoded_as_by_the_oracle(
-    shape: tuple[int, int, int, int], splits: list[int], seed: int, slot_index: int, with_coarser: bool
+    shape: tuple[int, int, int, int], splits: list[int], seed: int, slot_index: int, with_coarser: bool, flow: bool
 ) -> None:
     nodes, _, rows, columns = shape
     network = make_network(seed)
-    slot, other = GridSlot(4, 1, 8), GridSlot(4, 8, 8)
+    slot, other = GridSlot(4, 1, 8, flow), GridSlot(4, 8, 8)
     lower = make_grid(seed + 1, (-(-(nodes - 1) // 8) + 1, 2, rows, columns))
     coarser = (other, lower) if with_coarser else None
     grid = make_grid(seed, shape)
@@ -173,6 +177,7 @@ def test_a_grid_is_decoded_as_by_the_oracle(
         shape,
         slot_index,
         lambda place: context.coarse_value(place, (4, 1), (4, 8), lower) if with_coarser else 0,
+        flow,
     )
     assert oracle.exhausted()
     np.testing.assert_array_equal(walked, grid)

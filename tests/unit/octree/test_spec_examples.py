@@ -92,7 +92,7 @@ def context_example() -> str:
     decoded = np.zeros((3, 3, 4), dtype=bool)
     for step in context.steps((3, 3, 4), SPLITS):
         if (1, 1, 2) in step.positions:
-            inputs = context.inputs(np.where(decoded[:, None], grid, 0), decoded, step, (1, 1, 2), 0, 3, 0)
+            inputs, _ = context.inputs(np.where(decoded[:, None], grid, 0), decoded, step, (1, 1, 2), 0, 3, 0)
             lines.append(f"neighbours: {inputs[:18]}")
             lines.append(f"inputs that are 1 of the one-hots: {[i for i in range(19, 48) if inputs[i]]}")
             x: list[int] = inputs
@@ -114,6 +114,19 @@ def context_example() -> str:
     return "\n".join(lines)
 
 
+def centre_example() -> str:
+    """The inputs of the symbol at node 2, row 1, column 3, were the grid a flow grid."""
+    grid, decoded = example_grid(), np.zeros((3, 3, 4), dtype=bool)
+    for step in context.steps((3, 3, 4), SPLITS):
+        if (2, 1, 3) in step.positions:
+            seen = np.where(decoded[:, None], grid, 0)
+            inputs, centre = context.inputs(seen, decoded, step, (2, 1, 3), 0, 3, 0, flow=True)
+            return f"Centre {centre}, neighbours: {inputs[:18]}"
+        for position in step.positions:
+            decoded[position] = True
+    raise AssertionError("no step has the symbol")
+
+
 def test_the_example_of_chapter_4() -> None:
     text = (SPEC / "04-entropy.md").read_text(encoding="utf-8")
     assert entropy_example() in text
@@ -128,5 +141,6 @@ def test_the_examples_of_chapter_5() -> None:
     text = (SPEC / "05-schedules-contexts.md").read_text(encoding="utf-8")
     assert schedule_example() in text
     assert context_example() in text
+    assert centre_example() in text
     grid = example_grid()
     assert "\n".join(f"q[{n}][0]: {grid[n, 0].tolist()}" for n in range(len(grid))) in text

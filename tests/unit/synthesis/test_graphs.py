@@ -9,7 +9,8 @@ import pytest
 from synthesis_cases import Picture, random_case
 
 from nvrc_decoder.profiles import PROFILES, Profile
-from nvrc_decoder.synthesis.runtime import graph_bytes, graph_initializers
+from nvrc_decoder.synthesis.initializers import graph_initializers
+from nvrc_decoder.synthesis.session import graph_bytes
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("torch")

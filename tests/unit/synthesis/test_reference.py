@@ -147,12 +147,11 @@ def test_no_grids_at_the_first_stage_start_from_zero():
     silent = {name: layer for name, layer in layers.items() if not name.endswith("inject")} | {
         "stage4.inject": layers["stage4.inject"]
     }
-    grids = [None] * 5 + [np.full((1, 1, 4, 4), 9, dtype=np.int16)]
-    multipliers: list[list[int]] = [[]] * 5 + [[100]]
-    (frame,) = reference.synthesise(NANO, case.picture, (8,) * 5, silent, grids, multipliers, 1, range(1))
-    again = reference.synthesise(
-        NANO, case.picture, (8,) * 5, silent, [*grids[:5], -grids[5]], multipliers, 1, range(1)
-    )
+    grids = [None] * 5 + [np.full((1, 1, 4, 4), 9, dtype=np.int16), None]
+    multipliers: list[list[int]] = [[]] * 5 + [[100], []]
+    network = NANO, case.picture, (8,) * 5, NANO.blocks, silent
+    (frame,) = reference.synthesise(*network, grids, multipliers, 1, range(1))
+    again = reference.synthesise(*network, [*grids[:5], -grids[5], None], multipliers, 1, range(1))
     assert frame.md5() == again[0].md5()
 
 
@@ -165,3 +164,22 @@ def test_random_networks_are_not_trivial():
         case = random_case(5, profile, Picture(40, 40), 3, style="bound", full=True)
         (frame,) = reference.ReferenceSynthesizer(*case.network).synthesise(case.grids, 3, range(1, 2))
         assert len(np.unique(frame.y)) > 5
+
+
+def test_blocks_that_are_not_active_are_the_identity():
+    case = random_case(7, PROFILES[1], Picture(24, 24), 2, full=True)
+    fewer = (0, 0, 1, 1, 0)
+    zeroed = dict(case.layers)
+    for k, (most, active) in enumerate(zip(PROFILES[1].blocks, fewer, strict=True)):
+        for j in range(active, most):
+            for part in ("depthwise", "pointwise"):
+                layer = zeroed[f"stage{k}.block{j}.{part}"]
+                zeroed[f"stage{k}.block{j}.{part}"] = IntegerLayer(
+                    np.zeros_like(layer.weight), np.zeros_like(layer.bias), 0, layer.low, layer.high
+                )
+    network = case.network
+    whole = reference.ReferenceSynthesizer(*network[:4], zeroed, *network[5:])
+    part = reference.ReferenceSynthesizer(*network[:3], fewer, case.layers, *network[5:])
+    frames = [s.synthesise(case.grids, 2, range(2)) for s in (whole, part, reference.ReferenceSynthesizer(*network))]
+    md5s = [[frame.md5() for frame in made] for made in frames]
+    assert md5s[0] == md5s[1] != md5s[2]

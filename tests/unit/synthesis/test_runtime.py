@@ -20,7 +20,7 @@ INJECT = LayerSpec("stage4.inject", "inject", (8, 4, 3, 3), 8, 2048, -2048, 2047
 
 def at_the_bound(extra: int) -> Case:
     """A nano network in which inner samples of stage 4 drive an accumulator to 2^24 - 1 + extra, odd weights about."""
-    case = random_case(3, PROFILES[0], Picture(20, 20), 1, full=True)
+    case = random_case(3, PROFILES[0], Picture(20, 20), 1, full=True, motion=False)
     weight = np.zeros((8, 4, 3, 3), dtype=np.int64)
     flat = weight.reshape(8, 36)
     # 4 * sum|q| * 2048 = 2^24 - 8192, and -2048 everywhere in: |b + r| may be 8191.
@@ -31,7 +31,8 @@ def at_the_bound(extra: int) -> Case:
     grids = [None if grid is None else np.full_like(grid, -2047) for grid in case.grids]
     layers = {**case.layers, "stage4.inject": layer}
     multipliers = [[2048] * len(factors) for factors in case.multipliers]
-    return Case(case.profile, case.picture, 1, case.stage_channels, layers, multipliers, grids)
+    active = case.stage_channels, case.stage_blocks
+    return Case(case.profile, case.picture, 1, *active, layers, multipliers, grids, case.base)
 
 
 def test_a_layer_exactly_at_the_bound_decodes_the_same():

@@ -52,11 +52,11 @@ def test_digest_length():
 
 
 def test_every_section_that_the_code_names_exists():
-    sections = {match for chapter in CHAPTERS for match in re.findall(r"^## (\d+\.\d+) ", text(chapter), re.MULTILINE)}
+    sections = {match for chapter in CHAPTERS for match in re.findall(r"^##+ ([\d.]+) ", text(chapter), re.MULTILINE)}
     requirements = {match for chapter in CHAPTERS for match in re.findall(r"\*\*(R\d+\.\d+)\*\*", text(chapter))}
     assert requirements == {"R6.1", "R6.2", "R8.1"}
     folder = Path(nvrc_decoder.synthesis.__file__).parent
     for file in (*folder.glob("*.py"), folder.parent / "frames.py"):
         source = file.read_text(encoding="utf-8")
-        assert set(re.findall(r"\b([678]\.\d+)\b(?=[,) ]|$)", source)) <= sections
+        assert set(re.findall(r"(?<![\w.])([678](?:\.\d+)+)(?=[,):]|\.?$|\.?\s)", source, re.MULTILINE)) <= sections
         assert set(re.findall(r"\b(R[678]\.\d+)\b", source)) <= requirements

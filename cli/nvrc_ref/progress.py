@@ -1,0 +1,88 @@
+"""Progress of an encode on the standard error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nvrc_encoder.run import Progress
+
+__all__ = ["progress_bar"]
+
+
+@contextmanager
+def progress_bar(quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
+    """What takes the encoder's progress: a bar on a terminal, a line at every tenth elsewhere; None if quiet."""
+    if quiet:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _lines(console.print)
+        return
+    columns = (
+        TextColumn("{task.description:8}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}  {task.fields[psnr]:.2f} dB  {task.fields[bpp]:.4f} bpp"),
+        TextColumn("{task.fields[moving]}"),
+        TimeElapsedColumn(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=console) as bar:
+        task = bar.add_task("starting", total=None, psnr=0.0, bpp=0.0, moving="")
+        moving = _moving_lambda()
+
+        def update(state: Progress) -> None:
+            bar.update(
+                task,
+                description=state.phase,
+                completed=state.iteration,
+                total=state.iterations,
+                psnr=state.psnr,
+                bpp=state.bpp,
+                moving=moving(state),
+            )
+
+        yield update
+
+
+def _moving_lambda() -> Callable[[Progress], str]:
+    """What says lambda, once it has moved."""
+    first: float | None = None
+
+    def text(state: Progress) -> str:
+        nonlocal first
+        first = state.lagrangian if first is None else first
+        return "" if state.lagrangian == first else f"lambda {state.lagrangian:.3g}"
+
+    return text
+
+
+def _lines(write: Callable[..., None]) -> Callable[[Progress], None]:
+    """Progress for a log: one line at every tenth of the iterations, and one as the search of the steps begins."""
+    last = (-1, False)
+    moving = _moving_lambda()
+
+    def update(state: Progress) -> None:
+        nonlocal last
+        now = 10 * state.iteration // max(state.iterations, 1), state.phase == "search"
+        lagrangian = moving(state)
+        if now == last:
+            return
+        last = now
+        rest = state.iterations - state.iteration
+        eta = f"{state.seconds * rest / state.iteration:.0f} s" if state.iteration else "-"
+        write(
+            f"{state.phase} {state.iteration}/{state.iterations}  {state.psnr:.2f} dB  {state.bpp:.4f} bpp  "
+            f"{state.seconds:.0f} s  ETA {eta}  {lagrangian}".rstrip(),
+            highlight=False,
+        )
+
+    return update

@@ -1,0 +1,284 @@
+"""The syntax table of a NETWORK payload (spec 3.3)."""
+
+from __future__ import annotations
+
+from nvrc_decoder.bitstream.headers import ScheduleKind
+from nvrc_decoder.bitstream.syntax import (
+    BitField,
+    Bits,
+    Check,
+    Derived,
+    Element,
+    Field,
+    Loop,
+    Option,
+    Scope,
+    Table,
+    in_range,
+    multiple_of_4,
+    number_field,
+)
+from nvrc_decoder.profiles import MIX_GROUP, PROFILES, context_layers, synthesis_layers
+
+__all__ = ["NETWORK"]
+
+_MAX_SPLITS = 32
+
+
+def _layers(scope: Scope) -> tuple[str, ...]:
+    """Names of the layers that NETWORK carries, in canonical order."""
+    channels = [0] * scope["NumSlots"]
+    for slot, grid in zip(scope["PresentSlots"], scope["grids"], strict=True):
+        channels[slot] = grid["grid_channels"]
+    profile = PROFILES[scope["profile"]]
+    context = context_layers(scope["context_width_1"], scope["context_width_2"])
+    shape = scope["stage_channels"], scope["stage_blocks"], channels
+    base = any(grid["has_base"] for grid in scope["grids"])
+    synthesis = synthesis_layers(profile, *shape, scope["chroma_format"], scope["bit_depth"], base)
+    return tuple(layer.name for layer in (*context, *synthesis))
+
+
+def _is_present(slot: str, scope: Scope) -> bool:
+    return bool(scope["grid_mask"] >> scope[slot] & 1)
+
+
+_SPLIT: tuple[Element, ...] = (
+    Bits(
+        "split",
+        (
+            BitField(
+                "halve",
+                0,
+                3,
+                "The axes whose spacing this split halves: bit 0 x, bit 1 y, bit 2 t.",
+                (Check("R3.18", "E_SCHEDULE", "halve is not 0", lambda value, _: value != 0),),
+            ),
+            BitField(
+                "phase",
+                4,
+                3,
+                "The axes along which each coset is coded in two parities: bit 0 x, bit 1 y, bit 2 t.",
+                (
+                    Check(
+                        "R3.19",
+                        "E_SCHEDULE",
+                        "phase has no axis that halve has",
+                        lambda value, scope: value & scope["halve"] == 0,
+                    ),
+                ),
+            ),
+        ),
+        "R3.20",
+    ),
+    number_field("repeat", "u8", "R3.21", 1, 16, "The number of times that the split is applied in a row."),
+)
+
+NETWORK: Table = (
+    Field(
+        "stage_channels",
+        "u8",
+        "Active channels of each synthesis stage.",
+        (in_range("stage_channels[i]", "R3.12", 1, "MaxStageChannels[i]"),),
+        count="NumStages",
+    ),
+    Field(
+        "stage_blocks",
+        "u8",
+        "Active blocks of each synthesis stage: the first of those that it has (7.1).",
+        (in_range("stage_blocks[i]", "R3.37", 0, "MaxStageBlocks[i]"),),
+        count="NumStages",
+    ),
+    Field(
+        "grid_mask",
+        "u16",
+        "Bit i = 1: the grid of slot i is present. Bit FlowSlot: motion is on (7.6).",
+        (
+            Check(
+                "R3.13",
+                "E_RANGE",
+                "a bit of grid_mask other than bit FlowSlot is 1",
+                lambda value, scope: value & ~(1 << scope["FlowSlot"]) != 0,
+            ),
+            Check(
+                "R3.14",
+                "E_RESERVED",
+                "bits NumSlots and above of grid_mask are 0",
+                lambda value, scope: value >> scope["NumSlots"] == 0,
+            ),
+        ),
+    ),
+    Derived(
+        "PresentSlots",
+        "the slots i with bit i of grid_mask set, ascending",
+        lambda scope: [i for i in range(16) if scope["grid_mask"] >> i & 1],
+    ),
+    Loop(
+        "grids",
+        "slot",
+        "PresentSlots",
+        (
+            Bits(
+                "grid_layout",
+                (
+                    BitField(
+                        "grid_channels",
+                        0,
+                        6,
+                        "Channels of the grid.",
+                        (
+                            in_range("grid_channels", "R3.15", 1, "MaxGridChannels[slot]"),
+                            Check(
+                                "R3.39",
+                                "E_RANGE",
+                                "grid_channels of the slot FlowSlot is 2",
+                                lambda value, scope: value == 2 or scope["slot"] != scope["FlowSlot"],
+                            ),
+                            Check(
+                                "R3.40",
+                                "E_RANGE",
+                                f"where slot FlowSlot is present, grid_channels of the slot MixedSlot is a multiple "
+                                f"of {MIX_GROUP}",
+                                lambda value, scope: (
+                                    value % MIX_GROUP == 0
+                                    or scope["slot"] != scope["MixedSlot"]
+                                    or not _is_present("FlowSlot", scope)
+                                ),
+                            ),
+                        ),
+                    ),
+                    BitField(
+                        "has_base",
+                        6,
+                        1,
+                        "1: channel 0 is a base channel (7.6.4).",
+                        (
+                            Check(
+                                "R3.26",
+                                "E_RESERVED",
+                                "has_base is 0 for a slot other than BaseSlot",
+                                lambda value, scope: value == 0 or scope["slot"] == scope["BaseSlot"],
+                            ),
+                            Check(
+                                "R3.41",
+                                "E_RANGE",
+                                "has_base is 0 where slot FlowSlot or slot MixedSlot is absent",
+                                lambda value, scope: (
+                                    value == 0 or (_is_present("FlowSlot", scope) and _is_present("MixedSlot", scope))
+                                ),
+                            ),
+                        ),
+                    ),
+                    BitField("one_multiplier", 7, 1, "1: all channels share one multiplier."),
+                ),
+                None,
+            ),
+            Derived(
+                "NumMultipliers",
+                "1 if one_multiplier is 1, else grid_channels",
+                lambda scope: 1 if scope["one_multiplier"] else scope["grid_channels"],
+            ),
+            Field(
+                "multiplier",
+                "leb128",
+                "The factor that turns a decoded value of channel i, or of every channel, into an activation (7.4).",
+                (in_range("multiplier[i]", "R3.16", 1, 2048),),
+                count="NumMultipliers",
+            ),
+            number_field(
+                "schedule",
+                "u8",
+                "R3.38",
+                0,
+                2,
+                "The grid's schedule (5.1): 0 TemporalFirst and 1 Octree, for the grid's own shape in each GOP; "
+                "2 the runs that follow.",
+            ),
+            Option(
+                "schedule = 2",
+                lambda scope: scope["schedule"] == ScheduleKind.EXPLICIT,
+                (
+                    number_field(
+                        "run_count", "u8", "R3.17", 0, 16, "Number of runs of the grid's schedule (chapter 5)."
+                    ),
+                    Loop("runs", "run", "run_count", _SPLIT),
+                    Derived(
+                        "NumSplits",
+                        "the sum of repeat over the runs",
+                        lambda scope: sum(run["repeat"] for run in scope["runs"]),
+                        (
+                            Check(
+                                "R3.22",
+                                "E_SCHEDULE",
+                                f"NumSplits is at most {_MAX_SPLITS}",
+                                lambda value, _: value <= _MAX_SPLITS,
+                            ),
+                        ),
+                    ),
+                ),
+            ),
+        ),
+    ),
+    number_field("context_width_1", "u8", "R3.23", 1, 64, "Outputs of the layer context.hidden1."),
+    number_field("context_width_2", "u8", "R3.24", 1, 64, "Outputs of the layer context.hidden2."),
+    Derived(
+        "Layers",
+        "the layers in canonical order: context.hidden1, context.hidden2, context.output (5.5), then those of "
+        "synthesis (7.13) for stage_channels, stage_blocks, grid_channels, has_base and chroma_format",
+        _layers,
+    ),
+    Loop(
+        "layers",
+        "layer",
+        "Layers",
+        (
+            Bits(
+                "layer_scales",
+                (
+                    BitField("weight_step", 0, 2, "The weight multiplier m is weight_step + 4 (chapter 6)."),
+                    BitField(
+                        "shift",
+                        2,
+                        5,
+                        "The shift s of the layer's rounding.",
+                        (in_range("shift", "R3.25", 0, 24),),
+                    ),
+                    BitField(
+                        "weight_table",
+                        7,
+                        6,
+                        "Scale index of the table that codes the weights.",
+                        (in_range("weight_table", "R3.27", 0, 39),),
+                    ),
+                    BitField(
+                        "bias_shift",
+                        13,
+                        5,
+                        "The shift k of the biases: b = b_q << k.",
+                        (in_range("bias_shift", "R3.28", 0, 23),),
+                    ),
+                    BitField(
+                        "bias_table",
+                        18,
+                        6,
+                        "Scale index of the table that codes the biases.",
+                        (in_range("bias_table", "R3.29", 0, 39),),
+                    ),
+                ),
+                None,
+                "u24",
+            ),
+        ),
+    ),
+    Field(
+        "parameter_length",
+        "leb128",
+        "Bytes of parameter_payload.",
+        (multiple_of_4("parameter_length", "R3.30"),),
+    ),
+    Field(
+        "parameter_payload",
+        "bytes",
+        "The coded weights and biases of all layers (chapter 4).",
+        length="parameter_length",
+    ),
+)

@@ -1,0 +1,158 @@
+"""Choice of structure for a clip: short trainings of a few candidates, judged by J (distortion + lambda * bits).
+
+The trials run on the first frames at a narrow width and settle which grids there are and whether they move. Width then
+follows the bits that the clip will take: weights pay where there are many bits to save, not many pixels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from nvrc_decoder.frames import Planes
+from nvrc_decoder.profiles import Profile
+
+from .options import EncodeOptions, profile_named
+from .run import Progress, Run
+from .source import Source
+from .training import Trainer
+
+__all__ = ["Choice", "Trial", "candidates", "choose"]
+
+log = logging.getLogger("nvrc_encoder")
+
+TRIAL_FRAMES = 32
+"""Frames of a trial, the first of the clip."""
+TRIAL_SHARE, TRIAL_LEAST = 0.03, 40
+"""Length of a trial: this share of the iterations of the encode, and at least so many."""
+TRIAL_CHANNELS = 8
+WIDTHS = (8, 12, 16, 24, 32, 48, 64)
+"""Below 8 channels the four phases of the luma plane have no way through the network."""
+WEIGHT_SHARE = 0.15
+"""Most of a stream's bits that may go to the weights of the network."""
+CONTEXT_WIDTHS = ((10, 0), (16, 150_000), (24, 600_000))
+"""Hidden width of the context network, and the bits of grids from which on it pays."""
+
+MakeTrainer = Callable[[Sequence[Planes], EncodeOptions], Trainer]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One candidate and what its short training came to.
+
+    Attributes:
+        name: what it switches on.
+        cost: J, comparable among the trials of one clip only.
+        grid_bits, weight_bits: per frame, and of the whole network.
+        seconds: wall time.
+    """
+
+    name: str
+    cost: float
+    grid_bits: float
+    weight_bits: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Options with nothing left open, and the trials behind them."""
+
+    options: EncodeOptions
+    trials: tuple[Trial, ...]
+
+
+def candidates(options: EncodeOptions) -> dict[str, EncodeOptions]:
+    """What to try, by name: which slots, motion and base; what `options` fix stays. No structure comes twice."""
+    profile = profile_named(options.profile)
+    still = [i for i, slot in enumerate(profile.slots) if slot.temporal_stride == 1 and slot.stride > 2]
+    moved = profile.warped_slots
+    at_stride = {profile.slots[i].stride: i for i in still}
+    layouts: dict[str, tuple[Sequence[int], bool, bool]] = {
+        "planes with a base": (moved, True, True),
+        "planes": (moved, True, False),
+        "planes with a base, 1/8 a frame": ((*moved, at_stride[8]), True, True),
+        "all grids, no motion": ((*still, *moved), False, False),
+    }
+    out: dict[str, EncodeOptions] = {}
+    for name, (slots, motion, base) in layouts.items():
+        changes: dict[str, object] = {}
+        if options.slots is None and options.grid_channels is None:
+            changes["slots"] = tuple(sorted(slots))
+        if options.motion is None:
+            changes["motion"] = motion
+        if options.base is None:
+            changes["base"] = base
+        candidate = dataclasses.replace(options, **changes)  # type: ignore[arg-type]
+        if all(candidate.structure() != other.structure() for other in out.values()):
+            out[name] = candidate
+    return out
+
+
+def _width(profile: Profile, trial: Trial, frames: int) -> int:
+    """Widest network whose weights stay within their share of the clip's bits; they grow a little faster than width."""
+    total = trial.grid_bits * frames
+    largest = max(profile.max_channels)
+    fitting = [
+        width
+        for width in WIDTHS
+        if width <= largest
+        and trial.weight_bits * (width / TRIAL_CHANNELS) ** 1.2 <= WEIGHT_SHARE / (1 - WEIGHT_SHARE) * total
+    ]
+    return max(fitting, default=min(TRIAL_CHANNELS, largest))
+
+
+def choose(
+    source: Source,
+    frames: Sequence[Planes],
+    options: EncodeOptions,
+    make_trainer: MakeTrainer,
+    progress: Callable[[str, Progress], None] | None = None,
+) -> Choice:
+    """Settle what `options` leave open: slots, motion, base, channels, widths of the context network.
+
+    Args:
+        source: gives the format.
+        frames: the whole clip.
+        options: what is given there is kept.
+        make_trainer: trainer of some frames under some options.
+        progress: called with the name of the trial and its `Progress`.
+    """
+    profile = profile_named(options.profile)
+    plan = options.plan()
+    iterations = max(TRIAL_LEAST, round(plan.iterations * TRIAL_SHARE))
+    some = list(frames[: min(len(frames), TRIAL_FRAMES)])
+    trials: list[Trial] = []
+    best: tuple[Trial, EncodeOptions] | None = None
+    for name, fixed in candidates(options).items():
+        narrow = fixed.channels or min(TRIAL_CHANNELS, max(profile.max_channels))
+        trial_options = dataclasses.replace(fixed, channels=narrow, iterations=iterations)
+        started = time.monotonic()
+        run = Run(make_trainer(some, trial_options), dataclasses.replace(trial_options.plan(), search=0.0))
+        while not run.done:
+            told = run.advance()
+            if told is not None and progress is not None:
+                progress(name, told)
+        estimate = run.trainer.estimate()
+        grid_bits = sum(b for b in estimate.grid_bits if b is not None) / len(some)
+        weight_bits = sum(estimate.segment_bits)
+        # Weights are shared by all frames of the clip, of which the trial saw some.
+        bits = grid_bits + weight_bits / len(frames)
+        cost = estimate.distortion + options.lagrangian * bits / (source.width * source.height)
+        trial = Trial(name, cost, grid_bits, weight_bits, time.monotonic() - started)
+        log.info("trial: %s, J %.6f", name, cost)
+        trials.append(trial)
+        if best is None or trial.cost < best[0].cost:
+            best = trial, fixed
+    if best is None:
+        raise ValueError("no candidate is compatible with the options")
+    chosen = best[1]
+    if chosen.channels is None:
+        chosen = dataclasses.replace(chosen, channels=_width(profile, best[0], len(frames)))
+    if chosen.context_widths is None:
+        width = max(width for width, bits in CONTEXT_WIDTHS if bits <= best[0].grid_bits * len(frames))
+        chosen = dataclasses.replace(chosen, context_widths=(width, width))
+    return Choice(chosen, tuple(trials))

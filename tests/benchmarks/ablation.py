@@ -1,0 +1,85 @@
+"""What each lever of the encoder is worth: one training with all of them, and one without each, of equal length.
+
+python tests/benchmarks/ablation.py CLIP [--frames 32] [--gop 32] [--iterations 600] [--lambda 5e-3] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import io
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from nvrc_encoder import EncodeOptions, encode
+from nvrc_encoder.options import PRESETS
+from nvrc_encoder.source import open_source
+
+PROFILE = "lite"
+STILL_STEP = 76 / math.sqrt(5e-3)
+"""Step of the grids without motion over the square root of lambda."""
+
+
+def variants(lagrangian: float) -> dict[str, dict[str, Any]]:
+    """Name -> what differs from the run with everything."""
+    return {
+        "everything": {},
+        "no motion: all grids, interpolated": {"motion": False, "slots": (0, 1, 2, 3, 4, 5)},
+        "no base channel": {"base": False},
+        "steps of the grids as without motion": {"grid_step": round(STILL_STEP * math.sqrt(lagrangian))},
+        "grids a frame beside the planes": {"slots": (0, 1, 2, 3, 4, 5)},
+        "no search of weight steps": {"search": 0.0},
+        "twice the width": {"channels": 16},
+    }
+
+
+def main() -> None:
+    """Train, write, measure and print every variant."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clip")
+    parser.add_argument("--frames", type=int, default=32)
+    parser.add_argument("--gop", type=int, default=32)
+    parser.add_argument("--iterations", type=int, default=600)
+    parser.add_argument("--lambda", dest="lagrangian", type=float, default=5e-3)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    usual = PRESETS["medium"]
+    rows = []
+    print(f"{'':38} J * 1e4   bytes     bpp    Y dB  YUV dB  seconds", flush=True)
+    for name, changes in variants(arguments.lagrangian).items():
+        chosen = {"channels": 8, "blocks": 1, **changes}
+        PRESETS["medium"] = dataclasses.replace(usual, search=chosen.pop("search", usual.search))
+        options = EncodeOptions(
+            profile=PROFILE,
+            lagrangian=arguments.lagrangian,
+            gop=arguments.gop,
+            iterations=arguments.iterations,
+            trials=False,
+            **chosen,
+        )
+        report = encode(open_source(arguments.clip, frames=arguments.frames), io.BytesIO(), options)
+        quality = report.quality
+        row = {
+            "name": name,
+            "cost": report.cost,
+            "bytes": report.bytes,
+            "bits_per_pixel": report.bits_per_pixel,
+            "psnr_y": quality.y,
+            "psnr_yuv": quality.yuv,
+            "psnr_y_of_float_layers": report.float_quality.y,
+            "seconds": report.seconds,
+        }
+        rows.append(row)
+        print(
+            f"{name:38} {1e4 * report.cost:7.3f} {report.bytes:7d} {report.bits_per_pixel:7.4f} {quality.y:7.2f}"
+            f" {quality.yuv:7.2f} {report.seconds:8.0f}",
+            flush=True,
+        )
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
