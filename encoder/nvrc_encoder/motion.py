@@ -135,7 +135,8 @@ def _fetch_smooth(planes: Tensor, d: Tensor) -> Tensor:
     height, width = planes.shape[2:]
     y = torch.arange(height, device=d.device, dtype=d.dtype).view(1, -1, 1) + d[:, 0] / DISPLACEMENT_UNITS
     x = torch.arange(width, device=d.device, dtype=d.dtype).view(1, 1, -1) + d[:, 1] / DISPLACEMENT_UNITS
-    grid = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], -1)
+    # PyTorch's gradient writes out of bounds where a position is no number; the loss or the next check tells of it.
+    grid = torch.nan_to_num(torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], -1))
     return functional.grid_sample(planes, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 

@@ -81,8 +81,8 @@ class Plan:
 
     @property
     def hard_from(self) -> int:
-        """First iteration of the hard phase."""
-        return round(self.iterations * (1 - self.hard))
+        """First iteration of the hard phase, which has one iteration at least."""
+        return min(round(self.iterations * (1 - self.hard)), self.iterations - 1)
 
     @property
     def control_from(self) -> int:

@@ -189,7 +189,7 @@ def test_motion_in_a_short_last_gop(frames: int, motion: bool) -> None:
     source = gradient_source(35, 21, frames)
     data, report = run(source, gop=8, motion=motion)
     check(data, report, source)
-    assert any("t2" in name for name in report.components) == motion
+    assert any(name.startswith("grid 6 ") for name in report.components) == motion
 
 
 def test_estimate_holds_for_many_short_gops() -> None:
@@ -256,8 +256,8 @@ def _failing(source: Source, **changes: Any) -> InternalError:
 def test_one_sample_that_the_decoder_makes_otherwise(monkeypatch: pytest.MonkeyPatch, frame: int) -> None:
     honest = encoding.reconstruct
 
-    def one_off(trainer: Trainer) -> list[list[Planes]]:
-        gops = honest(trainer)
+    def one_off(trainer: Trainer, *, exact: bool = True) -> list[list[Planes]]:
+        gops = honest(trainer, exact=exact)
         gops[frame // 2][frame % 2].y[5, 3] ^= 1
         return gops
 
@@ -323,8 +323,7 @@ def test_numbers_that_are_none_are_an_error_and_no_file(monkeypatch: pytest.Monk
     def poison(self: Trainer, *arguments: Any) -> torch.Tensor:
         # `data`, so that the pass in progress does not notice.
         if target == "grid":
-            grid = self.grids[0][0]
-            assert grid is not None
+            grid = next(grid for grid in self.grids[0] if grid is not None)
             grid.data[0, 0, 0, 0] = math.nan
         elif target == "weight":
             self.bank.raw.data[-1] = math.inf

@@ -79,10 +79,11 @@ def test_slots_are_those_of_the_profile() -> None:
 @pytest.mark.parametrize(
     ("changes", "grids"),
     [
-        ({}, (4, 3, 3, 1, 2, 4, 2)),
-        ({"motion": False}, (4, 3, 3, 1, 2, 4, 0)),
+        ({}, (0, 0, 0, 0, 3, 4, 2)),
+        ({"motion": False}, (4, 3, 3, 2, 3, 4, 0)),
         ({"slots": (0, 1)}, (4, 3, 0, 0, 0, 0, 0)),
-        ({"slots": (0, 3)}, (4, 0, 0, 1, 0, 0, 2)),
+        ({"slots": (0, 3)}, (4, 0, 0, 2, 0, 0, 0)),
+        ({"slots": (0, 4)}, (4, 0, 0, 0, 3, 0, 2)),
         ({"grid_channels": (1, 0, 2, 1, 0, 3, 0)}, (1, 0, 2, 1, 0, 0, 2)),
         ({"grid_channels": (1, 0, 2, 1, 0, 3, 2), "motion": False}, (1, 0, 2, 1, 0, 3, 0)),
     ],

@@ -10,7 +10,7 @@ import torch
 from encoder_cases import gradient_source
 
 from nvrc_decoder.errors import InternalError
-from nvrc_decoder.profiles import context_layers, synthesis_layers
+from nvrc_decoder.profiles import context_layers
 from nvrc_decoder.synthesis.arithmetic import BIAS_SHIFT_MAX, MULTIPLIERS, SHIFT_MAX, make_layer
 from nvrc_encoder.encoding import make_trainer
 from nvrc_encoder.options import EncodeOptions, profile_named
@@ -20,10 +20,15 @@ from nvrc_encoder.parameters import ParameterBank
 NEAREST = math.log2(5 / 4) / 2 + 1e-4
 
 
+def whole_profile(profile: str) -> EncodeOptions:
+    """Every grid of a profile, with all channels."""
+    channels = tuple(slot.max_channels for slot in profile_named(profile).slots)
+    return EncodeOptions(profile=profile, device="cpu", context_widths=(5, 4), grid_channels=channels)
+
+
 def fresh_bank(profile: str = "nano", chroma_format: int = 1, bit_depth: int = 8) -> ParameterBank:
     source = gradient_source(8, 8, 1, chroma_format, bit_depth)
-    options = EncodeOptions(profile=profile, device="cpu", context_widths=(5, 4))
-    trainer, _, _ = make_trainer(source, list(source), options)
+    trainer, _, _ = make_trainer(source, list(source), whole_profile(profile))
     return trainer.bank
 
 
@@ -55,11 +60,8 @@ def test_fresh_bank_is_within_the_contract(profile: str, chroma_format: int, bit
     learned = bank.log_step.detach().clone()
     bank.freeze_steps()
     prove(bank)
-    whole = profile_named(profile)
-    channels = [slot.max_channels for slot in whole.slots]
-    assert bank.layers == context_layers(5, 4) + synthesis_layers(
-        whole, whole.max_channels, whole.blocks, channels, chroma_format, bit_depth
-    )
+    structure = whole_profile(profile).structure()
+    assert bank.layers == context_layers(5, 4) + structure.layers(chroma_format, bit_depth)
     assert float((bank.log_step.detach() - learned).abs().max()) <= NEAREST
 
 

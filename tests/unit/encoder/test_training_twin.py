@@ -23,7 +23,7 @@ NANO, LITE, MAIN = PROFILES
 
 def model_of(case: Case) -> SynthesisModel:
     channels = tuple(0 if grid is None else grid.shape[1] for grid in case.grids)
-    structure = Structure(case.profile, case.stage_channels, case.stage_blocks, channels)
+    structure = Structure(case.profile, case.stage_channels, case.stage_blocks, channels, base=case.base)
     model = SynthesisModel(structure, case.picture.chroma_format, case.picture.bit_depth)
     model.set_size(case.picture.height, case.picture.width)
     return model
@@ -129,7 +129,8 @@ def test_the_fetch_with_gradients_is_within_a_level_of_the_exact_one() -> None:
     case = random_case(4, NANO, Picture(48, 40), 9, full=True, style="lively")
     pairs = zip(twin(case, gradients=True), reference(case), strict=True)
     differences = np.concatenate([(a.y.astype(int) - b.y).reshape(-1) for a, b in pairs])
-    assert np.mean(differences != 0) < 0.01
+    assert abs(differences).max() == 1
+    assert np.mean(differences != 0) < 0.03
 
 
 @pytest.mark.parametrize(
