@@ -23,13 +23,14 @@ from nvrc_decoder.profiles import (
 )
 
 from .motion import CELL_STRIDE, Motion, chain, make_motion, planes_of, warp
-from .rounding import FEATURE_SCALE, straight_through_floor
+from .rounding import FEATURE_SCALE, clip, round_and_clip, straight_through_floor
 from .structure import Structure
 
 __all__ = ["LEVELS_PER_FEATURE", "SynthesisModel"]
 
 LEVELS_PER_FEATURE = 16
 """8-bit pixel levels in one feature unit (64 at 10 bits)."""
+_LOW, _HIGH = ACTIVATION_MIN / FEATURE_SCALE, ACTIVATION_MAX / FEATURE_SCALE
 
 
 def _upsample(x: Tensor, height: int, width: int) -> Tensor:
@@ -197,15 +198,20 @@ class SynthesisModel:
                 x = self._clip(x + self._signed(h, exact), exact)
         if x is None:  # pragma: no cover - stage_channels is never empty
             raise ValueError("a profile has at least one stage")
-        weight, bias = parameters["head.depthwise"]
+        return self._head(parameters, x, exact)
+
+    def _head(self, parameters: Mapping[str, tuple[Tensor, Tensor]], x: Tensor, exact: bool) -> Tensor:
+        """Rows of phases from the last stage (spec 7.11)."""
+        (weight, bias), (pointwise, offset) = parameters["head.depthwise"], parameters["head.pointwise"]
         last = self.stage_channels[-1]
-        h = functional.conv2d(x, weight.reshape(4 * last, 1, 3, 3), bias, padding=1, groups=last)
-        h = self._signed(h, exact)
-        weight, bias = parameters["head.pointwise"]
-        rows = functional.conv2d(h, weight[:, :, None, None], bias) * self.levels_per_feature
-        if exact:
-            rows = straight_through_floor(rows + 0.5).clamp(0, (1 << self.bit_depth) - 1)
-        return rows
+        kernels = weight.reshape(4 * last, 1, 3, 3)
+        if not exact:
+            # Nothing is rounded between the two layers: one convolution does for both.
+            dense = torch.einsum("rcm,cmij->rcij", pointwise.view(-1, last, 4), kernels.view(last, 4, 3, 3))
+            return functional.conv2d(x, dense, pointwise @ bias + offset, padding=1) * self.levels_per_feature
+        h = self._signed(functional.conv2d(x, kernels, bias, padding=1, groups=last), exact)
+        rows = functional.conv2d(h, pointwise[:, :, None, None], offset) * self.levels_per_feature
+        return round_and_clip(rows, 1, 0, (1 << self.bit_depth) - 1)
 
     @property
     def levels_per_feature(self) -> int:
@@ -230,10 +236,12 @@ class SynthesisModel:
 
     @staticmethod
     def _clip(x: Tensor, exact: bool) -> Tensor:
-        return x.clamp(ACTIVATION_MIN / FEATURE_SCALE, ACTIVATION_MAX / FEATURE_SCALE) if exact else x
+        return clip(x, _LOW, _HIGH) if exact else x
 
-    def _signed(self, x: Tensor, exact: bool) -> Tensor:
-        return self._clip(self._round(x, exact), exact)
+    @staticmethod
+    def _signed(x: Tensor, exact: bool) -> Tensor:
+        return round_and_clip(x, FEATURE_SCALE, _LOW, _HIGH) if exact else x
 
-    def _relu(self, x: Tensor, exact: bool) -> Tensor:
-        return self._round(x, exact).clamp(0, ACTIVATION_MAX / FEATURE_SCALE) if exact else functional.relu(x)
+    @staticmethod
+    def _relu(x: Tensor, exact: bool) -> Tensor:
+        return round_and_clip(x, FEATURE_SCALE, 0, _HIGH) if exact else functional.relu(x)

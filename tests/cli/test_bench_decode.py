@@ -13,7 +13,7 @@ from nvrc_decoder.bitstream.units import Gop, gop_symbols
 from nvrc_ref.benchmark.stages import STAGES
 from nvrc_ref.main import run
 
-STREAM = Path(__file__).resolve().parents[2] / "conformance" / "streams" / "nano-two-gops.nvrc"
+STREAM = Path(__file__).resolve().parents[2] / "conformance" / "streams" / "trained-nano.nvrc"
 
 
 def bench(*arguments: object) -> int:
@@ -114,6 +114,16 @@ def test_a_part_whose_package_is_missing_is_left_out_with_a_line(
     assert part in line
     assert extra in line
     assert len(document["skipped"]) == 1
+
+
+def test_pictures_too_small_for_x265_are_left_out_with_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("av")
+    small = STREAM.with_name("nano-two-gops.nvrc")
+    assert bench(small, "--repeats", 1, "--part", "video", "--json", "-") == 0
+    output = capsys.readouterr()
+    assert json.loads(output.out)["video"] is None
+    (line,) = output.err.splitlines()
+    assert "smaller than 64x32" in line
 
 
 def test_a_plot_without_matplotlib_fails_before_measuring(

@@ -41,6 +41,10 @@ class ReferenceVideo:
         return span
 
 
+_X265_LEAST = 64, 32
+"""(width, height); with smaller pictures (40x24, 48x32, 48x48) it writes beyond its memory, which ends the process."""
+
+
 def _av() -> Any:
     if importlib.util.find_spec("av") is None:
         raise MissingExtraError("E_MISSING_EXTRA", 'this needs PyAV: pip install "nvrc-ref[encoder]"')
@@ -83,9 +87,12 @@ def encode_x265(
 
     Raises:
         MissingExtraError: E_MISSING_EXTRA, PyAV is not installed.
-        UnsupportedError: E_UNSUPPORTED, its FFmpeg has no libx265, or that refuses the format.
+        UnsupportedError: E_UNSUPPORTED, its FFmpeg has no libx265, the pictures are too small, or it refuses the format.
     """
     av = _av()
+    if video.width < _X265_LEAST[0] or video.height < _X265_LEAST[1]:
+        least = "x".join(map(str, _X265_LEAST))
+        raise UnsupportedError("E_UNSUPPORTED", f"libx265 cannot be trusted with pictures smaller than {least}")
     try:
         with av.open(str(path), "w", format="mp4") as container:
             quiet = {"preset": "medium", "x265-params": "log-level=none"}
