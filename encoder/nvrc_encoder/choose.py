@@ -31,7 +31,7 @@ TRIAL_SHARE, TRIAL_LEAST = 0.03, 40
 TRIAL_CHANNELS = 8
 WIDTHS = (8, 12, 16, 24, 32, 48, 64)
 """Below 8 channels the four phases of the luma plane have no way through the network."""
-WEIGHT_SHARE = 0.15
+WEIGHT_SHARE = 0.1
 """Most of a stream's bits that may go to the weights of the network."""
 CONTEXT_WIDTHS = ((10, 0), (16, 150_000), (24, 600_000))
 """Hidden width of the context network, and the bits of grids from which on it pays."""

@@ -63,7 +63,7 @@ class Plan:
     iterations: int
     float_weights: float = 0.3
     hard: float = 0.2
-    window: int = 8
+    window: int = 4
     weight_rate: float = 1e-2
     grid_rate: float = 6e-2
     step_rate: float = 1e-2

@@ -87,7 +87,7 @@ def encode_x265(
 
     Raises:
         MissingExtraError: E_MISSING_EXTRA, PyAV is not installed.
-        UnsupportedError: E_UNSUPPORTED, its FFmpeg has no libx265, the pictures are too small, or it refuses the format.
+        UnsupportedError: E_UNSUPPORTED, its FFmpeg has no libx265, the pictures are too small, or it refuses them.
     """
     av = _av()
     if video.width < _X265_LEAST[0] or video.height < _X265_LEAST[1]:
