@@ -28,6 +28,7 @@ from .choose import Trial, candidates, choose
 from .goal import Goal, clamp_lambda, guess_lambda
 from .options import EncodeOptions
 from .run import Progress, Run, Summary
+from .similarity import Similarity
 from .source import Source
 from .structure import Structure
 from .target import make_target
@@ -63,6 +64,7 @@ class EncodeReport:
         components: part of the stream -> bytes; they add up to `bytes`.
         quality: PSNR of the decoded frames against the source.
         float_quality: the same if nothing but the samples were rounded.
+        ms_ssim_y: mean of the frames' MS-SSIM of luma where that was tuned for.
         cost: J, the weighted MSE plus lambda times the estimated bits per pixel, without headers.
         lagrangian: lambda: the one given, or where rate control ended.
         goal: what rate control was asked for; None for a fixed lambda.
@@ -83,6 +85,7 @@ class EncodeReport:
     components: dict[str, float]
     quality: Quality
     float_quality: Quality
+    ms_ssim_y: float | None
     cost: float
     lagrangian: float
     goal: Goal | None
@@ -109,6 +112,17 @@ def measure(source: Sequence[Planes], decoded: Sequence[Planes], bit_depth: int)
     if len(means) == 1:
         return Quality(means[0], None, None, means[0])
     return Quality(means[0], means[1], means[2], (6 * means[0] + means[1] + means[2]) / 8)
+
+
+def _mean_similarity(source: Source, frames: Sequence[Planes], decoded: Sequence[Planes]) -> float:
+    """Mean of the frames' MS-SSIM of luma."""
+    similarity = Similarity((source.height, source.width), source.bit_depth)
+    luma = (
+        [torch.from_numpy(frame.y.astype(np.float32))[None, None] for frame in pair]
+        for pair in zip(frames, decoded, strict=True)
+    )
+    with torch.no_grad():
+        return float(np.mean([float(similarity.of_planes(a, b)) for a, b in luma]))
 
 
 def _device(name: str) -> torch.device:
@@ -162,6 +176,7 @@ def make_trainer(
         options.lagrangian,
         options.seed,
         _device(options.device),
+        Similarity(size, source.bit_depth) if options.tune == "ms-ssim" else None,
     )
     return trainer, sequence, schedule
 
@@ -307,6 +322,7 @@ def encode(
         components=written.components,
         quality=measure(frames, own, source.bit_depth),
         float_quality=measure(frames, unrounded, source.bit_depth),
+        ms_ssim_y=_mean_similarity(source, frames, own) if options.tune == "ms-ssim" else None,
         cost=cost,
         lagrangian=lagrangian,
         goal=goal,

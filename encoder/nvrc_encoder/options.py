@@ -13,17 +13,19 @@ from .goal import Goal
 from .plan import Plan
 from .structure import Structure
 
-__all__ = ["PRESETS", "SCHEDULES", "EncodeOptions", "profile_named"]
+__all__ = ["PRESETS", "SCHEDULES", "TUNES", "EncodeOptions", "profile_named"]
 
 PRESETS: dict[str, Plan] = {
-    "draft": Plan(iterations=150, pretrain=40),
-    "fast": Plan(iterations=700),
-    "medium": Plan(iterations=2000),
-    "slow": Plan(iterations=6000),
-    "placebo": Plan(iterations=20000),
+    "draft": Plan(iterations=200, pretrain=40),
+    "fast": Plan(iterations=1000),
+    "medium": Plan(iterations=3000),
+    "slow": Plan(iterations=9000),
+    "placebo": Plan(iterations=30000),
 }
 """Preset -> plan; time grows with the iterations and with the pixels of a window of frames."""
 
+TUNES = ("psnr", "ms-ssim")
+"""What the distortion is: weighted MSE, or 1 - MS-SSIM in the place of luma's."""
 SCHEDULES = ("temporal-first", "octree")
 """Names of the schedules that the encoder writes (spec 5)."""
 
@@ -63,6 +65,7 @@ class EncodeOptions:
         lagrangian: lambda, > 0: weight of bits per pixel against the weighted MSE (peak 1). With a target it is found.
         target_bpp, target_size, target_bitrate, target_psnr: at most one: bits of the stream per luma sample, its
             bytes, its kbit/s at the video's frame rate, or the mean of the frames' luma PSNRs in dB.
+        tune: one of `TUNES`.
         gop: most frames of a GOP, 1..65536.
         seed: of every random draw.
         device: `auto`, `cpu` or `cuda`.
@@ -91,6 +94,7 @@ class EncodeOptions:
     target_size: int | None = None
     target_bitrate: float | None = None
     target_psnr: float | None = None
+    tune: str = "psnr"
     gop: int = 32
     seed: int = 0
     device: str = "auto"
@@ -112,6 +116,7 @@ class EncodeOptions:
         profile = profile_named(self.profile)
         slots = len(profile.slots)
         self._one_of("preset", self.preset, tuple(PRESETS))
+        self._one_of("tune", self.tune, TUNES)
         self._one_of("device", self.device, DEVICES)
         self._one_of("schedule", self.schedule, SCHEDULES)
         if not (math.isfinite(self.lagrangian) and self.lagrangian > 0):

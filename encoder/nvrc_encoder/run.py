@@ -35,7 +35,7 @@ _LATE = 2.0
 
 @dataclass(frozen=True)
 class Progress:
-    """State of the run, for people who watch."""
+    """State of the run, for people who watch; `psnr` is -10 log10 of the distortion, whatever was tuned for."""
 
     iteration: int
     iterations: int

@@ -24,6 +24,7 @@ from .parameters import ParameterBank
 from .plan import Plan, Settings
 from .quantise import hard_round, soft_round_noise
 from .rounding import FEATURE_SCALE
+from .similarity import DISSIMILARITY_WEIGHT, Similarity
 from .structure import Structure
 from .warm_start import initial_grids, initial_weights
 
@@ -54,7 +55,7 @@ class Estimate:
     Attributes:
         grid_bits: per slot, summed over GOPs; None where absent.
         segment_bits: [2L] bits of each layer's weights and biases.
-        distortion: weighted MSE in units of the full range.
+        distortion: what is minimised, as `Trainer.losses` gives it.
         psnr_y: mean of the frames' luma PSNRs in dB, 100 for an exact frame.
     """
 
@@ -82,6 +83,7 @@ class Trainer:
         lagrangian: lambda, weight of bits per pixel against the weighted MSE.
         seed: of every random draw.
         device: where to train.
+        similarity: where given, 1 - MS-SSIM takes the place of luma's MSE.
     """
 
     def __init__(
@@ -96,7 +98,9 @@ class Trainer:
         lagrangian: float,
         seed: int,
         device: torch.device,
+        similarity: Similarity | None = None,
     ) -> None:
+        self._similarity = similarity
         self.model = SynthesisModel(structure, chroma_format, bit_depth)
         self.model.set_size(*size)
         self.size = size
@@ -195,7 +199,8 @@ class Trainer:
             inclusion: per slot, the weight of each node's bits, from `inclusion`.
 
         Returns:
-            Weighted MSE in units of the full range, and an unbiased estimate of the stream's bits per pixel.
+            Weighted MSE in units of the full range, or what `similarity` puts in its place, and an unbiased estimate of
+            the stream's bits per pixel.
         """
         if settings.hard:
             rounded = [None if g is None else hard_round(g) for g in self.grids[gop]]
@@ -284,10 +289,15 @@ class Trainer:
         return out
 
     def _distortion(self, rows: Tensor, gop: int, window: slice) -> Tensor:
-        target = self.targets[gop]
+        weights, wanted = self.targets[gop].weights, self.targets[gop].rows[window]
         peak = (1 << self.model.bit_depth) - 1
-        error = (rows - target.rows[window]) / peak
-        return (error * error * target.weights).sum() / rows.shape[0]
+        if self._similarity is None:
+            error = (rows - wanted) / peak
+            return (error * error * weights).sum() / rows.shape[0]
+        error = (rows[:, 4:] - wanted[:, 4:]) / peak
+        chroma = (error * error * weights[4:]).sum() / rows.shape[0]
+        unlike = 1 - self._similarity.of_phases(rows[:, :4], wanted[:, :4]).mean()
+        return weights[:4].sum() * DISSIMILARITY_WEIGHT * unlike + chroma
 
     @torch.no_grad()
     def final_grids(self, gop: int) -> list[Tensor | None]:
@@ -330,7 +340,7 @@ class Trainer:
         grids: Sequence[Sequence[Tensor | None]] | None = None,
         model: SynthesisModel | None = None,
     ) -> tuple[float, float]:
-        """Weighted MSE over all frames, hard-rounded, and the mean of the frames' luma PSNRs.
+        """Distortion as in `losses` over all frames, hard-rounded, and the mean of the frames' luma PSNRs.
 
         Args:
             real: parameters as real values.

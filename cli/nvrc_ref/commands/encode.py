@@ -110,6 +110,7 @@ def _document(report: EncodeReport, output: str) -> dict[str, Any]:
         "bits_per_pixel": round(report.bits_per_pixel, 6),
         "components": {name: round(size, 1) for name, size in report.components.items()},
         "psnr_y_of_float_layers": report.float_quality.y,
+        "ms_ssim_y": report.ms_ssim_y,
         "psnr": {"y": quality.y, "u": quality.u, "v": quality.v, "yuv": quality.yuv},
         "cost": report.cost,
         "lambda": report.lagrangian,
@@ -160,6 +161,7 @@ def _table(report: EncodeReport, output: str) -> str:
         f"rate   {report.bits_per_pixel:.4f} bits per pixel",
         "PSNR   " + "  ".join(f"{name} {value:.2f} dB" for name, value in psnr.items() if value is not None),
         f"       {report.float_quality.y - quality.y:+.3f} dB Y if no layer were rounded",
+        *([] if report.ms_ssim_y is None else [f"       MS-SSIM of Y {report.ms_ssim_y:.4f}"]),
         *_target_line(report),
         f"cost   {report.kmac_per_pixel:.3f} kMAC per pixel",
         f"time   {report.seconds:.1f} s, of which {report.training_seconds:.1f} s training",
@@ -208,6 +210,13 @@ _POSITIVE = click.FloatRange(min=0, min_open=True)
     metavar="N,N,...",
     help="Channels of each grid slot of the profile, 0 to leave it out.",
 )
+@click.option(
+    "--tune",
+    type=click.Choice(["psnr", "ms-ssim"]),
+    default="psnr",
+    show_default=True,
+    help="What the distortion of luma is: MSE, or 1 - MS-SSIM.",
+)
 @click.option("--gop", type=click.IntRange(1, 1 << 16), default=32, show_default=True, help="Most frames of a GOP.")
 @click.option("--frames", type=click.IntRange(min=1), help="Encode at most this many frames.")
 @click.option("--skip", type=click.IntRange(min=0), default=0, help="Leave out this many frames at the start.")
@@ -246,6 +255,7 @@ def command(
     channels: int | None,
     blocks: int | None,
     grids: tuple[int, ...] | None,
+    tune: str,
     gop: int,
     frames: int | None,
     skip: int,
@@ -306,7 +316,7 @@ def command(
     }
     chosen: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
     try:
-        options = EncodeOptions(profile=profile, preset=preset, gop=gop, seed=seed, device=device, **chosen)
+        options = EncodeOptions(profile=profile, preset=preset, tune=tune, gop=gop, seed=seed, device=device, **chosen)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     if checkpoint is not None:

@@ -356,3 +356,26 @@ def test_layer_that_the_exact_phase_moves_out_of_the_contract(monkeypatch: pytes
     quantised = trainer.bank.quantised().detach()
     assert torch.equal(trainer.bank.exact_quantised(), torch.round(quantised))
     assert trainer.bank.enforce_contract() == []
+
+
+def test_tuned_for_similarity() -> None:
+    """At equal lambda and length each does better by its own measure."""
+    source = gradient_source(112, 104, 2)
+    reports = {tune: run(source, tune=tune, iterations=60, lagrangian=1e-3)[1] for tune in ("psnr", "ms-ssim")}
+    tuned, plain = reports["ms-ssim"], reports["psnr"]
+    assert plain.ms_ssim_y is None
+    assert tuned.ms_ssim_y is not None
+    assert 0.9 < tuned.ms_ssim_y < 1
+    assert plain.quality.y > tuned.quality.y
+    assert tuned.cost == pytest.approx(
+        0.75 * 0.05 * (1 - tuned.ms_ssim_y)
+        + 0.125 * (10 ** (-tuned.quality.u / 10) + 10 ** (-tuned.quality.v / 10))  # type: ignore[operator]
+        + 1e-3 * tuned.bits_per_pixel,
+        rel=0.1,
+    )
+
+
+def test_too_small_for_similarity() -> None:
+    with pytest.raises(UnsupportedError, match="97x97") as caught:
+        run(gradient_source(96, 200, 1), tune="ms-ssim")
+    assert caught.value.code == "E_UNSUPPORTED"

@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from nvrc_decoder.errors import InvalidStreamError
+from nvrc_decoder.errors import InvalidStreamError, UnsupportedError
 from nvrc_decoder.frames import Plane, Planes
 
-__all__ = ["compare", "window_for"]
+__all__ = ["compare"]
 
 _EXACT = 100.0
-_WINDOWS = (11, 9, 7)
-_HALVINGS = 4
 _NO_PACKAGE = 'MS-SSIM needs pytorch-msssim: pip install "nvrc-ref[bench]"'
 
 
@@ -25,37 +23,35 @@ def _psnr(a: Plane, b: Plane, peak: int) -> float:
     return min(_EXACT, 10 * math.log10(peak * peak / error)) if error else _EXACT
 
 
-def window_for(width: int, height: int) -> int:
-    """Width of MS-SSIM's Gaussian window, at which five levels fit into a picture: 11, or for small pictures 9 or 7.
-
-    The Gaussian is the same (sigma 1.5), only cut off earlier. 0 if even 7 is too wide, below 97 rows or columns.
-    """
-    return next((size for size in _WINDOWS if min(width, height) > (size - 1) << _HALVINGS), 0)
-
-
 class _MsSsim:
     """MS-SSIM of luma frame by frame; `reason` says why there is none."""
 
-    def __init__(self, width: int, height: int, peak: int) -> None:
-        self.window = window_for(width, height)
+    def __init__(self, width: int, height: int, bit_depth: int) -> None:
         self.values: list[float] = []
         self.reason: str | None = None
-        self._peak = peak
-        if not self.window:
-            self.reason = f"{width}x{height} is too small for MS-SSIM"
-        elif any(importlib.util.find_spec(name) is None for name in ("torch", "pytorch_msssim")):
+        if any(importlib.util.find_spec(name) is None for name in ("torch", "pytorch_msssim")):
             self.reason = _NO_PACKAGE
+            return
+        from nvrc_encoder.similarity import Similarity
+
+        try:
+            self._similarity = Similarity((height, width), bit_depth)
+        except UnsupportedError as error:
+            self.reason = error.message
+
+    @property
+    def window(self) -> int | None:
+        """Width of the Gaussian window; None where there is no figure."""
+        return self._similarity.window if self.values else None
 
     def add(self, a: Plane, b: Plane) -> None:
         if self.reason is not None:
             return
         import torch
-        from pytorch_msssim import ms_ssim
 
         pair = [torch.from_numpy(plane.astype(np.float32))[None, None] for plane in (a, b)]
         with torch.no_grad():
-            value = ms_ssim(*pair, data_range=self._peak, win_size=self.window)
-        self.values.append(float(value))
+            self.values.append(float(self._similarity.of_planes(*pair)))
 
 
 def compare(
@@ -71,14 +67,14 @@ def compare(
     Returns:
         ``psnr`` with y, u, v and yuv (weights 6:1:1) in dB, at most 100 a frame; u and v are None for 4:0:0.
         ``ms_ssim_y``, None with ``ms_ssim_reason`` where it cannot be had; ``ms_ssim_window``: 11, less for
-        pictures of less than 161 rows or columns (`window_for`).
+        pictures of less than 161 rows or columns (`nvrc_encoder.similarity.window_for`).
 
     Raises:
         InvalidStreamError: E_FRAMES, another number of frames or another size.
     """
     peak = (1 << bit_depth) - 1
     rows: list[list[float]] = []
-    similarity = _MsSsim(*size, peak)
+    similarity = _MsSsim(*size, bit_depth)
     try:
         for a, b in zip(source, decoded, strict=True):
             pairs = list(zip(a.planes(), b.planes(), strict=True))
@@ -94,7 +90,7 @@ def compare(
     return {
         "psnr": _means(rows),
         "ms_ssim_y": float(np.mean(similarity.values)) if similarity.values else None,
-        "ms_ssim_window": similarity.window if similarity.values else None,
+        "ms_ssim_window": similarity.window,
         "ms_ssim_reason": similarity.reason,
         "frames": len(rows),
     }

@@ -1,0 +1,60 @@
+"""MS-SSIM of luma, as what is minimised with `--tune ms-ssim` and for the bench."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import torch.nn.functional as functional
+from torch import Tensor
+
+from nvrc_decoder.errors import MissingExtraError, UnsupportedError
+
+__all__ = ["DISSIMILARITY_WEIGHT", "Similarity", "window_for"]
+
+DISSIMILARITY_WEIGHT = 0.05
+"""MSE (peak 1) that 1 - MS-SSIM stands for: about their ratio in our streams, so that a lambda keeps its meaning."""
+_WINDOWS = (11, 9, 7)
+_HALVINGS = 4
+
+
+def window_for(width: int, height: int) -> int:
+    """Width of MS-SSIM's Gaussian window, at which five levels fit into a picture: 11, or for small pictures 9 or 7.
+
+    The Gaussian is the same (sigma 1.5), only cut off earlier. 0 if even 7 is too wide, below 97 rows or columns.
+    """
+    return next((size for size in _WINDOWS if min(width, height) > (size - 1) << _HALVINGS), 0)
+
+
+class Similarity:
+    """MS-SSIM of the luma plane (Wang, Simoncelli and Bovik 2003), by pytorch-msssim.
+
+    Args:
+        size: (height, width) of the luma plane.
+        bit_depth: the peak is 2^bit_depth - 1.
+
+    Raises:
+        MissingExtraError: E_MISSING_EXTRA, pytorch-msssim is not installed.
+        UnsupportedError: E_UNSUPPORTED, the picture is too small for five levels.
+    """
+
+    def __init__(self, size: tuple[int, int], bit_depth: int) -> None:
+        if importlib.util.find_spec("pytorch_msssim") is None:
+            raise MissingExtraError("E_MISSING_EXTRA", 'MS-SSIM needs pytorch-msssim: pip install "nvrc-ref[encoder]"')
+        self._size = size
+        self._peak = (1 << bit_depth) - 1
+        self.window = window_for(size[1], size[0])
+        if not self.window:
+            raise UnsupportedError("E_UNSUPPORTED", f"MS-SSIM needs pictures of 97x97 or more, not {size[1]}x{size[0]}")
+
+    def of_planes(self, a: Tensor, b: Tensor) -> Tensor:
+        """MS-SSIM of each pair of planes, [T, 1, H, W] float in levels: [T]."""
+        from pytorch_msssim import ms_ssim
+
+        value: Tensor = ms_ssim(a, b, data_range=self._peak, size_average=False, win_size=self.window)
+        return value
+
+    def of_phases(self, a: Tensor, b: Tensor) -> Tensor:
+        """The same of luma as the head has it, [T, 4, ceil(H/2), ceil(W/2)] phases."""
+        height, width = self._size
+        planes = [functional.pixel_shuffle(x, 2)[..., :height, :width] for x in (a, b)]
+        return self.of_planes(*planes)
