@@ -23,7 +23,7 @@ __all__ = ["CHECKPOINT_SECONDS", "fingerprint", "load_checkpoint", "save_checkpo
 
 CHECKPOINT_SECONDS = 30.0
 """Seconds of training between two checkpoints."""
-_FORMAT = 2
+_FORMAT = 3
 
 
 def fingerprint(frames: Sequence[Planes], options: EncodeOptions) -> str:

@@ -9,18 +9,19 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from nvrc_decoder.frames import Planes
 from nvrc_decoder.profiles import Profile
 
 from .options import EncodeOptions, profile_named
-from .run import Progress, Run
+from .run import Run
 from .source import Source
 from .training import Trainer
 
-__all__ = ["Choice", "Trial", "candidates", "choose"]
+__all__ = ["Choice", "Trial", "candidates", "choose", "memo", "settled"]
 
 log = logging.getLogger("nvrc_encoder")
 
@@ -35,6 +36,9 @@ WEIGHT_SHARE = 0.1
 """Most of a stream's bits that may go to the weights of the network."""
 CONTEXT_WIDTHS = ((10, 0), (16, 150_000), (24, 600_000))
 """Hidden width of the context network, and the bits of grids from which on it pays."""
+
+_SETTLED = ("lagrangian", "channels", "slots", "motion", "base", "context_widths")
+"""Options that are found before the training."""
 
 MakeTrainer = Callable[[Sequence[Planes], EncodeOptions], Trainer]
 
@@ -105,12 +109,42 @@ def _width(profile: Profile, trial: Trial, frames: int) -> int:
     return max(fitting, default=min(TRIAL_CHANNELS, largest))
 
 
+def memo(stage: str, options: EncodeOptions, trials: Sequence[Trial]) -> dict[str, Any]:
+    """What is settled when a stage of the encode begins, in a form that a checkpoint holds."""
+    return {
+        "stage": stage,
+        "options": {name: getattr(options, name) for name in _SETTLED},
+        "trials": [dataclasses.asdict(trial) for trial in trials],
+    }
+
+
+def settled(options: EncodeOptions, found: Mapping[str, Any]) -> tuple[EncodeOptions, tuple[Trial, ...]]:
+    """The options and trials of a `memo`."""
+    values = {name: tuple(v) if isinstance(v, list) else v for name, v in found["options"].items()}
+    return dataclasses.replace(options, **values), tuple(Trial(**trial) for trial in found["trials"])
+
+
+def _tried(name: str, run: Run, finish: Callable[[Run], None], source: Source, frames: int) -> Trial:
+    """What a trial on the first frames of a clip of so many comes to."""
+    started = time.monotonic()
+    finish(run)
+    trainer = run.trainer
+    estimate = trainer.estimate()
+    grid_bits = sum(b for b in estimate.grid_bits if b is not None) / sum(trainer.frame_counts)
+    weight_bits = sum(estimate.segment_bits)
+    # Weights are shared by all frames of the clip, of which the trial saw some.
+    bits = grid_bits + weight_bits / frames
+    cost = estimate.distortion + trainer.lagrangian * bits / (source.width * source.height)
+    return Trial(name, cost, grid_bits, weight_bits, time.monotonic() - started)
+
+
 def choose(
     source: Source,
     frames: Sequence[Planes],
     options: EncodeOptions,
     make_trainer: MakeTrainer,
-    progress: Callable[[str, Progress], None] | None = None,
+    finish: Callable[[Run], None],
+    known: Sequence[Trial] = (),
 ) -> Choice:
     """Settle what `options` leave open: slots, motion, base, channels, widths of the context network.
 
@@ -119,7 +153,8 @@ def choose(
         frames: the whole clip.
         options: what is given there is kept.
         make_trainer: trainer of some frames under some options.
-        progress: called with the name of the trial and its `Progress`.
+        finish: trains a run to its end; the run's `memo` says which trial it is and what is known so far.
+        known: the first trials, where they have been made already.
     """
     profile = profile_named(options.profile)
     plan = options.plan()
@@ -127,23 +162,19 @@ def choose(
     some = list(frames[: min(len(frames), TRIAL_FRAMES)])
     trials: list[Trial] = []
     best: tuple[Trial, EncodeOptions] | None = None
-    for name, fixed in candidates(options).items():
-        narrow = fixed.channels or min(TRIAL_CHANNELS, max(profile.max_channels))
-        trial_options = dataclasses.replace(fixed, channels=narrow, iterations=iterations)
-        started = time.monotonic()
-        run = Run(make_trainer(some, trial_options), dataclasses.replace(trial_options.plan(), search=0.0))
-        while not run.done:
-            told = run.advance()
-            if told is not None and progress is not None:
-                progress(name, told)
-        estimate = run.trainer.estimate()
-        grid_bits = sum(b for b in estimate.grid_bits if b is not None) / len(some)
-        weight_bits = sum(estimate.segment_bits)
-        # Weights are shared by all frames of the clip, of which the trial saw some.
-        bits = grid_bits + weight_bits / len(frames)
-        cost = estimate.distortion + options.lagrangian * bits / (source.width * source.height)
-        trial = Trial(name, cost, grid_bits, weight_bits, time.monotonic() - started)
-        log.info("trial: %s, J %.6f", name, cost)
+    for number, (name, fixed) in enumerate(candidates(options).items()):
+        if number < len(known):
+            trial = known[number]
+        else:
+            narrow = fixed.channels or min(TRIAL_CHANNELS, max(profile.max_channels))
+            trial_options = dataclasses.replace(fixed, channels=narrow, iterations=iterations)
+            run = Run(
+                make_trainer(some, trial_options),
+                dataclasses.replace(trial_options.plan(), search=0.0),
+                memo=memo(f"trial {number}", options, trials),
+            )
+            trial = _tried(name, run, finish, source, len(frames))
+            log.info("trial: %s, J %.6f", name, trial.cost)
         trials.append(trial)
         if best is None or trial.cost < best[0].cost:
             best = trial, fixed

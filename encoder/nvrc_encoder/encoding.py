@@ -24,7 +24,7 @@ from nvrc_decoder.octree.schedule import octree_schedule, temporal_first_schedul
 from nvrc_decoder.profiles import node_shape
 
 from .checkpoint import fingerprint, load_checkpoint, train
-from .choose import Trial, candidates, choose
+from .choose import Trial, candidates, choose, memo, settled
 from .goal import Goal, clamp_lambda, guess_lambda
 from .options import EncodeOptions
 from .run import Progress, Run, Summary
@@ -181,39 +181,32 @@ def make_trainer(
     return trainer, sequence, schedule
 
 
+_PILOT, _TRAINING = "pilot", "training"
+"""Stages of an encode; between the two lie the trials."""
 _PILOT_SHARE, _PILOT_LEAST = 0.03, 40
 """Iterations of the pilot, as a share of the run's, and at least so many where the run itself is not shorter."""
 
 
-def first_lambda(source: Source, frames: Sequence[Planes], options: EncodeOptions, goal: Goal) -> float:
+def first_lambda(
+    source: Source, frames: Sequence[Planes], options: EncodeOptions, goal: Goal, finish: Callable[[Run], None]
+) -> float:
     """Lambda for the start of a run with a goal, from a guess and a short pilot run with it.
 
     Args:
         source, frames, options: as in `make_trainer`.
         goal: what is asked for.
+        finish: trains a run to its end.
     """
     guess = guess_lambda(goal, len(frames) * source.width * source.height)
     options = dataclasses.replace(options, lagrangian=guess)
     trainer, sequence, schedule = make_trainer(source, frames, options)
     plan = options.plan()
     iterations = min(plan.iterations, max(_PILOT_LEAST, round(_PILOT_SHARE * plan.iterations)))
-    pilot = Run(trainer, dataclasses.replace(plan, iterations=iterations, pretrain=plan.pretrain // 2, search=0.0))
-    while not pilot.done:
-        pilot.advance()
+    short = dataclasses.replace(plan, iterations=iterations, pretrain=plan.pretrain // 2, search=0.0)
+    finish(Run(trainer, short, memo=memo(_PILOT, options, ())))
     estimate = trainer.estimate()
     size = estimate_bytes(trainer, sequence, schedule, estimate, index=options.index, metadata=options.metadata)
     return clamp_lambda(guess * math.exp(2 * goal.step(goal.error(size, estimate.psnr_y))))
-
-
-_SETTLED = ("lagrangian", "channels", "slots", "motion", "base", "context_widths")
-
-
-def _memo(options: EncodeOptions, trials: Sequence[Trial]) -> dict[str, Any]:
-    """What `_settle` found, in a form that a checkpoint holds."""
-    return {
-        "options": {name: getattr(options, name) for name in _SETTLED},
-        "trials": [dataclasses.asdict(trial) for trial in trials],
-    }
 
 
 def _settle(
@@ -221,27 +214,32 @@ def _settle(
     frames: Sequence[Planes],
     options: EncodeOptions,
     goal: Goal | None,
-    progress: Callable[[Progress], None] | None,
+    finish: Callable[[Run, str], None],
     state: dict[str, Any] | None,
 ) -> tuple[EncodeOptions, tuple[Trial, ...]]:
     """Fill in what has to be fixed before the training: the first lambda and the structure.
 
-    A run that goes on from `state` begins with the same ones, without asking again.
+    What the stages before that of `state` have found is taken from there.
     """
-    if state is not None:
-        memo = state["memo"]
-        found = {name: tuple(v) if isinstance(v, list) else v for name, v in memo["options"].items()}
-        return dataclasses.replace(options, **found), tuple(Trial(**trial) for trial in memo["trials"])
-    if goal is not None:
-        options = dataclasses.replace(options, lagrangian=first_lambda(source, frames, options, goal))
+    known: tuple[Trial, ...] = ()
+    stage = _PILOT if state is None else state["memo"]["stage"]
+    if state is not None and stage != _PILOT:
+        options, known = settled(options, state["memo"])
+    if stage == _TRAINING:
+        return options, known
+    if goal is not None and stage == _PILOT:
+        lagrangian = first_lambda(source, frames, options, goal, lambda run: finish(run, _PILOT))
+        options = dataclasses.replace(options, lagrangian=lagrangian)
     if not options.wants_trials or (len(candidates(options)) < 2 and options.channels is not None):
         return options, ()
-
-    def told(name: str, one: Progress) -> None:
-        if progress is not None:
-            progress(dataclasses.replace(one, phase="trial"))
-
-    choice = choose(source, frames, options, lambda some, tried: make_trainer(source, some, tried)[0], told)
+    choice = choose(
+        source,
+        frames,
+        options,
+        lambda some, tried: make_trainer(source, some, tried)[0],
+        lambda run: finish(run, "trial"),
+        known,
+    )
     return choice.options, choice.trials
 
 
@@ -280,7 +278,21 @@ def encode(
     key = "" if checkpoint is None else fingerprint(frames, options)
     state = load_checkpoint(checkpoint, key) if checkpoint is not None and resume and checkpoint.exists() else None
     goal = options.goal(source.width, source.height, len(frames), source.rate)
-    options, trials = _settle(source, frames, options, goal, progress, state)
+
+    def finish(run: Run, phase: str | None = None) -> None:
+        """Train to the end, from the checkpoint if it is of this stage."""
+
+        def told(one: Progress) -> None:
+            if progress is not None:
+                progress(one if phase is None else dataclasses.replace(one, phase=phase))
+
+        stage = run.memo["stage"]
+        if state is not None and state["memo"]["stage"] == stage:
+            run.restore(state)
+            log.info("resumed in the %s, iteration %d of %d", stage, run.iteration, run.plan.iterations)
+        train(run, told, path=checkpoint, key=key)
+
+    options, trials = _settle(source, frames, options, goal, finish, state)
     trainer, sequence, schedule = make_trainer(source, frames, options)
     index, metadata = options.index, options.metadata
 
@@ -289,11 +301,8 @@ def encode(
 
     # What the format cannot carry fails here, not after the training.
     size_of(Estimate([0.0] * len(trainer.model.profile.slots), [0.0], 0.0))
-    run = Run(trainer, options.plan(), goal, size_of, options.grid_step is None, _memo(options, trials))
-    if state is not None:
-        run.restore(state)
-        log.info("resumed at iteration %d of %d", run.iteration, run.plan.iterations)
-    train(run, progress, path=checkpoint, key=key)
+    run = Run(trainer, options.plan(), goal, size_of, options.grid_step is None, memo(_TRAINING, options, trials))
+    finish(run)
     estimate = trainer.estimate()
     estimated = size_of(estimate)
     lagrangian = trainer.lagrangian

@@ -78,7 +78,7 @@ class Run:
         goal: what rate control has to meet; None for a fixed lambda.
         size_of: bytes of the stream that an estimate stands for; needed by a goal.
         steps_follow: with a goal, the grids' steps move with the square root of lambda.
-        memo: what the caller wants back from the state before it makes the trainer; numbers and lists of them.
+        memo: what the caller wants back from the state before it makes the trainer; text, numbers and lists of them.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Run:
         self._windows = trainer.windows(plan.window)
         self._inclusion = trainer.inclusion(self._windows)
         self._pixels = sum(trainer.frame_counts) * trainer.pixels
-        self._memo = dict(memo or {})
+        self.memo = dict(memo or {})
         self._between = len(self._windows) * (_WINDOWS_BETWEEN if goal is None else _WINDOWS_BETWEEN_WITH_GOAL)
         self._steps_follow = steps_follow
         self._first_lagrangian = trainer.lagrangian
@@ -309,7 +309,7 @@ class Run:
             "queue": list(self._queue),
             "smoothed": list(self._smoothed or ()),
             "lagrangian": trainer.lagrangian,
-            "memo": self._memo,
+            "memo": self.memo,
             "error": self._error,
             "hard_lagrangian": self._hard_lagrangian,
             "trainer": trainer_state(trainer),

@@ -39,7 +39,7 @@ def encode_once(output: Path, state: Path, goal: str, iterations: int) -> None:
 
     encoding.train = often  # type: ignore[assignment]
     options = EncodeOptions(
-        preset="draft", iterations=iterations, gop=6, device="cpu", trials=False, motion=True, **GOALS[goal]
+        preset="draft", iterations=iterations, gop=6, device="cpu", trials=True, motion=True, **GOALS[goal]
     )
     with open(output, "wb") as file:
         encode(gradient_source(48, 32, 9), file, options, checkpoint=state, resume=True)
@@ -56,6 +56,8 @@ def _moment(state: Path) -> str:
     if not state.exists():
         return "before the first checkpoint"
     content = torch.load(state, weights_only=True)["state"]
+    if content["memo"]["stage"] != "training":
+        return f"{content['memo']['stage']}, iteration {content['iteration']} of {content['end']}"
     if content["search"] is not None:
         return f"search, {content['search']['evaluations']} evaluations"
     kept = "" if content["best"] is None else f", best of {content['best']['iteration']} kept"

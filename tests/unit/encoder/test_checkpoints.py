@@ -17,8 +17,8 @@ import torch
 from encoder_cases import gradient_source
 
 from nvrc_decoder.errors import InputError, OutputError
-from nvrc_encoder import EncodeOptions, encode
-from nvrc_encoder.checkpoint import fingerprint, load_checkpoint, save_checkpoint
+from nvrc_encoder import EncodeOptions, encode, encoding
+from nvrc_encoder.checkpoint import fingerprint, load_checkpoint, save_checkpoint, train
 from nvrc_encoder.encoding import make_trainer
 from nvrc_encoder.goal import Goal
 from nvrc_encoder.run import Run
@@ -113,6 +113,40 @@ def test_encode_resumed_gives_the_same_file(tmp_path: Path, monkeypatch: pytest.
         with pytest.raises(_KilledError):
             encode(source, io.BytesIO(), chosen, checkpoint=path)
     encode(source, again, chosen, checkpoint=path, resume=True)
+    assert whole.getvalue() == again.getvalue()
+
+
+def test_broken_off_in_every_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the pilot, in the trials, between them and in the training: each time the next start goes on from there."""
+    source = gradient_source(32, 24, 3)
+    chosen = options(iterations=12, trials=True, target_psnr=24.0)
+    whole, again = io.BytesIO(), io.BytesIO()
+    path = tmp_path / "state"
+    honest, stages, steps, patience = Run.advance, set(), 0, 0
+    monkeypatch.setattr(encoding, "train", lambda run, report, **more: train(run, report, every=0.0, **more))
+
+    def killed(self: Run) -> object:
+        nonlocal steps
+        if steps == patience:
+            raise _KilledError
+        steps += 1
+        stages.add(self.memo["stage"])
+        return honest(self)
+
+    monkeypatch.setattr(Run, "advance", killed)
+    patience = -1
+    encode(source, whole, chosen)
+    total, steps, patience, kills = steps, 0, 9, 0
+    assert stages == {"pilot", "trial 0", "trial 1", "trial 2", "trial 3", "training"}
+    stages.clear()
+    while not again.getvalue():
+        try:
+            encode(source, again, chosen, checkpoint=path, resume=True)
+        except _KilledError:
+            kills += 1
+            patience += 9
+    # Nothing was trained twice.
+    assert (steps, kills) == (total, total // 9)
     assert whole.getvalue() == again.getvalue()
 
 
