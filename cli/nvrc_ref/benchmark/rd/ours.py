@@ -69,6 +69,8 @@ class Nvrc(Codec):
             "component_bits": components or None,
             "kmac_per_pixel": report.get("kmac_per_pixel"),
             "kmac": self._kmac(stream),
+            "float_psnr_y": report.get("psnr_y_of_float_layers"),
+            "structure": report.get("structure"),
             "report": {key: value for key, value in report.items() if key in _KEPT or key.startswith("kmac")},
         }
 

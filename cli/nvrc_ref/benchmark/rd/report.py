@@ -19,8 +19,8 @@ __all__ = ["tables", "write_results"]
 
 _COLUMNS = (
     "clip", "codec", "point", "imported", "bytes", "bpp", "psnr_y", "psnr_u", "psnr_v", "psnr_yuv", "psnr_rgb",
-    "ms_ssim_y", "ms_ssim_window", "encode_seconds", "encode_cpu_seconds", "encode_peak_bytes", "decode_seconds",
-    "decode_cpu_seconds", "decode_peak_bytes", "kmac_per_pixel", "threads", "version", "source",
+    "float_psnr_y", "ms_ssim_y", "ms_ssim_window", "encode_seconds", "encode_cpu_seconds", "encode_peak_bytes",
+    "decode_seconds", "decode_cpu_seconds", "decode_peak_bytes", "kmac_per_pixel", "threads", "version", "source",
 )  # fmt: skip
 
 
@@ -86,13 +86,14 @@ def _points_table(document: dict[str, Any]) -> str:
                 _cell(psnr.get("y"), ".2f"),
                 _cell(psnr.get("yuv"), ".2f"),
                 _cell(point.get("ms_ssim_y"), ".4f"),
+                _cell(None if point.get("float_psnr_y") is None else point["float_psnr_y"] - psnr["y"], "+.3f"),
                 _cell(point.get("encode_seconds"), ".1f"),
                 _cell(point.get("decode_seconds"), ".2f"),
                 _cell(None if point.get("encode_peak_bytes") is None else point["encode_peak_bytes"] / 1e6, ".0f"),
             )
         )
-    header = ("clip", "codec", "point", "bpp", "Y dB", "YUV dB", "MS-SSIM", "enc s", "dec s", "enc MB")
-    return table(rows, header=header, right=range(3, 10))
+    header = ("clip", "codec", "point", "bpp", "Y dB", "YUV dB", "MS-SSIM", "float Y", "enc s", "dec s", "enc MB")
+    return table(rows, header=header, right=range(3, 11))
 
 
 def tables(document: dict[str, Any]) -> Iterator[str]:
