@@ -1,6 +1,7 @@
 """What each lever of the encoder is worth: one training with all of them, and one without each, of equal length.
 
-python tests/benchmarks/ablation.py CLIP [--frames 32] [--gop 32] [--iterations 600] [--lambda 5e-3] [--json FILE]
+python tests/benchmarks/ablation.py CLIP [--frames 32] [--gop 32] [--iterations 600] [--lambda 5e-3] [--channels 8]
+    [--only everything "no motion"] [--json FILE]
 """
 
 from __future__ import annotations
@@ -22,16 +23,20 @@ STILL_STEP = 76 / math.sqrt(5e-3)
 """Step of the grids without motion over the square root of lambda."""
 
 
-def variants(lagrangian: float) -> dict[str, dict[str, Any]]:
-    """Name -> what differs from the run with everything."""
+def variants(lagrangian: float, channels: int, iterations: int) -> dict[str, dict[str, Any]]:
+    """Name -> what differs from the run with everything: fields of `EncodeOptions`, and of `Plan` under "plan"."""
     return {
         "everything": {},
         "no motion: all grids, interpolated": {"motion": False, "slots": (0, 1, 2, 3, 4, 5)},
         "no base channel": {"base": False},
         "steps of the grids as without motion": {"grid_step": round(STILL_STEP * math.sqrt(lagrangian))},
         "grids a frame beside the planes": {"slots": (0, 1, 2, 3, 4, 5)},
-        "no search of weight steps": {"search": 0.0},
-        "twice the width": {"channels": 16},
+        "no search of weight steps": {"plan": {"search": 0.0}},
+        "twice the width": {"channels": 2 * channels},
+        "windows of eight frames, equal time": {"plan": {"window": 8}, "iterations": round(0.72 * iterations)},
+        "windows of two frames, equal time": {"plan": {"window": 2}, "iterations": round(1.3 * iterations)},
+        "exact phase of a third": {"plan": {"hard": 0.33}},
+        "exact phase of an eighth": {"plan": {"hard": 0.125}},
     }
 
 
@@ -43,19 +48,22 @@ def main() -> None:
     parser.add_argument("--gop", type=int, default=32)
     parser.add_argument("--iterations", type=int, default=600)
     parser.add_argument("--lambda", dest="lagrangian", type=float, default=5e-3)
+    parser.add_argument("--channels", type=int, default=8)
+    parser.add_argument("--only", nargs="*", metavar="NAME", help="variants whose names begin with one of these")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     usual = PRESETS["medium"]
     rows = []
     print(f"{'':38} J * 1e4   bytes     bpp    Y dB  YUV dB  seconds", flush=True)
-    for name, changes in variants(arguments.lagrangian).items():
-        chosen = {"channels": 8, "blocks": 1, **changes}
-        PRESETS["medium"] = dataclasses.replace(usual, search=chosen.pop("search", usual.search))
+    for name, changes in variants(arguments.lagrangian, arguments.channels, arguments.iterations).items():
+        if arguments.only and not name.startswith(tuple(arguments.only)):
+            continue
+        chosen = {"channels": arguments.channels, "blocks": 1, "iterations": arguments.iterations, **changes}
+        PRESETS["medium"] = dataclasses.replace(usual, **chosen.pop("plan", {}))
         options = EncodeOptions(
             profile=PROFILE,
             lagrangian=arguments.lagrangian,
             gop=arguments.gop,
-            iterations=arguments.iterations,
             trials=False,
             **chosen,
         )
