@@ -62,7 +62,7 @@ class EncodeOptions:
     Attributes:
         profile: `nano`, `lite` or `main`.
         preset: `draft`, `fast`, `medium`, `slow` or `placebo`.
-        lagrangian: lambda, > 0: weight of bits per pixel against the weighted MSE (peak 1). With a target it is found.
+        lagrangian: lambda, > 0: weight of bits per pixel against the distortion (peak 1). With a target it is found.
         target_bpp, target_size, target_bitrate, target_psnr: at most one: bits of the stream per luma sample, its
             bytes, its kbit/s at the video's frame rate, or the mean of the frames' luma PSNRs in dB.
         tune: one of `TUNES`.
@@ -70,13 +70,15 @@ class EncodeOptions:
         seed: of every random draw.
         device: `auto`, `cpu` or `cuda`.
         schedule: one of `SCHEDULES`.
-        trials: what is None of channels, slots, motion, base and context_widths is chosen by short trials (`choose`);
-            None: not for the preset draft. Without them it is the profile's most, the slots that motion warps, yes
-            and yes, and 10 and 10.
-        channels: active channels of every stage, or as many as the profile has there.
+        trials: short trials (`choose`) settle what is None of slots, motion and base, and how many channels and which
+            context_widths the clip's bits are worth; None: not for the preset draft. Without them these are the slots
+            that motion warps, yes and yes, the profile's most, and 10 and 10.
+        channels: active channels of every stage; where the profile has fewer, those.
         blocks: most active blocks of a stage; None for as many as the profile has.
         slots: grid slots to use, at least one. The flow slot is `motion`'s.
-        grid_channels: channels of each slot, 0 to leave it out; None for as many as the profile has in `slots`.
+        grid_channels: channels of each slot, 0 to leave it out; None for as many as the profile has in `slots`. With
+            motion, those of a warped slot of stride 2 are rounded down to a multiple of 4. The flow slot's number does
+            not count.
         motion: grids of long temporal stride are warped along a flow grid.
         base: with motion, the grid of stride 4 holds a base of the planes of full resolution.
         grid_step: quantisation step of the grids in integer activation steps (1/8 of a pixel level at 8 bits);
@@ -143,12 +145,16 @@ class EncodeOptions:
         if self.grid_channels is not None:
             if len(self.grid_channels) != slots:
                 raise ValueError(
-                    f"grid_channels has {len(self.grid_channels)} numbers: profile {profile.name} has {slots}"
+                    f"grid_channels (--grids) has {len(self.grid_channels)} numbers: profile {profile.name} takes "
+                    f"{slots}, one for each slot"
                 )
-            for slot, channels in zip(profile.slots, self.grid_channels, strict=True):
-                self._within("grid_channels", channels, 0, slot.max_channels)
+            for i, (slot, channels) in enumerate(zip(profile.slots, self.grid_channels, strict=True)):
+                self._within(f"grid_channels (--grids) of slot {i}", channels, 0, slot.max_channels)
         if not any(n for n, slot in zip(self.structure().grid_channels, profile.slots, strict=True) if not slot.flow):
-            raise ValueError("no grid is left: a stream has at least one")
+            raise ValueError(
+                "no grid is left: choose one besides the flow's "
+                f"(with motion, a warped one of stride 2 has a multiple of {MIX_GROUP} channels)"
+            )
         for key in self.metadata:
             if not 1 <= len(key.encode()) <= METADATA_KEY_MAX:
                 raise ValueError(f"the metadata key {key!r} is not 1 to {METADATA_KEY_MAX} bytes long")

@@ -16,6 +16,7 @@ import click
 from nvrc_decoder.errors import MissingExtraError
 from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444, PROFILES
 from nvrc_decoder.video_format import Colour
+from nvrc_encoder.options import CHANNELS_MAX, DEVICES, GOP_MAX, PRESETS, SEED_MAX, TUNES, EncodeOptions
 from nvrc_ref.options import json_option
 from nvrc_ref.output.files import atomic_file
 from nvrc_ref.progress import progress_bar
@@ -29,7 +30,8 @@ __all__ = ["command"]
 
 _CHROMA = {"400": CHROMA_400, "420": CHROMA_420, "444": CHROMA_444}
 _RATE_MAX = (1 << 31) - 1
-_UNITS = {"": 1, "k": 1000, "M": 1000_000}
+_UNITS = {"": 1, "k": 1000, "M": 1_000_000}
+_POSITIVE = click.FloatRange(min=0, min_open=True)
 
 
 def _parse_size(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
@@ -67,7 +69,7 @@ def _parse_numbers(context: click.Context, parameter: click.Parameter, value: st
     if value is None:
         return None
     if re.fullmatch(r"[0-9]{1,3}(,[0-9]{1,3})*", value) is None:
-        raise click.BadParameter(f"{value!r} is not a list of numbers, such as 4,3,3,1,2,4")
+        raise click.BadParameter(f"{value!r} is not a list of numbers, such as 0,0,0,0,3,4,0")
     return tuple(int(part) for part in value.split(","))
 
 
@@ -170,62 +172,114 @@ def _table(report: EncodeReport, output: str) -> str:
     return "\n".join(lines)
 
 
-_POSITIVE = click.FloatRange(min=0, min_open=True)
-
-
 @click.command("encode")
 @click.argument("input_path", metavar="INPUT")
 @click.option("-o", "--output", required=True, help="Stream to write; - for the standard output.")
-@click.option("--profile", type=click.Choice([profile.name for profile in PROFILES]), default="nano", show_default=True)
+@click.option(
+    "--profile",
+    type=click.Choice([profile.name for profile in PROFILES]),
+    default=EncodeOptions.profile,
+    show_default=True,
+    help="What the network may grow to, and what a decoder has to be able to run.",
+)
 @click.option(
     "--preset",
-    type=click.Choice(["draft", "fast", "medium", "slow", "placebo"]),
-    default="medium",
+    type=click.Choice(list(PRESETS)),
+    default=EncodeOptions.preset,
     show_default=True,
-    help="How long to train.",
+    help=f"How long to train: {', '.join(f'{name} {plan.iterations}' for name, plan in PRESETS.items())} iterations.",
 )
 @click.option("--iterations", type=click.IntRange(min=1), help="Length of the training, in place of the preset's.")
 @click.option(
     "--lambda",
     "lagrangian",
-    type=click.FloatRange(min=0, min_open=True),
-    help="Weight of bits per pixel against the squared error; larger is smaller.",
+    type=_POSITIVE,
+    help="Weight of bits per pixel against the distortion; larger is smaller.  "
+    f"[default: {EncodeOptions.lagrangian:g}]",
 )
-@click.option("--target-bpp", type=_POSITIVE, help="Bits of the stream per luma sample, in place of --lambda.")
-@click.option("--target-size", callback=_parse_target_size, metavar="BYTES", help="Bytes of the stream; 12.5k, 3M.")
-@click.option("--bitrate", type=_POSITIVE, metavar="KBIT/S", help="kbit/s of the stream at the video's frame rate.")
-@click.option("--target-psnr", type=_POSITIVE, metavar="DB", help="Mean of the frames' luma PSNRs.")
-@click.option("--motion/--no-motion", default=None, help="Warp the grids of long temporal stride along a flow.")
-@click.option("--base/--no-base", default=None, help="With motion: one grid holds a base of the warped planes.")
+@click.option("--target-bpp", type=_POSITIVE, help="In place of --lambda: bits of the stream per luma sample.")
+@click.option(
+    "--target-size",
+    callback=_parse_target_size,
+    metavar="BYTES",
+    help="In place of --lambda: bytes of the stream; 12.5k, 3M.",
+)
+@click.option(
+    "--bitrate",
+    type=_POSITIVE,
+    metavar="KBIT/S",
+    help="In place of --lambda: kbit/s of the stream at the video's frame rate.",
+)
+@click.option(
+    "--target-psnr", type=_POSITIVE, metavar="DB", help="In place of --lambda: mean of the frames' luma PSNRs."
+)
+@click.option(
+    "--motion/--no-motion",
+    default=None,
+    help="Warp the grids of long temporal stride along a flow.  [default: by trials, or yes]",
+)
+@click.option(
+    "--base/--no-base",
+    default=None,
+    help="With motion: one grid holds a base of the warped planes.  [default: by trials, or yes]",
+)
 @click.option(
     "--trials/--no-trials",
     default=None,
-    help="Choose what is not given by short trials.  [default: yes, but not for draft]",
+    help="Settle --motion, --base, --grids and --channels, where not given, by short trainings.  "
+    "[default: yes, but not for draft]",
 )
-@click.option("--channels", type=click.IntRange(1, 255), help="Active channels of every stage, up to the profile's.")
-@click.option("--blocks", type=click.IntRange(0, 255), help="Most active blocks of a stage, up to the profile's.")
+@click.option(
+    "--channels",
+    type=click.IntRange(1, CHANNELS_MAX),
+    help="Active channels of every stage; where the profile has fewer, those.",
+)
+@click.option("--blocks", type=click.IntRange(min=0), help="Most active blocks of a stage, up to the profile's.")
 @click.option(
     "--grids",
     callback=_parse_numbers,
     metavar="N,N,...",
-    help="Channels of each grid slot of the profile, 0 to leave it out.",
+    help="Channels of each grid slot of the profile, 0 to leave it out (docs/encoding.md).",
 )
 @click.option(
     "--tune",
-    type=click.Choice(["psnr", "ms-ssim"]),
-    default="psnr",
+    type=click.Choice(TUNES),
+    default=EncodeOptions.tune,
     show_default=True,
-    help="What the distortion of luma is: MSE, or 1 - MS-SSIM.",
+    help="What the distortion of luma is: MSE, or 1 - MS-SSIM, which wants pictures of 97x97 or more.",
 )
-@click.option("--gop", type=click.IntRange(1, 1 << 16), default=32, show_default=True, help="Most frames of a GOP.")
+@click.option(
+    "--gop",
+    type=click.IntRange(1, GOP_MAX),
+    default=EncodeOptions.gop,
+    show_default=True,
+    help="Most frames of a GOP.",
+)
 @click.option("--frames", type=click.IntRange(min=1), help="Encode at most this many frames.")
 @click.option("--skip", type=click.IntRange(min=0), default=0, help="Leave out this many frames at the start.")
-@click.option("--seed", type=click.IntRange(0, (1 << 32) - 1), default=0, show_default=True)
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, SEED_MAX),
+    default=EncodeOptions.seed,
+    show_default=True,
+    help="Of every random draw.",
+)
+@click.option(
+    "--device",
+    type=click.Choice(DEVICES),
+    default=EncodeOptions.device,
+    show_default=True,
+    help="Where to train; auto is CUDA where PyTorch has it.",
+)
 @click.option("--size", callback=_parse_size, metavar="WxH", help="Size of headerless YUV input.")
-@click.option("--rate", callback=_parse_rate, metavar="FPS", help="Frame rate, in place of the input's.")
-@click.option("--chroma", type=click.Choice(list(_CHROMA)), default="420", help="Chroma format of headerless YUV.")
-@click.option("--bit-depth", type=click.Choice(["8", "10"]), default="8", help="Bit depth of headerless YUV.")
+@click.option(
+    "--rate",
+    callback=_parse_rate,
+    metavar="FPS",
+    help="Frame rate, in place of the input's or, of headerless YUV, of 25.",
+)
+@click.option("--chroma", type=click.Choice(list(_CHROMA)), default="420", show_default=True, help="Of headerless YUV.")
+@click.option("--bit-depth", type=click.Choice(["8", "10"]), default="8", show_default=True, help="Of headerless YUV.")
 @click.option(
     "--cicp",
     callback=_parse_cicp,
@@ -233,7 +287,9 @@ _POSITIVE = click.FloatRange(min=0, min_open=True)
     help="Code points (H.273) of primaries, transfer and matrix, in place of the input's.",
 )
 @click.option("--range", "sample_range", type=click.Choice(["limited", "full"]), help="In place of the input's.")
-@click.option("--resume", is_flag=True, help="Go on from the checkpoint of a broken encode, if there is one.")
+@click.option(
+    "--resume", is_flag=True, help="Go on from the checkpoint of an encode that was cut off, if there is one."
+)
 @click.option("--checkpoint", metavar="FILE", help="Where checkpoints go; OUTPUT.checkpoint unless given.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 @click.option("--report", metavar="FILE", help="Write the JSON document to FILE, too.")
@@ -275,8 +331,8 @@ def command(
 ) -> None:
     """Overfit a network to INPUT and write it as a stream.
 
-    INPUT is y4m, headerless YUV (with --size), - for y4m on the standard input, or any video that FFmpeg reads. It is
-    used as decoded, in YUV 4:0:0, 4:2:0 or 4:4:4 with 8 or 10 bits. The stream is decoded and compared with the
+    INPUT is y4m, headerless YUV (with --size), - for either on the standard input, or any video that FFmpeg reads. It
+    is used as decoded, in YUV 4:0:0, 4:2:0 or 4:4:4 with 8 or 10 bits. The stream is decoded and compared with the
     encoder's own frames before it is written.
     """
     _one_target(click.get_current_context())
@@ -298,7 +354,7 @@ def command(
         frames=frames,
         skip=skip,
     )
-    from nvrc_encoder import EncodeOptions, encode
+    from nvrc_encoder import encode
 
     wanted = {
         "lagrangian": lagrangian,
