@@ -82,7 +82,7 @@ class Codec(ABC):
         return stream.stat().st_size
 
     def details(self, folder: Path, stream: Path) -> dict[str, Any]:
-        """What else the codec tells of a point: ``components``, ``kmac_per_pixel``, ``report``."""
+        """What else the codec tells of a point: keys of the results, such as ``component_bits``, ``kmac_per_pixel``."""
         del folder, stream
         return {}
 
@@ -191,7 +191,7 @@ class SvtAv1(FfmpegCodec):
 
 
 class Vp9(FfmpegCodec):
-    """libvpx-vp9, two passes, best quality at speed 0, tuned for PSNR (its default)."""
+    """libvpx-vp9, two passes, deadline good at speed 0, tuned for PSNR (its default)."""
 
     suffix, encoder, format, default_preset = "ivf", "libvpx-vp9", "ivf", "0"
     default_points = ("32", "42", "52", "60")

@@ -75,7 +75,7 @@ class Nvrc(Codec):
         }
 
     def _kmac(self, stream: Path) -> dict[str, Any] | None:
-        """What `info` says of the cost of decoding: every figure of the first network that has kmac in its name."""
+        """What `info` says of the cost of decoding: what has kmac in its name, of the stream or its first network."""
         try:
             done = subprocess.run(
                 [*self._command, "info", str(stream), "--json"],
@@ -85,7 +85,7 @@ class Nvrc(Codec):
                 timeout=_PROBE_SECONDS,
             )
             document = json.loads(done.stdout)
-            places = [document, *document.get("networks", [])[:1]]
+            places = [*document.get("networks", [])[:1], document]
         except (OSError, ValueError, AttributeError, subprocess.TimeoutExpired):
             return None
         return {key: value for place in places for key, value in place.items() if "kmac" in key} or None

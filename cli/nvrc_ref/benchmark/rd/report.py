@@ -32,10 +32,7 @@ def _csv(points: list[dict[str, Any]]) -> str:
     for point in points:
         flat = {**point, **{f"psnr_{key}": value for key, value in point["psnr"].items()}}
         bits = point.get("component_bits") or {}
-        row = [flat.get(column) for column in _COLUMNS]
-        if isinstance(flat.get("kmac_per_pixel"), dict):
-            row[_COLUMNS.index("kmac_per_pixel")] = flat["kmac_per_pixel"].get("total")
-        writer.writerow([*row, *(bits.get(part) for part in parts)])
+        writer.writerow([*(flat.get(column) for column in _COLUMNS), *(bits.get(part) for part in parts)])
     return text.getvalue()
 
 
