@@ -100,7 +100,7 @@ def _ratios(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "memory", f"{document['memory']['peak_bytes'] / 1e6:.0f} MB at the peak"
 
 
-@command.command("decode")
+@command.command("decode", short_help="Time the decoding of a stream, stage by stage, and compare.")
 @click.argument("input_path", metavar="INPUT")
 @click.option(
     "--repeats", type=click.IntRange(1, 1000), default=5, show_default=True, help="Rounds to take medians of."

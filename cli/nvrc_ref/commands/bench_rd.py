@@ -22,13 +22,13 @@ def _require() -> None:
         )
 
 
-@click.command("rd")
+@click.command("rd", short_help="Encode clips with several codecs, decode, and compare.")
 @click.argument("clips", nargs=-1, metavar="[CLIPS]...")
 @click.option("--config", metavar="FILE", help="A run as JSON: clips, codecs and points (docs/bench.md).")
 @click.option(
     "--clip-folder", metavar="DIR", help="Where relative paths of clips in --config begin.  [default: its folder]"
 )
-@click.option("--quick", is_flag=True, help="The demo clip, draft points of ours, x264 and x265; minutes.")
+@click.option("--quick", is_flag=True, help="A bit of the demo clip, short encodes of ours, x264 and x265; minutes.")
 @click.option(
     "--codec",
     "codecs",
@@ -39,16 +39,16 @@ def _require() -> None:
 )
 @click.option("--import", "imports", multiple=True, metavar="FILE", help="Points made elsewhere, or published:NAME.")
 @click.option("--anchor", metavar="NAME", help="Codec that BD-rates are relative to.  [default: x264, x265, the first]")
-@click.option("-o", "--out", default="out/bench", show_default=True, metavar="DIR", help="Results; goes on there.")
+@click.option("-o", "--out", default="out/bench", show_default=True, metavar="DIR", help="Folder of the results.")
 @click.option("--jobs", type=click.IntRange(1, 256), help="Points at a time.  [default: 1]")
 @click.option("--threads", type=click.IntRange(1, 256), help="Threads of each.  [default: processors over jobs]")
-@click.option("--frames", type=click.IntRange(min=1), help="Of each clip.")
+@click.option("--frames", type=click.IntRange(min=1), help="Use this many frames of each clip.")
 @click.option("--skip", type=click.IntRange(min=0), default=0, help="Leave out this many frames at the start.")
 @click.option("--crop", metavar="WxH[+X+Y]", help="Cut each clip, before scaling.")
 @click.option("--scale", metavar="WxH", help="Scale each clip (lanczos).")
 @click.option("--size", metavar="WxH", help="Size of headerless YUV whose name does not tell it.")
 @click.option("--rate", metavar="FPS", help="Frame rate, in place of the clip's.")
-@click.option("--redo", multiple=True, metavar="CODEC", help="Make this codec's points again.")
+@click.option("--redo", multiple=True, metavar="CODEC", help="Make this codec's points again; may be repeated.")
 @click.option("--no-run", is_flag=True, help="Only report the points that are there.")
 @click.option("--json", "as_json", is_flag=True, help="Print results.json.")
 def rd(
