@@ -65,7 +65,7 @@ class EncodeReport:
         quality: PSNR of the decoded frames against the source.
         float_quality: the same if nothing but the samples were rounded.
         ms_ssim_y: mean of the frames' MS-SSIM of luma where that was tuned for.
-        cost: J, the weighted MSE plus lambda times the estimated bits per pixel, without headers.
+        cost: J, the distortion that was tuned for plus lambda times the estimated bits per pixel, without headers.
         lagrangian: lambda: the one given, or where rate control ended.
         goal: what rate control was asked for; None for a fixed lambda.
         training: how the training ended.
@@ -258,7 +258,7 @@ def encode(
         source: the video.
         output: receives the whole stream at once, after it has been verified.
         options: see `EncodeOptions`.
-        progress: called about ten times a hundred iterations.
+        progress: called after every tenth iteration and each step of the search, in pilot and trials, too.
         checkpoint: file that the state of the training goes to about twice a minute; the caller removes it when
             `output` is safe. On one machine a resumed encode gives the file that an unbroken one gives.
         resume: go on from `checkpoint` if that file exists.
@@ -266,7 +266,9 @@ def encode(
     Raises:
         InputError: E_SOURCE, the video has no frames; E_CHECKPOINT, the checkpoint is not of this encode.
         OutputError: E_OUTPUT, the checkpoint cannot be written.
-        UnsupportedError: E_DEVICE, there is no CUDA device; E_LEVEL, no level admits the video.
+        UnsupportedError: E_DEVICE, there is no CUDA device; E_LEVEL, no level admits the video; E_UNSUPPORTED, it is
+            too small for MS-SSIM.
+        MissingExtraError: E_MISSING_EXTRA, MS-SSIM needs a package that is not installed.
         InternalError: E_DIVERGED, training ran into infinities; E_RECONSTRUCTION, the decoder's frames differ from
             the encoder's own. Nothing is written in either case.
     """

@@ -198,7 +198,10 @@ def _strip(model: onnx.ModelProto) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the graph of every profile, every end and the graphs of motion into the directory given."""
-    directory = Path((sys.argv[1:] if arguments is None else arguments)[0])
+    words = sys.argv[1:] if arguments is None else arguments
+    if len(words) != 1:
+        raise SystemExit("usage: python -m nvrc_encoder.export_profile DIRECTORY")
+    directory = Path(words[0])
     for profile in PROFILES:
         (directory / f"{profile.name}.onnx").write_bytes(export_profile(profile).SerializeToString())
     for name, sample_format in PLANES.items():

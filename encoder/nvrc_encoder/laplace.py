@@ -1,13 +1,14 @@
-"""Rate of integers under the stream's Laplace tables, as a smooth function (spec 4)."""
+"""Rate of integers under the stream's Laplace tables, as a smooth function (spec 4.2)."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from nvrc_decoder.entropy.tables import SCALE_COUNT
+
 __all__ = ["SCALE_COUNT", "SCALE_LOG2_MIN", "laplace_bits", "quantised_scale"]
 
-SCALE_COUNT = 40
 SCALE_LOG2_MIN = -4.0
 _LOG2E = 1.4426950408889634
 _FLOOR = 2.0**-24

@@ -34,7 +34,7 @@ _LOW, _HIGH = ACTIVATION_MIN / FEATURE_SCALE, ACTIVATION_MAX / FEATURE_SCALE
 
 
 def _upsample(x: Tensor, height: int, width: int) -> Tensor:
-    """Half-pixel bilinear x2, edge-clamped, cropped to (height, width) (spec 7)."""
+    """Half-pixel bilinear x2, edge-clamped, cropped to (height, width) (spec 7.10)."""
     return functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)[..., :height, :width]
 
 

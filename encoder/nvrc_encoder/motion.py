@@ -1,4 +1,4 @@
-"""Motion: grids of long temporal stride, warped along a decoded flow to the frame that is wanted (spec 7, motion).
+"""Motion: grids of long temporal stride, warped along a decoded flow to the frame that is wanted (spec 7.6).
 
 Displacements are in eighths of a luma sample, features in feature units. With ``exact=True`` everything is rounded as
 the decoder does. Where gradients are wanted the bilinear fetch is PyTorch's own, which may differ from the decoder's

@@ -1,6 +1,6 @@
 """All network parameters in one flat vector, with a learned quantisation step per tensor.
 
-A weight is ``q * m * 2^-s`` with m in {4, 5, 6, 7} (spec 6): steps are a quarter octave apart. Biases have a fixed
+A weight is ``q * m * 2^-s`` with m in {4, 5, 6, 7} (spec 6.1): steps are a quarter octave apart. Biases have a fixed
 power-of-two step. One vector for all tensors keeps rounding and rate to a handful of operations an iteration.
 """
 
@@ -41,7 +41,7 @@ def likely_scale(mean_magnitude: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class LayerQuantisation:
-    """What the stream says of a layer: integers and their scale (spec 3, `layer_header`)."""
+    """What the stream says of a layer: integers and their scale (spec 3.3, `layer_scales`)."""
 
     name: str
     weight: np.ndarray

@@ -17,6 +17,7 @@ import torch
 from nvrc_decoder.errors import InternalError
 
 from .goal import Goal, clamp_lambda
+from .options import MULTIPLIER_MAX
 from .plan import Plan
 from .search import StepSearch
 from .snapshot import Snapshot, restore_trainer, trainer_state
@@ -28,7 +29,6 @@ _BETAS = (0.9, 0.99)
 _REPORT_EVERY = 10
 _WINDOWS_BETWEEN, _WINDOWS_BETWEEN_WITH_GOAL = 10, 5
 """Passes over the video between two evaluations of all of it, which cost less than half a pass: under 5 %, or 10 %."""
-_MULTIPLIER_MAX = 2048
 _LATE = 2.0
 """Most that rate control changes lambda by in the exact phase, as a factor."""
 
@@ -227,7 +227,7 @@ class Run:
         factor = math.sqrt(self.trainer.lagrangian / self._first_lagrangian)
         flow = self.trainer.model.profile.flow_slot
         return [
-            None if first is None or slot == flow else [max(1, min(_MULTIPLIER_MAX, round(m * factor))) for m in first]
+            None if first is None or slot == flow else [max(1, min(MULTIPLIER_MAX, round(m * factor))) for m in first]
             for slot, first in enumerate(self._first_multipliers)
         ]
 

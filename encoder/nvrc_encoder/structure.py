@@ -19,7 +19,7 @@ class Structure:
         stage_blocks: active blocks of each stage.
         grid_channels: channels of each slot, 0 where absent; the flow slot's say whether there is motion.
         context_widths: hidden widths of the context network.
-        base: channel 0 of the warped slot of stride 4 is the base of the planes of full resolution (spec 7.6).
+        base: channel 0 of the warped slot of stride 4 is the base of the planes of full resolution (spec 7.6.4).
     """
 
     profile: Profile
@@ -37,9 +37,7 @@ class Structure:
     @property
     def base_slot(self) -> int | None:
         """The slot whose channel 0 is the base; None where there is none."""
-        if not self.base:
-            return None
-        return next(i for i in self.profile.warped_slots if i not in self.profile.mixed_slots)
+        return self.profile.base_slot if self.base else None
 
     def injected(self, slot: int) -> int:
         """Channels of a slot that are injected into its stage."""

@@ -80,10 +80,10 @@ class Trainer:
         targets: the GOPs.
         multipliers: per slot, the integer step M of each channel.
         schedule: gives the split bytes of a grid of (nodes, rows, columns).
-        lagrangian: lambda, weight of bits per pixel against the weighted MSE.
+        lagrangian: lambda, weight of bits per pixel against the distortion.
         seed: of every random draw.
         device: where to train.
-        similarity: where given, 1 - MS-SSIM takes the place of luma's MSE.
+        similarity: where given, 1 - MS-SSIM, scaled, takes the place of luma's MSE.
     """
 
     def __init__(
@@ -162,6 +162,7 @@ class Trainer:
 
     @staticmethod
     def initial_context(widths: tuple[int, int], generator: torch.Generator) -> dict[str, tuple[Tensor, Tensor]]:
+        """Weights that the context network of these hidden widths starts from: layer name -> (weight, bias), real."""
         one, two, out = (layer.weight_shape for layer in context_layers(*widths))
         first = torch.randn(one, generator=generator) * 0.15
         first[:, 19:] = 0

@@ -26,7 +26,7 @@ from nvrc_decoder.frames import DIGEST_BYTES, GopDigest, Planes
 from nvrc_decoder.limits import minimum_level
 from nvrc_decoder.octree.grid import code_grid
 from nvrc_decoder.octree.network import ContextNetwork
-from nvrc_decoder.profiles import GridSlot
+from nvrc_decoder.profiles import CHROMA_420, GridSlot
 from nvrc_decoder.synthesis.arithmetic import make_layer
 from nvrc_decoder.video_format import VideoFormat
 
@@ -67,7 +67,7 @@ def sequence_header(picture: VideoFormat, profile: int, frames: int, symbols: in
         colour.transfer,
         colour.matrix,
         int(colour.full_range),
-        colour.sample_position if picture.chroma_format == 1 else 0,
+        colour.sample_position if picture.chroma_format == CHROMA_420 else 0,
         profile,
         minimum_level(picture.width, picture.height, picture.rate.numerator, picture.rate.denominator, frames, symbols),
     )
@@ -87,7 +87,7 @@ def _network_header(
 
 
 def _code_lengths(values: np.ndarray) -> np.ndarray:
-    """[40] bits of the values under each table of mean 0; an escape counts its table's share and its digits."""
+    """Bits of the values under each table of mean 0; an escape counts its table's share and its digits."""
     flat = values.reshape(-1)
     out = np.empty(SCALE_COUNT)
     for scale in range(SCALE_COUNT):
@@ -137,7 +137,7 @@ def write_stream(
     """Write the trained state.
 
     Args:
-        trainer: after `run`.
+        trainer: after the training.
         sequence: SEQUENCE.
         schedule: of every grid.
         frames: per GOP the frames that the stream promises; their digests go into it.
