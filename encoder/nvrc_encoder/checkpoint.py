@@ -15,6 +15,7 @@ import torch
 
 from nvrc_decoder.errors import InputError, OutputError
 from nvrc_decoder.frames import Planes
+from nvrc_decoder.video_format import VideoFormat
 
 from .options import EncodeOptions
 from .run import Progress, Run
@@ -26,9 +27,9 @@ CHECKPOINT_SECONDS = 30.0
 _FORMAT = 3
 
 
-def fingerprint(frames: Sequence[Planes], options: EncodeOptions) -> str:
-    """What a checkpoint must agree on with the run that takes it up: every sample, every option, PyTorch's version."""
-    digest = hashlib.sha256(f"{_FORMAT} {torch.__version__} {options} {options.plan()}".encode())
+def fingerprint(picture: VideoFormat, frames: Sequence[Planes], options: EncodeOptions) -> str:
+    """What a checkpoint must agree on with the run that takes it up: format and samples, options, PyTorch's version."""
+    digest = hashlib.sha256(f"{_FORMAT} {torch.__version__} {picture} {options} {options.plan()}".encode())
     for frame in frames:
         digest.update(str(frame.y.shape).encode())
         for chunk in frame.chunks():

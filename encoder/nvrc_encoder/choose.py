@@ -158,7 +158,7 @@ def choose(
     """
     profile = profile_named(options.profile)
     plan = options.plan()
-    iterations = max(TRIAL_LEAST, round(plan.iterations * TRIAL_SHARE))
+    iterations = min(plan.iterations, max(TRIAL_LEAST, round(plan.iterations * TRIAL_SHARE)))
     some = list(frames[: min(len(frames), TRIAL_FRAMES)])
     trials: list[Trial] = []
     best: tuple[Trial, EncodeOptions] | None = None

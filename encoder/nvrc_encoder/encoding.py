@@ -230,7 +230,8 @@ def _settle(
     if goal is not None and stage == _PILOT:
         lagrangian = first_lambda(source, frames, options, goal, lambda run: finish(run, _PILOT))
         options = dataclasses.replace(options, lagrangian=lagrangian)
-    if not options.wants_trials or (len(candidates(options)) < 2 and options.channels is not None):
+    widths_open = options.channels is None or options.context_widths is None
+    if not options.wants_trials or (len(candidates(options)) < 2 and not widths_open):
         return options, ()
     choice = choose(
         source,
@@ -277,7 +278,7 @@ def encode(
     frames = list(source)
     if not frames:
         raise InputError("E_SOURCE", f"{source.name} has no frames")
-    key = "" if checkpoint is None else fingerprint(frames, options)
+    key = "" if checkpoint is None else fingerprint(source.picture, frames, options)
     state = load_checkpoint(checkpoint, key) if checkpoint is not None and resume and checkpoint.exists() else None
     goal = options.goal(source.width, source.height, len(frames), source.rate)
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ def test_encode_resumed_gives_the_same_file(tmp_path: Path, monkeypatch: pytest.
 
     def killed(self: Run) -> object:
         if self.iteration == 13:
-            save_checkpoint(path, self, fingerprint(list(source), chosen))
+            save_checkpoint(path, self, fingerprint(source.picture, list(source), chosen))
             raise _KilledError
         return honest(self)
 
@@ -158,6 +159,10 @@ def test_checkpoint_of_another_encode_is_refused(tmp_path: Path) -> None:
     assert path.exists()
     with pytest.raises(InputError) as caught:
         encode(source, io.BytesIO(), options(iterations=10, seed=7), checkpoint=path, resume=True)
+    assert caught.value.code == "E_CHECKPOINT"
+    faster = gradient_source(32, 24, 4, rate=Fraction(50))
+    with pytest.raises(InputError) as caught:
+        encode(faster, io.BytesIO(), chosen, checkpoint=path, resume=True)
     assert caught.value.code == "E_CHECKPOINT"
 
 
