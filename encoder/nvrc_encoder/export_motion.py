@@ -193,7 +193,7 @@ def export_moves() -> onnx.ModelProto:
 
 
 def export_chain(stride: int) -> onnx.ModelProto:
-    """Planes of a node: what `export_nodes` gives, and what the node before predicts (spec 7.6.5).
+    """Planes of a node: what `export_nodes` gives, and what the node before predicts (spec 7.6.3).
 
     Inputs: ``residual`` and ``previous`` int16 [1, P, H', W']; ``moves`` of `export_moves` for the frame of the node,
     counted from the one before; ``cells`` int64 [2], the first row of cells that is wanted and the one after the last.
