@@ -5,7 +5,10 @@ Every decoding is a process of its own, which tells its largest resident set.
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from benchmarks.memory import measure
@@ -15,7 +18,10 @@ from nvrc_decoder.bitstream.units import Gop, NetworkHeader, SequenceHeader
 from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
 from nvrc_decoder.memory import PROCESS_BYTES, estimate_gop_memory, grid_memory
 from nvrc_decoder.octree.schedule import octree_schedule, temporal_first_schedule
+from nvrc_decoder.profiles import PROFILES, Profile
+from nvrc_decoder.synthesis.tiles import halo
 
+CHAPTER = (Path(__file__).parents[2] / "spec" / "09-errors-limits.md").read_text(encoding="utf-8")
 HD = SequenceHeader(1920, 1080, 25, 1, profile=2, level=6)
 
 
@@ -78,3 +84,50 @@ def test_any_allowed_size_can_be_decoded(profile: int, size: tuple[int, int]) ->
     # Tiles bound the activations, so that one frame of the largest picture fits.
     sequence = replace(HD, width=size[0], height=size[1], profile=profile)
     assert estimate(sequence, silent_network(sequence, 1), 1) < DEFAULT_LIMITS.max_memory_bytes
+
+
+def by_the_formula(sequence: SequenceHeader, network: NetworkHeader, frames: int) -> int:
+    """Estimate of section 9.3 for a GOP without coded bytes and schedules without splits, in a picture of one tile."""
+    profile = sequence.profile_spec
+    constants = re.findall(r"(\d+) for (nano|lite|main)", re.findall(r"A is [^:]*:", CHAPTER)[0])
+    a = {name: int(value) for value, name in constants}[profile.name]
+    order = sorted(network.present_slots, key=lambda i: (i != profile.flow_slot, i))
+    grid_bytes = decoding = previous = warped = 0
+    for i in order:
+        slot, c, flow = profile.slots[i], network.grid_channels(profile)[i], i == profile.flow_slot
+        n, h, w = (
+            math.ceil((frames - 1) / slot.temporal_stride) + 1,
+            math.ceil(sequence.height / slot.stride),
+            math.ceil(sequence.width / slot.stride),
+        )
+        grid_bytes += 2 * n * c * h * w
+        lattice = (n + 2) * (2 * c + 1 if flow else c) * (h + 2) * (w + 2)
+        decoding = max(decoding, grid_bytes + lattice + n * h * w + previous + 32 * n * c * h * w)
+        previous = 0 if flow else n * h * w
+        warped += slot.max_channels * (4 // slot.stride) ** 2 if slot.temporal_stride == 8 else 0
+    cells = (math.ceil(sequence.height / 4) + 2) * (math.ceil(sequence.width / 4) + 2)
+    motion = 16_000_000 + cells * (128 + 10 * warped) if profile.flow_slot in order and warped else 0
+    synthesis = motion + a * (sequence.height // 2 + 2) * (sequence.width // 2 + 2)
+    frame = sequence.width * sequence.height + 2 * math.ceil(sequence.width / 2) * math.ceil(sequence.height / 2)
+    return 100_000_000 + 3 * frame + max(min(72_000_000, synthesis) + decoding, grid_bytes + synthesis)
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
+@pytest.mark.parametrize("frames", [1, 9])
+@pytest.mark.parametrize("absent", ["none", "flow", "warped", "mixed"])
+def test_the_estimate_is_what_chapter_9_says(profile: Profile, frames: int, absent: str) -> None:
+    sequence = replace(HD, width=333, height=201, profile=profile.id)
+    left_out: dict[str, tuple[int, ...]] = {
+        "none": (),
+        "flow": (profile.flow_slot,),
+        "warped": profile.warped_slots,
+        "mixed": profile.mixed_slots,
+    }
+    network = silent_network(sequence, frames, lambda *_: ())
+    network = replace(network, grids=tuple(grid for grid in network.grids if grid.slot not in left_out[absent]))
+    assert estimate(sequence, network, frames) == by_the_formula(sequence, network, frames)
+
+
+def test_margins_of_tiles_are_those_of_chapter_9() -> None:
+    assert ", ".join(f"{halo(profile)} ({profile.name})" for profile in PROFILES[:2]) in CHAPTER
+    assert f" or {halo(PROFILES[2])} (main) luma samples" in CHAPTER
