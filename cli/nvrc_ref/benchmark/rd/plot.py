@@ -14,7 +14,7 @@ __all__ = ["draw_clip"]
 # Okabe and Ito's colours, which stay apart for the colour-blind; ours first.
 _OURS = ("#d55e00", "#0072b2", "#cc79a7", "#e69f00")
 _OTHERS = ("#333333", "#009e73", "#56b4e9", "#8c6bb1", "#999999", "#6b4f2a")
-_MARKS = ("o", "s", "^", "D", "v", "P")
+_MARKS = ("D", "s", "^", "v", "P", "X")
 _LABEL_GAP = 0.048
 _TILT = 0.1
 _PLAIN_TICKS = (1, 2, 3, 5)
