@@ -133,9 +133,9 @@ class FfmpegCodec(Codec):
         match = re.search(self.version_pattern, text)
         return f"{self.encoder} {match[1] if match else '(version unknown)'}, {banner}"
 
+    @abstractmethod
     def encoder_words(self, preset: str, point: str) -> list[str]:
         """Options of the encoder."""
-        raise NotImplementedError
 
     def encode(self, point: str) -> list[list[str]]:
         words = [self.ffmpeg, "-hide_banner", "-v", "error", "-nostdin", "-y", "-i", "{input}", "-c:v", self.encoder]
