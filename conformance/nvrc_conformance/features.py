@@ -129,9 +129,9 @@ def _motion_features(item: DecodedGop) -> set[str]:
         for t in range(item.gop.frame_count):
             for n in {t // 8, min(t // 8 + 1, len(grid) - 1)}:
                 d = displacement(flow, multipliers[profile.flow_slot], n, t, (picture.height, picture.width))
-                if int(np.abs(d).max()) > 8 * max(picture.width, picture.height):
+                if int(np.abs(d).max()) > 32 * max(picture.width, picture.height):
                     found.add("displacements larger than the picture")
-                if np.any(d & 7):
+                if np.any(d & 31):
                     found.add("fractional displacements")
     return found
 

@@ -134,6 +134,19 @@ def _adopt(manifest: Manifest, path: Path, name: str, description: str) -> _Cand
     return _Candidate(describe(name, description, "adopted", data), data)
 
 
+def _load(path: Path, update: bool) -> Manifest:
+    """The manifest, or an empty one where there is none, or one of another version that is to be replaced."""
+    if not path.exists():
+        return Manifest(path, ())
+    try:
+        return load_manifest(path)
+    except ValueError as error:
+        if not update:
+            raise click.ClickException(f"{error}; --update begins anew") from error
+        click.echo(f"{error}: begun anew; what was adopted has to be encoded and adopted again")
+        return Manifest(path, ())
+
+
 @click.command()
 @click.option("--update", is_flag=True, help="Overwrite golden streams that differ.")
 @click.option("--adopt", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Take in this stream.")
@@ -144,9 +157,10 @@ def _adopt(manifest: Manifest, path: Path, name: str, description: str) -> _Cand
 def main(update: bool, adopt: Path | None, name: str | None, description: str, remove: str | None, path: Path) -> None:
     """Make the golden streams, or take one in with --adopt FILE --id ID.
 
-    Adopted streams stay as they are; with --update their entries are made anew by decoding them.
+    Adopted streams stay as they are; with --update their entries are made anew by decoding them. With --update a
+    manifest of another version of the format begins anew, without them.
     """
-    manifest = load_manifest(path) if path.exists() else Manifest(path, ())
+    manifest = _load(path, update)
     try:
         if remove is not None:
             _remove(manifest, remove)

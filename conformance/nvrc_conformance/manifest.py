@@ -12,7 +12,7 @@ from nvrc_conformance.stages import GopStages, NetworkStages, Stages
 
 __all__ = ["FORMAT_VERSION", "MANIFEST_PATH", "GoldenStream", "Manifest", "load_manifest"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST_PATH = Path(__file__).resolve().parents[1] / "manifest.json"
 
 

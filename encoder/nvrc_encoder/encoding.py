@@ -27,6 +27,7 @@ from .checkpoint import fingerprint, load_checkpoint, train
 from .choose import Trial, candidates, choose, memo, settled
 from .goal import Goal, clamp_lambda, guess_lambda
 from .options import EncodeOptions
+from .rounding import Arithmetic
 from .run import Progress, Run, Summary
 from .similarity import Similarity
 from .source import Source
@@ -63,7 +64,7 @@ class EncodeReport:
         bits_per_pixel: stream bits over luma samples.
         components: part of the stream -> bytes; they add up to `bytes`.
         quality: PSNR of the decoded frames against the source.
-        float_quality: the same if nothing but the samples were rounded.
+        float_quality: the same if everything were clipped as it is, but nothing rounded except the samples.
         ms_ssim_y: mean of the frames' MS-SSIM of luma where that was tuned for.
         cost: J, the distortion that was tuned for plus lambda times the estimated bits per pixel, without headers.
         lagrangian: lambda: the one given, or where rate control ended.
@@ -321,7 +322,7 @@ def encode(
     promised = reconstruct(trainer)
     written = write_stream(trainer, sequence, schedule, promised, index=index, metadata=metadata)
     own = [frame for gop in promised for frame in gop]
-    unrounded = [frame for gop in reconstruct(trainer, exact=False) for frame in gop]
+    unrounded = [frame for gop in reconstruct(trainer, Arithmetic.CLIPPED) for frame in gop]
     _verify(written.data, own)
     output.write(written.data)
     return EncodeReport(

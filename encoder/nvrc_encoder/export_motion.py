@@ -10,7 +10,7 @@ before predict, and ``warp`` moves the planes of two nodes to a frame and blends
 stride 2, whose planes are of full resolution, and of stride 4. The planes are int16, which is half the memory and twice
 the speed where they are read out of order.
 
-Every edge of a graph holds integers below 2^24, or multiples of 2^-9 of such, so float32 is exact (spec 6.3).
+Every edge of a graph holds integers below 2^24, or multiples of 2^-13 of such, so float32 is exact (spec 6.3).
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, PROFILES, WARP
 __all__ = ["MOTION_GRAPHS", "export_base", "export_chain", "export_moves", "export_nodes", "export_warp"]
 
 OPSET, IR_VERSION = 18, 10
-# Displacements are in eighths of a sample.
-UNIT = 8
+# Steps of a displacement in a sample, and in a step of a position.
+UNIT, FINER = 32, 4
 # The x2 of spec 7.10 along an axis: even samples, odd ones.
 HALF_PIXEL = np.array([(1, 3, 0), (0, 3, 1)], np.float32)
 # Stride of the slot -> samples of its planes along an axis that move together; the planes of stride 2 are interleaved.
@@ -117,9 +117,9 @@ class _Graph:
         """Halves go up."""
         return self.node("Floor", self.rounding(x))
 
-    def complement(self, x: str) -> str:
-        """8 - x."""
-        return self.node("Sub", self.value(UNIT, np.float32), x)
+    def complement(self, x: str, whole: int) -> str:
+        """What is missing to `whole`."""
+        return self.node("Sub", self.value(whole, np.float32), x)
 
     def halved(self, n: str) -> str:
         """Half of each size, rounded up."""
@@ -186,7 +186,7 @@ def export_moves() -> onnx.ModelProto:
     here = g.nodes_at(positions, frames, last)
     ratio = g.ints(WARPED_TEMPORAL_STRIDE)
     there = (g.nodes_at(positions, n, last) for n in (g.ints(0), g.node("Mul", later, ratio)))
-    moves = g.node("Concat", *(g.node("Sub", x, here) for x in there), axis=1)
+    moves = g.scaled(g.node("Concat", *(g.node("Sub", x, here) for x in there), axis=1), FINER)
     for sizes in (g.halved(size), size):
         moves = _doubled(g, moves, sizes, 4)
     return g.output(moves, "moves", TensorProto.FLOAT, "batch", 4, "cell_rows", "cell_columns")
@@ -244,10 +244,10 @@ def export_warp(stride: int) -> onnx.ModelProto:
     cell = CELLS[stride]
     batch, count = g.size(frames, 0), g.size(nodes[0], 1)
     planes = g.node("Concat", *nodes, axis=0)
-    # What each node has of 512: [2, 1, B, 1, 1, 1].
+    # What each node has of the whole: [2, 1, B, 1, 1, 1].
     passed = g.reshaped(g.node("Cast", frames, to=TensorProto.FLOAT), 1, -1)
-    shares = g.node("Concat", g.complement(passed), passed, axis=0)
-    shares = g.scaled(g.reshaped(shares, 2, 1, -1, 1, 1, 1), 1 / 512)
+    shares = g.node("Concat", g.complement(passed, WARPED_TEMPORAL_STRIDE), passed, axis=0)
+    shares = g.scaled(g.reshaped(shares, 2, 1, -1, 1, 1, 1), 1 / (WARPED_TEMPORAL_STRIDE * UNIT**2))
     samples, (first, stop) = _bilinear(g, planes, moves, cells, stride, 2, shares)
     samples = g.node("Floor", g.node("Add", g.rounding(g.slice(samples, 0, 0, 1)), g.slice(samples, 0, 1, 2)))
     shown, columns = g.node("Sub", stop, first), g.size(moves, 3)
@@ -280,7 +280,7 @@ def _doubled(g: _Graph, x: str, sizes: str, channels: int) -> str:
 def _bilinear(
     g: _Graph, planes: str, moves: str, cells: str, stride: int, nodes: int, shares: str | None = None
 ) -> tuple[str, tuple[str, str]]:
-    """64 times the samples of planes at displaced places: float32 [nodes, P, B, cell, cell, cells].
+    """UNIT^2 times the samples of planes at displaced places: float32 [nodes, P, B, cell, cell, cells].
 
     A cell reads (cell + 1)^2 samples of each plane and node, at one place that is cut to the plane with its border:
     further out there is only the edge's sample, whatever the fraction.
@@ -314,17 +314,17 @@ def _bilinear(
     fetched = g.node("GatherElements", g.reshaped(planes, lines, -1), g.reshaped(index, lines, -1), axis=1)
     fetched = g.node("Cast", fetched, to=TensorProto.FLOAT)
     fetched = g.reshaped(fetched, nodes, count, sizes[0], taps, taps, -1)
-    # Eighths that the later sample has along each axis.
+    # What the later sample has of UNIT along each axis.
     down, across = (
         g.reshaped(g.node("Gather", part, g.value(axis, np.int64), axis=1), nodes, 1, sizes[0], 1, 1, -1)
         for axis in (0, 1)
     )
     blended = g.node(
         "Add",
-        g.node("Mul", g.slice(fetched, 4, 0, cell), g.complement(across)),
+        g.node("Mul", g.slice(fetched, 4, 0, cell), g.complement(across, UNIT)),
         g.node("Mul", g.slice(fetched, 4, 1, taps), across),
     )
-    weights = [g.complement(down), down]
+    weights = [g.complement(down, UNIT), down]
     if shares is not None:
         weights = [g.node("Mul", weight, shares) for weight in weights]
     blended = g.node(

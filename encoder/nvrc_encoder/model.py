@@ -1,7 +1,7 @@
 """The synthesis network in PyTorch, for training: the same layers as the profile's graph, on the active channels only.
 
 Activations are in *feature units*: 1 feature unit is 128 integer steps of the normative arithmetic and 1/16 of the
-pixel range, so that weights are O(1). `SynthesisModel.forward` runs in floats; with ``exact=True`` every layer is
+pixel range, so that weights are O(1). `SynthesisModel.forward` runs in floats; with ``Arithmetic.EXACT`` every layer is
 rounded and clipped as spec chapter 6 says (straight-through in the backward pass), and in float64 the values are then
 the decoder's own integers.
 """
@@ -14,23 +14,16 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from nvrc_decoder.profiles import (
-    ACTIVATION_MAX,
-    ACTIVATION_MIN,
-    STAGE_STRIDES,
-    WARPED_TEMPORAL_STRIDE,
-    LayerSpec,
-)
+from nvrc_decoder.profiles import STAGE_STRIDES, WARPED_TEMPORAL_STRIDE, LayerSpec
 
 from .motion import CELL_STRIDE, Motion, chain, make_motion, planes_of, warp
-from .rounding import FEATURE_SCALE, clip, round_and_clip, straight_through_floor
+from .rounding import FEATURE_SCALE, Arithmetic, clip, round_and_clip
 from .structure import Structure
 
 __all__ = ["LEVELS_PER_FEATURE", "SynthesisModel"]
 
 LEVELS_PER_FEATURE = 16
 """8-bit pixel levels in one feature unit (64 at 10 bits)."""
-_LOW, _HIGH = ACTIVATION_MIN / FEATURE_SCALE, ACTIVATION_MAX / FEATURE_SCALE
 
 
 def _upsample(x: Tensor, height: int, width: int) -> Tensor:
@@ -63,7 +56,7 @@ class SynthesisModel:
         multipliers: Sequence[Tensor | None],
         frames: Tensor,
         frame_count: int,
-        exact: bool = False,
+        arithmetic: Arithmetic,
     ) -> Motion | None:
         """The motion of `frames`, linking the nodes up to their last; None without flow. Arguments as in `forward`."""
         index = self.profile.flow_slot
@@ -74,10 +67,10 @@ class SynthesisModel:
         nodes = -(-(frame_count - 1) // WARPED_TEMPORAL_STRIDE) + 1
         # Asking a GPU for the last frame would stall it; linking all nodes there costs less.
         needed = nodes if frames.is_cuda else min(int(frames.max()) // WARPED_TEMPORAL_STRIDE + 2, nodes)
-        return make_motion(flow, step, frames, stride, WARPED_TEMPORAL_STRIDE, needed, self.size, exact)
+        return make_motion(flow, step, frames, stride, WARPED_TEMPORAL_STRIDE, needed, self.size, arithmetic)
 
-    def _dequantised(self, grid: Tensor, multiplier: Tensor, exact: bool) -> Tensor:
-        return self._clip(grid * (multiplier / FEATURE_SCALE).to(grid.dtype).view(1, -1, 1, 1), exact)
+    def _dequantised(self, grid: Tensor, multiplier: Tensor, arithmetic: Arithmetic) -> Tensor:
+        return arithmetic.clipped(grid * (multiplier / FEATURE_SCALE).to(grid.dtype).view(1, -1, 1, 1))
 
     def _warped(
         self,
@@ -87,7 +80,7 @@ class SynthesisModel:
         frames: Tensor,
         motion: Motion,
         parameters: Mapping[str, tuple[Tensor, Tensor]],
-        exact: bool,
+        arithmetic: Arithmetic,
     ) -> Tensor | None:
         """Features of a slot that motion warps (spec 7.6); None where its only channel is the base."""
         grid, multiplier = grids[index], multipliers[index]
@@ -95,35 +88,37 @@ class SynthesisModel:
             raise ValueError(f"slot {index} is absent")
         count = motion.nodes.shape[0] + 1
         stride = self.profile.slots[index].temporal_stride
-        nodes = self._dequantised(grid[:count], multiplier, exact)
+        nodes = self._dequantised(grid[:count], multiplier, arithmetic)
         base = self.structure.base_slot
         if index not in self.profile.mixed_slots:
             planes = nodes[:, 1:] if index == base else nodes
             if not planes.shape[1]:
                 return None
-            return warp(chain(planes, motion, CELL_STRIDE, exact), motion, frames, stride, CELL_STRIDE, exact)
+            return warp(chain(planes, motion, CELL_STRIDE, arithmetic), motion, frames, stride, CELL_STRIDE, arithmetic)
         if base is not None:
             below, step = grids[base], multipliers[base]
             if below is None or step is None:
                 raise ValueError(f"slot {base} is absent")
-            coarse = self._dequantised(below[:count, :1], step[:1], exact)
-            coarse = self._round(_upsample(coarse, nodes.shape[2], nodes.shape[3]), exact)
-            nodes = torch.cat([self._clip(nodes[:, :1] + coarse, exact), nodes[:, 1:]], 1)
-        planes = planes_of(nodes, *parameters[f"slot{index}.mix"], exact)
-        moved = warp(chain(planes, motion, 1, exact), motion, frames, stride, 1, exact)
+            coarse = self._dequantised(below[:count, :1], step[:1], arithmetic)
+            coarse = arithmetic.rounded(_upsample(coarse, nodes.shape[2], nodes.shape[3]))
+            nodes = torch.cat([arithmetic.clipped(nodes[:, :1] + coarse), nodes[:, 1:]], 1)
+        planes = planes_of(nodes, *parameters[f"slot{index}.mix"], arithmetic)
+        moved = warp(chain(planes, motion, 1, arithmetic), motion, frames, stride, 1, arithmetic)
         return functional.pixel_unshuffle(moved, 2)
 
-    def _interpolated(self, index: int, grid: Tensor, multiplier: Tensor, frames: Tensor, exact: bool) -> Tensor:
+    def _interpolated(
+        self, index: int, grid: Tensor, multiplier: Tensor, frames: Tensor, arithmetic: Arithmetic
+    ) -> Tensor:
         """Features of a slot without motion: linear in time (spec 7.5)."""
         stride = self.profile.slots[index].temporal_stride
         if stride == 1:
-            return self._dequantised(grid[frames], multiplier, exact)
+            return self._dequantised(grid[frames], multiplier, arithmetic)
         first = torch.div(frames, stride, rounding_mode="floor")
         fraction = ((frames - first * stride).to(grid.dtype) / stride).view(-1, 1, 1, 1)
         second = torch.clamp(first + 1, max=grid.shape[0] - 1)
-        before = self._dequantised(grid[first], multiplier, exact)
-        after = self._dequantised(grid[second], multiplier, exact)
-        return self._round(before * (1 - fraction) + after * fraction, exact)
+        before = self._dequantised(grid[first], multiplier, arithmetic)
+        after = self._dequantised(grid[second], multiplier, arithmetic)
+        return arithmetic.rounded(before * (1 - fraction) + after * fraction)
 
     def forward(
         self,
@@ -132,8 +127,7 @@ class SynthesisModel:
         multipliers: Sequence[Tensor | None],
         frames: Tensor,
         frame_count: int,
-        *,
-        exact: bool = False,
+        arithmetic: Arithmetic,
     ) -> Tensor:
         """Frames as rows of phases.
 
@@ -143,23 +137,23 @@ class SynthesisModel:
             multipliers: per slot [C] integer steps M.
             frames: int64 [B], consecutive frame numbers.
             frame_count: frames of the GOP (for the halo of the temporal stem).
-            exact: round and clip as the decoder does.
+            arithmetic: what is rounded and clipped.
 
         Returns:
-            [B, rows, ceil(h/2), ceil(w/2)] in pixel levels, clipped to the bit depth's range when `exact`.
+            [B, rows, ceil(h/2), ceil(w/2)] in pixel levels, within the bit depth's range where anything is clipped.
         """
         temporal = self.profile.temporal_stem
         halo = torch.cat([frames[:1] - 1, frames, frames[-1:] + 1]).clamp(0, frame_count - 1) if temporal else frames
-        motion = self.motion(grids, multipliers, frames, frame_count, exact)
+        motion = self.motion(grids, multipliers, frames, frame_count, arithmetic)
         per_stage: list[list[Tensor]] = [[] for _ in STAGE_STRIDES]
         for i, (slot, grid, multiplier) in enumerate(zip(self.profile.slots, grids, multipliers, strict=True)):
             if grid is None or multiplier is None or slot.stage is None:
                 continue
             if motion is not None and i in self.profile.warped_slots:
-                features = self._warped(i, grids, multipliers, frames, motion, parameters, exact)
+                features = self._warped(i, grids, multipliers, frames, motion, parameters, arithmetic)
             else:
                 at = halo if slot.stage == 0 else frames
-                features = self._interpolated(i, grid, multiplier, at, exact)
+                features = self._interpolated(i, grid, multiplier, at, arithmetic)
             if features is not None:
                 per_stage[slot.stage].append(features)
         sizes = self._stage_sizes
@@ -170,7 +164,7 @@ class SynthesisModel:
             if f"stage{stage}.inject" in self._names:
                 stacked = per_stage[stage][0] if len(per_stage[stage]) == 1 else torch.cat(per_stage[stage], 1)
                 weight, bias = parameters[f"stage{stage}.inject"]
-                injected = self._signed(functional.conv2d(stacked, weight, bias, padding=1), exact)
+                injected = arithmetic.finished(functional.conv2d(stacked, weight, bias, padding=1))
             if x is None:
                 batch = halo.shape[0]
                 x = injected if injected is not None else self._zeros(parameters, batch, channels, height, width)
@@ -178,40 +172,41 @@ class SynthesisModel:
                     weight, bias = parameters["stage0.temporal"]
                     w = weight.t().reshape(3, 1, channels, 1, 1)
                     x = x[:-2] * w[0] + x[1:-1] * w[1] + x[2:] * w[2] + bias.view(1, -1, 1, 1)
-                    x = self._signed(x, exact)
+                    x = arithmetic.finished(x)
             else:
-                x = self._round(_upsample(x, height, width), exact)
+                x = arithmetic.rounded(_upsample(x, height, width))
                 if x.shape[1] > channels:
                     x = x[:, :channels]
                 elif x.shape[1] < channels:
                     x = functional.pad(x, (0, 0, 0, 0, 0, channels - x.shape[1]))
                 if injected is not None:
                     x = x + injected
-                x = self._clip(x, exact)
+                x = arithmetic.clipped(x)
             for block in range(self.structure.stage_blocks[stage]):
                 name = f"stage{stage}.block{block}"
                 weight, bias = parameters[f"{name}.depthwise"]
                 h = functional.conv2d(x, weight.unsqueeze(1), bias, padding=1, groups=channels)
-                h = self._relu(h, exact)
+                h = arithmetic.finished(h, 0) if arithmetic.clips else functional.relu(h)
                 weight, bias = parameters[f"{name}.pointwise"]
                 h = functional.conv2d(h, weight[:, :, None, None], bias)
-                x = self._clip(x + self._signed(h, exact), exact)
+                x = arithmetic.clipped(x + arithmetic.finished(h))
         if x is None:  # pragma: no cover - stage_channels is never empty
             raise ValueError("a profile has at least one stage")
-        return self._head(parameters, x, exact)
+        return self._head(parameters, x, arithmetic)
 
-    def _head(self, parameters: Mapping[str, tuple[Tensor, Tensor]], x: Tensor, exact: bool) -> Tensor:
+    def _head(self, parameters: Mapping[str, tuple[Tensor, Tensor]], x: Tensor, arithmetic: Arithmetic) -> Tensor:
         """Rows of phases from the last stage (spec 7.11)."""
         (weight, bias), (pointwise, offset) = parameters["head.depthwise"], parameters["head.pointwise"]
         last = self.stage_channels[-1]
         kernels = weight.reshape(4 * last, 1, 3, 3)
-        if not exact:
-            # Nothing is rounded between the two layers: one convolution does for both.
+        if not arithmetic.clips:
+            # Nothing happens between the two layers: one convolution does for both.
             dense = torch.einsum("rcm,cmij->rcij", pointwise.view(-1, last, 4), kernels.view(last, 4, 3, 3))
             return functional.conv2d(x, dense, pointwise @ bias + offset, padding=1) * self.levels_per_feature
-        h = self._signed(functional.conv2d(x, kernels, bias, padding=1, groups=last), exact)
+        h = arithmetic.finished(functional.conv2d(x, kernels, bias, padding=1, groups=last))
         rows = functional.conv2d(h, pointwise[:, :, None, None], offset) * self.levels_per_feature
-        return round_and_clip(rows, 1, 0, (1 << self.bit_depth) - 1)
+        peak = (1 << self.bit_depth) - 1
+        return round_and_clip(rows, 1, 0, peak) if arithmetic.rounds else clip(rows, 0, peak)
 
     @property
     def levels_per_feature(self) -> int:
@@ -229,19 +224,3 @@ class SynthesisModel:
     ) -> Tensor:
         like = parameters["head.depthwise"][0]
         return torch.zeros(batch, channels, height, width, dtype=like.dtype, device=like.device)
-
-    @staticmethod
-    def _round(x: Tensor, exact: bool) -> Tensor:
-        return straight_through_floor(x * FEATURE_SCALE + 0.5) / FEATURE_SCALE if exact else x
-
-    @staticmethod
-    def _clip(x: Tensor, exact: bool) -> Tensor:
-        return clip(x, _LOW, _HIGH) if exact else x
-
-    @staticmethod
-    def _signed(x: Tensor, exact: bool) -> Tensor:
-        return round_and_clip(x, FEATURE_SCALE, _LOW, _HIGH) if exact else x
-
-    @staticmethod
-    def _relu(x: Tensor, exact: bool) -> Tensor:
-        return round_and_clip(x, FEATURE_SCALE, 0, _HIGH) if exact else functional.relu(x)

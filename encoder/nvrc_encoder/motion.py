@@ -1,8 +1,8 @@
 """Motion: grids of long temporal stride, warped along a decoded flow to the frame that is wanted (spec 7.6).
 
-Displacements are in eighths of a luma sample, features in feature units. With ``exact=True`` everything is rounded as
-the decoder does. Where gradients are wanted the bilinear fetch is PyTorch's own, which may differ from the decoder's
-in the last float bit; without them it is the decoder's gather, exact in float32 and float64.
+Positions are in eighths of a luma sample, displacements in thirty-seconds, features in feature units. What is rounded
+and clipped is as `Arithmetic` says. Where gradients are wanted the bilinear fetch is PyTorch's own, which may differ
+from the decoder's in the last float bit; without them it is the decoder's gather, exact in float32 and float64.
 """
 
 from __future__ import annotations
@@ -15,11 +15,23 @@ from torch import Tensor
 
 from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN
 
-from .rounding import FEATURE_SCALE, straight_through_floor
+from .rounding import Arithmetic, straight_through_floor
 
-__all__ = ["CELL_STRIDE", "DISPLACEMENT_UNITS", "MIX_SIGNS", "Motion", "chain", "make_motion", "planes_of", "warp"]
+__all__ = [
+    "CELL_STRIDE",
+    "DISPLACEMENT_UNITS",
+    "MIX_SIGNS",
+    "POSITION_UNITS",
+    "Motion",
+    "chain",
+    "make_motion",
+    "planes_of",
+    "warp",
+]
 
-DISPLACEMENT_UNITS = 8
+POSITION_UNITS = 8
+"""Steps of a position of the flow grid in one luma sample."""
+DISPLACEMENT_UNITS = 32
 """Steps of a displacement in one luma sample."""
 CELL_STRIDE = 4
 """Luma samples along each side of a cell that shares one displacement."""
@@ -41,23 +53,23 @@ class Motion:
     nodes: Tensor
 
 
-def _doubled(x: Tensor, size: tuple[int, int], exact: bool) -> Tensor:
+def _doubled(x: Tensor, size: tuple[int, int], arithmetic: Arithmetic) -> Tensor:
     """Half-pixel bilinear x2 with the rounding of spec 7.10, cropped to `size`."""
     x = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
     x = x[..., : size[0], : size[1]]
-    return straight_through_floor(x + 0.5) if exact else x
+    return straight_through_floor(x + 0.5) if arithmetic.rounds else x
 
 
-def _positions(flow: Tensor, step: Tensor, times: Tensor, stride: int, exact: bool) -> Tensor:
+def _positions(flow: Tensor, step: Tensor, times: Tensor, stride: int, arithmetic: Arithmetic) -> Tensor:
     """Positions [B, 2, h16, w16] at frames `times`, which may lie beyond the GOP's end."""
     positions = flow * step.to(flow.dtype).view(1, 2, 1, 1)
-    if exact:
+    if arithmetic.clips:
         positions = positions.clamp(ACTIVATION_MIN, ACTIVATION_MAX)
     last = flow.shape[0] - 1
     first = torch.div(times, stride, rounding_mode="floor")
     fraction = ((times - first * stride).to(flow.dtype) / stride).view(-1, 1, 1, 1)
     mixed = positions[first.clamp(max=last)] * (1 - fraction) + positions[(first + 1).clamp(max=last)] * fraction
-    return straight_through_floor(mixed + 0.5) if exact else mixed
+    return straight_through_floor(mixed + 0.5) if arithmetic.rounds else mixed
 
 
 def make_motion(
@@ -68,7 +80,7 @@ def make_motion(
     node_stride: int,
     node_count: int,
     size: tuple[int, int],
-    exact: bool,
+    arithmetic: Arithmetic,
 ) -> Motion:
     """The motion of the frames wanted.
 
@@ -80,12 +92,12 @@ def make_motion(
         node_stride: temporal stride of the grids that are warped.
         node_count: how many of their nodes to link.
         size: (height, width) in luma samples.
-        exact: round as the decoder does.
+        arithmetic: what is rounded and clipped.
     """
     node = torch.div(frames, node_stride, rounding_mode="floor")
     times = torch.arange(node_count, device=frames.device) * node_stride
-    at_nodes = _positions(flow, step, times, stride, exact)
-    here = _positions(flow, step, frames, stride, exact)
+    at_nodes = _positions(flow, step, times, stride, arithmetic)
+    here = _positions(flow, step, frames, stride, arithmetic)
     moves = torch.cat(
         [
             at_nodes[node] - here,
@@ -93,33 +105,31 @@ def make_motion(
             at_nodes[:-1] - at_nodes[1:],
         ]
     )
+    moves = moves * (DISPLACEMENT_UNITS / POSITION_UNITS)
     for shrink in (8, CELL_STRIDE):
-        moves = _doubled(moves, (-(-size[0] // shrink), -(-size[1] // shrink)), exact)
+        moves = _doubled(moves, (-(-size[0] // shrink), -(-size[1] // shrink)), arithmetic)
     count = len(frames)
     return Motion(moves[:count], moves[count : 2 * count], moves[2 * count :])
 
 
-def planes_of(features: Tensor, weight: Tensor, bias: Tensor, exact: bool) -> Tensor:
+def planes_of(features: Tensor, weight: Tensor, bias: Tensor, arithmetic: Arithmetic) -> Tensor:
     """Groups of four channels, mixed and interleaved to planes of twice the size: [N, C / 4, 2h, 2w].
 
     Args:
         features: [N, C, h, w] dequantised.
         weight, bias: of the mix layer, [C, 4] and [C].
-        exact: round as the decoder does.
+        arithmetic: what is rounded and clipped.
     """
     groups = features.shape[1] // 4
     mixed = functional.conv2d(features, weight[:, :, None, None], bias, groups=groups)
-    if exact:
-        mixed = straight_through_floor(mixed * FEATURE_SCALE + 0.5) / FEATURE_SCALE
-        mixed = mixed.clamp(ACTIVATION_MIN / FEATURE_SCALE, ACTIVATION_MAX / FEATURE_SCALE)
-    return functional.pixel_shuffle(mixed, 2)
+    return functional.pixel_shuffle(arithmetic.finished(mixed), 2)
 
 
-def _spread(displacement: Tensor, size: tuple[int, int], stride: int, exact: bool) -> Tensor:
-    """A displacement for each sample of a plane of that stride, in eighths of its samples: [B, 2, rows, columns]."""
+def _spread(displacement: Tensor, size: tuple[int, int], stride: int, arithmetic: Arithmetic) -> Tensor:
+    """A displacement for each sample of a plane of that stride, in 1/32 of its samples: [B, 2, rows, columns]."""
     if stride == CELL_STRIDE:
         scaled = displacement / CELL_STRIDE
-        return torch.floor(scaled + 0.5) + (scaled - scaled.detach()) if exact else scaled
+        return torch.floor(scaled + 0.5) + (scaled - scaled.detach()) if arithmetic.rounds else scaled
     rows, columns = displacement.shape[2:]
     wide = displacement[:, :, :, None, :, None].expand(-1, -1, -1, CELL_STRIDE, -1, CELL_STRIDE)
     wide = wide.reshape(*displacement.shape[:2], rows * CELL_STRIDE, columns * CELL_STRIDE)
@@ -141,7 +151,7 @@ def _fetch_smooth(planes: Tensor, d: Tensor) -> Tensor:
 
 
 def _fetch_exact(planes: Tensor, d: Tensor) -> Tensor:
-    """The decoder's gather: integer positions, weights in sixty-fourths, each tap clamped to the plane."""
+    """The decoder's gather: integer positions, weights in 1/1024, each tap clamped to the plane."""
     batch, channels, height, width = planes.shape
     whole = d.long()
     y = torch.arange(height, device=d.device).view(1, -1, 1) * DISPLACEMENT_UNITS + whole[:, 0]
@@ -162,28 +172,27 @@ def _fetch_exact(planes: Tensor, d: Tensor) -> Tensor:
     return out
 
 
-def chain(residuals: Tensor, motion: Motion, stride: int, exact: bool) -> Tensor:
+def chain(residuals: Tensor, motion: Motion, stride: int, arithmetic: Arithmetic) -> Tensor:
     """Planes of nodes from their residuals: each is the one before, warped, plus its own residual.
 
     Args:
         residuals: [N, C, H, W], feature units.
         motion: links at least these nodes.
         stride: luma samples in a sample of the planes, 1 or 4.
-        exact: round and clip as the decoder does.
+        arithmetic: what is rounded and clipped.
     """
-    fetch = _fetch_exact if exact and not torch.is_grad_enabled() else _fetch_smooth
-    moves = _spread(motion.nodes, (residuals.shape[2], residuals.shape[3]), stride, exact)
+    fetch = _fetch_exact if arithmetic.rounds and not torch.is_grad_enabled() else _fetch_smooth
+    moves = _spread(motion.nodes, (residuals.shape[2], residuals.shape[3]), stride, arithmetic)
     planes = [residuals[:1]]
     for n in range(1, residuals.shape[0]):
-        moved = fetch(planes[-1], moves[n - 1 : n])
-        if exact:
-            moved = straight_through_floor(moved * FEATURE_SCALE + 0.5) / FEATURE_SCALE
-        total = residuals[n : n + 1] + moved
-        planes.append(total.clamp(ACTIVATION_MIN / FEATURE_SCALE, ACTIVATION_MAX / FEATURE_SCALE) if exact else total)
+        moved = arithmetic.rounded(fetch(planes[-1], moves[n - 1 : n]))
+        planes.append(arithmetic.clipped(residuals[n : n + 1] + moved))
     return torch.cat(planes)
 
 
-def warp(planes: Tensor, motion: Motion, frames: Tensor, node_stride: int, stride: int, exact: bool) -> Tensor:
+def warp(
+    planes: Tensor, motion: Motion, frames: Tensor, node_stride: int, stride: int, arithmetic: Arithmetic
+) -> Tensor:
     """Planes at the frames wanted, from the nodes around them: [B, C, H, W].
 
     Args:
@@ -192,14 +201,14 @@ def warp(planes: Tensor, motion: Motion, frames: Tensor, node_stride: int, strid
         frames: int64 [B].
         node_stride: temporal stride of the planes.
         stride: luma samples in a sample of the planes, 1 or 4.
-        exact: round as the decoder does.
+        arithmetic: what is rounded and clipped.
     """
     first = torch.div(frames, node_stride, rounding_mode="floor")
     second = (first + 1).clamp(max=planes.shape[0] - 1)
     fraction = ((frames - first * node_stride).to(planes.dtype) / node_stride).view(-1, 1, 1, 1)
     size = (planes.shape[2], planes.shape[3])
-    fetch = _fetch_exact if exact and not torch.is_grad_enabled() else _fetch_smooth
-    before = fetch(planes[first], _spread(motion.before, size, stride, exact))
-    after = fetch(planes[second], _spread(motion.after, size, stride, exact))
+    fetch = _fetch_exact if arithmetic.rounds and not torch.is_grad_enabled() else _fetch_smooth
+    before = fetch(planes[first], _spread(motion.before, size, stride, arithmetic))
+    after = fetch(planes[second], _spread(motion.after, size, stride, arithmetic))
     mixed = before * (1 - fraction) + after * fraction
-    return straight_through_floor(mixed * FEATURE_SCALE + 0.5) / FEATURE_SCALE if exact else mixed
+    return arithmetic.rounded(mixed)

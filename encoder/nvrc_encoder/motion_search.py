@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN
 
-from .motion import DISPLACEMENT_UNITS
+from .motion import POSITION_UNITS
 
 __all__ = ["initial_flow"]
 
@@ -77,5 +77,5 @@ def initial_flow(
     matrix = np.stack(rows)
     gram = matrix.T @ matrix + _RIDGE * np.eye(flow_nodes)
     solved = np.linalg.solve(gram, matrix.T @ np.stack(found).reshape(len(found), -1).astype(np.float64))
-    positions = solved.reshape(shape) * DISPLACEMENT_UNITS
+    positions = solved.reshape(shape) * POSITION_UNITS
     return torch.from_numpy(positions.astype(np.float32)).clamp(ACTIVATION_MIN, ACTIVATION_MAX)

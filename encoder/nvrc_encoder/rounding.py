@@ -1,16 +1,55 @@
-"""Rounding of activations in training, and the unit that they are in."""
+"""Rounding and clipping of activations in training, and the unit that they are in."""
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["FEATURE_SCALE", "clip", "round_and_clip", "straight_through_floor"]
+from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN
+
+__all__ = ["ACTIVATION_RANGE", "FEATURE_SCALE", "Arithmetic", "clip", "round_and_clip", "straight_through_floor"]
 
 FEATURE_SCALE = 128
 """Integer activation steps in one feature unit."""
+ACTIVATION_RANGE = (ACTIVATION_MIN / FEATURE_SCALE, ACTIVATION_MAX / FEATURE_SCALE)
+"""Smallest and largest activation in feature units."""
+
+
+class Arithmetic(Enum):
+    """What is done to every value that the decoder rounds and clips.
+
+    ``FLOAT`` leaves it as it is: so training begins. ``CLIPPED`` clips it, which is part of the network, but does not
+    round it: what remains against it is the cost of integers. ``EXACT`` does both, as the decoder does.
+    """
+
+    FLOAT = "float"
+    CLIPPED = "clipped"
+    EXACT = "exact"
+
+    @property
+    def rounds(self) -> bool:
+        """Whether values are rounded."""
+        return self is Arithmetic.EXACT
+
+    @property
+    def clips(self) -> bool:
+        """Whether values are clipped."""
+        return self is not Arithmetic.FLOAT
+
+    def rounded(self, x: Tensor) -> Tensor:
+        """Activations in feature units, to the nearest step; the gradient is that of `x`."""
+        return straight_through_floor(x * FEATURE_SCALE + 0.5) / FEATURE_SCALE if self.rounds else x
+
+    def clipped(self, x: Tensor, low: float = ACTIVATION_RANGE[0], high: float = ACTIVATION_RANGE[1]) -> Tensor:
+        """Activations in feature units, within a range, by default that of activations."""
+        return clip(x, low, high) if self.clips else x
+
+    def finished(self, x: Tensor, low: float = ACTIVATION_RANGE[0], high: float = ACTIVATION_RANGE[1]) -> Tensor:
+        """The output of a layer, rounded and then clipped."""
+        return round_and_clip(x, FEATURE_SCALE, low, high) if self.rounds else self.clipped(x, low, high)
 
 
 def straight_through_floor(x: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from .model import SynthesisModel
 from .parameters import ParameterBank
 from .plan import Plan, Settings
 from .quantise import hard_round, soft_round_noise
-from .rounding import FEATURE_SCALE
+from .rounding import FEATURE_SCALE, Arithmetic
 from .similarity import DISSIMILARITY_WEIGHT, Similarity
 from .structure import Structure
 from .warm_start import initial_grids, initial_weights
@@ -214,7 +214,8 @@ class Trainer:
         real = self.bank.real(q)
         frames = torch.arange(window.start, window.stop, device=self.device)
         count = self.frame_counts[gop]
-        rows = self.model.forward(real, rounded, self.multipliers, frames, count, exact=settings.hard)
+        arithmetic = Arithmetic.EXACT if settings.hard else Arithmetic.FLOAT
+        rows = self.model.forward(real, rounded, self.multipliers, frames, count, arithmetic)
         nodes = self._nodes(gop, window)
         per_node = self.grid_rate(real, rounded, gop, nodes, settings.hard)
         bits = torch.zeros((), device=self.device)
@@ -355,7 +356,7 @@ class Trainer:
             luma = target.weights[:4]
             for window in self._windows(frames, 8):
                 at = torch.arange(window.start, window.stop, device=self.device)
-                rows = (model or self.model).forward(real, rounded, self.multipliers, at, frames, exact=True)
+                rows = (model or self.model).forward(real, rounded, self.multipliers, at, frames, Arithmetic.EXACT)
                 distortion += float(self._distortion(rows, gop, window)) * (window.stop - window.start)
                 error = (rows[:, :4] - target.rows[window, :4]) / ((1 << self.model.bit_depth) - 1)
                 mse = (error * error * luma).sum((1, 2, 3)) / luma.sum()

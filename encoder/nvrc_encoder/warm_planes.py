@@ -16,7 +16,7 @@ from nvrc_decoder.profiles import WARPED_TEMPORAL_STRIDE, node_shape
 from .model import SynthesisModel
 from .motion import CELL_STRIDE, Motion, chain, make_motion, warp
 from .motion_search import initial_flow
-from .rounding import FEATURE_SCALE
+from .rounding import FEATURE_SCALE, Arithmetic
 
 __all__ = ["half", "initial_planes", "moving_features"]
 
@@ -52,7 +52,7 @@ def _differences(goal: Tensor, motion: Motion, stride: int, shared: bool) -> Ten
     for n in range(1, goal.shape[0]):
         link = Motion(motion.before[:0], motion.after[:0], motion.nodes[:n])
         own[n] = 0
-        own[n] = (goal[n : n + 1] - chain(own[: n + 1], link, stride, False)[n:])[0]
+        own[n] = (goal[n : n + 1] - chain(own[: n + 1], link, stride, Arithmetic.FLOAT)[n:])[0]
         if shared:
             own[n] = _repeat(half(own[n : n + 1]))[0]
     return own
@@ -97,7 +97,7 @@ def initial_planes(
     grids[profile.flow_slot] = positions / (flow_step * FEATURE_SCALE).view(1, 2, 1, 1)
     every = torch.arange(frames)
     motion = make_motion(
-        positions, torch.ones(2), every, flow.temporal_stride, WARPED_TEMPORAL_STRIDE, nodes, size, False
+        positions, torch.ones(2), every, flow.temporal_stride, WARPED_TEMPORAL_STRIDE, nodes, size, Arithmetic.FLOAT
     )
     at_nodes = (torch.arange(nodes) * WARPED_TEMPORAL_STRIDE).clamp(max=frames - 1)
     left = features.clone()
@@ -114,7 +114,8 @@ def initial_planes(
             own = _differences(_repeat(features[at_nodes, :1]), motion, 1, True)
             # Twice the mean of four samples is the first of their Haar coefficients.
             coefficient = 2 * half(own)
-            moved = half(warp(chain(own, motion, 1, False), motion, every, WARPED_TEMPORAL_STRIDE, 1, False))
+            planes = chain(own, motion, 1, Arithmetic.FLOAT)
+            moved = half(warp(planes, motion, every, WARPED_TEMPORAL_STRIDE, 1, Arithmetic.FLOAT))
             left[:, :1] -= moved
             below = None if base is None else steps[base]
             if base is not None and below is not None:
@@ -132,8 +133,8 @@ def initial_planes(
                     continue
                 own = _differences(half(features[:, plane : plane + 1])[at_nodes], motion, CELL_STRIDE, False)
                 values[:, first + c] = own[:, 0] / step[first + c]
-                planes = chain(own, motion, CELL_STRIDE, False)
-                moved = warp(planes, motion, every, WARPED_TEMPORAL_STRIDE, CELL_STRIDE, False)
+                planes = chain(own, motion, CELL_STRIDE, Arithmetic.FLOAT)
+                moved = warp(planes, motion, every, WARPED_TEMPORAL_STRIDE, CELL_STRIDE, Arithmetic.FLOAT)
                 left[:, plane : plane + 1] -= _double(moved, left)
         grids[i] = values
     return left

@@ -30,6 +30,7 @@ from nvrc_decoder.profiles import CHROMA_420, GridSlot
 from nvrc_decoder.synthesis.arithmetic import make_layer
 from nvrc_decoder.video_format import VideoFormat
 
+from .rounding import Arithmetic
 from .target import planes_from_rows
 from .training import Estimate, Trainer
 
@@ -101,12 +102,12 @@ def _code_lengths(values: np.ndarray) -> np.ndarray:
 
 
 @torch.no_grad()
-def reconstruct(trainer: Trainer, exact: bool = True) -> list[list[Planes]]:
+def reconstruct(trainer: Trainer, arithmetic: Arithmetic = Arithmetic.EXACT) -> list[list[Planes]]:
     """The encoder's own reconstruction, per GOP: the PyTorch twin in float64.
 
     Args:
         trainer: after the training.
-        exact: every layer rounded, as the decoder has it; else only the samples are, for comparison.
+        arithmetic: what is rounded and clipped; `CLIPPED` rounds only the samples, for comparison.
     """
     peak = (1 << trainer.model.bit_depth) - 1
     model, bank = trainer.model, trainer.bank
@@ -117,8 +118,8 @@ def reconstruct(trainer: Trainer, exact: bool = True) -> list[list[Planes]]:
         planes: list[Planes] = []
         for first in range(0, frames, 4):
             at = torch.arange(first, min(first + 4, frames), device=trainer.device)
-            rows = model.forward(real, grids, trainer.multipliers, at, frames, exact=exact)
-            if not exact:
+            rows = model.forward(real, grids, trainer.multipliers, at, frames, arithmetic)
+            if not arithmetic.rounds:
                 rows = torch.round(rows).clamp(0, peak)
             planes += planes_from_rows(rows, trainer.size, model.chroma_format, model.bit_depth)
         out.append(planes)

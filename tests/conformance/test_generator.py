@@ -76,6 +76,19 @@ def test_it_refuses_a_manifest_that_differs(tmp_path: Path, monkeypatch: pytest.
     assert "nano-units" in refused.output
 
 
+def test_a_manifest_of_another_version_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generate, "RECIPES", SMALL)
+    path = copy_of_suite(tmp_path).path
+    path.write_text(json.dumps({"format": "nvrc", "version": 0, "streams": [{"id": "of-other-fields"}]}))
+    before = snapshot(tmp_path)
+    refused = run(tmp_path)
+    assert refused.exit_code == 1
+    assert "version 0; --update begins anew" in refused.output
+    assert snapshot(tmp_path) == before
+    assert run(tmp_path, "--update").exit_code == 0
+    assert {stream.id for stream in load_manifest(path).streams} == {recipe.id for recipe in SMALL}
+
+
 def test_adopting_a_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generate, "RECIPES", SMALL)
     manifest = copy_of_suite(tmp_path)

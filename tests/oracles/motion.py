@@ -44,21 +44,21 @@ def displacement(
 ) -> Plane:
     """D towards the node at frame `tau`, for each cell of 4x4 luma samples."""
     there, here = positions(flow, multipliers, tau, axis), positions(flow, multipliers, t, axis)
-    d = [[a - b for a, b in zip(p, q, strict=True)] for p, q in zip(there, here, strict=True)]
+    d = [[4 * (a - b) for a, b in zip(p, q, strict=True)] for p, q in zip(there, here, strict=True)]
     d = up(d, -(-height // 8), -(-width // 8))
     return up(d, -(-height // 4), -(-width // 4))
 
 
 def fetch(plane: Plane, step: int, d: tuple[Plane, Plane], y: int, x: int) -> int:
-    """64 times the plane where its sample (y, x) is displaced to; `step` luma samples a sample."""
+    """1024 times the plane where its sample (y, x) is displaced to; `step` luma samples a sample."""
     vertical, horizontal = (axis[y * step // 4][x * step // 4] for axis in d)
     if step == 4:
         vertical, horizontal = (vertical + 2) // 4, (horizontal + 2) // 4
-    big_y, big_x = 8 * y + vertical, 8 * x + horizontal
-    iy, fy, ix, fx = big_y // 8, big_y % 8, big_x // 8, big_x % 8
+    big_y, big_x = 32 * y + vertical, 32 * x + horizontal
+    iy, fy, ix, fx = big_y // 32, big_y % 32, big_x // 32, big_x % 32
     total = 0
-    for i, wy in ((iy, 8 - fy), (iy + 1, fy)):
-        for j, wx in ((ix, 8 - fx), (ix + 1, fx)):
+    for i, wy in ((iy, 32 - fy), (iy + 1, fy)):
+        for j, wx in ((ix, 32 - fx), (ix + 1, fx)):
             total += wy * wx * plane[clip(i, 0, len(plane) - 1)][clip(j, 0, len(plane[0]) - 1)]
     return total
 
@@ -129,7 +129,7 @@ class Moved:
             made.append(
                 [
                     [
-                        clip(value + (fetch(before, self.step, d, y, x) + 32) // 64, -2048, 2047)
+                        clip(value + (fetch(before, self.step, d, y, x) + 512) // 1024, -2048, 2047)
                         for x, value in enumerate(row)
                     ]
                     for y, row in enumerate(plane)
@@ -149,6 +149,6 @@ class Moved:
             plane = np.zeros((height, width), dtype=int)
             for y, x in np.ndindex(height, width):
                 v0, v1 = (fetch(planes[p], self.step, d, y, x) for planes, d in pairs)
-                plane[y, x] = (v0 * (8 - f) + v1 * f + 256) // 512
+                plane[y, x] = (v0 * (8 - f) + v1 * f + 4096) // 8192
             out += [plane] if self.mix is None else [plane[i::2, j::2] for i in (0, 1) for j in (0, 1)]
         return np.array(out).reshape(-1, rows, columns)

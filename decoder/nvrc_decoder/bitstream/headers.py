@@ -39,7 +39,7 @@ __all__ = [
 
 
 class UnitType(IntEnum):
-    """The unit types of version 1 (spec 2.4)."""
+    """The unit types of version 2 (spec 2.4)."""
 
     SEQUENCE = 0x01
     NETWORK = 0x02

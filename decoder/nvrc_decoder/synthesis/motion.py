@@ -51,9 +51,9 @@ def displacement(flow: Grid, multipliers: Sequence[int], n: int, t: int, size: t
         size: rows and columns of the picture in luma samples.
 
     Returns:
-        int32 [2, ceil(rows / 4), ceil(columns / 4)], vertical first, in eighths of a luma sample, |d| <= 4095.
+        int32 [2, ceil(rows / 4), ceil(columns / 4)], vertical first, in thirty-seconds of a luma sample, |d| <= 16380.
     """
-    d = position(flow, multipliers, WARPED_TEMPORAL_STRIDE * n) - position(flow, multipliers, t)
+    d = 4 * (position(flow, multipliers, WARPED_TEMPORAL_STRIDE * n) - position(flow, multipliers, t))
     for stride in (8, 4):
         rows, columns = (-(-extent // stride) for extent in size)
         d = ((double(double(d, 1), 2) + 8) >> 4)[:, :rows, :columns]
@@ -65,24 +65,24 @@ def _bands(rows: int) -> list[range]:
 
 
 def _fetch(plane: Warped, displacement: Feature, stride: int, band: range) -> Feature:
-    """Bilinear samples of the rows `band` of a plane at displaced places, times 64 (7.6.2)."""
+    """Bilinear samples of the rows `band` of a plane at displaced places, times 1024 (7.6.2)."""
     rows, columns = plane.shape
     y, x = np.array(band)[:, None], np.arange(columns)[None, :]
     cell = 4 // stride
     dy, dx = displacement[:, y // cell, x // cell]
     if stride == 4:
         dy, dx = (dy + 2) >> 2, (dx + 2) >> 2
-    moved_y, moved_x = 8 * y + dy, 8 * x + dx
-    above, left = moved_y >> 3, moved_x >> 3
-    fy, fx = moved_y & 7, moved_x & 7
+    moved_y, moved_x = 32 * y + dy, 32 * x + dx
+    above, left = moved_y >> 5, moved_x >> 5
+    fy, fx = moved_y & 31, moved_x & 31
 
     def at(i: npt.NDArray[np.integer], j: npt.NDArray[np.integer]) -> Feature:
         taken: Feature = plane[np.clip(i, 0, rows - 1), np.clip(j, 0, columns - 1)]
         return taken
 
-    upper = (8 - fx) * at(above, left) + fx * at(above, left + 1)
-    lower = (8 - fx) * at(above + 1, left) + fx * at(above + 1, left + 1)
-    samples: Feature = ((8 - fy) * upper + fy * lower).astype(np.int32)
+    upper = (32 - fx) * at(above, left) + fx * at(above, left + 1)
+    lower = (32 - fx) * at(above + 1, left) + fx * at(above + 1, left + 1)
+    samples: Feature = ((32 - fy) * upper + fy * lower).astype(np.int32)
     return samples
 
 
@@ -102,7 +102,7 @@ def warp(before: Warped, after: Warped, d0: Feature, d1: Feature, stride: int, t
     result = np.empty_like(before)
     for p, band in product(range(len(before)), _bands(before.shape[1])):
         v0, v1 = _fetch(before[p], d0, stride, band), _fetch(after[p], d1, stride, band)
-        result[p, band.start : band.stop] = (v0 * (8 - fraction) + v1 * fraction + 256) >> 9
+        result[p, band.start : band.stop] = (v0 * (8 - fraction) + v1 * fraction + 4096) >> 13
     return result
 
 
@@ -149,7 +149,7 @@ def predict(residual: Feature, before: Warped, d: Feature, stride: int) -> Featu
     result = np.empty_like(residual)
     for p, band in product(range(len(residual)), _bands(residual.shape[1])):
         rows = slice(band.start, band.stop)
-        result[p, rows] = residual[p, rows] + ((_fetch(before[p], d, stride, band) + 32) >> 6)
+        result[p, rows] = residual[p, rows] + ((_fetch(before[p], d, stride, band) + 512) >> 10)
     return clip_activation(result)
 
 

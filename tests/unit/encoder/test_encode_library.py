@@ -25,6 +25,7 @@ from nvrc_decoder.profiles import node_shape
 from nvrc_encoder import EncodeOptions, EncodeReport, encode, encoding
 from nvrc_encoder.checkpoint import train
 from nvrc_encoder.options import profile_named
+from nvrc_encoder.rounding import Arithmetic
 from nvrc_encoder.run import Progress, Run
 from nvrc_encoder.source import Source
 from nvrc_encoder.training import Trainer
@@ -256,8 +257,8 @@ def _failing(source: Source, **changes: Any) -> InternalError:
 def test_one_sample_that_the_decoder_makes_otherwise(monkeypatch: pytest.MonkeyPatch, frame: int) -> None:
     honest = encoding.reconstruct
 
-    def one_off(trainer: Trainer, *, exact: bool = True) -> list[list[Planes]]:
-        gops = honest(trainer, exact=exact)
+    def one_off(trainer: Trainer, arithmetic: Arithmetic = Arithmetic.EXACT) -> list[list[Planes]]:
+        gops = honest(trainer, arithmetic)
         gops[frame // 2][frame % 2].y[5, 3] ^= 1
         return gops
 

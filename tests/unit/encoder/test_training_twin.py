@@ -14,7 +14,7 @@ from nvrc_decoder.profiles import PROFILES, Profile, synthesis_layers
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
 from nvrc_decoder.synthesis.runtime import OrtSynthesizer
 from nvrc_encoder.model import SynthesisModel
-from nvrc_encoder.rounding import FEATURE_SCALE
+from nvrc_encoder.rounding import FEATURE_SCALE, Arithmetic
 from nvrc_encoder.structure import Structure
 from nvrc_encoder.target import planes_from_rows
 
@@ -55,7 +55,7 @@ def twin(case: Case, *, window: int | None = None, gradients: bool = False) -> l
     for first in range(0, case.frame_count, step):
         at = torch.arange(first, min(first + step, case.frame_count))
         with torch.set_grad_enabled(gradients):
-            rows = model.forward(parameters, grids, multipliers, at, case.frame_count, exact=True)
+            rows = model.forward(parameters, grids, multipliers, at, case.frame_count, Arithmetic.EXACT)
         assert torch.equal(rows, torch.round(rows))
         frames += planes_from_rows(rows, (picture.height, picture.width), picture.chroma_format, picture.bit_depth)
     return frames
@@ -165,11 +165,26 @@ def test_float_pass_is_close_to_the_exact_one() -> None:
     tensors = [None if grid is None else torch.from_numpy(grid.astype(np.float64)) for grid in grids]
     multipliers = [torch.tensor(m) for m in case.multipliers]
     passes = [
-        model.forward(parameters, tensors, multipliers, torch.arange(2), 2, exact=exact).clamp(0, 255)
-        for exact in (False, True)
+        model.forward(parameters, tensors, multipliers, torch.arange(2), 2, arithmetic).clamp(0, 255)
+        for arithmetic in Arithmetic
     ]
-    assert float((passes[0] - passes[1]).abs().mean()) < 1.0
-    assert not torch.equal(passes[0], passes[1])
+    for unrounded in passes[:2]:
+        assert float((unrounded - passes[2]).abs().mean()) < 1.0
+        assert not torch.equal(unrounded, passes[2])
+
+
+def test_clipped_pass_is_close_to_the_exact_one_where_much_is_clipped() -> None:
+    case = random_case(7, NANO, Picture(32, 32), 2, full=True, motion=True)
+    model = model_of(case)
+    parameters = real_parameters(case, model)
+    tensors = [None if grid is None else torch.from_numpy(grid.astype(np.float64) * 16) for grid in case.grids]
+    multipliers = [torch.tensor(m) for m in case.multipliers]
+    loose, clipped, exact = (
+        model.forward(parameters, tensors, multipliers, torch.arange(2), 2, arithmetic).clamp(0, 255)
+        for arithmetic in (Arithmetic.FLOAT, Arithmetic.CLIPPED, Arithmetic.EXACT)
+    )
+    assert 0 < float((clipped - exact).abs().mean()) < 1
+    assert float((loose - exact).abs().mean()) > 20
 
 
 def test_exact_pass_lets_gradients_through() -> None:
@@ -185,7 +200,7 @@ def test_exact_pass_lets_gradients_through() -> None:
     }
     grids = [torch.from_numpy(g.astype(np.float32)).requires_grad_() for g in case.grids if g is not None]
     steps = [torch.tensor(m) for m in case.multipliers]
-    rows = model.forward(parameters, grids, steps, torch.arange(1, 9), 9, exact=True)
+    rows = model.forward(parameters, grids, steps, torch.arange(1, 9), 9, Arithmetic.EXACT)
     (rows * torch.randn(rows.shape, generator=generator)).sum().backward()
     for name, (weight, bias) in parameters.items():
         assert weight.grad is not None, name

@@ -32,35 +32,35 @@ def test_displacements_point_from_the_frame_to_its_nodes():
     flow = flow_of(*((5 * n, 0) for n in range(8)), (40, -8))
     before, after = (motion.displacement(flow, [1, 1], n, 3, (9, 5)) for n in (0, 1))
     assert before.shape == after.shape == (2, 3, 2)
-    assert set(before[0].ravel()) == {-15}
-    assert set(after[0].ravel()) == {25}
+    assert set(before[0].ravel()) == {-60}
+    assert set(after[0].ravel()) == {100}
     for n in (1, 2):
         assert not motion.displacement(flow, [1, 1], n, 11, (9, 5)).any()
     # The chain: from node 1, at frame 8, to node 0.
-    assert motion.displacement(flow, [1, 1], 0, 8, (4, 4)).ravel().tolist() == [-40, 8]
+    assert motion.displacement(flow, [1, 1], 0, 8, (4, 4)).ravel().tolist() == [-160, 32]
 
 
 def test_displacements_reach_their_largest_and_stay_exact():
     flow = flow_of(*[(2047, -2047)] * 8, (-2047, 2047))
     assert not motion.displacement(flow, [1, 2048], 0, 7, (4, 4)).any()
-    assert motion.displacement(flow, [1, 2048], 1, 7, (4, 4)).ravel().tolist() == [-4094, 4095]
-    assert motion.displacement(flow, [1, 2048], 0, 8, (4, 4)).ravel().tolist() == [4094, -4095]
+    assert motion.displacement(flow, [1, 2048], 1, 7, (4, 4)).ravel().tolist() == [-16376, 16380]
+    assert motion.displacement(flow, [1, 2048], 0, 8, (4, 4)).ravel().tolist() == [16376, -16380]
 
 
 def test_the_warp_by_hand():
     plane = np.array([[[0, 64, 128, 64]]], dtype=np.int16)
     still = np.zeros((2, 1, 1), dtype=np.int32)
     right = still.copy()
-    right[1] = 4
+    right[1] = 16
     # At frame 0 only the node before counts; half a sample to the right.
     assert motion.warp(plane, -plane, right, still, 1, 0).ravel().tolist() == [32, 96, 96, 64]
     # At frame 2 a quarter of the other node: (64 * 6 - 64 * 2 + 4) >> 3 for the second sample.
     assert motion.warp(plane, -plane, still, still, 1, 2).ravel().tolist() == [0, 32, 64, 32]
-    # In units of four luma samples 4/8 is 1/8, and -3/8 is nothing.
+    # In units of four luma samples 16/32 is 4/32, 17/32 likewise, and -7/32 is -2/32 (-7 + 2 >> 2).
     assert motion.warp(plane[..., :1], plane[..., :1] * 0, right, still, 4, 0).ravel().tolist() == [0]
     wide = np.tile(still, (1, 1, 4))
-    wide[1] = [[4, 5, -3, -2046]]
-    assert motion.warp(plane, plane, wide, wide, 4, 0).ravel().tolist() == [8, 72, 120, 0]
+    wide[1] = [[16, 17, -7, -8186]]
+    assert motion.warp(plane, plane, wide, wide, 4, 0).ravel().tolist() == [8, 72, 124, 0]
 
 
 def test_no_displacement_changes_nothing_at_a_node():
@@ -72,7 +72,7 @@ def test_no_displacement_changes_nothing_at_a_node():
 
 def test_displacements_far_outside_repeat_the_edge():
     plane = np.array([[[1, 2], [3, 2047]], [[-2048, -3], [-2, -1]]], dtype=np.int16)
-    far = np.full((2, 1, 1), 4095, dtype=np.int32)
+    far = np.full((2, 1, 1), 16380, dtype=np.int32)
     assert motion.warp(plane, plane, far, -far, 1, 0).reshape(2, 4).tolist() == [[2047] * 4, [-1] * 4]
     assert motion.warp(plane, plane, far, -far, 1, 7)[1].ravel().tolist() == [(-1 - 7 * 2048 + 4) >> 3] * 4
 
@@ -98,7 +98,7 @@ def test_interleaving_is_undone():
 def test_bands_change_nothing(monkeypatch):
     rng = np.random.default_rng(3)
     plane = rng.integers(-2048, 2048, (2, 24, 9)).astype(np.int16)
-    d = rng.integers(-99, 99, (2, 2, 6, 3)).astype(np.int32)
+    d = rng.integers(-399, 399, (2, 2, 6, 3)).astype(np.int32)
     whole = motion.warp(plane, plane[::-1], *d, 1, 5)
     monkeypatch.setattr(motion, "_BAND", 5)
     assert (motion.warp(plane, plane[::-1], *d, 1, 5) == whole).all()
@@ -108,7 +108,7 @@ def test_a_prediction_by_hand():
     before = np.array([[[0, 64, 128, 64]]], dtype=np.int16)
     residual = np.array([[[1, -1, 2040, -2000]]], dtype=np.int32)
     d = np.zeros((2, 1, 1), dtype=np.int32)
-    d[1] = 4
+    d[1] = 16
     # Half a sample to the right: 32, 96, 96, 64; the sums are clipped.
     assert motion.predict(residual, before, d, 1).ravel().tolist() == [33, 95, 2047, -1936]
     assert motion.predict(residual * 0 - 2048, -before, d, 1).ravel().tolist() == [-2048] * 4
@@ -213,7 +213,7 @@ def test_motion_replaces_interpolation_and_nothing_else():
 
 @pytest.mark.parametrize("frame_count", [1, 2, 8, 9, 16, 17])
 def test_the_bound_of_the_warp(frame_count):
-    # All of the sums of 7.6.2 stay within 2048 * 512, and the result is an activation.
+    # All of the sums of 7.6.2 stay within 2048 * 8192, and the result is an activation.
     case = random_case(9, PROFILES[2], Picture(11, 9), frame_count, style="aligned", full=True)
     for features in ReferenceSynthesizer(*case.network).warped(case.grids, frame_count, range(frame_count)).values():
         assert -2048 <= features.min() <= features.max() <= 2047
