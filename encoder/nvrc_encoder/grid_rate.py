@@ -18,7 +18,7 @@ from nvrc_decoder.octree.schedule import expand_schedule
 from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, CONTEXT_INPUT_MAX, GridSlot
 
 from .laplace import SCALE_COUNT, SCALE_LOG2_MIN, laplace_bits
-from .rounding import straight_through_floor
+from .rounding import round_and_clip, straight_through_floor
 
 __all__ = ["HIDDEN_UNIT", "OUTPUT_UNIT", "GopRate", "GridContext", "build_context", "context_network"]
 
@@ -115,24 +115,22 @@ def build_context(
 
 
 def context_network(
-    parameters: dict[str, tuple[Tensor, Tensor]], inputs: Tensor, bias: Tensor, exact: bool
+    parameters: dict[str, tuple[Tensor, Tensor]], inputs: Sequence[Tensor], bias: Tensor, exact: bool
 ) -> tuple[Tensor, Tensor]:
     """Mean and log2 of the scale of each row.
 
     Args:
         parameters: the context layers as real values.
-        inputs: [R, 19], neighbours and coarse magnitude, already clipped.
+        inputs: [., 19] each and R rows in all, neighbours and coarse magnitude, already clipped.
         bias: [R, width_1], first-layer bias with the one-hots' columns added.
         exact: round as the decoder does, and quantise mean and scale.
     """
-    w1 = parameters["context.hidden1"][0][:, : inputs.shape[1]]
-    h = torch.relu(torch.addmm(bias, inputs, w1.t()))
-    if exact:
-        h = straight_through_floor(h * HIDDEN_UNIT + 0.5).clamp(max=ACTIVATION_MAX) / HIDDEN_UNIT
+    w1 = parameters["context.hidden1"][0][:, : inputs[0].shape[1]].t()
+    biases = bias.split([len(part) for part in inputs])
+    h = torch.cat([torch.addmm(b, part, w1) for b, part in zip(biases, inputs, strict=True)])
+    h = _hidden(h, exact)
     weight, b = parameters["context.hidden2"]
-    h = torch.relu(torch.addmm(b, h, weight.t()))
-    if exact:
-        h = straight_through_floor(h * HIDDEN_UNIT + 0.5).clamp(max=ACTIVATION_MAX) / HIDDEN_UNIT
+    h = _hidden(torch.addmm(b, h, weight.t()), exact)
     weight, b = parameters["context.output"]
     out = torch.addmm(b, h, weight.t()) * OUTPUT_UNIT
     if exact:
@@ -141,19 +139,35 @@ def context_network(
     return mean, SCALE_LOG2_MIN + out[:, 1].clamp(0, SCALE_COUNT - 1) / 4
 
 
+def _hidden(h: Tensor, exact: bool) -> Tensor:
+    """What becomes of the sums of a hidden layer."""
+    return round_and_clip(h, HIDDEN_UNIT, 0, ACTIVATION_MAX / HIDDEN_UNIT) if exact else torch.relu(h)
+
+
 @dataclass(frozen=True)
 class _Rows:
     """Gather indices of one window: everything that does not change from iteration to iteration.
 
     Attributes:
-        inputs: int32 [R, 19] into the flat vector of `GopRate`.
-        classes: int32 [R], row of the table of first-layer biases.
-        centred: the rows whose contexts are relative to a centre.
+        needed: int32 [K], what the window reads of the flat vector of `GopRate`, the zero at its end last.
+        inputs: int32 [R, 19] into what is needed.
+        classes: per present slot int64 [nodes, 1, H * W], row of the table of first-layer biases, and how many channels
+            share it.
+        sizes: rows before those whose contexts are relative to a centre, those, and the ones after them.
     """
 
+    needed: Tensor
     inputs: Tensor
-    classes: Tensor
-    centred: slice
+    classes: tuple[tuple[Tensor, int], ...]
+    sizes: tuple[int, int, int]
+
+    def biases(self, table: Tensor) -> Tensor:
+        """What the one-hots add to each row, [R, width_1], of a table [classes, width_1]."""
+        parts = []
+        for classes, channels in self.classes:
+            own = table.index_select(0, classes.view(-1)).view(*classes.shape, -1)
+            parts.append(own.expand(-1, channels, -1, -1).reshape(-1, table.shape[1]))
+        return torch.cat(parts)
 
 
 class GopRate:
@@ -197,7 +211,7 @@ class GopRate:
         if key in self._cache:
             return self._cache[key]
         inputs: list[Tensor] = []
-        classes: list[Tensor] = []
+        classes: list[tuple[Tensor, int]] = []
         below: int | None = None
         at = 0
         centred = slice(0, 0)
@@ -218,24 +232,32 @@ class GopRate:
                 coarse = (context.coarse[which] + self._values + self._offsets[below][1]).view(count, 1, area, 1)
                 coarse = coarse.expand(-1, channels, -1, -1)
             inputs.append(torch.cat([gathered, coarse], 3).reshape(-1, reach + 1).int())
-            kinds = context.classes[which].unsqueeze(1) + self._class_start[slot]
-            classes.append(kinds.expand(-1, channels, -1).reshape(-1).int())
+            classes.append((context.classes[which].unsqueeze(1) + self._class_start[slot], channels))
             at += len(inputs[-1])
             if context.centred:
                 centred = slice(at - len(inputs[-1]), at)
             else:
                 below = slot
-        rows = _Rows(torch.cat(inputs), torch.cat(classes), centred)
-        size = rows.inputs.numel() * 4
+        index = torch.cat(inputs)
+        # What is gathered often stays in the cache, and so does its gradient.
+        needed, places = torch.unique(
+            torch.cat([index.reshape(-1), index.new_tensor([self._zero])]), return_inverse=True
+        )
+        sizes = centred.start, centred.stop - centred.start, at - centred.stop
+        rows = _Rows(needed, places[:-1].int().view(index.shape), tuple(classes), sizes)
+        size = (rows.inputs.numel() + needed.numel()) * 4
         if self._cached + size <= self.CACHE_BYTES:
             self._cache[key] = rows
             self._cached += size
         return rows
 
     def _centred(self, flat: Tensor, index: Tensor, exact: bool) -> tuple[Tensor, Tensor]:
-        """Inputs [R, 19] relative to the mean of the face neighbours that are there, and that mean [R] (spec 5.3)."""
+        """Inputs [R, 19] relative to the mean of the face neighbours that are there, and that mean [R] (spec 5.3).
+
+        `flat` ends in the zero that stands for those that are not there.
+        """
         values = flat.index_select(0, index.reshape(-1)).view(index.shape)
-        there = index != self._zero
+        there = index != len(flat) - 1
         faces = there & self._faces.to(index.device)
         count = faces.sum(1).clamp(min=1)
         centre = (values * faces).sum(1) / count
@@ -265,20 +287,23 @@ class GopRate:
         present = [grid for grid in grids if grid is not None]
         magnitudes = [grid.abs().sum(1).reshape(-1) for grid in present]
         whole = torch.cat([*(grid.reshape(-1) for grid in present), *magnitudes, present[0].new_zeros(1)])
-        flat = whole.clamp(-CONTEXT_INPUT_MAX, CONTEXT_INPUT_MAX)
         rows = self._rows(nodes)
-        inputs = flat.index_select(0, rows.inputs.view(-1)).view(rows.inputs.shape)
+        seen = whole.index_select(0, rows.needed)
+        clipped = seen.clamp(-CONTEXT_INPUT_MAX, CONTEXT_INPUT_MAX)
+        before, centred, after = rows.inputs.split(rows.sizes)
+        inputs = [clipped.index_select(0, part.view(-1)).view(part.shape) for part in (before, after)]
         centre: Tensor | None = None
-        if rows.centred.stop > rows.centred.start:
-            around, centre = self._centred(whole, rows.inputs[rows.centred], exact)
-            inputs = torch.cat([inputs[: rows.centred.start], around, inputs[rows.centred.stop :]])
+        if len(centred):
+            around, centre = self._centred(seen, centred, exact)
+            inputs.insert(1, around)
         w1, b1 = parameters["context.hidden1"]
         table = w1.t()[self._triples].sum(1) + b1
-        mean, log_scale = context_network(parameters, inputs, table.index_select(0, rows.classes), exact)
+        mean, log_scale = context_network(parameters, inputs, rows.biases(table), exact)
         evaluated = [None if grid is None else grid[which] for grid, which in zip(grids, nodes, strict=True)]
         values = torch.cat([grid.reshape(-1) for grid in evaluated if grid is not None])
         if centre is not None:
-            mean = torch.cat([mean[: rows.centred.start], mean[rows.centred] + centre, mean[rows.centred.stop :]])
+            first, middle, last = mean.split(rows.sizes)
+            mean = torch.cat([first, middle + centre, last])
         bits = laplace_bits(values - mean, torch.exp2(log_scale))
         out: list[Tensor | None] = []
         at = 0

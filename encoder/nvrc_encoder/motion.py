@@ -1,12 +1,14 @@
 """Motion: grids of long temporal stride, warped along a decoded flow to the frame that is wanted (spec 7.6).
 
 Positions are in eighths of a luma sample, displacements in thirty-seconds, features in feature units. What is rounded
-and clipped is as `Arithmetic` says. Where gradients are wanted the bilinear fetch is PyTorch's own, which may differ
-from the decoder's in the last float bit; without them it is the decoder's gather, exact in float32 and float64.
+and clipped is as `Arithmetic` says. Where gradients are wanted the bilinear fetch is PyTorch's own, exact in float64;
+without them it is the decoder's gather, exact in float32, too.
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -108,6 +110,9 @@ def make_motion(
     moves = moves * (DISPLACEMENT_UNITS / POSITION_UNITS)
     for shrink in (8, CELL_STRIDE):
         moves = _doubled(moves, (-(-size[0] // shrink), -(-size[1] // shrink)), arithmetic)
+    # PyTorch's gradient of a fetch writes out of bounds where a position is no number; the loss or the next check tells
+    # of it.
+    moves = torch.nan_to_num(moves, 0.0, 0.0, 0.0)
     count = len(frames)
     return Motion(moves[:count], moves[count : 2 * count], moves[2 * count :])
 
@@ -125,14 +130,19 @@ def planes_of(features: Tensor, weight: Tensor, bias: Tensor, arithmetic: Arithm
     return functional.pixel_shuffle(arithmetic.finished(mixed), 2)
 
 
-def _spread(displacement: Tensor, size: tuple[int, int], stride: int, arithmetic: Arithmetic) -> Tensor:
-    """A displacement for each sample of a plane of that stride, in 1/32 of its samples: [B, 2, rows, columns]."""
+def _of_plane(displacement: Tensor, stride: int, arithmetic: Arithmetic) -> Tensor:
+    """Displacements of cells in 1/32 of the samples of a plane, which are `stride` luma samples wide."""
+    if stride != CELL_STRIDE:
+        return displacement
+    scaled = displacement / CELL_STRIDE
+    return torch.floor(scaled + 0.5) + (scaled - scaled.detach()) if arithmetic.rounds else scaled
+
+
+def _spread(cells: Tensor, size: tuple[int, int], stride: int) -> Tensor:
+    """What each sample of a plane has from its cell: [B, 2, rows, columns]."""
     if stride == CELL_STRIDE:
-        scaled = displacement / CELL_STRIDE
-        return torch.floor(scaled + 0.5) + (scaled - scaled.detach()) if arithmetic.rounds else scaled
-    rows, columns = displacement.shape[2:]
-    wide = displacement[:, :, :, None, :, None].expand(-1, -1, -1, CELL_STRIDE, -1, CELL_STRIDE)
-    wide = wide.reshape(*displacement.shape[:2], rows * CELL_STRIDE, columns * CELL_STRIDE)
+        return cells
+    wide = functional.interpolate(cells, scale_factor=CELL_STRIDE, mode="nearest")
     # A picture of odd size has planes one sample larger than it is.
     missing = max(0, size[0] - wide.shape[2]), max(0, size[1] - wide.shape[3])
     if any(missing):
@@ -140,14 +150,47 @@ def _spread(displacement: Tensor, size: tuple[int, int], stride: int, arithmetic
     return wide[:, :, : size[0], : size[1]]
 
 
-def _fetch_smooth(planes: Tensor, d: Tensor) -> Tensor:
-    """Bilinear samples with gradients to planes and positions: [B, C, H, W]."""
-    height, width = planes.shape[2:]
-    y = torch.arange(height, device=d.device, dtype=d.dtype).view(1, -1, 1) + d[:, 0] / DISPLACEMENT_UNITS
-    x = torch.arange(width, device=d.device, dtype=d.dtype).view(1, 1, -1) + d[:, 1] / DISPLACEMENT_UNITS
-    # PyTorch's gradient writes out of bounds where a position is no number; the loss or the next check tells of it.
-    grid = torch.nan_to_num(torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], -1))
-    return functional.grid_sample(planes, grid, mode="bilinear", padding_mode="border", align_corners=False)
+@functools.lru_cache(maxsize=64)
+def _centres(height: int, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Where the samples of a plane lie as `grid_sample` counts, columns first, -1 .. 1: [height, width, 2]."""
+    y, x = (torch.arange(1, 2 * n, 2, dtype=torch.float64) / n - 1 for n in (height, width))
+    return torch.stack(torch.broadcast_tensors(x[None, :], y[:, None]), -1).to(device, dtype)
+
+
+def _each(x: Tensor) -> list[Tensor]:
+    """Elements of the first axis, which stays; the gradient of a slice of each would be as large as the whole."""
+    return [element.unsqueeze(0) for element in x.unbind(0)]
+
+
+def _fetches(
+    displacement: Tensor, size: tuple[int, int], stride: int, arithmetic: Arithmetic
+) -> list[Callable[[Tensor], Tensor]]:
+    """For each displacement of the batch, what takes bilinear samples of planes [1, C, *size] there."""
+    moves = _of_plane(displacement, stride, arithmetic)
+    if arithmetic.rounds and not torch.is_grad_enabled():
+        return [functools.partial(_fetch_exact, d=d) for d in _each(_spread(moves, size, stride))]
+    return [functools.partial(_fetch_smooth, places=places) for places in _each(_places(moves, size, stride))]
+
+
+def _fetch(planes: Tensor, displacement: Tensor, stride: int, arithmetic: Arithmetic) -> Tensor:
+    """Bilinear samples of planes [B, C, H, W] at displaced places."""
+    size = (planes.shape[2], planes.shape[3])
+    moves = _of_plane(displacement, stride, arithmetic)
+    if arithmetic.rounds and not torch.is_grad_enabled():
+        return _fetch_exact(planes, _spread(moves, size, stride))
+    return _fetch_smooth(planes, _places(moves, size, stride))
+
+
+def _places(moves: Tensor, size: tuple[int, int], stride: int) -> Tensor:
+    """Where samples are fetched, as `grid_sample` counts: [B, rows, columns, 2]. All that can be is done for cells."""
+    scale = torch.tensor([2 / (DISPLACEMENT_UNITS * n) for n in reversed(size)], dtype=moves.dtype, device=moves.device)
+    scaled = (moves.flip(1) * scale.view(1, 2, 1, 1)).contiguous(memory_format=torch.channels_last)
+    return _spread(scaled, size, stride).permute(0, 2, 3, 1) + _centres(*size, moves.dtype, moves.device)
+
+
+def _fetch_smooth(planes: Tensor, places: Tensor) -> Tensor:
+    """Bilinear samples with gradients to planes and places: [B, C, H, W]."""
+    return functional.grid_sample(planes, places, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def _fetch_exact(planes: Tensor, d: Tensor) -> Tensor:
@@ -181,12 +224,11 @@ def chain(residuals: Tensor, motion: Motion, stride: int, arithmetic: Arithmetic
         stride: luma samples in a sample of the planes, 1 or 4.
         arithmetic: what is rounded and clipped.
     """
-    fetch = _fetch_exact if arithmetic.rounds and not torch.is_grad_enabled() else _fetch_smooth
-    moves = _spread(motion.nodes, (residuals.shape[2], residuals.shape[3]), stride, arithmetic)
-    planes = [residuals[:1]]
-    for n in range(1, residuals.shape[0]):
-        moved = arithmetic.rounded(fetch(planes[-1], moves[n - 1 : n]))
-        planes.append(arithmetic.clipped(residuals[n : n + 1] + moved))
+    count, size = len(residuals), (residuals.shape[2], residuals.shape[3])
+    first, *others = _each(residuals)
+    planes = [first]
+    for own, fetch in zip(others, _fetches(motion.nodes[: count - 1], size, stride, arithmetic), strict=True):
+        planes.append(arithmetic.clipped(own + arithmetic.rounded(fetch(planes[-1]))))
     return torch.cat(planes)
 
 
@@ -206,9 +248,6 @@ def warp(
     first = torch.div(frames, node_stride, rounding_mode="floor")
     second = (first + 1).clamp(max=planes.shape[0] - 1)
     fraction = ((frames - first * node_stride).to(planes.dtype) / node_stride).view(-1, 1, 1, 1)
-    size = (planes.shape[2], planes.shape[3])
-    fetch = _fetch_exact if arithmetic.rounds and not torch.is_grad_enabled() else _fetch_smooth
-    before = fetch(planes[first], _spread(motion.before, size, stride, arithmetic))
-    after = fetch(planes[second], _spread(motion.after, size, stride, arithmetic))
-    mixed = before * (1 - fraction) + after * fraction
-    return arithmetic.rounded(mixed)
+    before = _fetch(planes[first], motion.before, stride, arithmetic)
+    after = _fetch(planes[second], motion.after, stride, arithmetic)
+    return arithmetic.rounded(before * (1 - fraction) + after * fraction)

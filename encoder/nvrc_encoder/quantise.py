@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,18 +11,35 @@ from torch import Tensor
 __all__ = ["hard_round", "soft_round", "soft_round_noise"]
 
 
+class _SoftRound(torch.autograd.Function):
+    """Written out, since a grid is many times as large as a window of it, and each operation a pass over all of it."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, temperature: float) -> Tensor:  # type: ignore[override]
+        floor = torch.floor(x)
+        step = x.sub(floor).sub_(0.5).div_(temperature).tanh_()
+        height = 0.5 / math.tanh(0.5 / temperature)
+        ctx.save_for_backward(step)
+        ctx.slope = height / temperature
+        return floor.add_(0.5).add_(step, alpha=height)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        (step,) = ctx.saved_tensors
+        return torch.ops.aten.tanh_backward(gradient, step).mul_(ctx.slope), None
+
+
 def soft_round(x: Tensor, temperature: float) -> Tensor:
     """A smooth staircase: the identity for a high temperature, rounding for a low one."""
-    floor = torch.floor(x)
-    r = x - floor - 0.5
-    return floor + 0.5 + 0.5 * torch.tanh(r / temperature) / math.tanh(0.5 / temperature)
+    y: Tensor = _SoftRound.apply(x, temperature)
+    return y
 
 
 def soft_round_noise(x: Tensor, temperature: float, noise: float, generator: torch.Generator) -> Tensor:
     """Soft rounding, uniform noise of width `noise`, soft rounding again (as C3, arXiv 2312.02753, section 3)."""
     y = soft_round(x, temperature)
-    y = y + (torch.rand(y.shape, generator=generator, device=y.device) - 0.5) * noise
-    return soft_round(y, temperature)
+    drawn = torch.empty_like(y).uniform_(-noise / 2, noise / 2, generator=generator)
+    return soft_round(y + drawn, temperature)
 
 
 def hard_round(x: Tensor) -> Tensor:

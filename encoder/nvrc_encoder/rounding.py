@@ -16,6 +16,8 @@ FEATURE_SCALE = 128
 """Integer activation steps in one feature unit."""
 ACTIVATION_RANGE = (ACTIVATION_MIN / FEATURE_SCALE, ACTIVATION_MAX / FEATURE_SCALE)
 """Smallest and largest activation in feature units."""
+# Blends are multiples of 2^-13 of a step (spec 7.6.2): what a float has lost of a half must not round it down.
+_HALF = 0.5 + 2.0**-15
 
 
 class Arithmetic(Enum):
@@ -40,8 +42,8 @@ class Arithmetic(Enum):
         return self is not Arithmetic.FLOAT
 
     def rounded(self, x: Tensor) -> Tensor:
-        """Activations in feature units, to the nearest step; the gradient is that of `x`."""
-        return straight_through_floor(x * FEATURE_SCALE + 0.5) / FEATURE_SCALE if self.rounds else x
+        """Blends of activations in feature units, to the nearest step; the gradient is that of `x`."""
+        return straight_through_floor(x * FEATURE_SCALE + _HALF) / FEATURE_SCALE if self.rounds else x
 
     def clipped(self, x: Tensor, low: float = ACTIVATION_RANGE[0], high: float = ACTIVATION_RANGE[1]) -> Tensor:
         """Activations in feature units, within a range, by default that of activations."""
