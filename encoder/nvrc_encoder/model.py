@@ -140,7 +140,8 @@ class SynthesisModel:
             arithmetic: what is rounded and clipped.
 
         Returns:
-            [B, rows, ceil(h/2), ceil(w/2)] in pixel levels, within the bit depth's range where anything is clipped.
+            [B, rows, ceil(h/2), ceil(w/2)] in pixel levels, within the bit depth's range where anything is clipped, but not before the
+            exact phase of training.
         """
         temporal = self.profile.temporal_stem
         halo = torch.cat([frames[:1] - 1, frames, frames[-1:] + 1]).clamp(0, frame_count - 1) if temporal else frames
@@ -199,14 +200,17 @@ class SynthesisModel:
         (weight, bias), (pointwise, offset) = parameters["head.depthwise"], parameters["head.pointwise"]
         last = self.stage_channels[-1]
         kernels = weight.reshape(4 * last, 1, 3, 3)
-        if not arithmetic.clips:
-            # Nothing happens between the two layers: one convolution does for both.
+        if torch.is_grad_enabled() and not arithmetic.rounds:
+            # In training one convolution does for both, and nothing is clipped between them, nor after: what is out of
+            # range is to come back.
             dense = torch.einsum("rcm,cmij->rcij", pointwise.view(-1, last, 4), kernels.view(last, 4, 3, 3))
             return functional.conv2d(x, dense, pointwise @ bias + offset, padding=1) * self.levels_per_feature
         h = arithmetic.finished(functional.conv2d(x, kernels, bias, padding=1, groups=last))
         rows = functional.conv2d(h, pointwise[:, :, None, None], offset) * self.levels_per_feature
         peak = (1 << self.bit_depth) - 1
-        return round_and_clip(rows, 1, 0, peak) if arithmetic.rounds else clip(rows, 0, peak)
+        if arithmetic.rounds:
+            return round_and_clip(rows, 1, 0, peak)
+        return clip(rows, 0, peak) if arithmetic.clips else rows
 
     @property
     def levels_per_feature(self) -> int:

@@ -51,8 +51,10 @@ _STEP_AT_REFERENCE = 76
 _MOVING_STEP_AT_REFERENCE = 220
 """Planes that motion carries along are coefficients of an orthonormal transform, and bear theory's large steps."""
 CONTEXT_WIDTHS = (10, 10)
-FLOW_STEP = 4
-"""Step of the flow grid in eighths of a sample: half a sample."""
+_FLOW_STEP_AT_REFERENCE = 4.4
+"""Step of the flow grid in eighths of a sample."""
+_FLOW_GROWTH = 0.4
+"""Exponent of lambda in the step of the flow grid: measured, see docs/measurements.md."""
 
 
 @dataclass(frozen=True)
@@ -204,10 +206,15 @@ class EncodeOptions:
         reference = _MOVING_STEP_AT_REFERENCE if moving else _STEP_AT_REFERENCE
         return max(1, min(MULTIPLIER_MAX, round(reference * math.sqrt(self.lagrangian / _REFERENCE_LAMBDA))))
 
+    @property
+    def flow_step(self) -> int:
+        """The flow grid's step M, which grows more slowly with lambda than the others."""
+        return max(1, round(_FLOW_STEP_AT_REFERENCE * (self.lagrangian / _REFERENCE_LAMBDA) ** _FLOW_GROWTH))
+
     def multipliers(self, structure: Structure) -> list[list[int] | None]:
         """Per slot the multiplier of each channel; None where it is absent."""
         return [
-            [FLOW_STEP if slot.flow else self.multiplier(structure.moving)] * channels if channels else None
+            [self.flow_step if slot.flow else self.multiplier(structure.moving)] * channels if channels else None
             for slot, channels in zip(structure.profile.slots, structure.grid_channels, strict=True)
         ]
 

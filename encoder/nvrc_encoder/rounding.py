@@ -23,8 +23,8 @@ _HALF = 0.5 + 2.0**-15
 class Arithmetic(Enum):
     """What is done to every value that the decoder rounds and clips.
 
-    ``FLOAT`` leaves it as it is: so training begins. ``CLIPPED`` clips it, which is part of the network, but does not
-    round it: what remains against it is the cost of integers. ``EXACT`` does both, as the decoder does.
+    ``FLOAT`` leaves it as it is. ``CLIPPED`` clips it, which is part of the network, but does not round it: so training
+    begins, and what the decoder loses against it is the cost of integers. ``EXACT`` does both, as the decoder does.
     """
 
     FLOAT = "float"

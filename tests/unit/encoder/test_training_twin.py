@@ -172,6 +172,7 @@ def test_float_pass_is_close_to_the_exact_one() -> None:
         assert not torch.equal(unrounded, passes[2])
 
 
+@torch.no_grad()
 def test_clipped_pass_is_close_to_the_exact_one_where_much_is_clipped() -> None:
     case = random_case(7, NANO, Picture(32, 32), 2, full=True, motion=True)
     model = model_of(case)
