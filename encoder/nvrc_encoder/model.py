@@ -140,8 +140,8 @@ class SynthesisModel:
             arithmetic: what is rounded and clipped.
 
         Returns:
-            [B, rows, ceil(h/2), ceil(w/2)] in pixel levels, within the bit depth's range where anything is clipped, but not before the
-            exact phase of training.
+            [B, rows, ceil(h/2), ceil(w/2)] in pixel levels, within the bit depth's range where anything is clipped, but
+            not before the exact phase of training.
         """
         temporal = self.profile.temporal_stem
         halo = torch.cat([frames[:1] - 1, frames, frames[-1:] + 1]).clamp(0, frame_count - 1) if temporal else frames

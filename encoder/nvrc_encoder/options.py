@@ -209,7 +209,8 @@ class EncodeOptions:
     @property
     def flow_step(self) -> int:
         """The flow grid's step M, which grows more slowly with lambda than the others."""
-        return max(1, round(_FLOW_STEP_AT_REFERENCE * (self.lagrangian / _REFERENCE_LAMBDA) ** _FLOW_GROWTH))
+        step = _FLOW_STEP_AT_REFERENCE * (self.lagrangian / _REFERENCE_LAMBDA) ** _FLOW_GROWTH
+        return max(1, min(MULTIPLIER_MAX, round(step)))
 
     def multipliers(self, structure: Structure) -> list[list[int] | None]:
         """Per slot the multiplier of each channel; None where it is absent."""
