@@ -384,6 +384,8 @@ def command(
     else:
         state = None
     logging.basicConfig(level=logging.WARNING if quiet else logging.INFO, format="%(message)s")
+    if state is not None and state.exists() and not resume:
+        click.echo(f"note: {state} is begun anew; --resume goes on from it", err=True)
     with atomic_file(output) as file, progress_bar(quiet) as progress:
         outcome = encode(source, file, options, progress, checkpoint=state, resume=resume)
     if state is not None:

@@ -53,6 +53,18 @@ def write(path: Path, source: Source, colour: Colour | None = None) -> None:
             writer(frame)
 
 
+def test_a_checkpoint_that_is_not_taken_up_is_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path / "a.y4m", gradient_source(16, 16, 1))
+    command = ("encode", tmp_path / "a.y4m", "-o", tmp_path / "a.nvrc", "--preset", "draft", "--quiet")
+    assert call(*command) == 0
+    assert "--resume" not in capsys.readouterr().err
+    checkpoint = tmp_path / "a.nvrc.checkpoint"
+    checkpoint.write_bytes(b"of another encode")
+    assert call(*command) == 0
+    assert f"{checkpoint} is begun anew; --resume goes on from it" in capsys.readouterr().err
+    assert not checkpoint.exists()
+
+
 def write_with_pyav(path: Path, pixel_format: str, frames: list[Planes], colour: Colour, codec: str = "ffv1") -> None:
     """Planes as they are in a container of FFmpeg's; the codec is lossless."""
     with av.open(str(path), "w") as container:

@@ -111,6 +111,17 @@ def test_grid_step_follows_lambda_within_the_format(lagrangian: float) -> None:
     assert EncodeOptions(lagrangian=lagrangian, grid_step=17).multiplier(True) == 17
 
 
+@pytest.mark.parametrize("lagrangian", [1e-30, 1e-6, 1.0, 1e30, 3e38])
+def test_step_of_the_flow_is_within_the_format(lagrangian: float) -> None:
+    assert 1 <= EncodeOptions(lagrangian=lagrangian).flow_step <= MULTIPLIER_MAX
+
+
+def test_step_of_the_flow_grows_with_lambda_but_less_than_the_others() -> None:
+    fine, coarse = EncodeOptions(lagrangian=2e-3), EncodeOptions(lagrangian=2e-2)
+    assert 1 < coarse.flow_step / fine.flow_step < coarse.multiplier(True) / fine.multiplier(True)
+    assert EncodeOptions(lagrangian=2e-2, grid_step=17).flow_step == coarse.flow_step
+
+
 @pytest.mark.parametrize("moving", [False, True])
 def test_grid_step_grows_with_lambda(moving: bool) -> None:
     steps = [EncodeOptions(lagrangian=value).multiplier(moving) for value in (1e-4, 1e-3, 1e-2)]
