@@ -133,6 +133,8 @@ def _motion_features(item: DecodedGop) -> set[str]:
                     found.add("displacements larger than the picture")
                 if np.any(d & 31):
                     found.add("fractional displacements")
+                if np.any(d & 3):
+                    found.add("displacements between eighths")
     return found
 
 

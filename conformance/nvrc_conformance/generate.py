@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 
 from nvrc_conformance.features import features_of
-from nvrc_conformance.manifest import MANIFEST_PATH, GoldenStream, Manifest, load_manifest
+from nvrc_conformance.manifest import MANIFEST_PATH, EarlierVersionError, GoldenStream, Manifest, load_manifest
 from nvrc_conformance.recipes import RECIPES, Recipe
 from nvrc_conformance.sampling import random_state
 from nvrc_conformance.stages import decode_stream, frames_of, stages_of
@@ -134,15 +134,15 @@ def _adopt(manifest: Manifest, path: Path, name: str, description: str) -> _Cand
     return _Candidate(describe(name, description, "adopted", data), data)
 
 
-def _load(path: Path, update: bool) -> Manifest:
-    """The manifest, or an empty one where there is none, or one of another version that is to be replaced."""
+def _load(path: Path, anew: bool) -> Manifest:
+    """The manifest, or an empty one where there is none, or an earlier version's that is to be replaced."""
     if not path.exists():
         return Manifest(path, ())
     try:
         return load_manifest(path)
-    except ValueError as error:
-        if not update:
-            raise click.ClickException(f"{error}; --update begins anew") from error
+    except EarlierVersionError as error:
+        if not anew:
+            raise click.ClickException(f"{error}; --update by itself begins anew") from error
         click.echo(f"{error}: begun anew; what was adopted has to be encoded and adopted again")
         return Manifest(path, ())
 
@@ -158,9 +158,9 @@ def main(update: bool, adopt: Path | None, name: str | None, description: str, r
     """Make the golden streams, or take one in with --adopt FILE --id ID.
 
     Adopted streams stay as they are; with --update their entries are made anew by decoding them. With --update a
-    manifest of another version of the format begins anew, without them.
+    manifest of an earlier version of the format begins anew, without them.
     """
-    manifest = _load(path, update)
+    manifest = _load(path, update and adopt is None and remove is None)
     try:
         if remove is not None:
             _remove(manifest, remove)

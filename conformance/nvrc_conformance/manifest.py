@@ -10,7 +10,7 @@ from typing import Any
 
 from nvrc_conformance.stages import GopStages, NetworkStages, Stages
 
-__all__ = ["FORMAT_VERSION", "MANIFEST_PATH", "GoldenStream", "Manifest", "load_manifest"]
+__all__ = ["FORMAT_VERSION", "MANIFEST_PATH", "EarlierVersionError", "GoldenStream", "Manifest", "load_manifest"]
 
 FORMAT_VERSION = 2
 MANIFEST_PATH = Path(__file__).resolve().parents[1] / "manifest.json"
@@ -101,14 +101,21 @@ def _stream(document: dict[str, Any]) -> GoldenStream:
     return GoldenStream(**{**document, **lists, "stages": _stages(document["stages"])})
 
 
+class EarlierVersionError(ValueError):
+    """A manifest of an earlier version of the format."""
+
+
 def load_manifest(path: Path = MANIFEST_PATH) -> Manifest:
     """Reads a manifest.
 
     Raises:
         FileNotFoundError: there is none.
-        ValueError: it is of another version.
+        EarlierVersionError: it is of an earlier version of the format.
+        ValueError: it is no manifest, or one of a later version.
     """
     document = json.loads(path.read_text(encoding="utf-8"))
     if document["format"] != "nvrc" or document["version"] != FORMAT_VERSION:
-        raise ValueError(f"{path} is a manifest of {document['format']} version {document['version']}")
+        message = f"{path} is a manifest of {document['format']} version {document['version']}"
+        earlier = document["format"] == "nvrc" and document["version"] < FORMAT_VERSION
+        raise EarlierVersionError(message) if earlier else ValueError(message)
     return Manifest(path, tuple(_stream(stream) for stream in document["streams"]))

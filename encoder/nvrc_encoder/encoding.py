@@ -322,7 +322,7 @@ def encode(
     promised = reconstruct(trainer)
     written = write_stream(trainer, sequence, schedule, promised, index=index, metadata=metadata)
     own = [frame for gop in promised for frame in gop]
-    unrounded = [frame for gop in reconstruct(trainer, Arithmetic.CLIPPED) for frame in gop]
+    unrounded = [frame for gop in reconstruct(trainer, Arithmetic.FLOAT) for frame in gop]
     _verify(written.data, own)
     output.write(written.data)
     return EncodeReport(

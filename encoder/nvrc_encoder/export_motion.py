@@ -10,7 +10,8 @@ before predict, and ``warp`` moves the planes of two nodes to a frame and blends
 stride 2, whose planes are of full resolution, and of stride 4. The planes are int16, which is half the memory and twice
 the speed where they are read out of order.
 
-Every edge of a graph holds integers below 2^24, or multiples of 2^-13 of such, so float32 is exact (spec 6.3).
+Every edge of a graph holds integers of at most 2^24 in magnitude, or multiples of 2^-13 of such, so float32 is exact
+(spec 6.3).
 """
 
 from __future__ import annotations
@@ -30,8 +31,6 @@ __all__ = ["MOTION_GRAPHS", "export_base", "export_chain", "export_moves", "expo
 OPSET, IR_VERSION = 18, 10
 # Steps of a displacement in a sample, and in a step of a position.
 UNIT, FINER = 32, 4
-# The x2 of spec 7.10 along an axis: even samples, odd ones.
-HALF_PIXEL = np.array([(1, 3, 0), (0, 3, 1)], np.float32)
 # Stride of the slot -> samples of its planes along an axis that move together; the planes of stride 2 are interleaved.
 CELLS = {2: 4, 4: 1}
 
@@ -139,7 +138,7 @@ def export_base() -> onnx.ModelProto:
     g = _Graph()
     grid = g.input("grid", TensorProto.FLOAT, 1, 1, "rows", "columns")
     size = g.input("size", TensorProto.INT64, 2)
-    x = _doubled(g, g.dequantised(grid, g.placeholder("base.multiplier", 1, 1, 1, 1)), size, 1)
+    x = _doubled(g, g.dequantised(grid, g.placeholder("base.multiplier", 1, 1, 1, 1)), size)
     return g.output(x, "base", TensorProto.FLOAT, 1, 1, "base_rows", "base_columns")
 
 
@@ -188,7 +187,7 @@ def export_moves() -> onnx.ModelProto:
     there = (g.nodes_at(positions, n, last) for n in (g.ints(0), g.node("Mul", later, ratio)))
     moves = g.scaled(g.node("Concat", *(g.node("Sub", x, here) for x in there), axis=1), FINER)
     for sizes in (g.halved(size), size):
-        moves = _doubled(g, moves, sizes, 4)
+        moves = _doubled(g, moves, sizes)
     return g.output(moves, "moves", TensorProto.FLOAT, "batch", 4, "cell_rows", "cell_columns")
 
 
@@ -266,14 +265,22 @@ def export_warp(stride: int) -> onnx.ModelProto:
     return g.output(result, "warped", TensorProto.FLOAT, "batch", "channels", "rows", "columns")
 
 
-def _doubled(g: _Graph, x: str, sizes: str, channels: int) -> str:
-    """x2 of a number of channels, cropped (spec 7.10): the four phases of a sample are four filters."""
-    filters = np.einsum("py,qx->pqyx", HALF_PIXEL, HALF_PIXEL).reshape(4, 1, 3, 3) / np.float32(16)
-    weight = g.value(np.tile(filters, (channels, 1, 1, 1)), np.float32)
-    bias = g.value(np.full(4 * channels, 0.5), np.float32)
-    attributes = {"kernel_shape": [3, 3], "strides": [1, 1], "dilations": [1, 1], "group": channels}
-    x = g.node("Floor", g.node("Conv", g.padded(x, 1), weight, bias, **attributes))
-    x = g.node("DepthToSpace", x, blocksize=2, mode="CRD")
+def _doubled(g: _Graph, x: str, sizes: str) -> str:
+    """x2, cropped (spec 7.10).
+
+    By sums rather than a convolution: displacements have more bits than TF32 leaves to a convolution's operands.
+    """
+    ends = {axis: g.node("Add", g.size(x, axis), g.ints(1)) for axis in (2, 3)}
+
+    def phases(padded: str, axis: int) -> list[str]:
+        """Four times the samples at even and at odd places of the axis."""
+        near = g.scaled(g.slice(padded, axis, 1, ends[axis]), 3)
+        before, after = g.slice(padded, axis, 0, g.size(x, axis)), g.slice(padded, axis, 2, g.size(padded, axis))
+        return [g.node("Add", near, far) for far in (before, after)]
+
+    sums = [both for rows in phases(g.padded(x, 1), 2) for both in phases(rows, 3)]
+    x = g.rounded(g.scaled(g.node("Concat", *sums, axis=1), 1 / 16))
+    x = g.node("DepthToSpace", x, blocksize=2, mode="DCR")
     return g.node("Slice", x, g.ints(0, 0), sizes, g.ints(2, 3))
 
 

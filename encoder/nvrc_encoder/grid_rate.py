@@ -149,7 +149,7 @@ class _Rows:
     """Gather indices of one window: everything that does not change from iteration to iteration.
 
     Attributes:
-        needed: int32 [K], what the window reads of the flat vector of `GopRate`, the zero at its end last.
+        needed: int64 [K], what the window reads of the flat vector of `GopRate`, the zero at its end last.
         inputs: int32 [R, 19] into what is needed.
         classes: per present slot int64 [nodes, 1, H * W], row of the table of first-layer biases, and how many channels
             share it.
@@ -240,12 +240,15 @@ class GopRate:
                 below = slot
         index = torch.cat(inputs)
         # What is gathered often stays in the cache, and so does its gradient.
-        needed, places = torch.unique(
-            torch.cat([index.reshape(-1), index.new_tensor([self._zero])]), return_inverse=True
-        )
+        read = torch.zeros(self._zero + 1, dtype=torch.bool, device=index.device)
+        read[self._zero] = True
+        read[index.reshape(-1)] = True
+        needed = read.nonzero().view(-1)
+        places = torch.empty(self._zero + 1, dtype=torch.int32, device=index.device)
+        places[needed] = torch.arange(len(needed), dtype=torch.int32, device=index.device)
         sizes = centred.start, centred.stop - centred.start, at - centred.stop
-        rows = _Rows(needed, places[:-1].int().view(index.shape), tuple(classes), sizes)
-        size = (rows.inputs.numel() + needed.numel()) * 4
+        rows = _Rows(needed, places[index.reshape(-1)].view(index.shape), tuple(classes), sizes)
+        size = rows.inputs.numel() * 4 + (needed.numel() + sum(part.numel() for part, _ in classes)) * 8
         if self._cached + size <= self.CACHE_BYTES:
             self._cache[key] = rows
             self._cached += size

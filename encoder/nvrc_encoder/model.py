@@ -1,9 +1,9 @@
 """The synthesis network in PyTorch, for training: the same layers as the profile's graph, on the active channels only.
 
 Activations are in *feature units*: 1 feature unit is 128 integer steps of the normative arithmetic and 1/16 of the
-pixel range, so that weights are O(1). `SynthesisModel.forward` runs in floats; with ``Arithmetic.EXACT`` every layer is
-rounded and clipped as spec chapter 6 says (straight-through in the backward pass), and in float64 the values are then
-the decoder's own integers.
+pixel range, so that weights are O(1). `SynthesisModel.forward` runs in floats that are clipped as the decoder's; with
+``Arithmetic.EXACT`` every layer is rounded, too, as spec chapter 6 says (straight-through in the backward pass), and in
+float64 the values are then the decoder's own integers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 from nvrc_decoder.profiles import STAGE_STRIDES, WARPED_TEMPORAL_STRIDE, LayerSpec
 
 from .motion import CELL_STRIDE, Motion, chain, make_motion, planes_of, warp
-from .rounding import FEATURE_SCALE, Arithmetic, clip, round_and_clip
+from .rounding import ACTIVATION_RANGE, FEATURE_SCALE, Arithmetic, clip, round_and_clip
 from .structure import Structure
 
 __all__ = ["LEVELS_PER_FEATURE", "SynthesisModel"]
@@ -69,8 +69,9 @@ class SynthesisModel:
         needed = nodes if frames.is_cuda else min(int(frames.max()) // WARPED_TEMPORAL_STRIDE + 2, nodes)
         return make_motion(flow, step, frames, stride, WARPED_TEMPORAL_STRIDE, needed, self.size, arithmetic)
 
-    def _dequantised(self, grid: Tensor, multiplier: Tensor, arithmetic: Arithmetic) -> Tensor:
-        return arithmetic.clipped(grid * (multiplier / FEATURE_SCALE).to(grid.dtype).view(1, -1, 1, 1))
+    @staticmethod
+    def _dequantised(grid: Tensor, multiplier: Tensor) -> Tensor:
+        return clip(grid * (multiplier / FEATURE_SCALE).to(grid.dtype).view(1, -1, 1, 1), *ACTIVATION_RANGE)
 
     def _warped(
         self,
@@ -88,7 +89,7 @@ class SynthesisModel:
             raise ValueError(f"slot {index} is absent")
         count = motion.nodes.shape[0] + 1
         stride = self.profile.slots[index].temporal_stride
-        nodes = self._dequantised(grid[:count], multiplier, arithmetic)
+        nodes = self._dequantised(grid[:count], multiplier)
         base = self.structure.base_slot
         if index not in self.profile.mixed_slots:
             planes = nodes[:, 1:] if index == base else nodes
@@ -99,9 +100,9 @@ class SynthesisModel:
             below, step = grids[base], multipliers[base]
             if below is None or step is None:
                 raise ValueError(f"slot {base} is absent")
-            coarse = self._dequantised(below[:count, :1], step[:1], arithmetic)
+            coarse = self._dequantised(below[:count, :1], step[:1])
             coarse = arithmetic.rounded(_upsample(coarse, nodes.shape[2], nodes.shape[3]))
-            nodes = torch.cat([arithmetic.clipped(nodes[:, :1] + coarse), nodes[:, 1:]], 1)
+            nodes = torch.cat([clip(nodes[:, :1] + coarse, *ACTIVATION_RANGE), nodes[:, 1:]], 1)
         planes = planes_of(nodes, *parameters[f"slot{index}.mix"], arithmetic)
         moved = warp(chain(planes, motion, 1, arithmetic), motion, frames, stride, 1, arithmetic)
         return functional.pixel_unshuffle(moved, 2)
@@ -112,12 +113,12 @@ class SynthesisModel:
         """Features of a slot without motion: linear in time (spec 7.5)."""
         stride = self.profile.slots[index].temporal_stride
         if stride == 1:
-            return self._dequantised(grid[frames], multiplier, arithmetic)
+            return self._dequantised(grid[frames], multiplier)
         first = torch.div(frames, stride, rounding_mode="floor")
         fraction = ((frames - first * stride).to(grid.dtype) / stride).view(-1, 1, 1, 1)
         second = torch.clamp(first + 1, max=grid.shape[0] - 1)
-        before = self._dequantised(grid[first], multiplier, arithmetic)
-        after = self._dequantised(grid[second], multiplier, arithmetic)
+        before = self._dequantised(grid[first], multiplier)
+        after = self._dequantised(grid[second], multiplier)
         return arithmetic.rounded(before * (1 - fraction) + after * fraction)
 
     def forward(
@@ -140,8 +141,8 @@ class SynthesisModel:
             arithmetic: what is rounded and clipped.
 
         Returns:
-            [B, rows, ceil(h/2), ceil(w/2)] in pixel levels, within the bit depth's range where anything is clipped, but
-            not before the exact phase of training.
+            [B, rows, ceil(h/2), ceil(w/2)] in pixel levels, within the bit depth's range; `FLOAT` with gradients, as in
+            training, does not clip them, nor within the head.
         """
         temporal = self.profile.temporal_stem
         halo = torch.cat([frames[:1] - 1, frames, frames[-1:] + 1]).clamp(0, frame_count - 1) if temporal else frames
@@ -182,15 +183,15 @@ class SynthesisModel:
                     x = functional.pad(x, (0, 0, 0, 0, 0, channels - x.shape[1]))
                 if injected is not None:
                     x = x + injected
-                x = arithmetic.clipped(x)
+                x = clip(x, *ACTIVATION_RANGE)
             for block in range(self.structure.stage_blocks[stage]):
                 name = f"stage{stage}.block{block}"
                 weight, bias = parameters[f"{name}.depthwise"]
                 h = functional.conv2d(x, weight.unsqueeze(1), bias, padding=1, groups=channels)
-                h = arithmetic.finished(h, 0) if arithmetic.clips else functional.relu(h)
+                h = arithmetic.finished(h, 0)
                 weight, bias = parameters[f"{name}.pointwise"]
                 h = functional.conv2d(h, weight[:, :, None, None], bias)
-                x = arithmetic.clipped(x + arithmetic.finished(h))
+                x = clip(x + arithmetic.finished(h), *ACTIVATION_RANGE)
         if x is None:  # pragma: no cover - stage_channels is never empty
             raise ValueError("a profile has at least one stage")
         return self._head(parameters, x, arithmetic)
@@ -201,8 +202,7 @@ class SynthesisModel:
         last = self.stage_channels[-1]
         kernels = weight.reshape(4 * last, 1, 3, 3)
         if torch.is_grad_enabled() and not arithmetic.rounds:
-            # In training one convolution does for both, and nothing is clipped between them, nor after: what is out of
-            # range is to come back.
+            # In training one convolution does for both layers, without clips: what is out of range is to come back.
             dense = torch.einsum("rcm,cmij->rcij", pointwise.view(-1, last, 4), kernels.view(last, 4, 3, 3))
             return functional.conv2d(x, dense, pointwise @ bias + offset, padding=1) * self.levels_per_feature
         h = arithmetic.finished(functional.conv2d(x, kernels, bias, padding=1, groups=last))
@@ -210,7 +210,7 @@ class SynthesisModel:
         peak = (1 << self.bit_depth) - 1
         if arithmetic.rounds:
             return round_and_clip(rows, 1, 0, peak)
-        return clip(rows, 0, peak) if arithmetic.clips else rows
+        return clip(rows, 0, peak)
 
     @property
     def levels_per_feature(self) -> int:

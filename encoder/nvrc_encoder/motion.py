@@ -1,8 +1,8 @@
 """Motion: grids of long temporal stride, warped along a decoded flow to the frame that is wanted (spec 7.6).
 
-Positions are in eighths of a luma sample, displacements in thirty-seconds, features in feature units. What is rounded
-and clipped is as `Arithmetic` says. Where gradients are wanted the bilinear fetch is PyTorch's own, exact in float64;
-without them it is the decoder's gather, exact in float32, too.
+Positions are in eighths of a luma sample, displacements in thirty-seconds, features in feature units. `Arithmetic` says
+what is rounded. Where gradients are wanted the bilinear fetch is PyTorch's own, exact in float64; without them it is
+the decoder's gather, exact in float32, too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN
 
-from .rounding import Arithmetic, straight_through_floor
+from .rounding import ACTIVATION_RANGE, Arithmetic, clip, straight_through_floor
 
 __all__ = [
     "CELL_STRIDE",
@@ -64,9 +64,7 @@ def _doubled(x: Tensor, size: tuple[int, int], arithmetic: Arithmetic) -> Tensor
 
 def _positions(flow: Tensor, step: Tensor, times: Tensor, stride: int, arithmetic: Arithmetic) -> Tensor:
     """Positions [B, 2, h16, w16] at frames `times`, which may lie beyond the GOP's end."""
-    positions = flow * step.to(flow.dtype).view(1, 2, 1, 1)
-    if arithmetic.clips:
-        positions = positions.clamp(ACTIVATION_MIN, ACTIVATION_MAX)
+    positions = clip(flow * step.to(flow.dtype).view(1, 2, 1, 1), ACTIVATION_MIN, ACTIVATION_MAX)
     last = flow.shape[0] - 1
     first = torch.div(times, stride, rounding_mode="floor")
     fraction = ((times - first * stride).to(flow.dtype) / stride).view(-1, 1, 1, 1)
@@ -94,7 +92,7 @@ def make_motion(
         node_stride: temporal stride of the grids that are warped.
         node_count: how many of their nodes to link.
         size: (height, width) in luma samples.
-        arithmetic: what is rounded and clipped.
+        arithmetic: what is rounded.
     """
     node = torch.div(frames, node_stride, rounding_mode="floor")
     times = torch.arange(node_count, device=frames.device) * node_stride
@@ -123,7 +121,7 @@ def planes_of(features: Tensor, weight: Tensor, bias: Tensor, arithmetic: Arithm
     Args:
         features: [N, C, h, w] dequantised.
         weight, bias: of the mix layer, [C, 4] and [C].
-        arithmetic: what is rounded and clipped.
+        arithmetic: what is rounded.
     """
     groups = features.shape[1] // 4
     mixed = functional.conv2d(features, weight[:, :, None, None], bias, groups=groups)
@@ -142,19 +140,17 @@ def _spread(cells: Tensor, size: tuple[int, int], stride: int) -> Tensor:
     """What each sample of a plane has from its cell: [B, 2, rows, columns]."""
     if stride == CELL_STRIDE:
         return cells
-    wide = functional.interpolate(cells, scale_factor=CELL_STRIDE, mode="nearest")
-    # A picture of odd size has planes one sample larger than it is.
-    missing = max(0, size[0] - wide.shape[2]), max(0, size[1] - wide.shape[3])
-    if any(missing):
-        wide = functional.pad(wide, (0, missing[1], 0, missing[0]), mode="replicate")
-    return wide[:, :, : size[0], : size[1]]
+    # There are at least as many as the plane has samples.
+    return functional.interpolate(cells, scale_factor=CELL_STRIDE, mode="nearest")[:, :, : size[0], : size[1]]
 
 
-@functools.lru_cache(maxsize=64)
-def _centres(height: int, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Where the samples of a plane lie as `grid_sample` counts, columns first, -1 .. 1: [height, width, 2]."""
+@functools.lru_cache(maxsize=8)
+def _places_of(height: int, width: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """As `grid_sample` counts, columns first, -1 .. 1: samples of a plane [height, width, 2], and 1/32 of one [2]."""
     y, x = (torch.arange(1, 2 * n, 2, dtype=torch.float64) / n - 1 for n in (height, width))
-    return torch.stack(torch.broadcast_tensors(x[None, :], y[:, None]), -1).to(device, dtype)
+    centres = torch.stack(torch.broadcast_tensors(x[None, :], y[:, None]), -1)
+    step = torch.tensor([2 / (DISPLACEMENT_UNITS * n) for n in (width, height)], dtype=torch.float64)
+    return centres.to(device, dtype), step.to(device, dtype)
 
 
 def _each(x: Tensor) -> list[Tensor]:
@@ -183,9 +179,9 @@ def _fetch(planes: Tensor, displacement: Tensor, stride: int, arithmetic: Arithm
 
 def _places(moves: Tensor, size: tuple[int, int], stride: int) -> Tensor:
     """Where samples are fetched, as `grid_sample` counts: [B, rows, columns, 2]. All that can be is done for cells."""
-    scale = torch.tensor([2 / (DISPLACEMENT_UNITS * n) for n in reversed(size)], dtype=moves.dtype, device=moves.device)
-    scaled = (moves.flip(1) * scale.view(1, 2, 1, 1)).contiguous(memory_format=torch.channels_last)
-    return _spread(scaled, size, stride).permute(0, 2, 3, 1) + _centres(*size, moves.dtype, moves.device)
+    centres, step = _places_of(*size, moves.dtype, moves.device)
+    scaled = (moves.flip(1) * step.view(1, 2, 1, 1)).contiguous(memory_format=torch.channels_last)
+    return _spread(scaled, size, stride).permute(0, 2, 3, 1) + centres
 
 
 def _fetch_smooth(planes: Tensor, places: Tensor) -> Tensor:
@@ -222,13 +218,13 @@ def chain(residuals: Tensor, motion: Motion, stride: int, arithmetic: Arithmetic
         residuals: [N, C, H, W], feature units.
         motion: links at least these nodes.
         stride: luma samples in a sample of the planes, 1 or 4.
-        arithmetic: what is rounded and clipped.
+        arithmetic: what is rounded.
     """
     count, size = len(residuals), (residuals.shape[2], residuals.shape[3])
     first, *others = _each(residuals)
     planes = [first]
     for own, fetch in zip(others, _fetches(motion.nodes[: count - 1], size, stride, arithmetic), strict=True):
-        planes.append(arithmetic.clipped(own + arithmetic.rounded(fetch(planes[-1]))))
+        planes.append(clip(own + arithmetic.rounded(fetch(planes[-1])), *ACTIVATION_RANGE))
     return torch.cat(planes)
 
 
@@ -243,7 +239,7 @@ def warp(
         frames: int64 [B].
         node_stride: temporal stride of the planes.
         stride: luma samples in a sample of the planes, 1 or 4.
-        arithmetic: what is rounded and clipped.
+        arithmetic: what is rounded.
     """
     first = torch.div(frames, node_stride, rounding_mode="floor")
     second = (first + 1).clamp(max=planes.shape[0] - 1)

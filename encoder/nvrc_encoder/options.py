@@ -53,8 +53,10 @@ _MOVING_STEP_AT_REFERENCE = 220
 CONTEXT_WIDTHS = (10, 10)
 _FLOW_STEP_AT_REFERENCE = 4.4
 """Step of the flow grid in eighths of a sample."""
-_FLOW_GROWTH = 0.4
+FLOW_GROWTH = 0.4
 """Exponent of lambda in the step of the flow grid: measured, see docs/measurements.md."""
+GRID_GROWTH = 0.5
+"""Exponent of lambda in the steps of the other grids, as at high rate theory has it."""
 
 
 @dataclass(frozen=True)
@@ -200,16 +202,16 @@ class EncodeOptions:
             raise ValueError(f"{name} is {value}: it must be {low} to {high}")
 
     def multiplier(self, moving: bool) -> int:
-        """The grids' step M: as given, or proportional to the square root of lambda, as at high rate theory has it."""
+        """The grids' step M: as given, or growing with lambda."""
         if self.grid_step is not None:
             return self.grid_step
         reference = _MOVING_STEP_AT_REFERENCE if moving else _STEP_AT_REFERENCE
-        return max(1, min(MULTIPLIER_MAX, round(reference * math.sqrt(self.lagrangian / _REFERENCE_LAMBDA))))
+        return max(1, min(MULTIPLIER_MAX, round(reference * (self.lagrangian / _REFERENCE_LAMBDA) ** GRID_GROWTH)))
 
     @property
     def flow_step(self) -> int:
         """The flow grid's step M, which grows more slowly with lambda than the others."""
-        step = _FLOW_STEP_AT_REFERENCE * (self.lagrangian / _REFERENCE_LAMBDA) ** _FLOW_GROWTH
+        step = _FLOW_STEP_AT_REFERENCE * (self.lagrangian / _REFERENCE_LAMBDA) ** FLOW_GROWTH
         return max(1, min(MULTIPLIER_MAX, round(step)))
 
     def multipliers(self, structure: Structure) -> list[list[int] | None]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 __all__ = ["hard_round", "soft_round", "soft_round_noise"]
 
@@ -24,6 +25,7 @@ class _SoftRound(torch.autograd.Function):
         return floor.add_(0.5).add_(step, alpha=height)
 
     @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
         (step,) = ctx.saved_tensors
         return torch.ops.aten.tanh_backward(gradient, step).mul_(ctx.slope), None

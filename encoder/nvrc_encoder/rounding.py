@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN
 
@@ -16,19 +17,19 @@ FEATURE_SCALE = 128
 """Integer activation steps in one feature unit."""
 ACTIVATION_RANGE = (ACTIVATION_MIN / FEATURE_SCALE, ACTIVATION_MAX / FEATURE_SCALE)
 """Smallest and largest activation in feature units."""
-# Blends are multiples of 2^-13 of a step (spec 7.6.2): what a float has lost of a half must not round it down.
+# Blends are multiples of 2^-13 of a step (spec 7.6.2): what a float64 has lost of a half must not round it down. In
+# float32 it can still happen where PyTorch's own fetch is used, as it is in training.
 _HALF = 0.5 + 2.0**-15
 
 
 class Arithmetic(Enum):
     """What is done to every value that the decoder rounds and clips.
 
-    ``FLOAT`` leaves it as it is. ``CLIPPED`` clips it, which is part of the network, but does not round it: so training
-    begins, and what the decoder loses against it is the cost of integers. ``EXACT`` does both, as the decoder does.
+    ``FLOAT`` clips it, which is part of the network, but does not round it: so training begins, and what the decoder
+    loses against it is the cost of integers. ``EXACT`` does both, as the decoder does.
     """
 
     FLOAT = "float"
-    CLIPPED = "clipped"
     EXACT = "exact"
 
     @property
@@ -36,22 +37,13 @@ class Arithmetic(Enum):
         """Whether values are rounded."""
         return self is Arithmetic.EXACT
 
-    @property
-    def clips(self) -> bool:
-        """Whether values are clipped."""
-        return self is not Arithmetic.FLOAT
-
     def rounded(self, x: Tensor) -> Tensor:
         """Blends of activations in feature units, to the nearest step; the gradient is that of `x`."""
         return straight_through_floor(x * FEATURE_SCALE + _HALF) / FEATURE_SCALE if self.rounds else x
 
-    def clipped(self, x: Tensor, low: float = ACTIVATION_RANGE[0], high: float = ACTIVATION_RANGE[1]) -> Tensor:
-        """Activations in feature units, within a range, by default that of activations."""
-        return clip(x, low, high) if self.clips else x
-
     def finished(self, x: Tensor, low: float = ACTIVATION_RANGE[0], high: float = ACTIVATION_RANGE[1]) -> Tensor:
         """The output of a layer, rounded and then clipped."""
-        return round_and_clip(x, FEATURE_SCALE, low, high) if self.rounds else self.clipped(x, low, high)
+        return round_and_clip(x, FEATURE_SCALE, low, high) if self.rounds else clip(x, low, high)
 
 
 def straight_through_floor(x: Tensor) -> Tensor:
@@ -75,6 +67,7 @@ class _RoundAndClip(torch.autograd.Function):
         return y
 
     @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:  # type: ignore[override]
         (y,) = ctx.saved_tensors
         return torch.ops.aten.hardtanh_backward(gradient, y, *ctx.range), None, None, None

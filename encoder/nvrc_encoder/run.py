@@ -17,7 +17,7 @@ import torch
 from nvrc_decoder.errors import InternalError
 
 from .goal import Goal, clamp_lambda
-from .options import MULTIPLIER_MAX
+from .options import FLOW_GROWTH, GRID_GROWTH, MULTIPLIER_MAX
 from .plan import Plan
 from .search import StepSearch
 from .snapshot import Snapshot, restore_trainer, trainer_state
@@ -223,13 +223,13 @@ class Run:
             trainer.change_steps(self._following_steps())
 
     def _following_steps(self) -> list[list[int] | None]:
-        """The first multipliers times the square root of what lambda has grown by; the flow's stay."""
-        factor = math.sqrt(self.trainer.lagrangian / self._first_lagrangian)
-        flow = self.trainer.model.profile.flow_slot
-        return [
-            None if first is None or slot == flow else [max(1, min(MULTIPLIER_MAX, round(m * factor))) for m in first]
-            for slot, first in enumerate(self._first_multipliers)
-        ]
+        """The first multipliers times the power of what lambda has grown by that is also in `EncodeOptions`."""
+        growth = self.trainer.lagrangian / self._first_lagrangian
+        following: list[list[int] | None] = []
+        for slot, first in zip(self.trainer.model.profile.slots, self._first_multipliers, strict=True):
+            factor = growth ** (FLOW_GROWTH if slot.flow else GRID_GROWTH)
+            following.append(None if first is None else [max(1, min(MULTIPLIER_MAX, round(m * factor))) for m in first])
+        return following
 
     def _offer(self, found: Snapshot) -> None:
         if self._best is None or self._rank(found) < self._rank(self._best):

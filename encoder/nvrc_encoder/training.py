@@ -214,7 +214,7 @@ class Trainer:
         real = self.bank.real(q)
         frames = torch.arange(window.start, window.stop, device=self.device)
         count = self.frame_counts[gop]
-        arithmetic = Arithmetic.EXACT if settings.hard else Arithmetic.CLIPPED
+        arithmetic = Arithmetic.EXACT if settings.hard else Arithmetic.FLOAT
         rows = self.model.forward(real, rounded, self.multipliers, frames, count, arithmetic)
         nodes = self._nodes(gop, window)
         per_node = self.grid_rate(real, rounded, gop, nodes, settings.hard)

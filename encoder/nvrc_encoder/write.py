@@ -107,7 +107,7 @@ def reconstruct(trainer: Trainer, arithmetic: Arithmetic = Arithmetic.EXACT) -> 
 
     Args:
         trainer: after the training.
-        arithmetic: what is rounded and clipped; `CLIPPED` rounds only the samples, for comparison.
+        arithmetic: what is rounded; `FLOAT` rounds only the samples, for comparison.
     """
     peak = (1 << trainer.model.bit_depth) - 1
     model, bank = trainer.model, trainer.bank

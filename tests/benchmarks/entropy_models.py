@@ -95,6 +95,7 @@ def raster_context(trainer: Trainer, gop: int) -> list[GridContext | None]:
                 context.coarse,
                 torch.zeros(nodes, height * width, dtype=torch.int64),
                 torch.tensor([constant_inputs(first, i)]),
+                context.centred,
             )
         )
     return out

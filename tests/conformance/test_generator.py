@@ -83,10 +83,20 @@ def test_a_manifest_of_another_version_begins_anew(tmp_path: Path, monkeypatch: 
     before = snapshot(tmp_path)
     refused = run(tmp_path)
     assert refused.exit_code == 1
-    assert "version 0; --update begins anew" in refused.output
+    assert "version 0; --update by itself begins anew" in refused.output
+    stream = str(MANIFEST.file(MANIFEST.stream("nano-sparse")))
+    assert run(tmp_path, "--update", "--adopt", stream, "--id", "other").exit_code == 1
     assert snapshot(tmp_path) == before
     assert run(tmp_path, "--update").exit_code == 0
     assert {stream.id for stream in load_manifest(path).streams} == {recipe.id for recipe in SMALL}
+
+
+@pytest.mark.parametrize("text", ["<<<<<<< HEAD", json.dumps({"format": "nvrc", "version": 1000, "streams": []})])
+def test_a_manifest_that_cannot_be_read_is_not_replaced(tmp_path: Path, text: str) -> None:
+    path = copy_of_suite(tmp_path).path
+    path.write_text(text)
+    assert run(tmp_path, "--update").exit_code != 0
+    assert path.read_text() == text
 
 
 def test_adopting_a_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -144,7 +144,12 @@ def test_streams_cover_the_format() -> None:
         *("inactive blocks", "no blocks", "one multiplier", "a multiplier a channel"),
         *("motion", "motion of no grid", "motion at both clips", "warp of single channels", "warp with mixed channels"),
         *("base channel", "base channel alone", "chain of nodes", "chain of many nodes"),
-        *("fractional displacements", "displacements larger than the picture", "grid node after the last flow node"),
+        *(
+            "fractional displacements",
+            "displacements between eighths",
+            "displacements larger than the picture",
+            "grid node after the last flow node",
+        ),
         *("schedule kind temporal-first", "schedule kind octree", "schedule kind explicit"),
         *("schedule temporal-first", "schedule octree", "schedule without splits", "32 splits"),
         *("phase x", "phase y", "phase t", "halve x alone", "halve y alone", "halve t alone"),

@@ -20,7 +20,7 @@ from nvrc_encoder.options import CHANNELS_MAX, DEVICES, GOP_MAX, PRESETS, SEED_M
 from nvrc_ref.options import json_option
 from nvrc_ref.output.files import atomic_file
 from nvrc_ref.progress import progress_bar
-from nvrc_ref.render import emit_json, table
+from nvrc_ref.render import emit_json, note, table
 
 if TYPE_CHECKING:
     from nvrc_encoder.encoding import EncodeReport
@@ -385,7 +385,7 @@ def command(
         state = None
     logging.basicConfig(level=logging.WARNING if quiet else logging.INFO, format="%(message)s")
     if state is not None and state.exists() and not resume:
-        click.echo(f"note: {state} is begun anew; --resume goes on from it", err=True)
+        note(f"{state} is not taken up and will be overwritten; --resume would go on from it")
     with atomic_file(output) as file, progress_bar(quiet) as progress:
         outcome = encode(source, file, options, progress, checkpoint=state, resume=resume)
     if state is not None:

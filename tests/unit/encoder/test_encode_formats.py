@@ -61,7 +61,7 @@ def test_a_checkpoint_that_is_not_taken_up_is_told_of(tmp_path: Path, capsys: py
     checkpoint = tmp_path / "a.nvrc.checkpoint"
     checkpoint.write_bytes(b"of another encode")
     assert call(*command) == 0
-    assert f"{checkpoint} is begun anew; --resume goes on from it" in capsys.readouterr().err
+    assert f"{checkpoint} is not taken up and will be overwritten" in capsys.readouterr().err
     assert not checkpoint.exists()
 
 

@@ -10,7 +10,7 @@ import torch
 from synthesis_cases import Case, Picture, differing, lively_layer, random_case
 
 from nvrc_decoder.frames import Planes
-from nvrc_decoder.profiles import PROFILES, Profile, synthesis_layers
+from nvrc_decoder.profiles import ACTIVATION_MAX, PROFILES, Profile, synthesis_layers
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
 from nvrc_decoder.synthesis.runtime import OrtSynthesizer
 from nvrc_encoder.model import SynthesisModel
@@ -42,13 +42,15 @@ def real_parameters(case: Case, model: SynthesisModel) -> dict[str, tuple[torch.
     return parameters
 
 
-def twin(case: Case, *, window: int | None = None, gradients: bool = False) -> list[Planes]:
+def twin(
+    case: Case, *, window: int | None = None, gradients: bool = False, dtype: torch.dtype = torch.float64
+) -> list[Planes]:
     """The frames of the twin, `window` frames a call; with `gradients` by the path that training takes."""
     picture = case.picture
     model = model_of(case)
     assert {layer.name for layer in model.layers} == set(case.layers)
-    parameters = real_parameters(case, model)
-    grids = [None if grid is None else torch.from_numpy(grid.astype(np.float64)) for grid in case.grids]
+    parameters = {name: (w.to(dtype), b.to(dtype)) for name, (w, b) in real_parameters(case, model).items()}
+    grids = [None if grid is None else torch.from_numpy(grid).to(dtype) for grid in case.grids]
     multipliers = [torch.tensor(m) if m else None for m in case.multipliers]
     frames: list[Planes] = []
     step = window or case.frame_count
@@ -132,6 +134,15 @@ def test_the_way_of_the_gradients_is_exact_too(size: tuple[int, int]) -> None:
         assert differing(twin(case, gradients=True), reference(case)) == []
 
 
+def test_the_way_of_the_gradients_in_float32_is_within_a_level() -> None:
+    """As training takes it: PyTorch's fetch may lose a half, and rarely does."""
+    case = random_case(4, NANO, Picture(176, 40), 9, full=True, motion=True, style="lively")
+    pairs = zip(twin(case, gradients=True, dtype=torch.float32), reference(case), strict=True)
+    differences = np.concatenate([(a.y.astype(int) - b.y).reshape(-1) for a, b in pairs])
+    assert abs(differences).max() <= 1
+    assert np.mean(differences != 0) < 0.05
+
+
 @pytest.mark.parametrize(
     "stages",
     [(1, 2, 3, 4), (0, 2, 3, 4), (0, 1, 2, 3), (0,), (4,), (2,)],
@@ -167,24 +178,28 @@ def test_float_pass_is_close_to_the_exact_one() -> None:
         model.forward(parameters, tensors, multipliers, torch.arange(2), 2, arithmetic).clamp(0, 255)
         for arithmetic in Arithmetic
     ]
-    for unrounded in passes[:2]:
-        assert float((unrounded - passes[2]).abs().mean()) < 1.0
-        assert not torch.equal(unrounded, passes[2])
+    assert float((passes[0] - passes[1]).abs().mean()) < 1.0
+    assert not torch.equal(passes[0], passes[1])
 
 
 @torch.no_grad()
-def test_clipped_pass_is_close_to_the_exact_one_where_much_is_clipped() -> None:
+def test_float_pass_is_close_to_the_exact_one_where_much_is_clipped() -> None:
     case = random_case(7, NANO, Picture(32, 32), 2, full=True, motion=True)
     model = model_of(case)
     parameters = real_parameters(case, model)
     tensors = [None if grid is None else torch.from_numpy(grid.astype(np.float64) * 16) for grid in case.grids]
     multipliers = [torch.tensor(m) for m in case.multipliers]
-    loose, clipped, exact = (
-        model.forward(parameters, tensors, multipliers, torch.arange(2), 2, arithmetic).clamp(0, 255)
-        for arithmetic in (Arithmetic.FLOAT, Arithmetic.CLIPPED, Arithmetic.EXACT)
+    clipped = [
+        float((tensor * steps.view(1, -1, 1, 1)).abs().gt(ACTIVATION_MAX).double().mean())
+        for tensor, steps in zip(tensors, multipliers, strict=True)
+        if tensor is not None
+    ]
+    assert max(clipped) > 0.1
+    unrounded, exact = (
+        model.forward(parameters, tensors, multipliers, torch.arange(2), 2, arithmetic)
+        for arithmetic in (Arithmetic.FLOAT, Arithmetic.EXACT)
     )
-    assert 0 < float((clipped - exact).abs().mean()) < 1
-    assert float((loose - exact).abs().mean()) > 20
+    assert 0 < float((unrounded - exact).abs().mean()) < 1
 
 
 def test_exact_pass_lets_gradients_through() -> None:
