@@ -1,18 +1,22 @@
-"""The C library's allocator while decoding: large arrays go back to the system when they are let go.
+"""The C library's allocator: decoding returns large arrays to the system when they are let go, training keeps them.
 
 glibc learns from what is freed: after the first large array it takes all up to that size, at most 32 MiB, from its
 heaps. There the grids and frames of one GOP leave holes that those of the next do not fit, in the heap of each thread,
 and the peak grows for some GOPs (see docs/measurements.md). With a threshold that stays, what is larger has pages of
 its own. The threshold is less than a luma plane at 1080p, of which a GOP keeps many; trimming is less eager than with
-glibc's first setting, since new pages cost time. Training has other habits, so this is for the commands that decode.
+glibc's first setting, since new pages cost time.
+
+Training has other habits: each iteration takes and lets go the same activations, at 720p most of them above 32 MiB. New
+pages for each were a third of its time.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Mapping
 
-__all__ = ["MMAP_THRESHOLD", "TRIM_THRESHOLD", "return_large_arrays"]
+__all__ = ["MMAP_THRESHOLD", "TRIM_THRESHOLD", "keep_large_arrays", "return_large_arrays"]
 
 MMAP_THRESHOLD = 1 << 20
 TRIM_THRESHOLD = 16 << 20
@@ -20,22 +24,30 @@ TRIM_THRESHOLD = 16 << 20
 # From <malloc.h>.
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
-_VARIABLES = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")
+_M_MMAP_MAX = -4
+_INT_MAX = (1 << 31) - 1
+_VARIABLES = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_MAX_", "GLIBC_TUNABLES")
 
 
 def return_large_arrays() -> bool:
-    """Fix both thresholds for this process; whether that was done.
+    """Fix both thresholds for this process, which decodes; whether that was done.
 
     It is not with another C library than glibc, or where the environment says how its allocator is to work.
     """
+    # Either alone would end the learning of both, and trimming would be as eager as for small programs.
+    return _set({_M_MMAP_THRESHOLD: MMAP_THRESHOLD, _M_TRIM_THRESHOLD: TRIM_THRESHOLD})
+
+
+def keep_large_arrays() -> bool:
+    """Keep what is let go for this process, which trains; whether that was done, as for `return_large_arrays`."""
+    return _set({_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: _INT_MAX})
+
+
+def _set(parameters: Mapping[int, int]) -> bool:
     if any(name in os.environ for name in _VARIABLES) or not _is_glibc():
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    # Either alone would end the learning of both, and trimming would be as eager as for small programs.
-    return all(
-        mallopt(parameter, value)
-        for parameter, value in ((_M_MMAP_THRESHOLD, MMAP_THRESHOLD), (_M_TRIM_THRESHOLD, TRIM_THRESHOLD))
-    )
+    return all(mallopt(parameter, value) for parameter, value in parameters.items())
 
 
 def _is_glibc() -> bool:

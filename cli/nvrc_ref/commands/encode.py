@@ -17,6 +17,7 @@ from nvrc_decoder.errors import MissingExtraError
 from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444, PROFILES
 from nvrc_decoder.video_format import Colour
 from nvrc_encoder.options import CHANNELS_MAX, DEVICES, GOP_MAX, PRESETS, SEED_MAX, TUNES, EncodeOptions
+from nvrc_ref.allocator import keep_large_arrays
 from nvrc_ref.options import json_option
 from nvrc_ref.output.files import atomic_file
 from nvrc_ref.progress import progress_bar
@@ -386,6 +387,7 @@ def command(
     logging.basicConfig(level=logging.WARNING if quiet else logging.INFO, format="%(message)s")
     if state is not None and state.exists() and not resume:
         note(f"{state} is not taken up and will be overwritten; --resume would go on from it")
+    keep_large_arrays()
     with atomic_file(output) as file, progress_bar(quiet) as progress:
         outcome = encode(source, file, options, progress, checkpoint=state, resume=resume)
     if state is not None:

@@ -1,4 +1,4 @@
-"""Large arrays leave the process when they are let go, also after larger ones were."""
+"""Large arrays leave the process when they are let go, also after larger ones were; or they stay, as is asked."""
 
 from __future__ import annotations
 
@@ -48,3 +48,33 @@ def test_memory_goes_back_to_the_system() -> None:
 
 def test_the_environment_wins() -> None:
     assert run("yes", MALLOC_TRIM_THRESHOLD_="1000000")[0] == "False"
+
+
+KEEPING = """
+import resource
+import numpy as np
+from nvrc_ref.allocator import keep_large_arrays
+
+def faults(rounds):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(rounds):
+        np.ones(64 << 20, np.uint8)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+fresh = faults(4)
+done = keep_large_arrays()
+faults(1)
+print(done, fresh, faults(4))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's behaviour")
+def test_memory_is_kept() -> None:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
+    command = [sys.executable, "-c", KEEPING]
+    done, fresh, kept = subprocess.run(command, env=clean, check=True, capture_output=True, text=True).stdout.split()
+    if done == "False":
+        pytest.skip("another C library than glibc")
+    # Once it is there, an array of this size takes no page that is new.
+    assert int(kept) < 100
+    assert int(fresh) > 100
