@@ -3,8 +3,8 @@
 glibc learns from what is freed: after the first large array it takes all up to that size, at most 32 MiB, from its
 heaps. There the grids and frames of one GOP leave holes that those of the next do not fit, in the heap of each thread,
 and the peak grows for some GOPs (see docs/measurements.md). With a threshold that stays, what is larger has pages of
-its own. The threshold is less than a luma plane at 1080p, of which a GOP keeps many; trimming is less eager than with
-glibc's first setting, since new pages cost time.
+its own. The threshold is glibc's first one: with 1 MiB, smaller arrays still left 25 MB of holes a GOP at 1080p, which
+the peak followed. Trimming is less eager than with glibc's first setting, since new pages cost time.
 
 Training has other habits: each iteration takes and lets go the same activations, at 720p most of them above 32 MiB. New
 pages for each were a third of its time.
@@ -18,7 +18,7 @@ from collections.abc import Mapping
 
 __all__ = ["MMAP_THRESHOLD", "TRIM_THRESHOLD", "keep_large_arrays", "return_large_arrays"]
 
-MMAP_THRESHOLD = 1 << 20
+MMAP_THRESHOLD = 1 << 17
 TRIM_THRESHOLD = 16 << 20
 
 # From <malloc.h>.

@@ -11,7 +11,7 @@ import pytest
 PROBE = """
 import mmap, sys
 import numpy as np
-from nvrc_ref.allocator import MMAP_THRESHOLD, return_large_arrays
+from nvrc_ref.allocator import return_large_arrays
 
 def resident():
     with open("/proc/self/statm") as file:
@@ -19,7 +19,7 @@ def resident():
 
 done = return_large_arrays() if sys.argv[1] == "yes" else None
 np.ones(24 << 20, np.uint8)
-arrays = [np.ones(MMAP_THRESHOLD * 2, np.uint8) for _ in range(40)]
+arrays = [np.ones(2 << 20, np.uint8) for _ in range(40)]
 before = resident()
 last = arrays[-1]
 del arrays
