@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from nvrc_conformance.stages import GopStages, NetworkStages, Stages
+from nvrc_decoder.bitstream.container import VERSION
 
-__all__ = ["FORMAT_VERSION", "MANIFEST_PATH", "EarlierVersionError", "GoldenStream", "Manifest", "load_manifest"]
+__all__ = ["MANIFEST_PATH", "EarlierVersionError", "GoldenStream", "Manifest", "load_manifest"]
 
-FORMAT_VERSION = 2
 MANIFEST_PATH = Path(__file__).resolve().parents[1] / "manifest.json"
 
 
@@ -86,7 +86,7 @@ class Manifest:
 
     def text(self) -> str:
         """The file's contents."""
-        document = {"format": "nvrc", "version": FORMAT_VERSION, "streams": [asdict(stream) for stream in self.streams]}
+        document = {"format": "nvrc", "version": VERSION, "streams": [asdict(stream) for stream in self.streams]}
         return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -114,8 +114,8 @@ def load_manifest(path: Path = MANIFEST_PATH) -> Manifest:
         ValueError: it is no manifest, or one of a later version.
     """
     document = json.loads(path.read_text(encoding="utf-8"))
-    if document["format"] != "nvrc" or document["version"] != FORMAT_VERSION:
+    if document["format"] != "nvrc" or document["version"] != VERSION:
         message = f"{path} is a manifest of {document['format']} version {document['version']}"
-        earlier = document["format"] == "nvrc" and document["version"] < FORMAT_VERSION
+        earlier = document["format"] == "nvrc" and document["version"] < VERSION
         raise EarlierVersionError(message) if earlier else ValueError(message)
     return Manifest(path, tuple(_stream(stream) for stream in document["streams"]))

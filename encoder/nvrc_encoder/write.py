@@ -109,7 +109,6 @@ def reconstruct(trainer: Trainer, arithmetic: Arithmetic = Arithmetic.EXACT) -> 
         trainer: after the training.
         arithmetic: what is rounded; `FLOAT` rounds only the samples, for comparison.
     """
-    peak = (1 << trainer.model.bit_depth) - 1
     model, bank = trainer.model, trainer.bank
     real = {name: (weight.double(), bias.double()) for name, (weight, bias) in bank.exact_real().items()}
     out = []
@@ -120,7 +119,7 @@ def reconstruct(trainer: Trainer, arithmetic: Arithmetic = Arithmetic.EXACT) -> 
             at = torch.arange(first, min(first + 4, frames), device=trainer.device)
             rows = model.forward(real, grids, trainer.multipliers, at, frames, arithmetic)
             if not arithmetic.rounds:
-                rows = torch.round(rows).clamp(0, peak)
+                rows = torch.round(rows)
             planes += planes_from_rows(rows, trainer.size, model.chroma_format, model.bit_depth)
         out.append(planes)
     return out
