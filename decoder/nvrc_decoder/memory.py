@@ -12,8 +12,8 @@ from nvrc_decoder.frames import plane_shapes
 from nvrc_decoder.limits import Limits
 from nvrc_decoder.octree.schedule import largest_step
 from nvrc_decoder.profiles import Profile, node_shape
+from nvrc_decoder.synthesis.host_warping import motion_bytes
 from nvrc_decoder.synthesis.tiles import RETAINED_BYTES, activation_bytes, largest_tile
-from nvrc_decoder.synthesis.warping import motion_bytes
 
 __all__ = [
     "PROCESS_BYTES",
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 # Interpreter, libraries and command line with everything imported, and what does not grow with the stream.
-PROCESS_BYTES = 100_000_000
+PROCESS_BYTES = 110_000_000
 
 # Copies of a GOP's coded bytes at one time: the unit, its parts, the words of the grid in hand and the coder's own.
 _PAYLOAD_COPIES = 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -43,6 +44,12 @@ class Work:
     network: tuple[object, ...]
     gops: Sequence[tuple[Sequence[object], Sequence[Planes]]]
     against: str
+
+    @property
+    def moving(self) -> bool:
+        """Whether motion is on."""
+        profile, multipliers = self.profile, self.network[5]
+        return profile.motion_is_on([len(factors) for factors in multipliers])  # type: ignore[attr-defined]
 
     @property
     def size(self) -> tuple[int, int]:
@@ -129,7 +136,10 @@ def _frames(case: Case, small: bool, threads: int | None) -> list[Planes]:
     reference = ReferenceSynthesizer(*case.network)
     if small:
         return reference.synthesise(case.grids, count, range(count))
-    frames = OrtSynthesizer(*case.network, threads=threads).synthesise(case.grids, count, range(count))
+    # Where OpenCV is missing graphs do what it would.
+    graphs = importlib.util.find_spec("cv2") is None
+    runtime = OrtSynthesizer(*case.network, threads=threads, motion_graphs=graphs)
+    frames = runtime.synthesise(case.grids, count, range(count))
     middle = count // 2
     if differing_samples(reference.synthesise(case.grids, count, range(middle, middle + 1)), [frames[middle]])[0]:
         raise RuntimeError(f"ONNX Runtime on the CPU and NumPy differ at {case.picture.width}x{case.picture.height}")

@@ -16,19 +16,24 @@ class Variant:
         name: for the table.
         cuda: what differs from `providers.CUDA_OPTIONS`.
         runtime: other keyword arguments.
+        moving: whether it makes a difference only where there is motion.
     """
 
     name: str
     cuda: Mapping[str, str] = field(default_factory=dict)
     runtime: Mapping[str, object] = field(default_factory=dict)
+    moving: bool = False
 
 
 def decoder_variants(provider: str, tf32: str) -> list[Variant]:
-    """What has to be exact: the decoder's own options, and on CUDA the same with TF32 forced on."""
+    """What has to be exact: the decoder's own options, on CUDA the same with TF32 forced on.
+
+    On the CPU OpenCV does what a device does in graphs; those are tried there, too.
+    """
     own = Variant("decoder")
     forced = Variant("decoder, TF32 on", {"use_tf32": "1"})
     if provider == "cpu":
-        return [own]
+        return [own, Variant("motion in graphs", runtime={"motion_graphs": True}, moving=True)]
     return {"off": [own], "on": [forced], "both": [own, forced]}[tf32]
 
 

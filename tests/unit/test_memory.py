@@ -35,7 +35,7 @@ def estimate(sequence: SequenceHeader, network: NetworkHeader, frames: int, limi
         ("nano", (1280, 720), 8, "temporal-first", "onnxruntime"),
         ("lite", (640, 360), 48, "none", "onnxruntime"),
         ("main", (640, 360), 16, "octree", "onnxruntime"),
-        ("main", (480, 270), 2, "temporal-first", "reference"),
+        ("main", (640, 360), 2, "temporal-first", "reference"),
     ],
 )
 def test_estimate_bounds_the_peak(profile: str, size: tuple[int, int], frames: int, schedule: str, engine: str) -> None:
@@ -51,7 +51,7 @@ def test_grids_that_are_too_large_are_refused_before_they_are_decoded() -> None:
 
 
 def test_a_smaller_limit_is_kept_by_tiles() -> None:
-    limit = 250_000_000
+    limit = 260_000_000
     whole = measure("lite", 1024, 576, (2,), frames=1)
     assert whole["estimate"] > limit
     tiled = measure("lite", 1024, 576, (2,), frames=1, limit=limit)
@@ -109,7 +109,7 @@ def by_the_formula(sequence: SequenceHeader, network: NetworkHeader, frames: int
     motion = 16_000_000 + cells * (128 + 10 * warped) if profile.flow_slot in order and warped else 0
     synthesis = motion + a * (sequence.height // 2 + 2) * (sequence.width // 2 + 2)
     frame = sequence.width * sequence.height + 2 * math.ceil(sequence.width / 2) * math.ceil(sequence.height / 2)
-    return 100_000_000 + 3 * frame + max(min(72_000_000, synthesis) + decoding, grid_bytes + synthesis)
+    return 110_000_000 + 3 * frame + max(min(72_000_000, synthesis) + decoding, grid_bytes + synthesis)
 
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)

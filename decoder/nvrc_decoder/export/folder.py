@@ -27,9 +27,10 @@ from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
 from nvrc_decoder.profiles import GridSlot, head_rows
 from nvrc_decoder.synthesis.device import GpuState
 from nvrc_decoder.synthesis.initializers import graph_initializers
+from nvrc_decoder.synthesis.motion_graphs import MotionGraphs
 from nvrc_decoder.synthesis.providers import Provider
 from nvrc_decoder.synthesis.session import graph_bytes
-from nvrc_decoder.synthesis.warping import CELL, MotionGraphs
+from nvrc_decoder.synthesis.warping import CELL
 from nvrc_decoder.video_format import CHROMA_NAMES
 
 __all__ = ["Exported", "export_video"]

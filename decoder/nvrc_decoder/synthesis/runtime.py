@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -18,10 +18,13 @@ import numpy.typing as npt
 from nvrc_decoder.frames import PictureFormat, Planes, plane_shapes
 from nvrc_decoder.profiles import WARPED_TEMPORAL_STRIDE, Profile
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer
+from nvrc_decoder.synthesis.device_warping import DeviceWarper
+from nvrc_decoder.synthesis.host_warping import HostWarper
 from nvrc_decoder.synthesis.initializers import graph_initializers
+from nvrc_decoder.synthesis.motion_graphs import MotionGraphs
 from nvrc_decoder.synthesis.providers import Provider, ProviderName, cuda_error, find_cuda_fault, import_onnxruntime
 from nvrc_decoder.synthesis.session import GraphSession, Tensor, graph_bytes, output_bytes, output_names
-from nvrc_decoder.synthesis.warping import MotionGraphs, Warped, Warper
+from nvrc_decoder.synthesis.warping import Warped, Warper
 
 __all__ = ["OrtSynthesizer"]
 
@@ -55,11 +58,14 @@ class OrtSynthesizer:
         multipliers: per slot the multiplier of each active channel; empty where the slot is absent.
         base: channel 0 of the profile's base slot is a base channel.
         provider: ``"cpu"``, ``"cuda"``, or ``"auto"``: CUDA where everything that it needs is found, otherwise CPU.
-        threads: threads of one call on the CPU; None leaves it to ONNX Runtime.
+        threads: threads of one call on the CPU; None: as many as ONNX Runtime thinks fit, and as many as there are
+            cores for motion.
         optimization: whether ONNX Runtime may fold and fuse; the frames are the same.
         layout: whether it may also block tensors by channels for its convolutions, which every Floor then undoes; the
             frames are the same. None takes what measured faster: only for `main` on the CPU.
         batch: frames in one call; memory grows with it, the frames are the same.
+        motion_graphs: whether motion is worked out in graphs, as on a device, and not by OpenCV; the frames are the
+            same. None: on a device only, where there is no other way.
         cuda_options: options of the CUDA provider that are to differ from `providers.CUDA_OPTIONS`.
 
     Attributes:
@@ -85,6 +91,7 @@ class OrtSynthesizer:
         optimization: bool = True,
         layout: bool | None = None,
         batch: int = 1,
+        motion_graphs: bool | None = None,
         cuda_options: Mapping[str, str] | None = None,
     ) -> None:
         if provider not in ("auto", "cpu", "cuda"):
@@ -110,11 +117,15 @@ class OrtSynthesizer:
             layout=layout,
         )
         graphs = MotionGraphs.of(profile, layers, multipliers, base)
-        self._warper = (
-            None
-            if graphs is None
-            else Warper(profile, graphs, functools.partial(make, layout=False), self.provider != "cpu")
-        )
+        self._warper: Warper | None = None
+        if graphs is not None:
+            make_motion = functools.partial(make, layout=False)
+            in_graphs = motion_graphs or self.provider != "cpu"
+            self._warper = (
+                DeviceWarper(profile, graphs, make_motion)
+                if in_graphs
+                else HostWarper(profile, graphs, make_motion, threads)
+            )
 
     def resized(self, picture: PictureFormat) -> Self:
         """The same synthesizer for pictures of another size; `picture` differs in nothing else."""
@@ -192,8 +203,9 @@ class OrtSynthesizer:
         del tensors
         for call in self._calls(frames):
             numbers = self._session.place(self._numbers(frame_count, call, base))
-            if self._warper is not None and warped is None and self.provider != "cpu":
-                moved = self._warper.warp_placed(grids, self._picture, call)
+            if isinstance(self._warper, DeviceWarper) and warped is None:
+                still = self._session.place(self._still(self._warper.slots))
+                moved = {**still, **self._warper.warp_placed(grids, self._picture, call)}
             else:
                 first = call.start - frames.start
                 cut = None if warped is None else {i: x[first : first + len(call)] for i, x in warped.items()}
@@ -203,8 +215,8 @@ class OrtSynthesizer:
                 yield self._planes(luma[t], chroma[0][t] if chroma else None)
 
     def _calls(self, frames: range) -> Iterator[range]:
-        """Frames in calls; on a device with motion none reaches over a node, whose planes would have to be others."""
-        period = WARPED_TEMPORAL_STRIDE if self._warper is not None and self.provider != "cpu" else 0
+        """Frames in calls; with motion in graphs none reaches over a node, whose planes would have to be others."""
+        period = WARPED_TEMPORAL_STRIDE if isinstance(self._warper, DeviceWarper) else 0
         start = frames.start
         while start < frames.stop:
             stop = min(start + self.batch, frames.stop)
@@ -216,18 +228,20 @@ class OrtSynthesizer:
     def _moved(
         self, grids: Sequence[Grid | None], frames: range, warped: Mapping[int, Warped] | None
     ) -> dict[str, Tensor]:
-        """The graph's inputs for what is warped on the CPU: zeros that broadcast where motion is off."""
+        """The graph's inputs for what is warped, where that is worked out in this machine's memory."""
         values: Mapping[int, Warped] = {}
         if self._warper is not None:
             values = self._warper.warp(grids, self._picture, frames) if warped is None else warped
-        result: dict[str, Tensor] = {}
-        for i in self._profile.warped_slots:
-            zeros = (1, self._profile.slots[i].max_channels, 1, 1)
-            value = values.get(i)
-            result[f"warped{i}"] = (
-                np.zeros(zeros, np.float32) if value is None else np.ascontiguousarray(value, np.float32)
-            )
-        return result
+        moved: dict[str, Tensor] = {f"warped{i}": np.ascontiguousarray(x, np.float32) for i, x in values.items()}
+        return {**self._still(values), **moved}
+
+    def _still(self, moving: Container[int]) -> dict[str, Tensor]:
+        """The graph's inputs for the slots that could be warped, but for those `moving`: zeros that broadcast."""
+        return {
+            f"warped{i}": np.zeros((1, self._profile.slots[i].max_channels, 1, 1), np.float32)
+            for i in self._profile.warped_slots
+            if i not in moving
+        }
 
     def release(self) -> None:
         """Give back the memory of the CPU that is kept for the next call; takes some milliseconds."""

@@ -152,16 +152,6 @@ class GraphSession:
         outputs: Sequence[npt.NDArray[Any]] = binding.copy_outputs_to_cpu()
         return outputs
 
-    def run_into(self, placed: Mapping[str, Any], output: npt.NDArray[Any]) -> None:
-        """Fill an array with the one output of a call on the CPU; the array is contiguous and of the output's shape.
-
-        Raises:
-            InternalError: E_RUNTIME.
-        """
-        binding = self._bind(placed)
-        binding.bind_ortvalue_output(self._outputs[0], self._onnxruntime.OrtValue.ortvalue_from_numpy(output))
-        self._run(binding, False)
-
     def run_placed(self, placed: Mapping[str, Any]) -> Sequence[Any]:
         """The outputs of one call, left where the session runs: inputs for another session there.
 

@@ -227,8 +227,8 @@ class CpuAsGpu(OrtSynthesizer):
     wrong = False
 
     def __init__(self, *arguments: object, provider: str = "cpu", **options: object) -> None:
-        super().__init__(*arguments, provider="cpu", **options)
         self.is_gpu = provider == "cuda"
+        super().__init__(*arguments, provider="cpu", motion_graphs=self.is_gpu, **options)
 
     def stream(self, *arguments: object) -> Iterator[Planes]:
         for t, frame in enumerate(super().stream(*arguments)):

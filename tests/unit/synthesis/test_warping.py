@@ -7,7 +7,7 @@ import pytest
 from synthesis_cases import Case, Picture, differing, random_case
 
 from nvrc_decoder.profiles import PROFILES, Profile
-from nvrc_decoder.synthesis import warping
+from nvrc_decoder.synthesis import host_warping
 from nvrc_decoder.synthesis.batches import plan_calls
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
 from nvrc_decoder.synthesis.runtime import OrtSynthesizer
@@ -88,12 +88,15 @@ def test_extreme_displacements(style: str):
         assert_warped(case, OrtSynthesizer(*case.network, threads=1), range(9))
 
 
-def test_bands_change_nothing(monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("threads", [1, 3])
+def test_blocks_and_bands_change_nothing(threads: int, monkeypatch: pytest.MonkeyPatch):
     for profile in PROFILES[:2]:
         case = moving(9, profile, Picture(45, 61), 10, base=True)
-        monkeypatch.setattr(warping, "_BAND_CELLS", 30)
-        monkeypatch.setattr(warping, "_BAND_VALUES", 500)
-        assert_warped(case, OrtSynthesizer(*case.network, threads=1), range(10))
+        for columns, samples, values in ((4, 30, 500), (5, 1, 1), (3, 100, 200)):
+            monkeypatch.setattr(host_warping, "_BLOCK_COLUMNS", columns)
+            monkeypatch.setattr(host_warping, "_BLOCK_SAMPLES", samples)
+            monkeypatch.setattr(host_warping, "_BAND_VALUES", values)
+            assert_warped(case, OrtSynthesizer(*case.network, threads=threads), range(10))
 
 
 @each_profile
@@ -108,28 +111,29 @@ def test_frames_in_any_order_and_gops_in_turn(profile: Profile):
         runtime.release()
 
 
-class AsDevice(OrtSynthesizer):
-    """The way of a GPU on the CPU: nothing in bands, and what is warped is handed on where it is."""
-
-    def __init__(self, *arguments: object, **options: object) -> None:
-        super().__init__(*arguments, **options)  # type: ignore[arg-type]
-        self.provider = "cuda"
-        assert self._warper is not None
-        self._warper._on_device = True
-
-
 @each_profile
 @pytest.mark.parametrize("base", [False, True])
-def test_the_way_of_a_device(profile: Profile, base: bool, monkeypatch: pytest.MonkeyPatch):
+def test_the_way_of_a_device(profile: Profile, base: bool):
     case = moving(7, profile, Picture(43, 31), 19, base=base)
     expected = ReferenceSynthesizer(*case.network).synthesise(case.grids, 19, range(19))
-    runtime = AsDevice(*case.network, threads=1)
-    monkeypatch.setattr(runtime._warper, "_warp_frame", None)
+    runtime = OrtSynthesizer(*case.network, threads=1, motion_graphs=True)
     for batch in (1, 4, 5, 8, 19):
         runtime.batch = batch
         assert differing(expected, runtime.synthesise(case.grids, 19, range(19))) == []
         assert differing(expected[6:18], runtime.synthesise(case.grids, 19, range(6, 18))) == []
     assert_warped(case, runtime, range(4, 13))
+
+
+@each_profile
+def test_the_way_of_a_device_where_not_all_that_could_move_is_there(profile: Profile):
+    present = set()
+    for seed in range(8):
+        case = random_case(seed, profile, Picture(20, 13), 5, motion=True, base=seed % 2 > 0)
+        expected = ReferenceSynthesizer(*case.network).synthesise(case.grids, 5, range(5))
+        runtime = OrtSynthesizer(*case.network, threads=1, motion_graphs=True)
+        assert differing(expected, runtime.synthesise(case.grids, 5, range(5))) == []
+        present.add(tuple(case.grids[i] is not None for i in profile.warped_slots))
+    assert len(present) > 1
 
 
 def test_calls_do_not_reach_over_a_node():
