@@ -203,7 +203,8 @@ class GopRate:
             starts.append(starts[-1] + len(triples))
         counter = iter(starts)
         # The coarser grid's magnitude, the last column, is never there for a grid with centred contexts.
-        self._faces = torch.tensor([sum(map(abs, offset)) == 1 for offset in NEIGHBOURS] + [False])
+        faces = [sum(map(abs, offset)) == 1 for offset in NEIGHBOURS] + [False]
+        self._faces = torch.tensor(faces, device=self._triples.device)
         self._class_start = [0 if context is None else next(counter) for context in self.contexts]
 
     def _rows(self, nodes: Sequence[slice]) -> _Rows:
@@ -261,7 +262,7 @@ class GopRate:
         """
         values = flat.index_select(0, index.reshape(-1)).view(index.shape)
         there = index != len(flat) - 1
-        faces = there & self._faces.to(index.device)
+        faces = there & self._faces
         count = faces.sum(1).clamp(min=1)
         centre = (values * faces).sum(1) / count
         if exact:

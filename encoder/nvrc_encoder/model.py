@@ -54,7 +54,7 @@ class SynthesisModel:
         self,
         grids: Sequence[Tensor | None],
         multipliers: Sequence[Tensor | None],
-        frames: Tensor,
+        frames: range,
         frame_count: int,
         arithmetic: Arithmetic,
     ) -> Motion | None:
@@ -65,9 +65,9 @@ class SynthesisModel:
             return None
         stride = self.profile.slots[index].temporal_stride
         nodes = -(-(frame_count - 1) // WARPED_TEMPORAL_STRIDE) + 1
-        # Asking a GPU for the last frame would stall it; linking all nodes there costs less.
-        needed = nodes if frames.is_cuda else min(int(frames.max()) // WARPED_TEMPORAL_STRIDE + 2, nodes)
-        return make_motion(flow, step, frames, stride, WARPED_TEMPORAL_STRIDE, needed, self.size, arithmetic)
+        needed = min(frames[-1] // WARPED_TEMPORAL_STRIDE + 2, nodes)
+        at = torch.arange(frames.start, frames.stop, device=flow.device)
+        return make_motion(flow, step, at, stride, WARPED_TEMPORAL_STRIDE, needed, self.size, arithmetic)
 
     @staticmethod
     def _dequantised(grid: Tensor, multiplier: Tensor) -> Tensor:
@@ -78,7 +78,7 @@ class SynthesisModel:
         index: int,
         grids: Sequence[Tensor | None],
         multipliers: Sequence[Tensor | None],
-        frames: Tensor,
+        frames: range,
         motion: Motion,
         parameters: Mapping[str, tuple[Tensor, Tensor]],
         arithmetic: Arithmetic,
@@ -89,13 +89,14 @@ class SynthesisModel:
             raise ValueError(f"slot {index} is absent")
         count = motion.nodes.shape[0] + 1
         stride = self.profile.slots[index].temporal_stride
+        at = torch.arange(frames.start, frames.stop, device=grid.device)
         nodes = self._dequantised(grid[:count], multiplier)
         base = self.structure.base_slot
         if index not in self.profile.mixed_slots:
             planes = nodes[:, 1:] if index == base else nodes
             if not planes.shape[1]:
                 return None
-            return warp(chain(planes, motion, CELL_STRIDE, arithmetic), motion, frames, stride, CELL_STRIDE, arithmetic)
+            return warp(chain(planes, motion, CELL_STRIDE, arithmetic), motion, at, stride, CELL_STRIDE, arithmetic)
         if base is not None:
             below, step = grids[base], multipliers[base]
             if below is None or step is None:
@@ -104,7 +105,7 @@ class SynthesisModel:
             coarse = arithmetic.rounded(_upsample(coarse, nodes.shape[2], nodes.shape[3]))
             nodes = torch.cat([clip(nodes[:, :1] + coarse, *ACTIVATION_RANGE), nodes[:, 1:]], 1)
         planes = planes_of(nodes, *parameters[f"slot{index}.mix"], arithmetic)
-        moved = warp(chain(planes, motion, 1, arithmetic), motion, frames, stride, 1, arithmetic)
+        moved = warp(chain(planes, motion, 1, arithmetic), motion, at, stride, 1, arithmetic)
         return functional.pixel_unshuffle(moved, 2)
 
     def _interpolated(
@@ -126,7 +127,7 @@ class SynthesisModel:
         parameters: Mapping[str, tuple[Tensor, Tensor]],
         grids: Sequence[Tensor | None],
         multipliers: Sequence[Tensor | None],
-        frames: Tensor,
+        frames: range,
         frame_count: int,
         arithmetic: Arithmetic,
     ) -> Tensor:
@@ -136,7 +137,7 @@ class SynthesisModel:
             parameters: layer name -> (weight, bias), real values.
             grids: per slot [N, C, H, W] quantised (or noisy) values of the GOP, None where absent.
             multipliers: per slot [C] integer steps M.
-            frames: int64 [B], consecutive frame numbers.
+            frames: the B frames wanted, consecutive. Not a tensor, whose values a GPU would have to be asked for.
             frame_count: frames of the GOP (for the halo of the temporal stem).
             arithmetic: what is rounded and clipped.
 
@@ -145,7 +146,11 @@ class SynthesisModel:
             training, does not clip them, nor within the head.
         """
         temporal = self.profile.temporal_stem
-        halo = torch.cat([frames[:1] - 1, frames, frames[-1:] + 1]).clamp(0, frame_count - 1) if temporal else frames
+        device = parameters["head.depthwise"][0].device
+        at = torch.arange(frames.start, frames.stop, device=device)
+        halo = at
+        if temporal:
+            halo = torch.arange(frames.start - 1, frames.stop + 1, device=device).clamp(0, frame_count - 1)
         motion = self.motion(grids, multipliers, frames, frame_count, arithmetic)
         per_stage: list[list[Tensor]] = [[] for _ in STAGE_STRIDES]
         for i, (slot, grid, multiplier) in enumerate(zip(self.profile.slots, grids, multipliers, strict=True)):
@@ -154,8 +159,7 @@ class SynthesisModel:
             if motion is not None and i in self.profile.warped_slots:
                 features = self._warped(i, grids, multipliers, frames, motion, parameters, arithmetic)
             else:
-                at = halo if slot.stage == 0 else frames
-                features = self._interpolated(i, grid, multiplier, at, arithmetic)
+                features = self._interpolated(i, grid, multiplier, halo if slot.stage == 0 else at, arithmetic)
             if features is not None:
                 per_stage[slot.stage].append(features)
         sizes = self._stage_sizes

@@ -36,10 +36,10 @@ class _RememberingModel(SynthesisModel):
         self.set_size(*like.size)
         self._planes: dict[tuple[int, int, int], tuple[Tensor, Tensor | None, Tensor | None]] = {}
 
-    def _warped(self, index: int, grids: Any, multipliers: Any, frames: Tensor, *more: Any) -> Tensor | None:
+    def _warped(self, index: int, grids: Any, multipliers: Any, frames: range, *more: Any) -> Tensor | None:
         parameters = more[1]
         mix = parameters[f"slot{index}.mix"] if index in self.profile.mixed_slots else (None, None)
-        key = (index, id(grids[index]), int(frames[0]))
+        key = (index, id(grids[index]), frames.start)
         if key in self._planes:
             planes, weight, bias = self._planes[key]
             same = all(a is b or (a is not None and torch.equal(a, b)) for a, b in ((weight, mix[0]), (bias, mix[1])))

@@ -212,7 +212,7 @@ class Trainer:
             ]
         q = self.bank.quantised() if settings.quantised else None
         real = self.bank.real(q)
-        frames = torch.arange(window.start, window.stop, device=self.device)
+        frames = range(window.start, window.stop)
         count = self.frame_counts[gop]
         arithmetic = Arithmetic.EXACT if settings.hard else Arithmetic.FLOAT
         rows = self.model.forward(real, rounded, self.multipliers, frames, count, arithmetic)
@@ -355,7 +355,7 @@ class Trainer:
             target = self.targets[gop]
             luma = target.weights[:4]
             for window in self._windows(frames, 8):
-                at = torch.arange(window.start, window.stop, device=self.device)
+                at = range(window.start, window.stop)
                 rows = (model or self.model).forward(real, rounded, self.multipliers, at, frames, Arithmetic.EXACT)
                 distortion += float(self._distortion(rows, gop, window)) * (window.stop - window.start)
                 error = (rows[:, :4] - target.rows[window, :4]) / ((1 << self.model.bit_depth) - 1)

@@ -116,7 +116,7 @@ def reconstruct(trainer: Trainer, arithmetic: Arithmetic = Arithmetic.EXACT) -> 
         grids = [None if g is None else g.double() for g in trainer.final_grids(gop)]
         planes: list[Planes] = []
         for first in range(0, frames, 4):
-            at = torch.arange(first, min(first + 4, frames), device=trainer.device)
+            at = range(first, min(first + 4, frames))
             rows = model.forward(real, grids, trainer.multipliers, at, frames, arithmetic)
             if not arithmetic.rounds:
                 rows = torch.round(rows)

@@ -55,7 +55,7 @@ def twin(
     frames: list[Planes] = []
     step = window or case.frame_count
     for first in range(0, case.frame_count, step):
-        at = torch.arange(first, min(first + step, case.frame_count))
+        at = range(first, min(first + step, case.frame_count))
         with torch.set_grad_enabled(gradients):
             rows = model.forward(parameters, grids, multipliers, at, case.frame_count, Arithmetic.EXACT)
         assert torch.equal(rows, torch.round(rows))
@@ -175,7 +175,7 @@ def test_float_pass_is_close_to_the_exact_one() -> None:
     tensors = [None if grid is None else torch.from_numpy(grid.astype(np.float64)) for grid in grids]
     multipliers = [torch.tensor(m) for m in case.multipliers]
     passes = [
-        model.forward(parameters, tensors, multipliers, torch.arange(2), 2, arithmetic).clamp(0, 255)
+        model.forward(parameters, tensors, multipliers, range(2), 2, arithmetic).clamp(0, 255)
         for arithmetic in Arithmetic
     ]
     assert float((passes[0] - passes[1]).abs().mean()) < 1.0
@@ -196,7 +196,7 @@ def test_float_pass_is_close_to_the_exact_one_where_much_is_clipped() -> None:
     ]
     assert max(clipped) > 0.1
     unrounded, exact = (
-        model.forward(parameters, tensors, multipliers, torch.arange(2), 2, arithmetic)
+        model.forward(parameters, tensors, multipliers, range(2), 2, arithmetic)
         for arithmetic in (Arithmetic.FLOAT, Arithmetic.EXACT)
     )
     assert 0 < float((unrounded - exact).abs().mean()) < 1
@@ -215,7 +215,7 @@ def test_exact_pass_lets_gradients_through() -> None:
     }
     grids = [torch.from_numpy(g.astype(np.float32)).requires_grad_() for g in case.grids if g is not None]
     steps = [torch.tensor(m) for m in case.multipliers]
-    rows = model.forward(parameters, grids, steps, torch.arange(1, 9), 9, Arithmetic.EXACT)
+    rows = model.forward(parameters, grids, steps, range(1, 9), 9, Arithmetic.EXACT)
     (rows * torch.randn(rows.shape, generator=generator)).sum().backward()
     for name, (weight, bias) in parameters.items():
         assert weight.grad is not None, name
