@@ -68,7 +68,8 @@ def engine_options(function: _Function) -> _Function:
         show_default=True,
         help="What runs the synthesis: ONNX Runtime, or the NumPy reference; the frames are the same.",
     )
-    threads = click.option("--threads", type=click.IntRange(1, 256), help="Threads of ONNX Runtime on the CPU.")
+    text = "Threads of ONNX Runtime and of motion on the CPU.  [default: about one for each core]"
+    threads = click.option("--threads", type=click.IntRange(1, 256), help=text)
     return engine(threads(function))
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nvrc_decoder.errors import MissingExtraError
 from nvrc_decoder.frames import Plane, Planes
+from nvrc_decoder.opencv import import_cv2
 from nvrc_decoder.profiles import CHROMA_420
 from nvrc_decoder.video_format import UNSPECIFIED, VideoFormat
 
@@ -115,7 +115,7 @@ def _convert(frame: Planes, video: VideoFormat, bits: int, order: tuple[int, int
     _check_bits(bits)
     if frame.u is None or frame.v is None:
         return _samples(np.stack([_grey(frame, video, bits)] * 3, axis=-1), bits)
-    cv2 = _import_cv2()
+    cv2 = import_cv2("conversion to RGB")
     full = video.plane_shapes[0]
     planes = [frame.y.astype(np.float32)]
     planes += [_to_full(cv2, plane, video, full) for plane in (frame.u, frame.v)]
@@ -138,16 +138,6 @@ def _samples(picture: npt.NDArray[np.float32], bits: int) -> Picture:
     """Rounds and clips in place."""
     np.clip(np.rint(picture, out=picture), 0, _top(bits), out=picture)
     return picture.astype(np.uint8) if bits == 8 else picture.astype(np.uint16)
-
-
-def _import_cv2() -> Any:
-    try:
-        import cv2
-    except ImportError as error:
-        raise MissingExtraError(
-            "E_MISSING_EXTRA", "conversion to RGB needs OpenCV: pip install opencv-python-headless"
-        ) from error
-    return cv2
 
 
 def _normalisation(video: VideoFormat, chroma: list[bool]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:

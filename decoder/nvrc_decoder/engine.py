@@ -109,7 +109,7 @@ def make_synthesizer(
         engine: from `choose_engine`.
         sequence: the stream's SEQUENCE.
         network: the loaded NETWORK.
-        threads: threads of ONNX Runtime; None leaves the choice to it.
+        threads: threads of ONNX Runtime and of motion on the CPU; None leaves the choice to them.
         limits: what decides whether pictures are made in tiles.
         gpu: what this decoder knows about its GPU, updated as more is found out; None for a decoder that begins.
 

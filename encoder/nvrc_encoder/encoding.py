@@ -34,7 +34,7 @@ from .source import Source
 from .structure import Structure
 from .target import make_target
 from .training import Estimate, Trainer
-from .write import estimate_bytes, reconstruct, sequence_header, write_stream
+from .write import estimate_bytes, over_default_limits, reconstruct, sequence_header, write_stream
 
 __all__ = ["EncodeReport", "Quality", "encode", "make_trainer", "measure"]
 
@@ -305,6 +305,9 @@ def encode(
 
     # What the format cannot carry fails here, not after the training.
     size_of(Estimate([0.0] * len(trainer.model.profile.slots), [0.0], 0.0))
+    over = over_default_limits(trainer, sequence, schedule)
+    if over is not None:
+        log.warning("decoders will refuse the stream unless told otherwise: %s", over)
     run = Run(trainer, options.plan(), goal, size_of, options.grid_step is None, memo(_TRAINING, options, trials))
     finish(run)
     estimate = trainer.estimate()

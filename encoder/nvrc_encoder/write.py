@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from nvrc_decoder.bitstream.headers import gop_symbols
 from nvrc_decoder.bitstream.units import (
     Gop,
     GridHeader,
@@ -22,8 +23,10 @@ from nvrc_decoder.bitstream.writer import StreamWriter
 from nvrc_decoder.entropy.coder import SymbolEncoder
 from nvrc_decoder.entropy.parameters import encode_parameters
 from nvrc_decoder.entropy.tables import FRACTION_COUNT, RADII, SCALE_COUNT, frequencies
+from nvrc_decoder.errors import LimitError
 from nvrc_decoder.frames import DIGEST_BYTES, GopDigest, Planes
-from nvrc_decoder.limits import minimum_level
+from nvrc_decoder.limits import DEFAULT_LIMITS, check_limit, check_sequence_limits, minimum_level
+from nvrc_decoder.memory import estimate_gop_memory
 from nvrc_decoder.octree.grid import code_grid
 from nvrc_decoder.octree.network import ContextNetwork
 from nvrc_decoder.profiles import CHROMA_420, GridSlot
@@ -34,7 +37,7 @@ from .rounding import Arithmetic
 from .target import planes_from_rows
 from .training import Estimate, Trainer
 
-__all__ = ["Written", "estimate_bytes", "reconstruct", "sequence_header", "write_stream"]
+__all__ = ["Written", "estimate_bytes", "over_default_limits", "reconstruct", "sequence_header", "write_stream"]
 
 _WORD_BITS = 32
 _CODER_BITS = 24
@@ -213,6 +216,23 @@ def _begin(
 def _blank(bits: float) -> bytes:
     """A payload as long as `bits` of information will take, without their content."""
     return bytes(_WORD_BITS // 8 * math.ceil((bits + _CODER_BITS) / _WORD_BITS) if bits > 0 else 0)
+
+
+def over_default_limits(trainer: Trainer, sequence: SequenceHeader, schedule: ScheduleKind) -> str | None:
+    """The first of the decoder's default limits (spec 9.3) that the stream will be over; None if there is none.
+
+    Arguments as in `write_stream`. Payloads are not counted, as they are not known yet.
+    """
+    network = _network_header(trainer, schedule, (), b"")
+    gop = Gop(max(trainer.frame_counts), tuple(b"" for _ in network.grids))
+    try:
+        check_sequence_limits(DEFAULT_LIMITS, sequence.width, sequence.height)
+        check_limit("max_gop_frames", gop.frame_count, DEFAULT_LIMITS)
+        check_limit("max_gop_symbols", gop_symbols(sequence, network, gop.frame_count), DEFAULT_LIMITS)
+        check_limit("max_memory_bytes", estimate_gop_memory(sequence, network, gop, DEFAULT_LIMITS), DEFAULT_LIMITS)
+    except LimitError as error:
+        return error.message
+    return None
 
 
 def estimate_bytes(

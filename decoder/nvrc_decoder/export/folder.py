@@ -71,7 +71,7 @@ def export_video(
         file: the stream; it is read once, forward.
         folder: an empty folder, filled whole or left in any state if an error is raised.
         engine, provider: what makes the frames for their MD5s, and where.
-        threads: threads of ONNX Runtime on the CPU.
+        threads: threads of ONNX Runtime and of motion on the CPU; None: about one for each core.
         limits: what this process is willing to spend.
 
     Raises:

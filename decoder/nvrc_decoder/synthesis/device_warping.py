@@ -19,8 +19,6 @@ __all__ = ["DeviceWarper"]
 class DeviceWarper(Warper):
     """Moves grids under one NETWORK where the sessions run; arguments as in `Warper`."""
 
-    on_device = True
-
     def __init__(self, profile: Profile, graphs: MotionGraphs, make: MakeSession) -> None:
         super().__init__(profile, graphs, make)
         self._chain = {i: make(slot.chain, ("planes",), {}) for i, slot in graphs.slots.items()}

@@ -2,25 +2,25 @@
 
 `cv2.remap` takes a place in whole samples and thirty-seconds as integers, which are the displacements of 7.6.1, and
 goes on with the edge outside of a plane. Its weights are multiples of 1/1024 and the planes hold activations, so that
-in float32 every product and sum is exact in any order, as in the graphs (6.3); the graphs take four times as long.
+in float32 every product and sum is exact in any order, as in the graphs (6.3), which take longer.
 """
 
 from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from nvrc_decoder.errors import MissingExtraError
 from nvrc_decoder.frames import PictureFormat
+from nvrc_decoder.opencv import call, import_cv2
 from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, WARPED_TEMPORAL_STRIDE, Profile
 from nvrc_decoder.synthesis.motion_graphs import MotionGraphs
+from nvrc_decoder.synthesis.parallel import each
 from nvrc_decoder.synthesis.session import GraphSession, Tensor
 from nvrc_decoder.synthesis.warping import CELL, Grid, MakeSession, Warped, Warper, present
 
@@ -31,15 +31,18 @@ _Planes = npt.NDArray[np.float32]
 # int32 [2, rows, columns] of cells, vertical first, in thirty-seconds of a luma sample
 _Moves = npt.NDArray[np.int32]
 
+_PURPOSE = "motion on the CPU"
 # Steps of a displacement in a sample.
 _UNIT = 32
 # Whole samples that a displacement reaches, the second tap included.
 _REACH = 4 * (ACTIVATION_MAX - ACTIVATION_MIN) // _UNIT + 1
-# Samples of a channel in a block: its arrays stay in the caches, and below what the allocator would take pages of their
-# own for. Neither it nor what it reaches is longer than int16 can count.
+# Samples of a channel in a block: its arrays stay in the caches, and almost all of them below what the allocator takes
+# pages of their own for. Neither it nor what it reaches is longer than int16 can count.
 _BLOCK_SAMPLES = 28_000
 _BLOCK_COLUMNS = 1024  # of cells
-# Values in a band of nodes, and bytes of what a band takes in the graph and of the blocks of a few threads.
+# Most blocks at a time; each takes a megabyte.
+_MOST_THREADS = 8
+# Values in a band of nodes, and bytes of what a band takes in the graph, which is more than the blocks take.
 _BAND_VALUES = 1 << 19
 _BAND_BYTES = 16_000_000
 
@@ -142,10 +145,9 @@ class _Places:
 
     def fetch(self, plane: npt.NDArray[np.float32], whole: npt.NDArray[np.int16]) -> npt.NDArray[np.float32]:
         """Bilinear samples of a plane, in multiples of 1/1024."""
-        cv2 = _import_cv2()
-        samples: npt.NDArray[np.float32] = cv2.remap(
-            plane[self._window], whole, self._fractions, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
+        cv2 = import_cv2(_PURPOSE)
+        arguments = plane[self._window], whole, self._fractions, cv2.INTER_LINEAR
+        samples: npt.NDArray[np.float32] = call(cv2.remap, *arguments, borderMode=cv2.BORDER_REPLICATE)
         return samples
 
 
@@ -167,17 +169,14 @@ class HostWarper(Warper):
         threads: at most so many blocks at a time; None: as many as there are cores.
 
     Raises:
-        MissingExtraError: E_MISSING_EXTRA, OpenCV is not here.
+        MissingExtraError: E_MISSING_EXTRA, OpenCV cannot be imported.
     """
-
-    on_device = False
 
     def __init__(self, profile: Profile, graphs: MotionGraphs, make: MakeSession, threads: int | None) -> None:
         super().__init__(profile, graphs, make)
-        _import_cv2()
+        import_cv2(_PURPOSE)
         self._in_use = {i: slot.planes for i, slot in graphs.slots.items()}
-        threads = _cores() if threads is None else threads
-        self._pool = ThreadPoolExecutor(threads, "nvrc-motion") if threads > 1 else None
+        self._threads = min(_cores() if threads is None else threads, _MOST_THREADS)
 
     def release(self) -> None:
         super().release()
@@ -214,7 +213,7 @@ class HostWarper(Warper):
 
     def _blend(self, i: int, nodes: tuple[_Planes, _Planes], moves: _Moves, share: float, result: Warped) -> None:
         """The channels of a slot at a frame that has `share` of the later node."""
-        cv2, lattice = _import_cv2(), self._lattice(i)
+        cv2, lattice = import_cv2(_PURPOSE), self._lattice(i)
         if len(self._in_use[i]) < len(nodes[0]):
             result[...] = 0
 
@@ -226,10 +225,10 @@ class HostWarper(Warper):
                 for p in self._in_use[i]:
                     part = block.of(result[lattice.channels * p + q], lattice)
                     samples = before.fetch(nodes[0][p], first), after.fetch(nodes[1][p], second)
-                    blended = cv2.addWeighted(samples[0], 1 - share, samples[1], share, 0.5)
+                    blended = call(cv2.addWeighted, samples[0], 1 - share, samples[1], share, 0.5)
                     np.floor(blended[: part.shape[0], : part.shape[1]], out=part, casting="unsafe")
 
-        self._each(fill, _blocks(moves, lattice))
+        each(fill, list(_blocks(moves.shape[1], moves.shape[2], lattice)), self._threads)
 
     def _advance(
         self, i: int, grids: Sequence[Grid | None], picture: PictureFormat, node: int, previous: Any, spare: Any
@@ -256,7 +255,7 @@ class HostWarper(Warper):
                         part += predicted[: part.shape[0], : part.shape[1]]
                         np.clip(part, ACTIVATION_MIN, ACTIVATION_MAX, out=part)
 
-            self._each(add, _blocks(moves, lattice))
+            each(add, list(_blocks(moves.shape[1], moves.shape[2], lattice)), self._threads)
         return planes
 
     def _residual(self, i: int, grid: Grid, base: npt.NDArray[np.float32] | None, planes: _Planes) -> None:
@@ -282,13 +281,9 @@ class HostWarper(Warper):
     def _lattice(self, i: int) -> _Lattice:
         return _MIXED if i in self._profile.mixed_slots else _PLAIN
 
-    def _each(self, work: Callable[[_Block], None], blocks: Iterator[_Block]) -> None:
-        for _ in map(work, blocks) if self._pool is None else self._pool.map(work, blocks):
-            pass
 
-
-def _blocks(moves: _Moves, lattice: _Lattice) -> Iterator[_Block]:
-    rows, columns = moves.shape[1:]
+def _blocks(rows: int, columns: int, lattice: _Lattice) -> Iterator[_Block]:
+    """So many rows and columns of cells in blocks."""
     across = -(-columns // -(-columns // _BLOCK_COLUMNS))
     down = max(1, _BLOCK_SAMPLES // (across * lattice.samples**2))
     for top in range(0, rows, down):
@@ -298,16 +293,6 @@ def _blocks(moves: _Moves, lattice: _Lattice) -> Iterator[_Block]:
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _import_cv2() -> Any:
-    try:
-        import cv2
-    except ImportError as error:
-        raise MissingExtraError(
-            "E_MISSING_EXTRA", "motion on the CPU needs OpenCV: pip install opencv-python-headless"
-        ) from error
-    return cv2
 
 
 def _run(session: GraphSession, inputs: dict[str, Tensor], *, shrink: bool = False) -> npt.NDArray[Any]:

@@ -64,8 +64,8 @@ class OrtSynthesizer:
         layout: whether it may also block tensors by channels for its convolutions, which every Floor then undoes; the
             frames are the same. None takes what measured faster: only for `main` on the CPU.
         batch: frames in one call; memory grows with it, the frames are the same.
-        motion_graphs: whether motion is worked out in graphs, as on a device, and not by OpenCV; the frames are the
-            same. None: on a device only, where there is no other way.
+        motion_graphs: whether motion is worked out in graphs on the CPU, too, and not by OpenCV; the frames are the
+            same.
         cuda_options: options of the CUDA provider that are to differ from `providers.CUDA_OPTIONS`.
 
     Attributes:
@@ -91,7 +91,7 @@ class OrtSynthesizer:
         optimization: bool = True,
         layout: bool | None = None,
         batch: int = 1,
-        motion_graphs: bool | None = None,
+        motion_graphs: bool = False,
         cuda_options: Mapping[str, str] | None = None,
     ) -> None:
         if provider not in ("auto", "cpu", "cuda"):

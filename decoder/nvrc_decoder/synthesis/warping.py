@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -48,12 +48,7 @@ class Warper(ABC):
         profile: the stream's profile.
         graphs: of the NETWORK.
         make: makes a session of a graph, the outputs that are wanted, and what replaces placeholders.
-
-    Attributes:
-        on_device: whether planes stay where the sessions run.
     """
-
-    on_device: ClassVar[bool]
 
     def __init__(self, profile: Profile, graphs: MotionGraphs, make: MakeSession) -> None:
         self._profile = profile
@@ -125,9 +120,12 @@ class Warper(ABC):
         if chain is None or not same or chain.node > target:
             chain = self._chains[i] = _Chain(source)
         while chain.node < target:
+            # A step that fails leaves planes behind that nobody may take up.
+            del self._chains[i]
             number = chain.node + 1
             planes = self._advance(i, grids, picture, number, chain.after, chain.before)
             chain.node, chain.before, chain.after = number, chain.after, planes
+            self._chains[i] = chain
         return (chain.after if node == target else chain.before), chain.after
 
     def _base_input(self, i: int, base: Any) -> dict[str, Any]:

@@ -336,6 +336,16 @@ def test_numbers_that_are_none_are_an_error_and_no_file(monkeypatch: pytest.Monk
     assert _failing(gradient_source(16, 16, 1), iterations=9).code == "E_DIVERGED"
 
 
+@pytest.mark.parametrize(("gop", "told"), [(1024, 0), (1025, 1)])
+def test_a_stream_over_the_decoder_s_default_limits_is_told_of_before_the_training(
+    gop: int, told: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    encode(gradient_source(2, 2, 1025), io.BytesIO(), options(gop=gop, iterations=1))
+    notes = [record.message for record in caplog.records if "refuse" in record.message]
+    assert len(notes) == told
+    assert all("max_gop_frames = 1024" in note for note in notes)
+
+
 def test_layer_that_the_exact_phase_moves_out_of_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
     source = gradient_source(16, 16, 1)
     chosen = options(iterations=10)
