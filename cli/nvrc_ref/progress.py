@@ -13,8 +13,11 @@ __all__ = ["progress_bar"]
 
 
 @contextmanager
-def progress_bar(quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
-    """What takes the encoder's progress: a bar on a terminal, a line at every tenth elsewhere; None if quiet."""
+def progress_bar(quiet: bool, tune: str) -> Iterator[Callable[[Progress], None] | None]:
+    """What takes the encoder's progress: a bar on a terminal, a line at every tenth elsewhere; None if quiet.
+
+    The distortion is told in dB of what is tuned for, `tune`.
+    """
     if quiet:
         yield None
         return
@@ -22,14 +25,15 @@ def progress_bar(quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
+    unit = "dB" if tune == "psnr" else f"dB of {tune}"
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _lines(console.print)
+        yield _lines(console.print, unit)
         return
     columns = (
         TextColumn("{task.description:8}"),
         BarColumn(),
-        TextColumn("{task.completed}/{task.total}  {task.fields[psnr]:.2f} dB  {task.fields[bpp]:.4f} bpp"),
+        TextColumn("{task.completed}/{task.total}  {task.fields[psnr]:.2f} " + unit + "  {task.fields[bpp]:.4f} bpp"),
         TextColumn("{task.fields[moving]}"),
         TimeElapsedColumn(),
         TextColumn("ETA"),
@@ -65,7 +69,7 @@ def _moving_lambda() -> Callable[[Progress], str]:
     return text
 
 
-def _lines(write: Callable[..., None]) -> Callable[[Progress], None]:
+def _lines(write: Callable[..., None], unit: str) -> Callable[[Progress], None]:
     """Progress for a log: one line at every tenth of the iterations, and one as the search of the steps begins."""
     last = (-1, False)
     moving = _moving_lambda()
@@ -80,7 +84,7 @@ def _lines(write: Callable[..., None]) -> Callable[[Progress], None]:
         rest = state.iterations - state.iteration
         eta = f"{state.seconds * rest / state.iteration:.0f} s" if state.iteration else "-"
         write(
-            f"{state.phase} {state.iteration}/{state.iterations}  {state.psnr:.2f} dB  {state.bpp:.4f} bpp  "
+            f"{state.phase} {state.iteration}/{state.iterations}  {state.psnr:.2f} {unit}  {state.bpp:.4f} bpp  "
             f"{state.seconds:.0f} s  ETA {eta}  {lagrangian}".rstrip(),
             highlight=False,
         )

@@ -276,6 +276,8 @@ def encode(
     """
     options = options or EncodeOptions()
     started = time.monotonic()
+    if options.tune == "ms-ssim":
+        Similarity((source.height, source.width), source.bit_depth)  # too small: known before the frames are read
     frames = list(source)
     if not frames:
         raise InputError("E_SOURCE", f"{source.name} has no frames")

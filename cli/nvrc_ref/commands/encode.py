@@ -388,7 +388,7 @@ def command(
     if state is not None and state.exists() and not resume:
         note(f"{state} is not taken up and will be overwritten; --resume would go on from it")
     keep_large_arrays()
-    with atomic_file(output) as file, progress_bar(quiet) as progress:
+    with atomic_file(output) as file, progress_bar(quiet, options.tune) as progress:
         outcome = encode(source, file, options, progress, checkpoint=state, resume=resume)
     if state is not None:
         state.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ import logging
 import math
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -386,7 +386,11 @@ def test_tuned_for_similarity() -> None:
     )
 
 
-def test_too_small_for_similarity() -> None:
+def test_too_small_for_similarity_is_known_before_the_frames_are_read() -> None:
+    def read() -> NoReturn:
+        raise AssertionError("the frames were read")
+
+    source = Source("small", gradient_source(96, 200, 1).picture, 1, read)
     with pytest.raises(UnsupportedError, match="97x97") as caught:
-        run(gradient_source(96, 200, 1), tune="ms-ssim")
+        run(source, tune="ms-ssim")
     assert caught.value.code == "E_UNSUPPORTED"
