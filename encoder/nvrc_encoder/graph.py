@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, GridSlot, Profile
+from nvrc_decoder.synthesis.initializers import SPLIT_HEADS
 
 __all__ = ["HEAD_HIGH", "ProfileGraph"]
 
@@ -165,10 +166,22 @@ class Stage(nn.Module):
 
 
 class Head(nn.Module):
-    """Four 3x3 filters a channel, then 1x1 to the 12 rows (spec 7.11).
+    """Four 3x3 filters a channel, then 1x1 to the 12 rows (spec 7.11)."""
 
-    One filter of all channels at a time, the parts of the 1x1 summed: exact like any order of summing (spec 6.3), and
-    the activations of four filters, by far the largest of the graph, never exist at once.
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        signed = float(ACTIVATION_MIN), float(ACTIVATION_MAX)
+        self.depthwise = RoundedConv(channels, HEAD_FILTERS * channels, 3, channels, *signed, 1)
+        self.pointwise = RoundedConv(HEAD_FILTERS * channels, ROWS, 1, 1, 0.0, HEAD_HIGH, 0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.pointwise(self.depthwise(x))
+
+
+class SplitHead(nn.Module):
+    """The same with one filter of all channels at a time, the parts of the 1x1 summed.
+
+    Exact like any order of summing (spec 6.3), and slower, but the activations of four filters never exist at once.
     """
 
     def __init__(self, channels: int) -> None:
@@ -206,7 +219,8 @@ class ProfileGraph(nn.Module):
             self.add_module(f"grid{i}", GridInput(profile.slots[i]))
         for k in range(len(profile.max_channels)):
             self.add_module(f"stage{k}", Stage(profile, k))
-        self.head = Head(profile.max_channels[-1])
+        head = SplitHead if profile.name in SPLIT_HEADS else Head
+        self.head = head(profile.max_channels[-1])
 
     def input_names(self) -> list[str]:
         """Names of the graph's inputs in the order of the arguments."""

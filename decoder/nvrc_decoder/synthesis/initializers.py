@@ -11,9 +11,12 @@ from nvrc_decoder.frames import PictureFormat
 from nvrc_decoder.profiles import CHROMA_444, LayerSpec, Profile, head_rows, synthesis_layers
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer
 
-__all__ = ["graph_initializers"]
+__all__ = ["SPLIT_HEADS", "graph_initializers"]
 
 Float = npt.NDArray[np.float32]
+
+SPLIT_HEADS = frozenset({"lite", "main"})
+"""Profiles whose graph takes the four filters of the head one after another: all at once would take the most memory."""
 
 _HEAD_FILTERS = 4
 # (1, 2, 1) x (1, 2, 1) / 16 on repeated samples is the half-pixel bilinear x2 of spec 7.10.
@@ -50,14 +53,10 @@ def graph_initializers(
             outputs = _active_outputs(spec, picture.chroma_format, layer.bias.shape[0])
             bias[outputs] = (layer.bias + rounding).astype(np.float32) * scale
             _place(weight, layer.weight.astype(np.float32) * scale, spec, outputs, profile, seen)
-        tensors |= (
-            _head_tensors(spec, weight, bias)
-            if spec.name.startswith("head.")
-            else {
-                f"{spec.name}.weight": _graph_layout(spec, weight),
-                f"{spec.name}.bias": bias,
-            }
-        )
+        if spec.name.startswith("head.") and profile.name in SPLIT_HEADS:
+            tensors |= _split_head(spec, weight, bias)
+        else:
+            tensors |= {f"{spec.name}.weight": _graph_layout(spec, weight), f"{spec.name}.bias": bias}
     for k in range(1, len(stage_channels)):
         factors = np.zeros((profile.max_channels[k], 1, 3, 3), dtype=np.float32)
         factors[: min(stage_channels[k - 1], stage_channels[k])] = _UPSAMPLING
@@ -106,7 +105,7 @@ def _place(
 
 def _graph_layout(spec: LayerSpec, weight: Float) -> Float:
     """The full tensor in the shape of the graph's convolution."""
-    if spec.kind == "depthwise":
+    if spec.kind in ("depthwise", "head_depthwise"):
         return weight.reshape(spec.outputs, 1, 3, 3)
     if spec.kind == "temporal":
         # Frames t-1, t, t+1 stand side by side as channels.
@@ -117,8 +116,8 @@ def _graph_layout(spec: LayerSpec, weight: Float) -> Float:
     return weight.reshape(spec.outputs, -1, 1, 1)
 
 
-def _head_tensors(spec: LayerSpec, weight: Float, bias: Float) -> dict[str, Float]:
-    """A layer of the head, whose graph takes the four filters of all channels one after another."""
+def _split_head(spec: LayerSpec, weight: Float, bias: Float) -> dict[str, Float]:
+    """A layer of a head that takes the four filters of all channels one after another."""
     tensors: dict[str, Float] = {}
     for f in range(_HEAD_FILTERS):
         if spec.kind == "head_depthwise":
