@@ -108,8 +108,9 @@ class Upsample(nn.Module):
         self.bias = nn.Parameter(torch.full((channels,), 0.5))
 
     def forward(self, x: Tensor, rows: int, columns: int) -> Tensor:
-        x = torch.index_select(x, 2, self._indices(x.shape[2], rows))
+        # Columns first, while there are half as many rows: they are taken sample by sample, rows at one go.
         x = torch.index_select(x, 3, self._indices(x.shape[3], columns))
+        x = torch.index_select(x, 2, self._indices(x.shape[2], rows))
         return torch.floor(nn.functional.conv2d(x, self.weight, self.bias, groups=self.channels))
 
     @staticmethod
