@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 import click
 
@@ -16,7 +18,7 @@ from nvrc_decoder.errors import InternalError, LimitError, NvrcError, OutputErro
 __all__ = ["Settings", "group", "main", "run"]
 
 _USAGE = 2
-_INTERRUPTED = 130
+_INTERRUPTED, _TERMINATED = 130, 143
 
 # Name -> what --help says; the module nvrc_ref.commands.<name with underscores> is loaded when the command runs.
 _COMMANDS = {
@@ -122,6 +124,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         return _INTERRUPTED
+    except _TerminatedError:
+        click.echo("terminated", err=True)
+        return _TERMINATED
     except (SystemExit, GeneratorExit):
         raise
     except BaseException as error:  # a panic in a native extension is no Exception
@@ -129,6 +134,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+class _TerminatedError(BaseException):
+    """SIGTERM, which batch systems and `timeout` send."""
+
+
+def _terminate(signum: int, frame: object) -> NoReturn:
+    raise _TerminatedError
+
+
 def main() -> None:
-    """Entry point of the console script."""
+    """Entry point of the console script; SIGTERM ends it as Ctrl-C does, and leaves no unfinished output."""
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _terminate)
     sys.exit(run())

@@ -25,7 +25,7 @@ def progress_bar(quiet: bool, tune: str) -> Iterator[Callable[[Progress], None] 
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    unit = "dB" if tune == "psnr" else f"dB of {tune}"
+    unit = "dB 6:1:1" if tune == "psnr" else f"dB of {tune}"
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _lines(console.print, unit)

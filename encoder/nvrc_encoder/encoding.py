@@ -278,10 +278,16 @@ def encode(
     started = time.monotonic()
     if options.tune == "ms-ssim":
         Similarity((source.height, source.width), source.bit_depth)  # too small: known before the frames are read
+    _device(options.device)
     frames = list(source)
     if not frames:
         raise InputError("E_SOURCE", f"{source.name} has no frames")
     key = "" if checkpoint is None else fingerprint(source.picture, frames, options)
+    if checkpoint is not None and checkpoint.exists() and not resume:
+        log.warning(
+            "%s is not taken up and will be overwritten; to resume goes on from it, frames and options being the same",
+            checkpoint,
+        )
     state = load_checkpoint(checkpoint, key) if checkpoint is not None and resume and checkpoint.exists() else None
     goal = options.goal(source.width, source.height, len(frames), source.rate)
 

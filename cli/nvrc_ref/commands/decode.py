@@ -21,6 +21,7 @@ from nvrc_ref.options import (
     open_stream,
     provider_option,
 )
+from nvrc_ref.output.files import spare_inputs
 from nvrc_ref.output.writers import OutputKind, guess_kind, open_writer
 from nvrc_ref.render import emit_json, note
 
@@ -76,6 +77,7 @@ def command(
             "--keep-going tells good GOPs from bad ones by their digests: it goes without --no-verify"
         )
     check_provider(engine, provider)
+    spare_inputs([output], [input_path])
     return_large_arrays()
     report = DamageReport()
     began = time.perf_counter()

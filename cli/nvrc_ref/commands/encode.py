@@ -19,9 +19,9 @@ from nvrc_decoder.video_format import Colour
 from nvrc_encoder.options import CHANNELS_MAX, DEVICES, GOP_MAX, PRESETS, SEED_MAX, TUNES, EncodeOptions
 from nvrc_ref.allocator import keep_large_arrays
 from nvrc_ref.options import json_option
-from nvrc_ref.output.files import atomic_file
+from nvrc_ref.output.files import atomic_file, check_target, spare_inputs
 from nvrc_ref.progress import progress_bar
-from nvrc_ref.render import emit_json, note, table
+from nvrc_ref.render import emit_json, table
 
 if TYPE_CHECKING:
     from nvrc_encoder.encoding import EncodeReport
@@ -166,7 +166,7 @@ def _table(report: EncodeReport, output: str) -> str:
         f"       {report.float_quality.y - quality.y:+.3f} dB Y if no layer were rounded",
         *([] if report.ms_ssim_y is None else [f"       MS-SSIM of Y {report.ms_ssim_y:.4f}"]),
         *_target_line(report),
-        f"cost   {report.kmac_per_pixel:.3f} kMAC per pixel",
+        f"cost   {report.kmac_per_pixel:.3f} kMAC per pixel, without entropy decoding",
         f"time   {report.seconds:.1f} s, of which {report.training_seconds:.1f} s training",
         "decoded and compared with the encoder's own frames: identical",
     ]
@@ -272,6 +272,7 @@ def _table(report: EncodeReport, output: str) -> str:
     show_default=True,
     help="Where to train; auto is CUDA where PyTorch has it.",
 )
+@click.option("--threads", type=click.IntRange(1, 256), help="Threads of PyTorch on the CPU; it chooses by default.")
 @click.option("--size", callback=_parse_size, metavar="WxH", help="Size of headerless YUV input.")
 @click.option(
     "--rate",
@@ -318,6 +319,7 @@ def command(
     skip: int,
     seed: int,
     device: str,
+    threads: int | None,
     size: tuple[int, int] | None,
     rate: Fraction | None,
     chroma: str,
@@ -339,6 +341,11 @@ def command(
     _one_target(click.get_current_context())
     if as_json and output == "-":
         raise click.UsageError("--json and the stream cannot both go to the standard output")
+    if base and motion is False:
+        raise click.UsageError("--base needs motion, and goes without --no-motion")
+    spare_inputs([output, report, checkpoint], [input_path])
+    if report is not None and report != "-":
+        check_target(Path(report))
     _require_encoder()
     from nvrc_encoder.source import open_source
 
@@ -385,8 +392,10 @@ def command(
     else:
         state = None
     logging.basicConfig(level=logging.WARNING if quiet else logging.INFO, format="%(message)s")
-    if state is not None and state.exists() and not resume:
-        note(f"{state} is not taken up and will be overwritten; --resume would go on from it")
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
     keep_large_arrays()
     with atomic_file(output) as file, progress_bar(quiet, options.tune) as progress:
         outcome = encode(source, file, options, progress, checkpoint=state, resume=resume)

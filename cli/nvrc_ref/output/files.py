@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from nvrc_decoder.errors import OutputError
 
-__all__ = ["atomic_directory", "atomic_file", "atomic_path", "io_errors"]
+__all__ = ["atomic_directory", "atomic_file", "atomic_path", "check_target", "io_errors", "spare_inputs"]
 
 
 @contextmanager
@@ -33,7 +34,29 @@ def _new_file_mode() -> int:
     return 0o666 & ~mask
 
 
-def _check_target(target: Path) -> None:
+def spare_inputs(targets: Sequence[str | None], inputs: Sequence[str]) -> None:
+    """Refuse to write over what is read.
+
+    Raises:
+        OutputError: E_OUTPUT, one of the targets is one of the inputs, by whatever name.
+    """
+    for target, source in itertools.product(targets, inputs):
+        if target is None or "-" in (target, source):
+            continue
+        try:
+            same = os.path.samefile(target, source)
+        except OSError:
+            continue  # one of them is not there
+        if same and not _is_special(Path(target)):
+            raise OutputError("E_OUTPUT", f"{target} is the input, which would be lost: name another output")
+
+
+def check_target(target: Path) -> None:
+    """Refuse a name that no file can get.
+
+    Raises:
+        OutputError: E_OUTPUT, it is a directory or its folder does not exist.
+    """
     if target.is_dir():
         raise OutputError("E_OUTPUT", f"{target} is a directory")
     if not target.parent.is_dir():
@@ -55,7 +78,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
     Raises:
         OutputError: E_OUTPUT, the target is a directory or its folder does not exist; E_IO, writing failed.
     """
-    _check_target(target)
+    check_target(target)
     with io_errors(str(target)):
         handle, name = tempfile.mkstemp(prefix=f".{target.stem}.", suffix=target.suffix, dir=target.parent)
         os.close(handle)

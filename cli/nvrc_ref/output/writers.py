@@ -46,11 +46,13 @@ def guess_kind(target: str) -> OutputKind | None:
     if target == "-":
         return OutputKind.Y4M
     path = Path(target)
-    if path.is_dir() or target.endswith("/") or not path.suffix:
+    suffix = path.suffix.lower().lstrip(".")
+    if suffix in ("y4m", "yuv", "mp4") and not target.endswith("/"):
+        return OutputKind(suffix)
+    if path.is_dir() or target.endswith("/") or not suffix:
         # A device such as /dev/null has no suffix either, but it is no folder.
         return OutputKind.Y4M if path.exists() and not path.is_dir() else OutputKind.PNG
-    suffix = path.suffix.lower().lstrip(".")
-    return OutputKind(suffix) if suffix in ("y4m", "yuv", "mp4") else None
+    return None
 
 
 def open_writer(
@@ -120,6 +122,8 @@ def _write_yuv(target: str) -> Iterator[FrameWriter]:
 def _write_png(target: Path, video: VideoFormat) -> Iterator[FrameWriter]:
     import cv2
 
+    if next(target.glob("frame_*.png"), None) is not None:
+        raise OutputError("E_OUTPUT", f"the folder {target} already has frames, frame_*.png: name another one")
     with atomic_directory(target) as folder:
         count = 0
 
