@@ -18,13 +18,13 @@ from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444, PROFILES
 from nvrc_decoder.video_format import Colour
 from nvrc_encoder.options import CHANNELS_MAX, DEVICES, GOP_MAX, PRESETS, SEED_MAX, TUNES, EncodeOptions
 from nvrc_ref.allocator import keep_large_arrays
+from nvrc_ref.encode_report import report_document, report_table
 from nvrc_ref.options import json_option
 from nvrc_ref.output.files import atomic_file, check_target, spare_inputs
 from nvrc_ref.progress import progress_bar
-from nvrc_ref.render import emit_json, table
+from nvrc_ref.render import emit_json
 
 if TYPE_CHECKING:
-    from nvrc_encoder.encoding import EncodeReport
     from nvrc_encoder.source import RawFormat
 
 __all__ = ["command"]
@@ -89,88 +89,6 @@ def _require_encoder() -> None:
         raise MissingExtraError(
             "E_MISSING_EXTRA", f'encoding needs {" and ".join(missing)}: pip install "nvrc-ref[encoder]"'
         )
-
-
-def _rate_control(report: EncodeReport) -> dict[str, Any] | None:
-    """What was asked for and what was reached; None for a fixed lambda."""
-    goal = report.goal
-    if goal is None:
-        return None
-    if goal.kind == "size":
-        return {"target_bytes": round(goal.value), "reached_bytes": report.bytes, "tolerance": "3 %"}
-    return {"target_psnr_y": goal.value, "reached_psnr_y": report.quality.y, "tolerance": "0.1 dB"}
-
-
-def _document(report: EncodeReport, output: str) -> dict[str, Any]:
-    quality, structure = report.quality, report.structure
-    return {
-        "output": output,
-        "frames": report.frames,
-        "width": report.width,
-        "height": report.height,
-        "bytes": report.bytes,
-        "estimated_bytes": round(report.estimated_bytes, 1),
-        "bits_per_pixel": round(report.bits_per_pixel, 6),
-        "components": {name: round(size, 1) for name, size in report.components.items()},
-        "psnr_y_of_float_layers": report.float_quality.y,
-        "ms_ssim_y": report.ms_ssim_y,
-        "psnr": {"y": quality.y, "u": quality.u, "v": quality.v, "yuv": quality.yuv},
-        "cost": report.cost,
-        "lambda": report.lagrangian,
-        "rate_control": _rate_control(report),
-        "structure": {
-            "profile": structure.profile.name,
-            "stage_channels": list(structure.stage_channels),
-            "stage_blocks": list(structure.stage_blocks),
-            "grid_channels": list(structure.grid_channels),
-            "motion": structure.moving,
-            "base": structure.base,
-            "context_widths": list(structure.context_widths),
-        },
-        "trials": [dataclasses.asdict(trial) for trial in report.trials],
-        "training": dataclasses.asdict(report.training),
-        "kmac_per_pixel": round(report.kmac_per_pixel, 3),
-        "training_seconds": round(report.training_seconds, 2),
-        "seconds": round(report.seconds, 2),
-        "frame_md5s": list(report.frame_md5),
-    }
-
-
-def _target_line(report: EncodeReport) -> list[str]:
-    """What rate control came to, in words."""
-    goal = report.goal
-    if goal is None:
-        return []
-    if goal.kind == "size":
-        off = 100 * (report.bytes / goal.value - 1)
-        reached = f"{goal.value:.0f} bytes, reached {report.bytes} ({off:+.2f} %)"
-    else:
-        reached = f"{goal.value:.2f} dB Y, reached {report.quality.y:.2f} dB"
-    return [f"target {reached}, lambda {report.lagrangian:.3g}"]
-
-
-def _table(report: EncodeReport, output: str) -> str:
-    quality = report.quality
-    rows: list[tuple[object, ...]] = [
-        (name, f"{size:.0f}", f"{100 * size / report.bytes:.1f} %") for name, size in report.components.items()
-    ]
-    rows.append(("total", f"{report.bytes}", "100.0 %"))
-    psnr = {"Y": quality.y, "U": quality.u, "V": quality.v, "YUV": quality.yuv}
-    lines = [
-        table(rows, header=("component", "bytes", "share"), right=(1, 2)),
-        "",
-        f"{output}: {report.frames} frames of {report.width}x{report.height}, {report.bytes} bytes "
-        f"(estimated {report.estimated_bytes:.0f})",
-        f"rate   {report.bits_per_pixel:.4f} bits per pixel",
-        "PSNR   " + "  ".join(f"{name} {value:.2f} dB" for name, value in psnr.items() if value is not None),
-        f"       {report.float_quality.y - quality.y:+.3f} dB Y if no layer were rounded",
-        *([] if report.ms_ssim_y is None else [f"       MS-SSIM of Y {report.ms_ssim_y:.4f}"]),
-        *_target_line(report),
-        f"cost   {report.kmac_per_pixel:.3f} kMAC per pixel, without entropy decoding",
-        f"time   {report.seconds:.1f} s, of which {report.training_seconds:.1f} s training",
-        "decoded and compared with the encoder's own frames: identical",
-    ]
-    return "\n".join(lines)
 
 
 @click.command("encode")
@@ -401,14 +319,14 @@ def command(
         outcome = encode(source, file, options, progress, checkpoint=state, resume=resume)
     if state is not None:
         state.unlink(missing_ok=True)
-    document = _document(outcome, output)
+    document = report_document(outcome, output)
     if report is not None:
         with atomic_file(report) as file:
             file.write(json.dumps(document, indent=2).encode())
     if as_json:
         emit_json(document)
     else:
-        click.echo(_table(outcome, output), err=output == "-")
+        click.echo(report_table(outcome, output), err=output == "-")
 
 
 def _one_target(context: click.Context) -> None:
