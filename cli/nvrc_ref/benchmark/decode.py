@@ -19,6 +19,7 @@ from typing import Any
 from nvrc_decoder.errors import MissingExtraError, UnsupportedError
 from nvrc_decoder.profiles import kmac_per_pixel
 from nvrc_decoder.synthesis.initializers import graph_initializers
+from nvrc_decoder.synthesis.parallel import cores
 from nvrc_decoder.synthesis.runtime import OrtSynthesizer
 from nvrc_decoder.synthesis.session import graph_bytes
 from nvrc_decoder.video import video_format
@@ -242,7 +243,7 @@ def _machine(decoding: Decoding) -> dict[str, Any]:
             continue
     return {
         "processor": model,
-        "cores": _cores(),
+        "cores": cores(),
         "system": platform.system(),
         "python": platform.python_version(),
         "packages": versions,
@@ -251,11 +252,6 @@ def _machine(decoding: Decoding) -> dict[str, Any]:
         "threads": decoding.threads,
         "environment": {name: os.environ[name] for name in _THREAD_VARIABLES if name in os.environ},
     }
-
-
-def _cores() -> int:
-    """What this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _speed(rounds: _Rounds, stream: dict[str, Any]) -> dict[str, Any]:
@@ -268,7 +264,7 @@ def _speed(rounds: _Rounds, stream: dict[str, Any]) -> dict[str, Any]:
     total = sum(span.seconds for span in stages.values())
     return {
         "end_to_end": {
-            **overlap(whole, stages, _cores()),
+            **overlap(whole, stages, cores()),
             "seconds": whole.seconds,
             "cpu_seconds": whole.cpu,
             "frames_per_second": frames / whole.seconds,

@@ -8,7 +8,6 @@ in float32 every product and sum is exact in any order, as in the graphs (6.3), 
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +19,7 @@ from nvrc_decoder.frames import PictureFormat
 from nvrc_decoder.opencv import call, import_cv2
 from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, WARPED_TEMPORAL_STRIDE, Profile
 from nvrc_decoder.synthesis.motion_graphs import MotionGraphs
-from nvrc_decoder.synthesis.parallel import each
+from nvrc_decoder.synthesis.parallel import cores, each
 from nvrc_decoder.synthesis.session import GraphSession, Tensor
 from nvrc_decoder.synthesis.warping import CELL, Grid, MakeSession, Warped, Warper, present
 
@@ -185,7 +184,7 @@ class HostWarper(Warper):
         super().__init__(profile, graphs, make)
         import_cv2(_PURPOSE)
         self._in_use = {i: slot.planes for i, slot in graphs.slots.items()}
-        self._threads = min(_cores() if threads is None else threads, _MOST_THREADS)
+        self._threads = min(cores() if threads is None else threads, _MOST_THREADS)
 
     def release(self) -> None:
         super().release()
@@ -298,10 +297,6 @@ def _blocks(rows: int, columns: int, lattice: _Lattice) -> Iterator[_Block]:
     for top in range(0, rows, down):
         for left in range(0, columns, across):
             yield _Block(slice(top, min(top + down, rows)), slice(left, min(left + across, columns)))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _run(session: GraphSession, inputs: dict[str, Tensor], *, shrink: bool = False) -> npt.NDArray[Any]:

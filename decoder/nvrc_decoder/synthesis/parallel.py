@@ -6,13 +6,19 @@ returned, when other threads may still decode. Starting a thread takes a twentie
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-__all__ = ["each"]
+__all__ = ["cores", "each"]
 
 Item = TypeVar("Item")
+
+
+def cores() -> int:
+    """How many cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def each(work: Callable[[Item], None], items: Sequence[Item], threads: int) -> None:
