@@ -79,13 +79,16 @@ class BoundNetwork:
             table index uint16 [n], 0..319; integer part of the mean int32 [n], -256..255.
         """
         x = inputs
-        for (weight, bias), (low, high) in zip(self._matrices, self._clips, strict=True):
-            x = weight @ x
-            if bias is not None:
-                x += bias[:, None]
-            # The bounds are integers, so that clipping before the floor equals clipping after it.
-            np.clip(x, low, high, out=x)
-            np.floor(x, out=x)
+        # No operation here is invalid: every sum is an integer below 2^24. But OpenBLAS's AVX-512 kernel for five
+        # columns also computes lanes of stale memory, which it drops; those set the flag that NumPy warns of.
+        with np.errstate(invalid="ignore"):
+            for (weight, bias), (low, high) in zip(self._matrices, self._clips, strict=True):
+                x = weight @ x
+                if bias is not None:
+                    x += bias[:, None]
+                # The bounds are integers, so that clipping before the floor equals clipping after it.
+                np.clip(x, low, high, out=x)
+                np.floor(x, out=x)
         outputs = x.astype(np.int32)
         scale = np.clip(outputs[1], 0, SCALE_COUNT - 1)
         table = scale << _FRACTION_BITS | outputs[0] & (FRACTION_COUNT - 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 
 import numpy as np
@@ -137,6 +138,35 @@ def test_the_network_equals_the_oracle(seed: int, spread: int, width_1: int, wid
         inputs[used] = values[:, j]
         inputs[ones] = 1
         assert (int(table[j]), int(mean[j])) == context.network(network.layers, inputs.tolist())
+
+
+class _StackBlock(ctypes.Structure):
+    _fields_ = (("words", ctypes.c_uint32 * 16384),)
+
+
+def _leave_signalling_nans_on_the_stack() -> None:
+    """Stale memory for the next call: a structure passed by value is copied onto the stack."""
+    block = _StackBlock()
+    np.frombuffer(block, dtype=np.uint32)[:] = 0x7F800001
+    function = ctypes.CDLL(None).abs
+    function.argtypes = [_StackBlock]
+    function(block)
+
+
+@pytest.mark.parametrize("width", range(1, 10))
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 9])
+def test_stale_memory_reaches_neither_the_result_nor_the_user(width: int, count: int) -> None:
+    """OpenBLAS on AVX-512 computes unused lanes (five columns, up to three positions); NumPy warned of them."""
+    network = make_network(width, width_1=width, width_2=width)
+    values = np.random.default_rng(width).integers(-15, 16, (width, count))
+    bound = network.bind(range(width), [])
+    inputs = np.vstack([values, np.ones((1, count))]).astype(np.float32)
+    _leave_signalling_nans_on_the_stack()
+    table, mean = bound(inputs)
+    for j in range(count):
+        whole = np.zeros(48, dtype=int)
+        whole[:width] = values[:, j]
+        assert (int(table[j]), int(mean[j])) == context.network(network.layers, whole.tolist())
 
 
 def test_the_network_proves_its_bound() -> None:
