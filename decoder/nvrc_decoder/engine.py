@@ -19,6 +19,7 @@ from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
 from nvrc_decoder.memory import motion_bytes, tile_budget
 from nvrc_decoder.synthesis.batches import plan_calls
 from nvrc_decoder.synthesis.device import DeviceSynthesizer, GopSynthesizer, GpuState
+from nvrc_decoder.synthesis.parallel import cores
 from nvrc_decoder.synthesis.providers import PROVIDERS, Provider, ProviderName, device_memory
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
 from nvrc_decoder.synthesis.tiles import TiledSynthesizer
@@ -39,6 +40,9 @@ EngineName = Literal["reference", "onnxruntime"]
 ENGINES: tuple[Engine, ...] = ("auto", "reference", "onnxruntime")
 
 _log = logging.getLogger("nvrc_decoder")
+
+# Frames at a time; each takes the activations of one. Other threads share the work of each frame.
+_MOST_FRAME_THREADS = 4
 
 
 class Synthesizer(Protocol):
@@ -102,6 +106,7 @@ def make_synthesizer(
     threads: int | None = None,
     limits: Limits = DEFAULT_LIMITS,
     gpu: GpuState | None = None,
+    frame_threads: int = 1,
 ) -> Synthesizer:
     """The synthesizer of a NETWORK.
 
@@ -112,6 +117,7 @@ def make_synthesizer(
         threads: threads of ONNX Runtime and of motion on the CPU; None leaves the choice to them.
         limits: what decides whether pictures are made in tiles.
         gpu: what this decoder knows about its GPU, updated as more is found out; None for a decoder that begins.
+        frame_threads: frames that ONNX Runtime makes at a time on the CPU, for which the caller has the memory.
 
     Raises:
         MissingExtraError: E_MISSING_EXTRA, ONNX Runtime is missing, or CUDA was asked for and cannot be used.
@@ -127,7 +133,8 @@ def make_synthesizer(
     from nvrc_decoder.synthesis.runtime import OrtSynthesizer
 
     def on_cpu() -> TiledSynthesizer:
-        return TiledSynthesizer(OrtSynthesizer(*arguments, threads=threads), profile, sequence, samples, motion)
+        runtime = OrtSynthesizer(*arguments, threads=threads, frame_threads=frame_threads)
+        return TiledSynthesizer(runtime, profile, sequence, samples, motion, frame_threads)
 
     def on_gpu() -> DeviceSynthesizer:
         # The GPU has memory of its own, which the limit is not about.
@@ -159,22 +166,30 @@ class Synthesizers:
         self._gpu = gpu
         self._network: Network | None = None
         self._synthesizer: Synthesizer | None = None
+        self._frame_threads = 1
 
     @property
     def provider(self) -> ProviderName | None:
         """Where ONNX Runtime runs; None for the reference, and before the first frame where that was left open."""
         return self._gpu.provider if self._engine == "onnxruntime" else None
 
-    def of(self, network: Network) -> Synthesizer:
-        """The synthesizer of `network`, kept until another NETWORK is asked for.
+    @property
+    def frame_threads(self) -> int:
+        """Most frames that it is worth while to make at a time."""
+        if self._engine == "reference" or self._gpu.provider == "cuda":
+            return 1
+        return max(1, min(cores() if self._threads is None else self._threads, _MOST_FRAME_THREADS))
+
+    def of(self, network: Network, frame_threads: int = 1) -> Synthesizer:
+        """The synthesizer of `network`, kept until another NETWORK is asked for, or fewer frames at a time.
 
         Raises:
             MissingExtraError: as `make_synthesizer`.
         """
-        if self._synthesizer is None or self._network is not network:
+        if self._synthesizer is None or self._network is not network or frame_threads < self._frame_threads:
             self._network = self._synthesizer = None  # let go of the last one first
             self._synthesizer = make_synthesizer(
-                self._engine, self._sequence, network, self._threads, self._limits, self._gpu
+                self._engine, self._sequence, network, self._threads, self._limits, self._gpu, frame_threads
             )
-            self._network = network
+            self._network, self._frame_threads = network, frame_threads
         return self._synthesizer

@@ -5,7 +5,7 @@ The constants are upper bounds of what `tests/benchmarks/memory.py` measures; `d
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nvrc_decoder.bitstream.headers import Gop, NetworkHeader, SequenceHeader
 from nvrc_decoder.frames import plane_shapes
@@ -69,28 +69,34 @@ class GopMemory:
         coded: its payload, in all its copies.
         decoding: the most that there is while its grids are decoded.
         grids: the decoded grids.
-        synthesis: activations while a frame is made, and motion.
+        motion: what is kept for all frames of a node.
+        activations: while a frame is made.
         frame: one frame.
         frame_count: its frames.
+        frame_threads: frames that are made at a time; more than one only where all fits, with the next GOP's decoding.
     """
 
     coded: int
     decoding: int
     grids: int
-    synthesis: int
+    motion: int
+    activations: int
     frame: int
     frame_count: int
+    frame_threads: int = 1
 
     @property
     def estimate(self) -> int:
-        """Of the process, where one GOP is decoded at a time and each frame is let go at once (spec 9.3)."""
-        retained = min(RETAINED_BYTES, self.synthesis)
-        return self._fixed + max(retained + self.decoding, self.grids + self.synthesis)
+        """Of the process, where one GOP and one frame are decoded at a time, and let go at once (spec 9.3)."""
+        synthesis = self.motion + self.activations
+        retained = min(RETAINED_BYTES, synthesis)
+        return self._fixed + max(retained + self.decoding, self.grids + synthesis)
 
     @property
     def streaming(self) -> int:
         """Of the process while the frames are made and each is let go at once."""
-        return self._fixed + self.grids + self.synthesis
+        others = (self.frame_threads - 1) * (self.activations + self.frame)
+        return self._fixed + self.grids + self.motion + self.activations + others
 
     @property
     def holding(self) -> int:
@@ -107,13 +113,16 @@ class GopMemory:
         return PROCESS_BYTES + self.coded + _FRAME_COPIES * self.frame
 
 
-def gop_memory(sequence: SequenceHeader, network: NetworkHeader, gop: Gop, limits: Limits) -> GopMemory:
+def gop_memory(
+    sequence: SequenceHeader, network: NetworkHeader, gop: Gop, limits: Limits, frame_threads: int = 1
+) -> GopMemory:
     """What decoding a GOP takes (spec 9.3).
 
     Args:
         sequence, network: in force.
         gop: the parsed GOP, whose grids have not been decoded.
         limits: what decides on the size of tiles.
+        frame_threads: most frames at a time; as many of them as fit beside all other work are in the result.
     """
     profile = sequence.profile_spec
     coded = _PAYLOAD_COPIES * sum(map(len, gop.grids))
@@ -125,8 +134,12 @@ def gop_memory(sequence: SequenceHeader, network: NetworkHeader, gop: Gop, limit
     motion = motion_bytes(profile, *size, network.grid_channels(profile))
     rows, columns = largest_tile(profile, *size, tile_budget(profile, limits, motion))
     # Two more each way: padding and the edges of the x2 stages count where a tile is narrow.
-    synthesis = motion + activation_bytes(profile) * (rows // 2 + 2) * (columns // 2 + 2)
-    return GopMemory(coded, decoding, held, synthesis, frame, gop.frame_count)
+    activations = activation_bytes(profile) * (rows // 2 + 2) * (columns // 2 + 2)
+    most = min(frame_threads, gop.frame_count)
+    memory = GopMemory(coded, decoding, held, motion, activations, frame, gop.frame_count, most)
+    while memory.frame_threads > 1 and memory.holding + memory.ahead > limits.max_memory_bytes:
+        memory = replace(memory, frame_threads=memory.frame_threads - 1)
+    return memory
 
 
 def estimate_gop_memory(sequence: SequenceHeader, network: NetworkHeader, gop: Gop, limits: Limits) -> int:

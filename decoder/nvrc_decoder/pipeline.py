@@ -141,7 +141,8 @@ def decode_symbols(
         if isinstance(record, Damage):
             yield record
             continue
-        memory = gop_memory(decoding.sequence, record.network, record.gop, decoding.limits)
+        most = decoding.synthesizers.frame_threads
+        memory = gop_memory(decoding.sequence, record.network, record.gop, decoding.limits, most)
         if last is not None and _kept(last, decoding.limits) + memory.ahead > decoding.limits.max_memory_bytes:
             pace.wait_idle()
         last = memory
@@ -239,7 +240,7 @@ def _gop_frames(decoding: Decoding, gop: DecodedGop, first: int) -> Iterator[Fra
     """
     times = decoding.times
     with times.clock("session"):
-        maker = decoding.synthesizers.of(gop.network)
+        maker = decoding.synthesizers.of(gop.network, gop.memory.frame_threads)
     times.gops += 1
     if not decoding.verify:
         yield from _numbered(decoding, gop, first, _made(times, maker, gop, first))

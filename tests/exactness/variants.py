@@ -33,7 +33,8 @@ def decoder_variants(provider: str, tf32: str) -> list[Variant]:
     own = Variant("decoder")
     forced = Variant("decoder, TF32 on", {"use_tf32": "1"})
     if provider == "cpu":
-        return [own, Variant("motion in graphs", runtime={"motion_graphs": True}, moving=True)]
+        graphs = Variant("motion in graphs", runtime={"motion_graphs": True}, moving=True)
+        return [own, Variant("3 frames at a time", runtime={"frame_threads": 3}), graphs]
     return {"off": [own], "on": [forced], "both": [own, forced]}[tf32]
 
 

@@ -17,6 +17,7 @@ from nvrc_decoder.errors import InvalidStreamError
 from nvrc_decoder.frames import GopDigest, Planes
 from nvrc_decoder.gop import Grid, Network, decode_grids, load_network
 from nvrc_decoder.limits import Limits
+from nvrc_decoder.memory import gop_memory
 from nvrc_decoder.synthesis.providers import Provider
 from nvrc_decoder.video import video_format
 from nvrc_ref.benchmark.stopwatch import Span, Stopwatch, timed
@@ -92,13 +93,16 @@ def run_stages(decoding: Decoding) -> dict[str, Span]:
                 if isinstance(content, NetworkHeader):
                     with watch.part("network"):
                         network = load_network(sequence, content)
-                        synthesizers.of(network)
                 elif isinstance(content, Gop):
                     gop = content
                 elif isinstance(content, Digest) and network is not None and gop is not None:
                     with watch.part("entropy"):
                         grids = decode_grids(sequence, network, gop, coder=_clocked(watch))
-                    frames = synthesizers.of(network).decode_gop(grids, gop.frame_count, 0, content.digest)
+                    most = synthesizers.frame_threads
+                    memory = gop_memory(sequence, network.header, gop, decoding.limits, most)
+                    with watch.part("network"):
+                        maker = synthesizers.of(network, memory.frame_threads)
+                    frames = maker.decode_gop(grids, gop.frame_count, 0, content.digest)
                     if _finish_frames(frames, write, watch) != content.digest:
                         raise InvalidStreamError("E_DIGEST", "the frames do not match their digest", section="8.3")
     spans = watch.spans

@@ -52,6 +52,9 @@ class CpuSynthesizer(Protocol):
     def synthesise(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> list[Planes]:
         """Frames `frames` of a GOP of `frame_count` frames, from the grids of the whole GOP."""
 
+    def stream(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> Iterator[Planes]:
+        """As `synthesise`, as the frames are made."""
+
 
 class DeviceSynthesizer(Protocol):
     """A synthesizer on a GPU; several frames in one call."""
@@ -169,8 +172,8 @@ class GopSynthesizer:
             else:
                 first = yield from self._first_of_shape(device, grids, frame_count, first, digest)
         try:
-            for t in range(first, frame_count):
-                yield from self._cpu().synthesise(grids, frame_count, range(t, t + 1))
+            if first < frame_count:
+                yield from self._cpu().stream(grids, frame_count, range(first, frame_count))
         finally:
             # The next GOP's grids are decoded before its frames, and may need the room (spec 9.3).
             if self._made_cpu is not None:
@@ -230,8 +233,7 @@ class GopSynthesizer:
     ) -> Iterator[Planes]:
         """The GOP on the CPU, and whose fault it was: where both made the same frames, the GPU is not to blame."""
         again = GopDigest()
-        for t in range(frame_count):
-            (frame,) = self._cpu().synthesise(grids, frame_count, range(t, t + 1))
+        for t, frame in enumerate(self._cpu().stream(grids, frame_count, range(frame_count))):
             again.update(frame)
             if t == frame_count - 1:
                 # Before the last frame is given out: nobody has to come back for another one.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Self
 
@@ -183,6 +183,11 @@ class ReferenceSynthesizer:
             self._frame(grids, frame_count, t, {slot: features[b] for slot, features in moved.items()})
             for b, t in enumerate(frames)
         ]
+
+    def stream(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> Iterator[Planes]:
+        """As `synthesise`, a frame at a time."""
+        for t in frames:
+            yield from self.synthesise(grids, frame_count, range(t, t + 1))
 
     def warped(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> dict[int, Warped]:
         """What motion makes of the grids that it warps, at `frames` (7.6); arguments as in `synthesise`.

@@ -22,6 +22,7 @@ from nvrc_decoder.synthesis.device_warping import DeviceWarper
 from nvrc_decoder.synthesis.host_warping import HostWarper
 from nvrc_decoder.synthesis.initializers import graph_initializers
 from nvrc_decoder.synthesis.motion_graphs import MotionGraphs
+from nvrc_decoder.synthesis.parallel import cores, in_order
 from nvrc_decoder.synthesis.providers import Provider, ProviderName, cuda_error, find_cuda_fault, import_onnxruntime
 from nvrc_decoder.synthesis.session import GraphSession, Tensor, graph_bytes, output_bytes, output_names
 from nvrc_decoder.synthesis.warping import Warped, Warper
@@ -58,12 +59,14 @@ class OrtSynthesizer:
         multipliers: per slot the multiplier of each active channel; empty where the slot is absent.
         base: channel 0 of the profile's base slot is a base channel.
         provider: ``"cpu"``, ``"cuda"``, or ``"auto"``: CUDA where everything that it needs is found, otherwise CPU.
-        threads: threads of one call on the CPU; None: as many as ONNX Runtime thinks fit, and as many as there are
-            cores for motion.
+        threads: threads on the CPU; None: as many as ONNX Runtime thinks fit, and as many as there are cores for
+            motion.
         optimization: whether ONNX Runtime may fold and fuse; the frames are the same.
         layout: whether it may also block tensors by channels for its convolutions, which every Floor then undoes; the
             frames are the same. None takes what measured faster: only for `main` on the CPU.
         batch: frames in one call; memory grows with it, the frames are the same.
+        frame_threads: calls at a time on the CPU, which share the `threads`; memory grows with it, the frames are the
+            same. Where motion is worked out in graphs it is one.
         motion_graphs: whether motion is worked out in graphs on the CPU, too, and not by OpenCV; the frames are the
             same.
         cuda_options: options of the CUDA provider that are to differ from `providers.CUDA_OPTIONS`.
@@ -91,6 +94,7 @@ class OrtSynthesizer:
         optimization: bool = True,
         layout: bool | None = None,
         batch: int = 1,
+        frame_threads: int = 1,
         motion_graphs: bool = False,
         cuda_options: Mapping[str, str] | None = None,
     ) -> None:
@@ -98,11 +102,17 @@ class OrtSynthesizer:
             raise ValueError(f"unknown provider {provider!r}")
         if batch < 1:
             raise ValueError(f"a call takes at least one frame, not {batch}")
+        if frame_threads < 1:
+            raise ValueError(f"there is at least one call at a time, not {frame_threads}")
         fault = None if provider == "cpu" else find_cuda_fault(import_onnxruntime())
         if provider == "cuda" and fault is not None:
             raise cuda_error(fault)
         self.provider: ProviderName = "cpu" if provider == "cpu" or fault is not None else "cuda"
         self.batch = batch
+        self._frame_threads = frame_threads
+        if frame_threads > 1:
+            # Each call has a thread of its own, and they share the others.
+            threads = max(1, (cores() if threads is None else threads) - frame_threads + 1)
         self._profile = profile
         self._picture = picture
         self._last_stride = max(slot.temporal_stride for slot in profile.slots)
@@ -173,15 +183,38 @@ class OrtSynthesizer:
         frames: range,
         warped: Mapping[int, Warped] | None = None,
     ) -> Iterator[Planes]:
-        """As `synthesise`, a call at a time; the grids are placed on the device once for many calls."""
+        """As `synthesise`, as the calls end; the grids are placed on a device once for many calls."""
         if frames.step != 1 or (len(frames) and (frames.start < 0 or frames.stop > frame_count)):
             raise ValueError(f"{frames} are not consecutive frames of a GOP of {frame_count}")
+        if self.provider == "cpu" and not isinstance(self._warper, DeviceWarper):
+            yield from self._on_host(grids, frame_count, frames, warped)
+        else:
+            yield from self._on_device(grids, frame_count, frames, warped)
+
+    def _on_host(
+        self, grids: Sequence[Grid | None], frame_count: int, frames: range, warped: Mapping[int, Warped] | None
+    ) -> Iterator[Planes]:
+        """`frame_threads` calls at a time. Motion comes before, in this thread: it goes from node to node."""
+
+        def inputs() -> Iterator[dict[str, Tensor]]:
+            for start in range(frames.start, frames.stop, self.batch):
+                call = range(start, min(start + self.batch, frames.stop))
+                yield self._feeds(grids, frame_count, call, _cut(warped, start - frames.start, len(call)))
+
+        def run(feeds: dict[str, Tensor]) -> list[Planes]:
+            return self._frames(self._session.run(self._session.place(feeds)))
+
+        for made in in_order(run, inputs(), self._frame_threads):
+            yield from made
+
+    def _on_device(
+        self, grids: Sequence[Grid | None], frame_count: int, frames: range, warped: Mapping[int, Warped] | None
+    ) -> Iterator[Planes]:
+        """A call after another, all where the sessions run."""
         run = self._frames_placed(frames)
         for start in range(frames.start, frames.stop, run):
             some = range(start, min(start + run, frames.stop))
-            first = start - frames.start
-            cut = None if warped is None else {i: x[first : first + len(some)] for i, x in warped.items()}
-            yield from self._run(grids, frame_count, some, cut)
+            yield from self._run(grids, frame_count, some, _cut(warped, start - frames.start, len(some)))
 
     def _frames_placed(self, frames: range) -> int:
         """For how many frames grids are placed at a time: whole calls, one on the CPU, where that is free."""
@@ -207,12 +240,9 @@ class OrtSynthesizer:
                 still = self._session.place(self._still(self._warper.slots))
                 moved = {**still, **self._warper.warp_placed(grids, self._picture, call)}
             else:
-                first = call.start - frames.start
-                cut = None if warped is None else {i: x[first : first + len(call)] for i, x in warped.items()}
+                cut = _cut(warped, call.start - frames.start, len(call))
                 moved = self._session.place(self._moved(grids, call, cut))
-            luma, *chroma = self._session.run({**placed, **numbers, **moved})
-            for t in range(len(call)):
-                yield self._planes(luma[t], chroma[0][t] if chroma else None)
+            yield from self._frames(self._session.run({**placed, **numbers, **moved}))
 
     def _calls(self, frames: range) -> Iterator[range]:
         """Frames in calls; with motion in graphs none reaches over a node, whose planes would have to be others."""
@@ -257,8 +287,13 @@ class OrtSynthesizer:
 
     def feeds(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> dict[str, Tensor]:
         """The graph's inputs for a run of frames: the nodes that they touch, and frame numbers relative to those."""
+        return self._feeds(grids, frame_count, frames, None)
+
+    def _feeds(
+        self, grids: Sequence[Grid | None], frame_count: int, frames: range, warped: Mapping[int, Warped] | None
+    ) -> dict[str, Tensor]:
         base, tensors = self._nodes(grids, frame_count, frames)
-        return {**self._numbers(frame_count, frames, base), **tensors, **self._moved(grids, frames, None)}
+        return {**self._numbers(frame_count, frames, base), **tensors, **self._moved(grids, frames, warped)}
 
     def _numbers(self, frame_count: int, frames: range, base: int) -> dict[str, Tensor]:
         """The frames of a call, counted from the frame `base`."""
@@ -296,6 +331,11 @@ class OrtSynthesizer:
             tensors[f"grid{i}"] = nodes
         return base, tensors
 
+    def _frames(self, outputs: Sequence[Samples]) -> list[Planes]:
+        """The frames of a call."""
+        luma, *chroma = outputs
+        return [self._planes(luma[t], chroma[0][t] if chroma else None) for t in range(len(luma))]
+
     def _planes(self, luma: Samples, chroma: Samples | None) -> Planes:
         """Planes of the session's even sizes to cropped planes (spec 8.1, 8.2)."""
         parts = [*luma, *(() if chroma is None else chroma)]
@@ -303,3 +343,8 @@ class OrtSynthesizer:
         return Planes(
             *(np.ascontiguousarray(part[:rows, :columns]) for part, (rows, columns) in zip(parts, shapes, strict=True))
         )
+
+
+def _cut(warped: Mapping[int, Warped] | None, first: int, count: int) -> Mapping[int, Warped] | None:
+    """Of what was warped `count` frames from the `first` on."""
+    return None if warped is None else {i: values[first : first + count] for i, values in warped.items()}

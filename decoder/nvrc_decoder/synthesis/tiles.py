@@ -50,6 +50,9 @@ class Resizable(Protocol):
         `warped` is given for a part of a picture.
         """
 
+    def stream(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> Iterator[Planes]:
+        """As `synthesise`, as the frames are made."""
+
 
 @dataclass(frozen=True)
 class _Part:
@@ -140,6 +143,7 @@ class TiledSynthesizer:
         picture: size, chroma format and bit depth.
         samples: most luma samples of a tile, halo included.
         motion: bytes that motion takes beside a tile's activations.
+        frame_threads: how many frames `whole` makes at a time.
 
     Attributes:
         batch: frames in one call; always one.
@@ -148,30 +152,38 @@ class TiledSynthesizer:
     batch = 1
 
     def __init__(
-        self, whole: Resizable, profile: Profile, picture: PictureFormat, samples: int, motion: int = 0
+        self,
+        whole: Resizable,
+        profile: Profile,
+        picture: PictureFormat,
+        samples: int,
+        motion: int = 0,
+        frame_threads: int = 1,
     ) -> None:
         self._whole = whole
         self._motion = motion
+        self._frame_threads = frame_threads
         self._profile = profile
         self._picture = picture
         self._rows, self._columns = plan_tiles(profile, picture.width, picture.height, samples)
 
     def synthesise(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> list[Planes]:
         """Frames `frames` of a GOP of `frame_count` frames; arguments as in `ReferenceSynthesizer.synthesise`."""
-        if len(self._rows) == len(self._columns) == 1:
-            return self._whole.synthesise(grids, frame_count, frames)
-        return [self._frame(grids, frame_count, t) for t in frames]
+        return list(self.stream(grids, frame_count, frames))
 
     def release(self) -> None:
         """Give back the memory that is kept for the next frame, if it is much."""
         samples = _cost(self._rows)[0] * _cost(self._columns)[0]
-        if activation_bytes(self._profile) * samples // 4 + self._motion > RETAINED_BYTES:
+        if self._frame_threads * activation_bytes(self._profile) * samples // 4 + self._motion > RETAINED_BYTES:
             self._whole.release()
 
     def stream(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> Iterator[Planes]:
-        """As `synthesise`, a frame at a time."""
-        for t in frames:
-            yield from self.synthesise(grids, frame_count, range(t, t + 1))
+        """As `synthesise`, as the frames are made."""
+        if len(self._rows) == len(self._columns) == 1:
+            yield from self._whole.stream(grids, frame_count, frames)
+        else:
+            for t in frames:
+                yield self._frame(grids, frame_count, t)
 
     def _frame(self, grids: Sequence[Grid | None], frame_count: int, t: int) -> Planes:
         picture = self._picture

@@ -117,7 +117,7 @@ def test_sizes_that_are_none(sizes, capsys):
 
 def test_tf32_is_forced_on_cuda_only():
     assert [dict(v.cuda) for v in variants.decoder_variants("cuda", "both")] == [{}, {"use_tf32": "1"}]
-    assert [dict(v.cuda) for v in variants.decoder_variants("cpu", "both")] == [{}, {}]
+    assert [dict(v.cuda) for v in variants.decoder_variants("cpu", "both")] == [{}, {}, {}]
     swept = [dict(v.cuda) for v in variants.swept_variants("cuda")]
     for name in ("use_tf32", "fuse_conv_bias", "prefer_nhwc", "cudnn_conv_algo_search"):
         assert [name] in [list(options) for options in swept]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import cv2
@@ -14,7 +13,6 @@ from nvrc_decoder.errors import InternalError
 from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, PROFILES
 from nvrc_decoder.synthesis import host_warping, motion
 from nvrc_decoder.synthesis.host_warping import _MIXED, _PLAIN, _blocks, _Lattice, _Places
-from nvrc_decoder.synthesis.parallel import each
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
 from nvrc_decoder.synthesis.runtime import OrtSynthesizer
 
@@ -53,38 +51,6 @@ def test_a_block_takes_no_threads_of_opencv_s_own() -> None:
             for block in _blocks(*cells, lattice):
                 samples = (block.rows.stop - block.rows.start) * (block.columns.stop - block.columns.start)
                 assert samples * lattice.samples**2 < 1 << 16  # below that cv2.remap does not divide its work
-
-
-def test_each_item_is_worked_on_once() -> None:
-    for threads in (1, 2, 5):
-        done: list[int] = []
-        each(done.append, range(100), threads)
-        assert sorted(done) == list(range(100))
-    each(done.append, [], 3)
-
-
-def test_the_first_error_comes_out_when_nobody_works_any_more() -> None:
-    working = threading.Semaphore(0)
-
-    def work(item: int) -> None:
-        if item == 0:
-            raise KeyError(item)
-        working.release()
-
-    before = threading.active_count()
-    with pytest.raises(KeyError):
-        each(work, range(1000), 4)
-    assert threading.active_count() == before
-
-
-def test_fewer_threads_than_wanted_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
-    monkeypatch.setattr(threading.Thread, "start", refuse)
-    done: list[int] = []
-    each(done.append, range(9), 4)
-    assert done == list(range(9))
 
 
 def _failing(monkeypatch: pytest.MonkeyPatch, code: int) -> None:

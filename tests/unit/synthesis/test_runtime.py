@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
 from synthesis_cases import Case, Picture, differing, random_case
 
-from nvrc_decoder.errors import InvalidStreamError, MissingExtraError
+from nvrc_decoder.errors import InternalError, InvalidStreamError, MissingExtraError
 from nvrc_decoder.profiles import PROFILES, LayerSpec
 from nvrc_decoder.synthesis.arithmetic import ACCUMULATOR_LIMIT, make_layer, worst_case
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
 from nvrc_decoder.synthesis.runtime import OrtSynthesizer
+from nvrc_decoder.synthesis.session import GraphSession
 
 INJECT = LayerSpec("stage4.inject", "inject", (8, 4, 3, 3), 8, 2048, -2048, 2047)
 
@@ -66,10 +69,47 @@ def test_frames_outside_the_gop_are_the_callers_fault(frames):
         OrtSynthesizer(*case.network, threads=1).synthesise(case.grids, 2, frames)
 
 
-@pytest.mark.parametrize("change", [{"provider": "tpu"}, {"batch": 0}])
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
+@pytest.mark.parametrize(("threads", "frame_threads", "batch"), [(1, 2, 1), (4, 2, 1), (2, 4, 3), (None, 3, 1)])
+def test_frames_made_at_a_time_are_the_same(profile, threads, frame_threads, batch):
+    case = random_case(7, profile, Picture(41, 33), 19, full=True, motion=True)
+    whole = ReferenceSynthesizer(*case.network).synthesise(case.grids, 19, range(19))
+    runtime = OrtSynthesizer(*case.network, threads=threads, frame_threads=frame_threads, batch=batch)
+    # Beginning again and in the middle of what was warped last.
+    for part in (range(19), range(6, 11), range(3, 4), range(5, 5), range(19)):
+        assert differing(whole[part.start : part.stop], runtime.synthesise(case.grids, 19, part)) == []
+    before = threading.active_count()
+    first = runtime.stream(case.grids, 19, range(19))
+    assert differing(whole[:1], [next(first)]) == []
+    first.close()
+    assert threading.active_count() == before
+
+
+def test_a_call_that_fails_is_reported_in_its_place(monkeypatch):
+    case = random_case(7, PROFILES[0], Picture(41, 33), 9, full=True, motion=True)
+    whole = ReferenceSynthesizer(*case.network).synthesise(case.grids, 9, range(9))
+    runtime = OrtSynthesizer(*case.network, threads=1, frame_threads=2)
+    honest, calls = GraphSession.run, itertools.count()
+
+    def run(session, placed, *, shrink=False):
+        if session is runtime._session and next(calls) == 3:
+            raise InternalError("E_RUNTIME", "ONNX Runtime failed: no luck")
+        return honest(session, placed, shrink=shrink)
+
+    monkeypatch.setattr(GraphSession, "run", run)
+    found = []
+    with pytest.raises(InternalError, match="no luck"):
+        found.extend(frame for frame in runtime.stream(case.grids, 9, range(9)))
+    # Which of two calls at a time comes fourth is open.
+    assert len(found) in (2, 3, 4)
+    assert differing(whole[: len(found)], found) == []
+    assert differing(whole, runtime.synthesise(case.grids, 9, range(9))) == []
+
+
+@pytest.mark.parametrize("change", [{"provider": "tpu"}, {"batch": 0}, {"frame_threads": 0}])
 def test_wrong_options(change):
     case = random_case(8, PROFILES[0], Picture(8, 8), 2)
-    with pytest.raises(ValueError, match=r"unknown provider|at least one frame"):
+    with pytest.raises(ValueError, match=r"unknown provider|at least one (frame|call)"):
         OrtSynthesizer(*case.network, **change)
 
 

@@ -107,8 +107,8 @@ class Watch:
         self.made = 0
         original = Synthesizers.of
 
-        def of(synthesizers: Synthesizers, network: Network) -> Synthesizer:
-            inner = original(synthesizers, network)
+        def of(synthesizers: Synthesizers, network: Network, frame_threads: int) -> Synthesizer:
+            inner = original(synthesizers, network, frame_threads)
             watch = self
 
             class Counting:

@@ -1,0 +1,109 @@
+"""Work in a few threads: every item once, results in order, errors, and no thread that outlives it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from nvrc_decoder.synthesis.parallel import each, in_order
+
+PATIENCE = 30.0
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left() -> Iterator[None]:
+    before = threading.active_count()
+    yield
+    assert threading.active_count() == before
+
+
+def test_each_item_is_worked_on_once() -> None:
+    for threads in (1, 2, 5):
+        done: list[int] = []
+        each(done.append, range(100), threads)
+        assert sorted(done) == list(range(100))
+    each(done.append, [], 3)
+
+
+def test_the_first_error_comes_out_when_nobody_works_any_more() -> None:
+    working = threading.Semaphore(0)
+
+    def work(item: int) -> None:
+        if item == 0:
+            raise KeyError(item)
+        working.release()
+
+    before = threading.active_count()
+    with pytest.raises(KeyError):
+        each(work, range(1000), 4)
+    assert threading.active_count() == before
+
+
+def test_fewer_threads_than_wanted_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    done: list[int] = []
+    each(done.append, range(9), 4)
+    assert done == list(range(9))
+    assert list(in_order(str, range(9), 4)) == list("012345678")
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 5])
+@pytest.mark.parametrize("count", [0, 1, 2, 7])
+def test_results_come_in_the_order_of_their_items(at_once: int, count: int) -> None:
+    ends = [threading.Event() for _ in range(count + 1)]
+
+    def work(item: int) -> int:
+        # With several at once, the second of a pair ends first.
+        if at_once > 1 and item % 2 == 0 and item + 1 < count:
+            assert ends[item + 1].wait(PATIENCE)
+        ends[item].set()
+        return 10 * item
+
+    assert list(in_order(work, range(count), at_once)) == [10 * item for item in range(count)]
+
+
+def test_no_more_items_are_asked_for_than_are_worked_on() -> None:
+    asked = []
+
+    def items() -> Iterator[int]:
+        for item in range(9):
+            asked.append(item)
+            yield item
+
+    results = in_order(lambda item: item, items(), 3)
+    assert asked == []
+    for item in range(9):
+        assert next(results) == item
+        assert asked == list(range(min(item + 3, 9)))
+    assert list(results) == []
+
+
+def test_an_error_comes_in_the_place_of_its_result() -> None:
+    results = in_order(lambda item: 6 // (3 - item), range(9), 2)
+    assert [next(results) for _ in range(3)] == [2, 3, 6]
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+    assert list(results) == []
+
+
+def test_closing_waits_for_what_was_begun() -> None:
+    begun, ended = [], []
+
+    def work(item: int) -> int:
+        begun.append(item)
+        if item:
+            may_end.wait(PATIENCE)
+        ended.append(item)
+        return item
+
+    may_end = threading.Event()
+    results = in_order(work, range(9), 3)
+    assert next(results) == 0
+    threading.Timer(0.05, may_end.set).start()
+    results.close()  # type: ignore[attr-defined]
+    assert sorted(ended) == sorted(begun) == [0, 1, 2]
