@@ -2,9 +2,10 @@
 
 glibc learns from what is freed: after the first large array it takes all up to that size, at most 32 MiB, from its
 heaps. There the grids and frames of one GOP leave holes that those of the next do not fit, in the heap of each thread,
-and the peak grows for some GOPs (see docs/measurements.md). With a threshold that stays, what is larger has pages of
-its own. The threshold is glibc's first one: with 1 MiB, smaller arrays still left 25 MB of holes a GOP at 1080p, which
-the peak followed. Trimming is less eager than with glibc's first setting, since new pages cost time.
+and the peak grows for some GOPs (docs/measurements.md). With a threshold that stays, what is larger has pages of its
+own; and with one heap for all threads, the holes that the symbols leave are of use to the frames. New pages cost time:
+with a heap for each thread the peak only stayed where it was with glibc's first threshold, which is an eighth of this
+one, and decoding took a tenth longer.
 
 Training has other habits: each iteration takes and lets go the same activations, at 720p most of them above 32 MiB. New
 pages for each were a third of its time.
@@ -18,24 +19,32 @@ from collections.abc import Mapping
 
 __all__ = ["MMAP_THRESHOLD", "TRIM_THRESHOLD", "keep_large_arrays", "return_large_arrays"]
 
-MMAP_THRESHOLD = 1 << 17
+MMAP_THRESHOLD = 1 << 20
 TRIM_THRESHOLD = 16 << 20
 
 # From <malloc.h>.
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _M_MMAP_MAX = -4
+_M_ARENA_MAX = -8
 _INT_MAX = (1 << 31) - 1
-_VARIABLES = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_MAX_", "GLIBC_TUNABLES")
+_VARIABLES = (
+    "MALLOC_MMAP_THRESHOLD_",
+    "MALLOC_TRIM_THRESHOLD_",
+    "MALLOC_MMAP_MAX_",
+    "MALLOC_ARENA_MAX",
+    "GLIBC_TUNABLES",
+)
 
 
 def return_large_arrays() -> bool:
-    """Fix both thresholds for this process, which decodes; whether that was done.
+    """Fix both thresholds for this process, which decodes, and the number of heaps; whether that was done.
 
-    It is not with another C library than glibc, or where the environment says how its allocator is to work.
+    It is not with another C library than glibc, or where the environment says how its allocator is to work. Threads
+    that are there already keep their heaps.
     """
-    # Either alone would end the learning of both, and trimming would be as eager as for small programs.
-    return _set({_M_MMAP_THRESHOLD: MMAP_THRESHOLD, _M_TRIM_THRESHOLD: TRIM_THRESHOLD})
+    # Either threshold alone would end the learning of both, and trimming would be as eager as for small programs.
+    return _set({_M_MMAP_THRESHOLD: MMAP_THRESHOLD, _M_TRIM_THRESHOLD: TRIM_THRESHOLD, _M_ARENA_MAX: 1})
 
 
 def keep_large_arrays() -> bool:

@@ -54,6 +54,9 @@ class Synthesizer(Protocol):
     def decode_gop(self, grids: Sequence[Grid | None], frame_count: int, first: int, digest: bytes) -> Iterator[Planes]:
         """The frames of a GOP from `first` on; `digest` is what the stream says of all of them."""
 
+    def release(self) -> None:
+        """Give back the memory of the CPU that is kept for the next frame, where it is much."""
+
 
 @functools.cache
 def _advise_extra() -> None:
@@ -193,3 +196,8 @@ class Synthesizers:
             )
             self._network, self._frame_threads = network, frame_threads
         return self._synthesizer
+
+    def release(self) -> None:
+        """Give back the memory that is kept for the next frame, where it is much; while none is being made."""
+        if self._synthesizer is not None:
+            self._synthesizer.release()

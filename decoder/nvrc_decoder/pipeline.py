@@ -2,7 +2,8 @@
 
 Memory bounds what happens at once (spec 9.3). A GOP's frames are kept until its DIGEST has been checked; where they
 do not fit, they are made twice, first for the DIGEST, then to be put out. Where the next GOP does not fit beside this
-one, its decoding waits.
+one, its decoding waits, and what synthesis keeps for its next frame is given back. Where there is room for all of that
+and more, several frames are made at a time.
 """
 
 from __future__ import annotations
@@ -145,6 +146,7 @@ def decode_symbols(
         memory = gop_memory(decoding.sequence, record.network, record.gop, decoding.limits, most)
         if last is not None and _kept(last, decoding.limits) + memory.ahead > decoding.limits.max_memory_bytes:
             pace.wait_idle()
+            decoding.synthesizers.release()
         last = memory
         item: DecodedGop | Damage
         try:
@@ -199,15 +201,15 @@ def make_frames(
     Raises:
         NvrcError: at the place in the order of frames where it belongs.
     """
-    if not lookahead:
-        yield from _frames(decoding, decode_symbols(decoding, records, Inline()), start)
-        return
-    thread = Lookahead(lambda pace: decode_symbols(decoding, records, pace))
+    thread = Lookahead(lambda pace: decode_symbols(decoding, records, pace)) if lookahead else None
     try:
-        yield from _frames(decoding, thread, start)
+        yield from _frames(decoding, thread or decode_symbols(decoding, records, Inline()), start)
     finally:
-        # A pipe that cannot be polled may keep its reader waiting.
-        thread.stop(None if decoding.pipe is None else _PATIENCE)
+        if thread is not None:
+            # A pipe that cannot be polled may keep its reader waiting.
+            thread.stop(None if decoding.pipe is None else _PATIENCE)
+        # After a seek symbols come first, and may need the room.
+        decoding.synthesizers.release()
 
 
 def _frames(decoding: Decoding, gops: Iterator[DecodedGop | Damage], start: int) -> Iterator[Frame]:

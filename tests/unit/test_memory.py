@@ -44,6 +44,13 @@ def test_estimate_bounds_the_peak(profile: str, size: tuple[int, int], frames: i
     assert row["peak"] <= row["estimate"] <= 2 * row["peak"]
 
 
+@pytest.mark.parametrize(("profile", "size"), [("nano", (1280, 720)), ("main", (352, 200))])
+def test_frames_at_a_time_take_what_is_counted_for_them(profile: str, size: tuple[int, int]) -> None:
+    one, three = (measure(profile, *size, (9,), frames=9, threads=threads) for threads in (1, 3))
+    assert (one["frame_threads"], three["frame_threads"]) == (1, 3)
+    assert one["peak"] < three["peak"] <= three["estimate"]
+
+
 def test_grids_that_are_too_large_are_refused_before_they_are_decoded() -> None:
     row = measure("main", 1920, 1080, (32,), "none", "reference", frames=1)
     assert "max_memory_bytes" in row["outcome"]

@@ -191,6 +191,8 @@ class _Export:
             md5s.append(frame.md5())
             for chunk in frame.chunks():
                 self._md5.update(chunk)
+        # The next GOP's grids are decoded first, and may need the room (spec 9.3).
+        self._synthesizers.release()
         if digest.digest() != expected:
             message = f"the frames have digest {digest.digest().hex()}, the stream says {expected.hex()}"
             raise InvalidStreamError("E_DIGEST", message, offset=offset, unit=unit, section="8.3")

@@ -171,13 +171,13 @@ class GopSynthesizer:
                 first = yield from self._from_device(device, grids, frame_count, first)
             else:
                 first = yield from self._first_of_shape(device, grids, frame_count, first, digest)
-        try:
-            if first < frame_count:
-                yield from self._cpu().stream(grids, frame_count, range(first, frame_count))
-        finally:
-            # The next GOP's grids are decoded before its frames, and may need the room (spec 9.3).
-            if self._made_cpu is not None:
-                self._made_cpu.release()
+        if first < frame_count:
+            yield from self._cpu().stream(grids, frame_count, range(first, frame_count))
+
+    def release(self) -> None:
+        """Give back the memory of the CPU that is kept for the next frame, where it is much."""
+        if self._made_cpu is not None:
+            self._made_cpu.release()
 
     def _from_device(
         self, device: DeviceSynthesizer, grids: Sequence[Grid | None], frame_count: int, first: int

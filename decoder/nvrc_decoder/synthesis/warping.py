@@ -7,6 +7,7 @@ through OpenCV; what they have in common is here.
 
 from __future__ import annotations
 
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,9 +34,9 @@ _FLOW_RATIO = 8  # flow nodes from one node of the other grids to the next
 
 @dataclass
 class _Chain:
-    """The planes of a grid's nodes `node` - 1 and `node`, wherever they are."""
+    """The planes of a grid's nodes `node` - 1 and `node`, wherever they are, and what they were made of."""
 
-    source: tuple[Grid | None, ...]
+    source: tuple[weakref.ref[Grid] | None, ...]
     node: int = -1
     before: Any = None
     after: Any = None
@@ -116,9 +117,11 @@ class Warper(ABC):
         needed = (i, self._profile.flow_slot, self._profile.base_slot)
         source = tuple(grids[k] for k in needed)
         chain = self._chains.get(i)
-        same = chain is not None and all(a is b for a, b in zip(chain.source, source, strict=True))
+        known = () if chain is None else tuple(None if kept is None else kept() for kept in chain.source)
+        same = len(known) == len(source) and all(a is b for a, b in zip(known, source, strict=True))
         if chain is None or not same or chain.node > target:
-            chain = self._chains[i] = _Chain(source)
+            # The grids of a GOP are gone with it.
+            chain = self._chains[i] = _Chain(tuple(None if x is None else weakref.ref(x) for x in source))
         while chain.node < target:
             # A step that fails leaves planes behind that nobody may take up.
             del self._chains[i]

@@ -27,9 +27,9 @@ print(done, before - resident())
 """
 
 
-def run(call: str, **environment: str) -> tuple[str, int]:
+def run(call: str, probe: str = PROBE, **environment: str) -> tuple[str, int]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
-    command = [sys.executable, "-c", PROBE, call]
+    command = [sys.executable, "-c", probe, call]
     done, freed = subprocess.run(
         command, env={**clean, **environment}, check=True, capture_output=True, text=True
     ).stdout.split()
@@ -48,6 +48,40 @@ def test_memory_goes_back_to_the_system() -> None:
 
 def test_the_environment_wins() -> None:
     assert run("yes", MALLOC_TRIM_THRESHOLD_="1000000")[0] == "False"
+
+
+SHARING = """
+import mmap, sys, threading
+import numpy as np
+from nvrc_ref.allocator import return_large_arrays
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * mmap.PAGESIZE
+
+kept = []
+
+def fill_and_leave_holes():
+    arrays = [np.ones(100_000, np.uint8) for _ in range(400)]
+    kept.append(arrays[-1])
+
+done = return_large_arrays() if sys.argv[1] == "yes" else None
+thread = threading.Thread(target=fill_and_leave_holes)
+thread.start()
+thread.join()
+before = resident()
+arrays = [np.ones(100_000, np.uint8) for _ in range(390)]
+print(done, resident() - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_what_one_thread_leaves_another_can_use() -> None:
+    done, grown = run("yes", probe=SHARING)
+    if done == "False":
+        pytest.skip("another C library than glibc")
+    assert grown < 4 << 20
+    assert run("no", probe=SHARING)[1] > 30 << 20
 
 
 KEEPING = """

@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 
 import nvrc_decoder
 from nvrc_conformance.manifest import load_manifest
-from nvrc_decoder import pipeline
+from nvrc_decoder import engine, pipeline
 from nvrc_decoder.bitstream.reader import UnitReader
 from nvrc_decoder.bitstream.units import Gop
 from nvrc_decoder.engine import Synthesizer, Synthesizers
@@ -24,7 +25,7 @@ from nvrc_decoder.gop import Network
 from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
 from nvrc_decoder.lookahead import Cancelled
 from nvrc_decoder.memory import GopMemory, gop_memory
-from nvrc_decoder.pipeline import StageTimes
+from nvrc_decoder.pipeline import StageTimes, _kept
 
 MANIFEST = load_manifest()
 FOUR = MANIFEST.stream("nano-four-gops")
@@ -43,12 +44,23 @@ def _no_thread_is_left() -> Iterator[None]:
     assert threads() == []
 
 
-def memories(limits: Limits = DEFAULT_LIMITS) -> list[GopMemory]:
+def gop_networks() -> list[int]:
+    """For each GOP the number of its NETWORK."""
+    numbers = []
+    for unit in UnitReader(io.BytesIO(DATA)):
+        if unit.name.startswith("NETWORK"):
+            network = int(unit.name.split()[1])
+        elif isinstance(unit.content, Gop):
+            numbers.append(network)
+    return numbers
+
+
+def memories(limits: Limits = DEFAULT_LIMITS, frame_threads: int = 1) -> list[GopMemory]:
     reader = UnitReader(io.BytesIO(DATA))
     found = []
     for unit in reader:
         if isinstance(unit.content, Gop) and reader.sequence is not None and reader.network is not None:
-            found.append(gop_memory(reader.sequence, reader.network, unit.content, limits))
+            found.append(gop_memory(reader.sequence, reader.network, unit.content, limits, frame_threads))
     return found
 
 
@@ -138,6 +150,74 @@ def test_frames_that_do_not_fit_are_made_twice(monkeypatch: pytest.MonkeyPatch, 
     assert memories(limits) == memories()
     assert tuple(decode(limits=limits, lookahead=lookahead)) == FOUR.frame_md5
     assert watch.made == 4 + sum(memory.holding >= largest.holding for memory in memories())
+
+
+@pytest.mark.parametrize("lookahead", [True, False])
+def test_what_is_kept_for_the_next_frame_goes_where_the_next_gop_would_not_fit_beside_it(
+    monkeypatch: pytest.MonkeyPatch, lookahead: bool
+) -> None:
+    log: list[str] = []
+    release, decode_grids = Synthesizers.release, pipeline.decode_grids
+    monkeypatch.setattr(Synthesizers, "release", lambda self: log.append("release") or release(self))
+    monkeypatch.setattr(pipeline, "decode_grids", lambda *a, **k: log.append("grids") or decode_grids(*a, **k))
+    assert tuple(decode(lookahead=lookahead)) == FOUR.frame_md5
+    assert log == ["grids"] * 4 + ["release"]
+    log.clear()
+    limits = replace(DEFAULT_LIMITS, max_memory_bytes=max(memory.estimate for memory in memories()))
+    crowded = [_kept(a, limits) + b.ahead > limits.max_memory_bytes for a, b in pairwise(memories(limits))]
+    assert any(crowded)
+    assert tuple(decode(limits=limits, lookahead=lookahead)) == FOUR.frame_md5
+    expected = ["grids"]
+    for full in crowded:
+        expected += ["release"] * full + ["grids"]
+    assert log == [*expected, "release"]
+    log.clear()
+    with nvrc_decoder.open(io.BytesIO(DATA), engine="reference", lookahead=lookahead) as video:
+        next(video)
+        video.seek(FOUR.frame_count - 1)
+        assert log[-1] == "release"
+
+
+def test_frames_are_made_at_a_time_only_where_all_fits() -> None:
+    one = memories()
+    several = memories(frame_threads=3)
+    for single, memory, frames in zip(one, several, GOP_FRAMES, strict=True):
+        assert (single.frame_threads, memory.frame_threads) == (1, min(3, frames))
+        others = (memory.frame_threads - 1) * (memory.activations + memory.frame)
+        assert memory.holding == single.holding + others
+        assert memory.estimate == single.estimate
+    largest = max(range(4), key=lambda i: several[i].holding + several[i].ahead)
+    limit = several[largest].holding + several[largest].ahead
+    assert memories(replace(DEFAULT_LIMITS, max_memory_bytes=limit), 3)[largest] == several[largest]
+    less = memories(replace(DEFAULT_LIMITS, max_memory_bytes=limit - 1), 3)[largest]
+    assert less.frame_threads == several[largest].frame_threads - 1
+    # Where not even one fits it is made, and refused elsewhere.
+    assert {memory.frame_threads for memory in memories(replace(DEFAULT_LIMITS, max_memory_bytes=1), 3)} == {1}
+
+
+def test_how_many_frames_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "cores", lambda: 3)
+    made: list[int] = []
+    original = engine.make_synthesizer
+
+    def make(*arguments: Any) -> Synthesizer:
+        made.append(arguments[-1])
+        return original(*arguments)
+
+    monkeypatch.setattr(engine, "make_synthesizer", make)
+    for threads, name, frame_threads in ((None, "onnxruntime", 3), (1, "onnxruntime", 1), (9, "onnxruntime", 4)):
+        with nvrc_decoder.open(io.BytesIO(DATA), engine=name, threads=threads) as video:  # type: ignore[arg-type]
+            assert video._decoding.synthesizers.frame_threads == frame_threads
+            assert tuple(frame.md5() for frame in video) == FOUR.frame_md5
+    with nvrc_decoder.open(io.BytesIO(DATA), engine="reference") as video:
+        assert video._decoding.synthesizers.frame_threads == 1
+    # One for each NETWORK, made anew only where a GOP has fewer frames than are made at a time.
+    expected = []
+    for most in (3, 1, 4):
+        for number, frames in zip(gop_networks(), GOP_FRAMES, strict=True):
+            if not expected or expected[-1][:2] != (most, number) or frames < expected[-1][2]:
+                expected.append((most, number, min(most, frames)))
+    assert made == [frame_threads for _, _, frame_threads in expected]
 
 
 def test_frames_that_differ_the_second_time_are_not_put_out(monkeypatch: pytest.MonkeyPatch) -> None:
