@@ -201,6 +201,8 @@ def make_frames(
     Raises:
         NvrcError: at the place in the order of frames where it belongs.
     """
+    # What an abandoned GOP has left may be in the way of the first symbols.
+    decoding.synthesizers.release()
     thread = Lookahead(lambda pace: decode_symbols(decoding, records, pace)) if lookahead else None
     try:
         yield from _frames(decoding, thread or decode_symbols(decoding, records, Inline()), start)
@@ -208,8 +210,7 @@ def make_frames(
         if thread is not None:
             # A pipe that cannot be polled may keep its reader waiting.
             thread.stop(None if decoding.pipe is None else _PATIENCE)
-        # After a seek symbols come first, and may need the room.
-        decoding.synthesizers.release()
+    decoding.synthesizers.release()
 
 
 def _frames(decoding: Decoding, gops: Iterator[DecodedGop | Damage], start: int) -> Iterator[Frame]:

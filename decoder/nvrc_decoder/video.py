@@ -245,7 +245,8 @@ def open_video(
             its start, and nobody else may move its position.
         engine: ``auto``, ``reference`` or ``onnxruntime``.
         provider: where ONNX Runtime runs: ``cuda``, ``cpu``, or ``auto``, CUDA where it can be used.
-        threads: threads of ONNX Runtime and of motion on the CPU; None: about one for each core.
+        threads: threads of ONNX Runtime and of motion on the CPU; None: about one for each core. Several make several
+            frames at a time, if `limits` leave room for that.
         limits: what this process is willing to spend.
         verify: check each GOP's DIGEST before its first frame is given out. Without it frames come one by one, a GOP
             of frames earlier, and nothing tells a wrong one.

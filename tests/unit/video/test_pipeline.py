@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import io
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -161,21 +163,23 @@ def test_what_is_kept_for_the_next_frame_goes_where_the_next_gop_would_not_fit_b
     monkeypatch.setattr(Synthesizers, "release", lambda self: log.append("release") or release(self))
     monkeypatch.setattr(pipeline, "decode_grids", lambda *a, **k: log.append("grids") or decode_grids(*a, **k))
     assert tuple(decode(lookahead=lookahead)) == FOUR.frame_md5
-    assert log == ["grids"] * 4 + ["release"]
+    assert log == ["release", *["grids"] * 4, "release"]
     log.clear()
     limits = replace(DEFAULT_LIMITS, max_memory_bytes=max(memory.estimate for memory in memories()))
     crowded = [_kept(a, limits) + b.ahead > limits.max_memory_bytes for a, b in pairwise(memories(limits))]
     assert any(crowded)
     assert tuple(decode(limits=limits, lookahead=lookahead)) == FOUR.frame_md5
-    expected = ["grids"]
+    expected = ["release", "grids"]
     for full in crowded:
         expected += ["release"] * full + ["grids"]
     assert log == [*expected, "release"]
     log.clear()
     with nvrc_decoder.open(io.BytesIO(DATA), engine="reference", lookahead=lookahead) as video:
         next(video)
+        log.clear()
         video.seek(FOUR.frame_count - 1)
-        assert log[-1] == "release"
+        next(video)
+        assert log[:2] == ["release", "grids"]
 
 
 def test_frames_are_made_at_a_time_only_where_all_fits() -> None:
@@ -310,6 +314,19 @@ def test_a_video_that_nobody_keeps_stops_its_thread() -> None:
     del frame
     gc.collect()
     assert threads() == []
+
+
+@pytest.mark.parametrize("verify", [True, False])
+def test_a_program_may_end_with_frames_under_way(verify: bool) -> None:
+    code = (
+        "import sys, nvrc_decoder\n"
+        f"video = nvrc_decoder.open(sys.argv[1], threads=3, engine='onnxruntime', verify={verify})\n"
+        "print(next(video).md5())\n"
+    )
+    command = [sys.executable, "-c", code, str(MANIFEST.file(FOUR))]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, timeout=60)
+    assert (done.stdout, done.stderr) == (f"{FOUR.frame_md5[0]}\n", "")
 
 
 def test_decoding_of_symbols_looks_up_at_each_step() -> None:
