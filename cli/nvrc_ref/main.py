@@ -123,6 +123,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _USAGE
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
+        # With `python -m`, CPython ends by the signal, whatever the exit code, if the interrupt came through an `exec`
+        # of text, as it may in the middle of an import. The next one makes it forget.
+        exec("")
         return _INTERRUPTED
     except _TerminatedError:
         click.echo("terminated", err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -86,6 +87,16 @@ def test_a_folder_with_the_name_of_a_file_gets_no_pictures(tmp_path: Path, capsy
     assert call("decode", STREAM, "-o", folder) == 74
     assert "is a directory" in capsys.readouterr().err
     assert list(folder.iterdir()) == []
+
+
+def test_an_interrupt_in_the_middle_of_an_import_has_its_exit_code(tmp_path: Path) -> None:
+    (tmp_path / "interrupted.py").write_text(
+        "from nvrc_ref import main\nmain.group.invoke = lambda context: exec('raise KeyboardInterrupt')\nmain.main()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    command = [sys.executable, "-m", "interrupted", "info", str(STREAM)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
