@@ -68,6 +68,8 @@ class BoundNetwork:
     ) -> None:
         self._matrices = matrices
         self._clips = [(np.float32(layer.low), np.float32(layer.high)) for layer in layers]
+        # Outputs of the layers, used again for the next block: the first one is the largest.
+        self._room = [np.empty(0, np.float32) for _ in layers]
 
     def __call__(self, inputs: Float32Array) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int32]]:
         """Predict.
@@ -82,8 +84,11 @@ class BoundNetwork:
         # No operation here is invalid: every sum is an integer below 2^24. But OpenBLAS's AVX-512 kernel for five
         # columns also computes lanes of stale memory, which it drops; those set the flag that NumPy warns of.
         with np.errstate(invalid="ignore"):
-            for (weight, bias), (low, high) in zip(self._matrices, self._clips, strict=True):
-                x = weight @ x
+            for i, ((weight, bias), (low, high)) in enumerate(zip(self._matrices, self._clips, strict=True)):
+                size = len(weight) * x.shape[1]
+                if self._room[i].size < size:
+                    self._room[i] = np.empty(size, np.float32)
+                x = np.matmul(weight, x, out=self._room[i][:size].reshape(len(weight), -1))
                 if bias is not None:
                     x += bias[:, None]
                 # The bounds are integers, so that clipping before the floor equals clipping after it.
