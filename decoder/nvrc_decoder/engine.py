@@ -184,12 +184,13 @@ class Synthesizers:
         return max(1, min(cores() if self._threads is None else self._threads, _MOST_FRAME_THREADS))
 
     def of(self, network: Network, frame_threads: int = 1) -> Synthesizer:
-        """The synthesizer of `network`, kept until another NETWORK is asked for, or fewer frames at a time.
+        """The synthesizer of `network`, kept until another NETWORK is asked for, or other frames at a time on the CPU.
 
         Raises:
             MissingExtraError: as `make_synthesizer`.
         """
-        if self._synthesizer is None or self._network is not network or frame_threads < self._frame_threads:
+        other = frame_threads != self._frame_threads and self._gpu.provider != "cuda"
+        if self._synthesizer is None or self._network is not network or other:
             self._network = self._synthesizer = None  # let go of the last one first
             self._synthesizer = make_synthesizer(
                 self._engine, self._sequence, network, self._threads, self._limits, self._gpu, frame_threads
@@ -201,3 +202,7 @@ class Synthesizers:
         """Give back the memory that is kept for the next frame, where it is much; while none is being made."""
         if self._synthesizer is not None:
             self._synthesizer.release()
+
+    def close(self) -> None:
+        """Let go of the synthesizer and all of its memory."""
+        self._network = self._synthesizer = None

@@ -95,13 +95,17 @@ class GopMemory:
     @property
     def streaming(self) -> int:
         """Of the process while the frames are made and each is let go at once."""
-        others = (self.frame_threads - 1) * (self.activations + self.frame)
+        others = (min(self.frame_threads, self.frame_count) - 1) * (self.activations + self.frame)
         return self._fixed + self.grids + self.motion + self.activations + others
 
     @property
     def holding(self) -> int:
         """Of the process while the frames are made and all of them are kept."""
         return self.streaming + self.frame * self.frame_count
+
+    def kept(self, limits: Limits) -> int:
+        """Of the process while the frames are made: all of them are kept where that fits."""
+        return self.holding if self.holding <= limits.max_memory_bytes else self.streaming
 
     @property
     def ahead(self) -> int:
@@ -135,7 +139,8 @@ def gop_memory(
     rows, columns = largest_tile(profile, *size, tile_budget(profile, limits, motion))
     # Two more each way: padding and the edges of the x2 stages count where a tile is narrow.
     activations = activation_bytes(profile) * (rows // 2 + 2) * (columns // 2 + 2)
-    most = min(frame_threads, gop.frame_count)
+    # Tiles are made one at a time.
+    most = frame_threads if (rows, columns) == (sequence.height, sequence.width) else 1
     memory = GopMemory(coded, decoding, held, motion, activations, frame, gop.frame_count, most)
     while memory.frame_threads > 1 and memory.holding + memory.ahead > limits.max_memory_bytes:
         memory = replace(memory, frame_threads=memory.frame_threads - 1)

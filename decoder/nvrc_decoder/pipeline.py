@@ -144,10 +144,9 @@ def decode_symbols(
             continue
         most = decoding.synthesizers.frame_threads
         memory = gop_memory(decoding.sequence, record.network, record.gop, decoding.limits, most)
-        if last is not None and _kept(last, decoding.limits) + memory.ahead > decoding.limits.max_memory_bytes:
+        if last is not None and last.kept(decoding.limits) + memory.ahead > decoding.limits.max_memory_bytes:
             pace.wait_idle()
             decoding.synthesizers.release()
-        last = memory
         item: DecodedGop | Damage
         try:
             with decoding.times.clock("network"):
@@ -155,6 +154,7 @@ def decode_symbols(
             with decoding.times.clock("symbols"):
                 grids = _decode_grids(decoding.sequence, network, record, pace)
             item = DecodedGop(record, network, grids, memory)
+            last = memory
             decoding.times.symbol_count += sum(grid.size for grid in grids if grid is not None)
             del grids
         except InvalidStreamError as error:
@@ -182,11 +182,6 @@ def _decode_grids(sequence: SequenceHeader, network: Network, record: GopRecord,
         return _WatchfulDecoder(payload, pace.check)
 
     return decode_grids(sequence, network, record.gop, offset=record.offset, unit=record.unit, coder=coder)
-
-
-def _kept(memory: GopMemory, limits: Limits) -> int:
-    """What a GOP takes while its frames are made: all of them are kept where that fits."""
-    return memory.holding if memory.holding <= limits.max_memory_bytes else memory.streaming
 
 
 def _damage(record: GopRecord, error: InvalidStreamError) -> Damage:

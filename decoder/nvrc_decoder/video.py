@@ -159,8 +159,9 @@ class Video:
         return next(self._frames)
 
     def close(self) -> None:
-        """End the iteration, stop the decoder's thread, and close the file if `open` opened it."""
+        """End the iteration, stop the decoder's thread, give back its memory, close the file if `open` opened it."""
         self._stop()
+        self._decoding.synthesizers.close()
         if self._owns_file:
             self._file.close()
 

@@ -16,7 +16,7 @@ from silent_streams import silent_network
 
 from nvrc_decoder.bitstream.units import Gop, NetworkHeader, SequenceHeader
 from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
-from nvrc_decoder.memory import PROCESS_BYTES, estimate_gop_memory, grid_memory
+from nvrc_decoder.memory import PROCESS_BYTES, estimate_gop_memory, gop_memory, grid_memory
 from nvrc_decoder.octree.schedule import octree_schedule, temporal_first_schedule
 from nvrc_decoder.profiles import PROFILES, Profile
 from nvrc_decoder.synthesis.tiles import halo
@@ -49,6 +49,17 @@ def test_frames_at_a_time_take_what_is_counted_for_them(profile: str, size: tupl
     one, three = (measure(profile, *size, (9,), frames=9, threads=threads) for threads in (1, 3))
     assert (one["frame_threads"], three["frame_threads"]) == (1, 3)
     assert one["peak"] < three["peak"] <= three["estimate"]
+
+
+def test_tiles_are_made_one_at_a_time() -> None:
+    sequence = SequenceHeader(3840, 2160, 25, 1, profile=1, level=6)
+    network = silent_network(sequence, 1)
+    gop = Gop(1, tuple(b"" for _ in network.grids))
+    for limit, frame_threads in ((3_600_000_000, 1), (5_600_000_000, 2)):
+        memory = gop_memory(sequence, network, gop, Limits(max_memory_bytes=limit), 2)
+        # There is room for two.
+        assert replace(memory, frame_threads=2, frame_count=2).holding + memory.ahead <= limit
+        assert memory.frame_threads == frame_threads
 
 
 def test_grids_that_are_too_large_are_refused_before_they_are_decoded() -> None:

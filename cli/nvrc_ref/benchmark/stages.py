@@ -17,7 +17,7 @@ from nvrc_decoder.errors import InvalidStreamError
 from nvrc_decoder.frames import GopDigest, Planes
 from nvrc_decoder.gop import Grid, Network, decode_grids, load_network
 from nvrc_decoder.limits import Limits
-from nvrc_decoder.memory import gop_memory
+from nvrc_decoder.memory import GopMemory, gop_memory
 from nvrc_decoder.synthesis.providers import Provider
 from nvrc_decoder.video import video_format
 from nvrc_ref.benchmark.stopwatch import Span, Stopwatch, timed
@@ -88,6 +88,7 @@ def run_stages(decoding: Decoding) -> dict[str, Span]:
         synthesizers = Synthesizers(decoding.engine, sequence, decoding.threads, decoding.limits, gpu)
         network: Network | None = None
         gop: Gop | None = None
+        last: GopMemory | None = None
         with open_writer(os.devnull, OutputKind.Y4M, video_format(sequence), _ignore) as write:
             for content in units:
                 if isinstance(content, NetworkHeader):
@@ -96,13 +97,21 @@ def run_stages(decoding: Decoding) -> dict[str, Span]:
                 elif isinstance(content, Gop):
                     gop = content
                 elif isinstance(content, Digest) and network is not None and gop is not None:
-                    with watch.part("entropy"):
-                        grids = decode_grids(sequence, network, gop, coder=_clocked(watch))
                     most = synthesizers.frame_threads
                     memory = gop_memory(sequence, network.header, gop, decoding.limits, most)
+                    if (
+                        last is not None
+                        and last.kept(decoding.limits) + memory.ahead > decoding.limits.max_memory_bytes
+                    ):
+                        synthesizers.release()
+                    last = memory
+                    with watch.part("entropy"):
+                        grids = decode_grids(sequence, network, gop, coder=_clocked(watch))
                     with watch.part("network"):
-                        maker = synthesizers.of(network, memory.frame_threads)
-                    frames = maker.decode_gop(grids, gop.frame_count, 0, content.digest)
+                        synthesizers.of(network, memory.frame_threads)
+                    frames = synthesizers.of(network, memory.frame_threads).decode_gop(
+                        grids, gop.frame_count, 0, content.digest
+                    )
                     if _finish_frames(frames, write, watch) != content.digest:
                         raise InvalidStreamError("E_DIGEST", "the frames do not match their digest", section="8.3")
     spans = watch.spans

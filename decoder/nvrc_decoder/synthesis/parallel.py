@@ -68,27 +68,33 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], at_once: int
     iterator is closed, all threads have ended.
 
     Raises:
-        BaseException: what `work` raised, in the place of the result.
+        BaseException: what `work` raised, or asking for an item, in the place of the result.
     """
     if at_once == 1:
         yield from map(work, items)
         return
     begun: deque[_Task[Item, Result]] = deque()
+    source = iter(items)
+    ended: Exception | None = None
     try:
-        for item in items:
-            begun.append(_Task(work, item))
-            del item
+        while ended is None:
+            try:
+                begun.append(_Task(work, next(source)))
+            except Exception as error:  # StopIteration among them
+                ended = error
             if len(begun) == at_once:
                 yield begun.popleft().result()
         while begun:
             yield begun.popleft().result()
+        if not isinstance(ended, StopIteration):
+            raise ended
     finally:
         for task in begun:
             task.wait()
 
 
 class _Task(Generic[Item, Result]):
-    """One item, in a thread of its own. Not a daemon: the program ends after it, not in the middle of native code."""
+    """One item, in a thread of its own. Begun by the main thread, it ends before the program does."""
 
     def __init__(self, work: Callable[[Item], Result], item: Item) -> None:
         self._results: list[Result] = []
@@ -107,8 +113,8 @@ class _Task(Generic[Item, Result]):
             self._error = error
 
     def wait(self) -> None:
-        """Until it has ended."""
-        if self._thread is not None:
+        """Until it has ended; where this thread is its own, since garbage is collected in any, there is no waiting."""
+        if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
 
     def result(self) -> Result:

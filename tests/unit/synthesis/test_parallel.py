@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -107,3 +110,49 @@ def test_closing_waits_for_what_was_begun() -> None:
     threading.Timer(0.05, may_end.set).start()
     results.close()  # type: ignore[attr-defined]
     assert sorted(ended) == sorted(begun) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("at_once", [1, 4])
+def test_an_item_that_cannot_be_had_is_an_error_in_its_place(at_once: int) -> None:
+    def items() -> Iterator[int]:
+        yield from range(5)
+        raise KeyError("the sixth")
+
+    results = in_order(str, items(), at_once)
+    assert [next(results) for _ in range(5)] == list("01234")
+    with pytest.raises(KeyError, match="the sixth"):
+        next(results)
+
+
+def test_garbage_may_be_collected_by_a_thread_that_it_waits_for() -> None:
+    class Cycle:
+        """Keeps the results, and is kept by them."""
+
+    def work(item: int) -> int:
+        if item == 2:
+            assert may_collect.wait(PATIENCE)
+            gc.collect()
+        return item
+
+    def items(kept: Cycle) -> Iterator[int]:
+        try:
+            yield from range(9)
+        finally:
+            assert kept
+            ended.set()
+
+    may_collect, ended = threading.Event(), threading.Event()
+    cycle = Cycle()
+    cycle.results = in_order(work, items(cycle), 3)  # type: ignore[attr-defined]
+    assert next(cycle.results) == 0  # type: ignore[attr-defined]
+    unraisable: list[object] = []
+    before, sys.unraisablehook = sys.unraisablehook, lambda found: unraisable.append(found.exc_value)
+    try:
+        del cycle
+        may_collect.set()
+        assert ended.wait(PATIENCE)
+        while any(thread.name == "nvrc-frame" for thread in threading.enumerate()):
+            time.sleep(0.01)
+    finally:
+        sys.unraisablehook = before
+    assert unraisable == []

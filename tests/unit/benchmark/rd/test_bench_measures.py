@@ -104,7 +104,11 @@ def test_ms_ssim_of_a_small_picture() -> None:
 
 
 def test_programs_are_measured(tmp_path: Path) -> None:
-    code = "import os; x = bytearray(90 << 20); print(os.environ['OMP_NUM_THREADS'], os.environ['EXTRA'])"
+    # Its memory is looked at from time to time.
+    code = (
+        "import os, time; x = bytearray(90 << 20); time.sleep(0.5)\n"
+        "print(os.environ['OMP_NUM_THREADS'], os.environ['EXTRA'])"
+    )
     log = tmp_path / "log"
     execution = Runner(3).execute([sys.executable, "-c", code], tmp_path, log, {"EXTRA": "yes"})
     assert execution.peak_bytes > 80 << 20
