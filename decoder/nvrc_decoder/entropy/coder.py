@@ -6,6 +6,7 @@ list is written once for both directions.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import constriction
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from nvrc_decoder.entropy.tables import ESCAPE, TABLE_COUNT, TABLE_RADII, bit_model, table_model
 from nvrc_decoder.errors import InvalidStreamError
 from nvrc_decoder.profiles import Q_MAX
+from nvrc_decoder.scratch import Scratch
 
 __all__ = ["ESCAPE_PREFIX_MAX", "WORD_BYTES", "Int32Array", "IntArray", "StepCoder", "SymbolDecoder", "SymbolEncoder"]
 
@@ -24,6 +26,8 @@ WORD_BYTES = 4
 IntArray = npt.NDArray[np.integer[Any]]
 Int32Array = npt.NDArray[np.int32]
 
+# Symbols that are sorted at a time.
+_PIECE = 1 << 13
 _CENTRES = (TABLE_RADII + 1).astype(np.int16)
 
 
@@ -47,17 +51,46 @@ class StepCoder(Protocol):
 
 
 class _Groups:
-    """The order of a step's symbols: ascending table index, stable; `order[j]` is the position of the j-th symbol."""
+    """The order of a step's symbols: ascending table index, stable.
+
+    Attributes:
+        tables: those in use.
+        counts: how many symbols each of them has.
+        centre: int16 [n], symbol of the residual 0 in the order of coding: K + 1.
+    """
 
     def __init__(self, table_index: IntArray) -> None:
         # uint16 makes NumPy's stable sort a radix sort.
-        compact = np.asarray(table_index).astype(np.uint16)
-        self.order = np.argsort(compact, kind="stable")
-        counts = np.bincount(compact, minlength=TABLE_COUNT)
-        self.tables: list[int] = np.flatnonzero(counts).tolist()
-        self.counts: list[int] = counts[self.tables].tolist()
-        # Symbol of the residual 0, in the order of coding: K + 1.
+        self._keys = np.asarray(table_index).astype(np.uint16, copy=False)
+        pieces = [self._keys[piece] for piece in self._cuts()]
+        self._piece_counts = np.array([np.bincount(keys, minlength=TABLE_COUNT) for keys in pieces])
+        self._totals = self._piece_counts.sum(axis=0)
+        self.tables: list[int] = np.flatnonzero(self._totals).tolist()
+        self.counts: list[int] = self._totals[self.tables].tolist()
         self.centre = np.repeat(_CENTRES[self.tables], self.counts)
+
+    def _cuts(self) -> list[slice]:
+        return [slice(start, start + _PIECE) for start in range(0, len(self._keys), _PIECE)]
+
+    def pieces(self) -> Iterator[tuple[slice, npt.NDArray[np.intp], Any]]:
+        """The step, a piece that stays in the caches at a time.
+
+        Yields:
+            A piece of the step; its symbols in the order of coding, as indices into the piece; and where in the order
+            of the whole step they are coded, an index of as many symbols.
+        """
+        if len(self._keys) <= _PIECE:
+            yield slice(None), np.argsort(self._keys, kind="stable"), slice(None)
+            return
+        counts = self._piece_counts
+        earlier_tables, earlier_pieces = np.cumsum(self._totals) - self._totals, np.cumsum(counts, axis=0) - counts
+        # How much further a table's symbols are in the step than in the piece.
+        shifts = earlier_tables + earlier_pieces - (np.cumsum(counts, axis=1) - counts)
+        for piece, shift, count in zip(self._cuts(), shifts, counts, strict=True):
+            order = np.argsort(self._keys[piece], kind="stable")
+            places = np.repeat(shift, count)
+            places += np.arange(len(order))
+            yield piece, order, places
 
 
 def _check_range(values: Int32Array, limit: int) -> None:
@@ -85,6 +118,7 @@ class SymbolDecoder:
         if words.size and words[0] == 0:
             raise InvalidStreamError("E_ENTROPY", "the first word of a coded payload is 0", section="4.1, R4.1")
         # constriction is a stack: it takes its words from the end. A zero there, or a view, would upset it.
+        self._scratch = Scratch()
         self._coder = constriction.stream.stack.AnsCoder(words[::-1].astype(np.uint32))
 
     def code_step(
@@ -101,7 +135,7 @@ class SymbolDecoder:
             return np.empty(0, dtype=np.int32)
         groups = _Groups(table_index)
         decode = self._coder.decode
-        residuals = np.empty(len(groups.order), dtype=np.int32)
+        residuals = self._scratch.array("residuals", (len(table_index),), np.int32)
         start = 0
         for table, n in zip(groups.tables, groups.counts, strict=True):
             residuals[start : start + n] = decode(table_model(table), n)
@@ -112,7 +146,8 @@ class SymbolDecoder:
         for j in map(int, escaped):
             residuals[j] = self._escape(int(groups.centre[j]) - 1)
         result = np.empty_like(residuals)
-        result[groups.order] = residuals
+        for piece, order, places in groups.pieces():
+            result[piece][order] = residuals[places]
         result += mean
         _check_range(result, limit)
         return result
@@ -166,7 +201,9 @@ class SymbolEncoder:
             return result
         _check_range(result, limit)
         groups = _Groups(table_index)
-        residuals = (result - np.asarray(mean, dtype=np.int32))[groups.order]
+        residuals = np.empty_like(result)
+        for piece, order, places in groups.pieces():
+            residuals[places] = (result[piece] - np.asarray(mean, dtype=np.int32)[piece])[order]
         escaped = np.abs(residuals) >= groups.centre
         symbols = np.where(escaped, ESCAPE, residuals + groups.centre).astype(np.int32)
         start = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,6 +15,7 @@ from nvrc_decoder.entropy.coder import IntArray
 from nvrc_decoder.octree.network import Float32Array
 from nvrc_decoder.octree.schedule import LEVEL_KINDS, STEP_ORDERS, Axes, Step
 from nvrc_decoder.profiles import CONTEXT_INPUT_MAX, Q_MAX, GridSlot
+from nvrc_decoder.scratch import Scratch
 
 __all__ = [
     "COARSE_INPUT",
@@ -108,40 +109,67 @@ def coarse_magnitude(
 
 
 class Lattice:
-    """The values of one split's lattice, padded by one on each side of t, y and x; clipped, unless it is centred.
+    """The values of one split's lattice, clipped, unless it is centred, and sorted by parity.
 
-    Positions that are not decoded yet hold 0, and so does the padding, save that before the first node lies a copy of
-    the second and after the last one a copy of the last but one: that is the rule for a missing temporal neighbour,
-    since inside the grid +dt and -dt are either both decoded or both not.
+    On an axis with steps of two spacings a neighbour at an odd offset has the other parity. Values of one parity lie
+    together, so that what lies at one offset from all positions of a step is a plain part of an array.
+
+    Each array is padded by one on each side of t, y and x. Positions that are not decoded yet hold 0, and so does the
+    padding, save that before the first node lies a copy of the second and after the last one a copy of the last but
+    one: that is the rule for a missing temporal neighbour, since inside the grid +dt and -dt are either both decoded or
+    both not.
 
     Args:
         grid: int16 [N, C, H, W], 0 where not decoded.
-        spacing: of the lattice.
+        first: the split's first step.
         centred: the grid is a flow grid, whose contexts are relative to the mean of their face neighbours.
+        scratch: room for blocks; None for new room.
     """
 
-    def __init__(self, grid: npt.NDArray[np.int16], spacing: Axes, *, centred: bool = False) -> None:
-        self._spacing = spacing
+    def __init__(
+        self, grid: npt.NDArray[np.int16], first: Step, *, centred: bool = False, scratch: Scratch | None = None
+    ) -> None:
+        self._scratch = scratch or Scratch()
         self._limit = Q_MAX if centred else CONTEXT_INPUT_MAX
-        known = grid[:: spacing[0], :, :: spacing[1], :: spacing[2]]
-        nodes, channels, rows, columns = known.shape
-        shape = nodes + 2, channels, rows + 2, columns + 2
-        self._padded: npt.NDArray[np.signedinteger[Any]] = np.zeros(shape, dtype=np.int16 if centred else np.int8)
-        self._inner = self._padded[1:-1, :, 1:-1, 1:-1]
-        np.clip(known, -self._limit, self._limit, out=self._inner, casting="unsafe")
-        _mirror(self._padded)
+        spacing = self._spacing = first.spacing
+        self._periods = _axes(s // g for s, g in zip(first.stride, spacing, strict=True))
+        self._several_nodes = len(grid) > spacing[0]
+        self._padded: dict[Axes, npt.NDArray[np.signedinteger[Any]]] = {}
         # 1 where there is a value, for all channels; a neighbour outside does not count towards a mean.
-        self._inside: npt.NDArray[np.int8] | None = None
-        if centred:
-            self._inside = np.zeros((nodes + 2, 1, rows + 2, columns + 2), dtype=np.int8)
-            self._inside[1:-1, :, 1:-1, 1:-1] = 1
-            _mirror(self._inside)
+        self._inside: dict[Axes, npt.NDArray[np.int8]] = {}
+        for parity in itertools.product(*map(range, self._periods)):
+            t, y, x = (slice(p * g, None, n * g) for p, g, n in zip(parity, spacing, self._periods, strict=True))
+            known = grid[t, :, y, x]
+            nodes, channels, rows, columns = known.shape
+            shape = nodes + 2, channels, rows + 2, columns + 2
+            padded = self._padded[parity] = np.zeros(shape, dtype=np.int16 if centred else np.int8)
+            if not _is_new(parity, first):
+                self._enter(padded, known)
+            if centred:
+                inside = self._inside[parity] = np.zeros((nodes + 2, 1, rows + 2, columns + 2), dtype=np.int8)
+                inside[1:-1, :, 1:-1, 1:-1] = 1
+                self._mirror(inside)
 
-    def update(self, step: Step, values: npt.NDArray[np.int16]) -> None:
+    def update(self, step: Step, values: npt.NDArray[np.signedinteger[Any]]) -> None:
         """Enter the values [n, C, h, w] of a step."""
-        t, y, x = (slice(a // g, None, s // g) for a, g, s in zip(step.start, self._spacing, step.stride, strict=True))
-        np.clip(values, -self._limit, self._limit, out=self._inner[t, :, y, x], casting="unsafe")
-        _mirror(self._padded)
+        self._enter(self._padded[self._parity(step)], values)
+
+    def _enter(
+        self, padded: npt.NDArray[np.signedinteger[Any]], values: npt.NDArray[np.signedinteger[Any]]
+    ) -> None:
+        np.clip(values, -self._limit, self._limit, out=padded[1:-1, :, 1:-1, 1:-1], casting="unsafe")
+        self._mirror(padded)
+
+    def _mirror(self, padded: npt.NDArray[np.signedinteger[Any]]) -> None:
+        """Nodes before the first and after the last, two spacings from the node that they copy."""
+        if self._several_nodes:
+            nodes = 3 - self._periods[0]
+            padded[0] = padded[nodes]
+            padded[-1] = padded[-1 - nodes]
+
+    def _parity(self, step: Step) -> Axes:
+        """Where the values of a step are."""
+        return _axes(a // g for a, g in zip(step.start, self._spacing, strict=True))
 
     def blocks(
         self, step: Step, neighbours: tuple[int, ...], coarse: npt.NDArray[np.uint8] | None
@@ -156,27 +184,21 @@ class Lattice:
         Yields:
             The block's symbols as a slice; float32 [k + 1, n]: a row for each neighbour, one for the coarser grid's
             magnitude if there is one, and a row of ones; and what the symbols are relative to, int32 [n], None for 0.
-            The float32 array is reused by the next block.
+            The float32 array is used again by the next block.
         """
-        sources = [_view(self._padded, self._spacing, step, NEIGHBOURS[index]) for index in neighbours]
-        inside = (
-            None
-            if self._inside is None
-            else [_view(self._inside, self._spacing, step, NEIGHBOURS[index]) for index in neighbours]
-        )
-        channels = self._padded.shape[1]
+        sources: list[npt.NDArray[Any]] = [self._view(self._padded, step, NEIGHBOURS[index]) for index in neighbours]
+        inside = [self._view(self._inside, step, NEIGHBOURS[index]) for index in neighbours] if self._inside else None
+        channels = self._padded[0, 0, 0].shape[1]
         full = step.count[0], channels, step.count[1], step.count[2]
         if coarse is not None:
             t, y, x = step.slices
-            sources.append(np.broadcast_to(coarse[t, None, y, x], full))
-        buffer: Float32Array | None = None
+            sources.append(np.broadcast_to(np.ascontiguousarray(coarse[t, None, y, x]), full))
         start = 0
         for cut in _cuts(full):
             sizes = tuple(part.stop - part.start for part in cut)
             size = math.prod(sizes) * full[3]
-            if buffer is None:  # the first block is the largest
-                buffer = np.ones((len(sources) + 1, size), dtype=np.float32)
-            block = buffer[:, :size]
+            block = self._scratch.array("block", (len(sources) + 1, size), np.float32)
+            block[-1] = 1
             for row, source in zip(block, sources, strict=False):
                 np.copyto(row.reshape(*sizes, full[3]), source[cut])
             centre = None
@@ -186,20 +208,24 @@ class Lattice:
             yield slice(start, start + size), block, centre
             start += size
 
+    def _view(self, arrays: dict[Axes, npt.NDArray[_Value]], step: Step, offset: Axes) -> npt.NDArray[_Value]:
+        """What lies at `offset` from each position of a step."""
+        parity, places = [], []
+        for p, d, period, count in zip(self._parity(step), offset, self._periods, step.count, strict=True):
+            steps, other = divmod(p + d, period)
+            parity.append(other)
+            places.append(slice(1 + steps, 1 + steps + count))
+        return arrays[_axes(parity)][places[0], :, places[1], places[2]]
 
-def _mirror(padded: npt.NDArray[np.signedinteger[Any]]) -> None:
-    if len(padded) > 3:
-        padded[0] = padded[2]
-        padded[-1] = padded[-3]
+
+def _is_new(parity: Axes, step: Step) -> bool:
+    """Whether a parity has no values before the step's split."""
+    return step.split is not None and any(p and h for p, h in zip(parity, step.split.halve, strict=True))
 
 
-def _view(padded: npt.NDArray[_Value], spacing: Axes, step: Step, offset: Axes) -> npt.NDArray[_Value]:
-    """What lies at `offset` from each position of a step."""
-    places = []
-    for a, g, s, n, d in zip(step.start, spacing, step.stride, step.count, offset, strict=True):
-        first, stride = a // g + 1 + d, s // g
-        places.append(slice(first, first + stride * (n - 1) + 1, stride))
-    return padded[places[0], :, places[1], places[2]]
+def _axes(values: Iterable[int]) -> Axes:
+    t, y, x = values
+    return t, y, x
 
 
 def _centre(

@@ -18,6 +18,7 @@ from nvrc_decoder.octree.context import (
 from nvrc_decoder.octree.network import ContextNetwork
 from nvrc_decoder.octree.schedule import expand_schedule
 from nvrc_decoder.profiles import GridSlot
+from nvrc_decoder.scratch import Scratch
 
 __all__ = ["code_grid"]
 
@@ -55,26 +56,27 @@ def code_grid(
     steps = expand_schedule((nodes, rows, columns), splits)
     coarse = coarse_magnitude((nodes, rows, columns), slot, coarser)
     grid = np.zeros(shape, dtype=np.int16)
+    scratch = Scratch()
     lattice: Lattice | None = None
     lattice_split = None
     for step in steps:
         if lattice is None or step.split_index != lattice_split:
             lattice = None  # let go of the coarser one first
-            lattice, lattice_split = Lattice(grid, step.spacing, centred=slot.flow), step.split_index
+            lattice, lattice_split = Lattice(grid, step, centred=slot.flow, scratch=scratch), step.split_index
         neighbours = available_neighbours(step)
         inputs = neighbours if coarse is None else (*neighbours, COARSE_INPUT)
-        predict = network.bind(inputs, constant_inputs(step, slot_index))
+        predict = network.bind(inputs, constant_inputs(step, slot_index), scratch)
         t, y, x = step.slices
         positions = t, slice(None), y, x
         target = grid[positions]
-        table_index = np.empty(target.size, dtype=np.uint16)
-        mean = np.empty(target.size, dtype=np.int32)
+        table_index = scratch.array("table index", (target.size,), np.uint16)
+        mean = scratch.array("mean", (target.size,), np.int32)
         for part, block, centre in lattice.blocks(step, neighbours, coarse):
             table_index[part], mean[part] = predict(block)
             if centre is not None:
                 mean[part] += centre
         known = None if values is None else values[positions].reshape(-1)
-        coded = coder.code_step(table_index, mean, known)
-        target[...] = coded.reshape(target.shape)
-        lattice.update(step, target)
+        coded = coder.code_step(table_index, mean, known).reshape(target.shape)
+        target[...] = coded
+        lattice.update(step, coded)
     return grid

@@ -6,13 +6,13 @@ Every accumulator stays below 2^24 in magnitude (R5.1), so float32 products and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nvrc_decoder.entropy.tables import FRACTION_COUNT, SCALE_COUNT
 from nvrc_decoder.profiles import ACTIVATION_MAX, CONTEXT_INPUT_MAX, CONTEXT_INPUTS
+from nvrc_decoder.scratch import Scratch
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer, prove_bound, rounding_term
 
 __all__ = ["BoundNetwork", "ContextNetwork", "Float32Array"]
@@ -20,6 +20,10 @@ __all__ = ["BoundNetwork", "ContextNetwork", "Float32Array"]
 Float32Array = npt.NDArray[np.float32]
 
 _FRACTION_BITS = FRACTION_COUNT.bit_length() - 1
+# Products up to this many multiplications OpenBLAS does in place, if it knows the processor; larger ones it packs
+# first, which here takes up to three times as long. Pieces are no shorter than the columns where calls would count.
+_UNPACKED = 1_000_000
+_LEAST_COLUMNS = 2048
 
 
 class ContextNetwork:
@@ -44,32 +48,38 @@ class ContextNetwork:
             inputs, magnitude = len(layer.bias), ACTIVATION_MAX
         if inputs != 2:
             raise ValueError(f"the context network has {inputs} outputs, not 2")
-        self._tail = [_scaled(layer, layer.bias) for layer in self.layers[1:]]
+        self._tail = [_matrix(layer, layer.weight, layer.bias) for layer in self.layers[1:]]
 
-    def bind(self, inputs: Sequence[int], ones: Sequence[int]) -> BoundNetwork:
+    def bind(self, inputs: Sequence[int], ones: Sequence[int], scratch: Scratch | None = None) -> BoundNetwork:
         """The network for one step.
 
         Args:
             inputs: indices of the inputs that the caller will supply, in its order; all others are 0, except
             ones: indices of the inputs that are 1 at every position of the step; they are folded into the bias.
+            scratch: room for the outputs of the layers; None for new room.
         """
         first = self.layers[0]
         bias = first.bias + first.weight[:, list(ones)].sum(axis=1)
-        weight, shifted = _scaled(first, bias)
-        used = np.hstack([weight[:, list(inputs)], shifted[:, None]])
-        return BoundNetwork([(np.ascontiguousarray(used), None), *self._tail], self.layers)
+        matrices = [_matrix(first, first.weight[:, list(inputs)], bias), *self._tail]
+        return BoundNetwork(matrices, self.layers, scratch or Scratch())
 
 
 class BoundNetwork:
     """A context network with one step's constant inputs folded in; made by `ContextNetwork.bind`."""
 
     def __init__(
-        self, matrices: list[tuple[Float32Array, Any]], layers: tuple[IntegerLayer, IntegerLayer, IntegerLayer]
+        self,
+        matrices: list[Float32Array],
+        layers: tuple[IntegerLayer, IntegerLayer, IntegerLayer],
+        scratch: Scratch,
     ) -> None:
         self._matrices = matrices
-        self._clips = [(np.float32(layer.low), np.float32(layer.high)) for layer in layers]
-        # Outputs of the layers, used again for the next block: the first one is the largest.
-        self._room = [np.empty(0, np.float32) for _ in layers]
+        *hidden, output = layers
+        self._clips = [(np.float32(layer.low), np.float32(layer.high)) for layer in hidden]
+        # A mean, and a scale that is brought into its range at the same time.
+        low, high = (output.low, max(output.low, 0)), (output.high, min(output.high, SCALE_COUNT - 1))
+        self._clips.append((np.float32(low)[:, None], np.float32(high)[:, None]))
+        self._scratch = scratch
 
     def __call__(self, inputs: Float32Array) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int32]]:
         """Predict.
@@ -84,23 +94,32 @@ class BoundNetwork:
         # No operation here is invalid: every sum is an integer below 2^24. But OpenBLAS's AVX-512 kernel for five
         # columns also computes lanes of stale memory, which it drops; those set the flag that NumPy warns of.
         with np.errstate(invalid="ignore"):
-            for i, ((weight, bias), (low, high)) in enumerate(zip(self._matrices, self._clips, strict=True)):
-                size = len(weight) * x.shape[1]
-                if self._room[i].size < size:
-                    self._room[i] = np.empty(size, np.float32)
-                x = np.matmul(weight, x, out=self._room[i][:size].reshape(len(weight), -1))
-                if bias is not None:
-                    x += bias[:, None]
+            for i, (matrix, (low, high)) in enumerate(zip(self._matrices, self._clips, strict=True)):
+                x, before = self._scratch.array(f"layer{i}", (len(matrix) + 1, x.shape[1]), np.float32), x
+                result = _product(matrix, before, x[:-1])
                 # The bounds are integers, so that clipping before the floor equals clipping after it.
-                np.clip(x, low, high, out=x)
-                np.floor(x, out=x)
-        outputs = x.astype(np.int32)
-        scale = np.clip(outputs[1], 0, SCALE_COUNT - 1)
-        table = scale << _FRACTION_BITS | outputs[0] & (FRACTION_COUNT - 1)
-        return table.astype(np.uint16), outputs[0] >> _FRACTION_BITS
+                np.clip(result, low, high, out=result)
+                np.floor(result, out=result)
+                x[-1] = 1
+        mean, scale = result.astype(np.int32)
+        table = scale << _FRACTION_BITS | mean & (FRACTION_COUNT - 1)
+        return table.astype(np.uint16), mean >> _FRACTION_BITS
 
 
-def _scaled(layer: IntegerLayer, bias: npt.NDArray[np.int64]) -> tuple[Float32Array, Float32Array]:
-    """Weight and (bias + rounding term), both times 2^-shift, which float32 holds exactly."""
-    unit = 2.0**-layer.shift
-    return (layer.weight * unit).astype(np.float32), ((bias + rounding_term(layer.shift)) * unit).astype(np.float32)
+def _product(matrix: Float32Array, x: Float32Array, result: Float32Array) -> Float32Array:
+    """matrix @ x, piece by piece; returns `result`."""
+    columns = x.shape[1]
+    step = max(_LEAST_COLUMNS, _UNPACKED // matrix.size)
+    if step >= columns:
+        return np.matmul(matrix, x, out=result)
+    step = -(-columns // -(-columns // step))
+    for start in range(0, columns, step):
+        piece = slice(start, start + step)
+        np.matmul(matrix, x[:, piece], out=result[:, piece])
+    return result
+
+
+def _matrix(layer: IntegerLayer, weight: npt.NDArray[np.int64], bias: npt.NDArray[np.int64]) -> Float32Array:
+    """Weight and, as a last column, bias + rounding term, all times 2^-shift, which float32 holds exactly."""
+    columns = np.column_stack([weight, bias + rounding_term(layer.shift)])
+    return np.ascontiguousarray(columns * 2.0**-layer.shift, np.float32)

@@ -84,7 +84,7 @@ def test_contexts_equal_the_oracle(
     split_index = None
     for step, expected in zip(expand_schedule(extent, splits), context.steps(extent, splits), strict=True):
         if lattice is None or split_index != step.split_index:
-            lattice, split_index = Lattice(seen, step.spacing, centred=slot.flow), step.split_index
+            lattice, split_index = Lattice(seen, step, centred=slot.flow), step.split_index
         neighbours = available_neighbours(step)
         found = np.zeros((CONTEXT_INPUTS, len(expected.positions) * channels), dtype=int)
         used = [*neighbours, COARSE_INPUT] if with_coarser else list(neighbours)
