@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nvrc_decoder.errors import NvrcError
     from nvrc_decoder.frames import Planes
     from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
-    from nvrc_decoder.pipeline import StageTimes
+    from nvrc_decoder.symbols import StageTimes
     from nvrc_decoder.video import Video, VideoInfo
     from nvrc_decoder.video import open_video as open
 
@@ -42,7 +42,7 @@ _HOMES = {
     "Limits": ("nvrc_decoder.limits", "Limits"),
     "NvrcError": ("nvrc_decoder.errors", "NvrcError"),
     "Planes": ("nvrc_decoder.frames", "Planes"),
-    "StageTimes": ("nvrc_decoder.pipeline", "StageTimes"),
+    "StageTimes": ("nvrc_decoder.symbols", "StageTimes"),
     "Video": ("nvrc_decoder.video", "Video"),
     "VideoInfo": ("nvrc_decoder.video", "VideoInfo"),
     "open": ("nvrc_decoder.video", "open_video"),

@@ -85,6 +85,17 @@ class Lookahead(Generic[Item]):
             raise error
         raise StopIteration
 
+    def take(self) -> Item | None:
+        """The next item if it is there, while the last one is still being used; None if not, or where that is an error.
+
+        The thread starts on the item after it, so that there may be three.
+        """
+        with self._condition:
+            if not self._slot:
+                return None
+            self._condition.notify_all()
+            return self._slot.pop()
+
     def check(self) -> None:
         """See `Pace`."""
         if self._stopping:

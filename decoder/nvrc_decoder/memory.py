@@ -103,9 +103,14 @@ class GopMemory:
         """Of the process while the frames are made and all of them are kept."""
         return self.streaming + self.frame * self.frame_count
 
-    def kept(self, limits: Limits) -> int:
-        """Of the process while the frames are made: all of them are kept where that fits."""
-        return self.holding if self.holding <= limits.max_memory_bytes else self.streaming
+    def keeps_frames(self, limits: Limits) -> bool:
+        """Whether all frames are kept; otherwise they are made twice."""
+        return self.holding <= limits.max_memory_bytes
+
+    def leaves_room(self, later: GopMemory, limits: Limits) -> bool:
+        """Whether the grids of a later GOP may be decoded while this one's frames are made."""
+        making = self.holding if self.keeps_frames(limits) else self.streaming
+        return making + later.ahead <= limits.max_memory_bytes
 
     @property
     def ahead(self) -> int:

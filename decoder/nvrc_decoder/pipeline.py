@@ -3,189 +3,31 @@
 Memory bounds what happens at once (spec 9.3). A GOP's frames are kept until its DIGEST has been checked; where they
 do not fit, they are made twice, first for the DIGEST, then to be put out. Where the next GOP does not fit beside this
 one, its decoding waits, and what synthesis keeps for its next frame is given back. Where there is room for all of that
-and more, several frames are made at a time.
+and more, several frames are made at a time, the last ones of a GOP beside the first ones of the next.
 """
 
 from __future__ import annotations
 
 import hashlib
-import threading
-import time
+import itertools
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
 
 from nvrc_decoder.bitstream.random_access import GopRecord
 from nvrc_decoder.bitstream.salvage import Damage
-from nvrc_decoder.bitstream.units import SequenceHeader
 from nvrc_decoder.display import Frame
-from nvrc_decoder.engine import Synthesizer, Synthesizers
-from nvrc_decoder.entropy.coder import SymbolDecoder
+from nvrc_decoder.engine import Synthesizer
 from nvrc_decoder.errors import InternalError, InvalidStreamError
 from nvrc_decoder.frames import GopDigest, Planes
-from nvrc_decoder.gop import Grid, Network, decode_grids
-from nvrc_decoder.gop_source import Networks
-from nvrc_decoder.limits import Limits
-from nvrc_decoder.lookahead import Inline, Lookahead, Pace
-from nvrc_decoder.memory import GopMemory, gop_memory
-from nvrc_decoder.pipe_input import PipeInput
-from nvrc_decoder.video_format import VideoFormat
+from nvrc_decoder.lookahead import Inline, Lookahead
+from nvrc_decoder.symbols import DecodedGop, Decoding, StageTimes, damage_of, decode_symbols
+from nvrc_decoder.synthesis.parallel import InOrder
 
-__all__ = ["DecodedGop", "Decoding", "OnDamage", "StageTimes", "decode_symbols", "make_frames"]
+__all__ = ["make_frames"]
 
 _PATIENCE = 1.0
-
-OnDamage = Callable[[Damage], None]
-
-
-@dataclass
-class StageTimes:
-    """Seconds spent in each stage of decoding; add up over GOPs, and over streams if used again.
-
-    Attributes:
-        parse: reading units and checking CRCs.
-        network: decoding and proving NETWORKs.
-        symbols: decoding the grids of GOPs; in another thread than what follows, unless there is no lookahead.
-        session: making synthesizers.
-        synthesis: making frames.
-        digest: SHA-256 of the frames.
-        waiting: what the frames waited for symbols.
-        gops, frames, symbol_count: what was made.
-    """
-
-    parse: float = 0.0
-    network: float = 0.0
-    symbols: float = 0.0
-    session: float = 0.0
-    synthesis: float = 0.0
-    digest: float = 0.0
-    waiting: float = 0.0
-    gops: int = 0
-    frames: int = 0
-    symbol_count: int = 0
-
-    @contextmanager
-    def clock(self, stage: str) -> Iterator[None]:
-        """Add the time of the body to a stage."""
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            setattr(self, stage, getattr(self, stage) + time.perf_counter() - began)
-
-
-@dataclass(frozen=True, eq=False)
-class Decoding:
-    """What the stages of one stream share.
-
-    Attributes:
-        sequence: the stream's SEQUENCE.
-        format: of its frames.
-        limits: what may be spent.
-        verify: check each DIGEST before any of its GOP's frames is put out.
-        on_damage: takes what cannot be decoded; None makes the first damage an error.
-        times: clocks.
-        networks: for the thread that decodes symbols.
-        synthesizers: for the thread that takes the frames.
-        pipe: the input, where it cannot seek.
-        file_lock: held while the file is read.
-    """
-
-    sequence: SequenceHeader
-    format: VideoFormat
-    limits: Limits
-    verify: bool
-    on_damage: OnDamage | None
-    times: StageTimes
-    networks: Networks
-    synthesizers: Synthesizers
-    pipe: PipeInput | None = None
-    file_lock: threading.Lock = field(default_factory=threading.Lock)
-
-
-@dataclass(frozen=True, eq=False)
-class DecodedGop:
-    """A GOP whose symbols have been decoded.
-
-    Attributes:
-        record: what was read.
-        network: in force.
-        grids: per slot int16 [nodes, channels, rows, columns], None where the slot is absent.
-        memory: what it takes.
-    """
-
-    record: GopRecord
-    network: Network
-    grids: list[Grid | None] = field(repr=False)
-    memory: GopMemory
-
-
-def decode_symbols(
-    decoding: Decoding, records: Iterator[GopRecord | Damage], pace: Pace
-) -> Iterator[DecodedGop | Damage]:
-    """The grids of GOPs, in order.
-
-    Raises:
-        NvrcError: what reading and decoding raise; with `on_damage`, what concerns one GOP comes out as `Damage`.
-    """
-    if decoding.pipe is not None:
-        decoding.pipe.check = pace.check
-    last: GopMemory | None = None
-    while True:
-        pace.check()
-        with decoding.file_lock, decoding.times.clock("parse"):
-            record = next(records, None)
-        if record is None:
-            return
-        if isinstance(record, Damage):
-            yield record
-            continue
-        most = decoding.synthesizers.frame_threads
-        memory = gop_memory(decoding.sequence, record.network, record.gop, decoding.limits, most)
-        if last is not None and last.kept(decoding.limits) + memory.ahead > decoding.limits.max_memory_bytes:
-            pace.wait_idle()
-            decoding.synthesizers.release()
-        item: DecodedGop | Damage
-        try:
-            with decoding.times.clock("network"):
-                network = decoding.networks.load(record.network, record.network_offset, record.network_unit)
-            with decoding.times.clock("symbols"):
-                grids = _decode_grids(decoding.sequence, network, record, pace)
-            item = DecodedGop(record, network, grids, memory)
-            last = memory
-            decoding.times.symbol_count += sum(grid.size for grid in grids if grid is not None)
-            del grids
-        except InvalidStreamError as error:
-            if decoding.on_damage is None:
-                raise
-            item = _damage(record, error)
-        yield item
-        del item
-
-
-class _WatchfulDecoder(SymbolDecoder):
-    """Looks up at each step whether anybody wants the result."""
-
-    def __init__(self, payload: bytes, check: Callable[[], None]) -> None:
-        super().__init__(payload)
-        self._check = check
-
-    def code_step(self, *arguments: Any, **options: Any) -> Any:
-        self._check()
-        return super().code_step(*arguments, **options)
-
-
-def _decode_grids(sequence: SequenceHeader, network: Network, record: GopRecord, pace: Pace) -> list[Grid | None]:
-    def coder(payload: bytes) -> SymbolDecoder:
-        return _WatchfulDecoder(payload, pace.check)
-
-    return decode_grids(sequence, network, record.gop, offset=record.offset, unit=record.unit, coder=coder)
-
-
-def _damage(record: GopRecord, error: InvalidStreamError) -> Damage:
-    return Damage(error, record.number, record.first_frame, record.gop.frame_count)
 
 
 def make_frames(
@@ -200,7 +42,8 @@ def make_frames(
     decoding.synthesizers.release()
     thread = Lookahead(lambda pace: decode_symbols(decoding, records, pace)) if lookahead else None
     try:
-        yield from _frames(decoding, thread or decode_symbols(decoding, records, Inline()), start)
+        with closing(_Gops(decoding, thread or decode_symbols(decoding, records, Inline()), start)) as gops:
+            yield from _frames(decoding, gops)
     finally:
         if thread is not None:
             # A pipe that cannot be polled may keep its reader waiting.
@@ -208,50 +51,132 @@ def make_frames(
     decoding.synthesizers.release()
 
 
-def _frames(decoding: Decoding, gops: Iterator[DecodedGop | Damage], start: int) -> Iterator[Frame]:
-    while True:
-        with decoding.times.clock("waiting"):
-            item = next(gops, None)
+@dataclass(frozen=True, eq=False)
+class _Making:
+    """A GOP whose frames are being made.
+
+    Attributes:
+        gop: the GOP.
+        first: its first frame that is wanted.
+        maker: what makes them.
+        frames: from 0 on, or from `first` on where none is checked.
+    """
+
+    gop: DecodedGop
+    first: int
+    maker: Synthesizer
+    frames: Iterator[Planes]
+
+
+class _Gops:
+    """GOPs in order, the next of them begun before the last frames of this one are there.
+
+    Otherwise all cores but one would wait for a GOP's last frame, and then for the motion of the next one's first.
+
+    Args:
+        decoding: of the stream.
+        gops: where they come from; only a `Lookahead` can tell whether there is one.
+        start: the first frame that is wanted.
+    """
+
+    def __init__(self, decoding: Decoding, gops: Iterator[DecodedGop | Damage], start: int) -> None:
+        self._decoding = decoding
+        self._gops = gops
+        self._start = start
+        self._taken: DecodedGop | Damage | None = None
+        self._begun: _Making | None = None
+
+    def next(self) -> _Making | Damage | None:
+        """The next GOP; None after the last. To ask for it says that this one is done with.
+
+        Raises:
+            NvrcError: what reading and decoding raise.
+        """
+        item, self._taken = self._taken, None
         if item is None:
+            with self._decoding.times.clock("waiting"):
+                item = next(self._gops, None)
+        if not isinstance(item, DecodedGop):
+            return item
+        making, self._begun = self._begun, None
+        return making or self._make(item)
+
+    def begin(self, now: _Making, left: int) -> None:
+        """Begin the next GOP, where it is there and like this one, beside the last `left` frames of this one."""
+        threads = now.gop.memory.frame_threads
+        if threads == 1 or left >= threads or not isinstance(self._gops, Lookahead):
             return
+        if self._taken is None:
+            self._taken = self._gops.take()
+            if self._taken is None:
+                return
+            # All frames are in hand, and there is memory for the grids of one GOP beside those being decoded.
+            now.gop.grids.clear()
+        gop = self._taken
+        same = isinstance(gop, DecodedGop) and gop.network is now.gop.network and gop.memory.frame_threads == threads
+        if isinstance(gop, DecodedGop) and same and self._begun is None:
+            self._begun = self._make(gop)
+        if self._begun is not None and isinstance(self._begun.frames, InOrder):
+            with self._decoding.times.clock("synthesis"):
+                self._begun.frames.begin(threads - left)
+
+    def _make(self, gop: DecodedGop) -> _Making:
+        times, record = self._decoding.times, gop.record
+        first = max(self._start - record.first_frame, 0)
+        with times.clock("session"):
+            maker = self._decoding.synthesizers.of(gop.network, gop.memory.frame_threads)
+        times.gops += 1
+        checked = 0 if self._decoding.verify else first
+        frames = maker.decode_gop(gop.grids, record.gop.frame_count, checked, record.digest.digest)
+        return _Making(gop, first, maker, frames)
+
+    def close(self) -> None:
+        """Wait for what was begun."""
+        if self._begun is not None:
+            _close(self._begun.frames)
+
+
+def _frames(decoding: Decoding, gops: _Gops) -> Iterator[Frame]:
+    while (item := gops.next()) is not None:
         damage: Damage | None = None
         if isinstance(item, Damage):
             damage = item
         else:
             try:
-                yield from _gop_frames(decoding, item, max(start - item.record.first_frame, 0))
+                yield from _gop_frames(decoding, item, gops)
             except InvalidStreamError as error:
                 if decoding.on_damage is None:
                     raise
-                damage = _damage(item.record, error)
+                damage = damage_of(item.gop.record, error)
         # To ask for the next GOP says that this one is done with.
         del item
         if damage is not None and decoding.on_damage is not None:
             decoding.on_damage(damage)
 
 
-def _gop_frames(decoding: Decoding, gop: DecodedGop, first: int) -> Iterator[Frame]:
-    """Frames `first` .. of a GOP, none of them before the DIGEST was right (spec 8.3).
+def _gop_frames(decoding: Decoding, making: _Making, gops: _Gops) -> Iterator[Frame]:
+    """The frames of a GOP that are wanted, none of them before the DIGEST was right (spec 8.3).
 
     Raises:
         InvalidStreamError: E_DIGEST, before the first frame.
     """
-    times = decoding.times
-    with times.clock("session"):
-        maker = decoding.synthesizers.of(gop.network, gop.memory.frame_threads)
-    times.gops += 1
+    gop, first, count = making.gop, making.first, making.gop.record.gop.frame_count
     if not decoding.verify:
-        yield from _numbered(decoding, gop, first, _made(times, maker, gop, first))
+        planes = _made(decoding.times, making.frames, lambda done: gops.begin(making, count - first - done))
+        yield from _numbered(decoding, gop, first, planes)
         return
-    if gop.memory.holding <= decoding.limits.max_memory_bytes:
+    if gop.memory.keeps_frames(decoding.limits):
         kept: deque[Planes] = deque()
-        _check(decoding, maker, gop, lambda t, planes: kept.append(planes) if t >= first else None)
+        planes = _made(decoding.times, making.frames, lambda done: gops.begin(making, count - done))
+        _check(decoding, gop, planes, lambda t, frame: kept.append(frame) if t >= first else None)
         yield from _numbered(decoding, gop, first, _drain(kept))
         return
     prints: deque[bytes] = deque()
-    _check(decoding, maker, gop, lambda t, planes: prints.append(_fingerprint(planes)) if t >= first else None)
-    for frame in _numbered(decoding, gop, first, _made(times, maker, gop, first)):
-        with times.clock("digest"):
+    planes = _made(decoding.times, making.frames)
+    _check(decoding, gop, planes, lambda t, frame: prints.append(_fingerprint(frame)) if t >= first else None)
+    again = making.maker.decode_gop(gop.grids, count, first, gop.record.digest.digest)
+    for frame in _numbered(decoding, gop, first, _made(decoding.times, again)):
+        with decoding.times.clock("digest"):
             same = _fingerprint(frame) == prints.popleft()
         if not same:
             message = f"frame {frame.number} was made twice and was not the same"
@@ -259,29 +184,40 @@ def _gop_frames(decoding: Decoding, gop: DecodedGop, first: int) -> Iterator[Fra
         yield frame
 
 
-def _made(times: StageTimes, maker: Synthesizer, gop: DecodedGop, first: int) -> Iterator[Planes]:
-    """The frames from the synthesizer, timed."""
-    record = gop.record
-    frames = maker.decode_gop(gop.grids, record.gop.frame_count, first, record.digest.digest)
-    while True:
-        with times.clock("synthesis"):
-            planes = next(frames, None)
-        if planes is None:
-            return
-        yield planes
+def _made(times: StageTimes, frames: Iterator[Planes], after: Callable[[int], None] | None = None) -> Generator[Planes]:
+    """The frames from a synthesizer, timed; `after` is told how many have been made, before each is put out."""
+    try:
+        for done in itertools.count(1):
+            with times.clock("synthesis"):
+                planes = next(frames, None)
+            if planes is None:
+                return
+            if after is not None:
+                after(done)
+            yield planes
+    finally:
+        _close(frames)
 
 
-def _check(decoding: Decoding, maker: Synthesizer, gop: DecodedGop, keep: Callable[[int, Planes], None]) -> None:
-    """Make a whole GOP and hold it against its DIGEST; `keep` is given each frame.
+def _close(frames: Iterator[Planes]) -> None:
+    """End what makes frames, which need not be a generator."""
+    close = getattr(frames, "close", None)
+    if close is not None:
+        close()
+
+
+def _check(decoding: Decoding, gop: DecodedGop, frames: Generator[Planes], keep: Callable[[int, Planes], None]) -> None:
+    """Hold all frames of a GOP against its DIGEST; `keep` is given each of them.
 
     Raises:
         InvalidStreamError: E_DIGEST.
     """
     digest = GopDigest()
-    for t, planes in enumerate(_made(decoding.times, maker, gop, 0)):
-        with decoding.times.clock("digest"):
-            digest.update(planes)
-        keep(t, planes)
+    with closing(frames):
+        for t, planes in enumerate(frames):
+            with decoding.times.clock("digest"):
+                digest.update(planes)
+            keep(t, planes)
     found, expected = digest.digest(), gop.record.digest.digest
     if found != expected:
         message = f"the frames have digest {found.hex()}, the stream says {expected.hex()}"

@@ -24,7 +24,8 @@ from nvrc_decoder.errors import InputError, InternalError, InvalidStreamError, L
 from nvrc_decoder.gop_source import Networks, read_forward, read_table
 from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
 from nvrc_decoder.pipe_input import PipeInput
-from nvrc_decoder.pipeline import Decoding, OnDamage, StageTimes, make_frames
+from nvrc_decoder.pipeline import make_frames
+from nvrc_decoder.symbols import Decoding, OnDamage, StageTimes
 from nvrc_decoder.synthesis.device import GpuState
 from nvrc_decoder.synthesis.providers import Provider, ProviderName
 from nvrc_decoder.video_format import Colour, VideoFormat

@@ -99,10 +99,7 @@ def run_stages(decoding: Decoding) -> dict[str, Span]:
                 elif isinstance(content, Digest) and network is not None and gop is not None:
                     most = synthesizers.frame_threads
                     memory = gop_memory(sequence, network.header, gop, decoding.limits, most)
-                    if (
-                        last is not None
-                        and last.kept(decoding.limits) + memory.ahead > decoding.limits.max_memory_bytes
-                    ):
+                    if last is not None and not last.leaves_room(memory, decoding.limits):
                         synthesizers.release()
                     last = memory
                     with watch.part("entropy"):

@@ -137,7 +137,7 @@ class Lattice:
         self._padded: dict[Axes, npt.NDArray[np.signedinteger[Any]]] = {}
         # 1 where there is a value, for all channels; a neighbour outside does not count towards a mean.
         self._inside: dict[Axes, npt.NDArray[np.int8]] = {}
-        for parity in itertools.product(*map(range, self._periods)):
+        for parity in map(_axes, itertools.product(*map(range, self._periods))):
             t, y, x = (slice(p * g, None, n * g) for p, g, n in zip(parity, spacing, self._periods, strict=True))
             known = grid[t, :, y, x]
             nodes, channels, rows, columns = known.shape
@@ -154,9 +154,7 @@ class Lattice:
         """Enter the values [n, C, h, w] of a step."""
         self._enter(self._padded[self._parity(step)], values)
 
-    def _enter(
-        self, padded: npt.NDArray[np.signedinteger[Any]], values: npt.NDArray[np.signedinteger[Any]]
-    ) -> None:
+    def _enter(self, padded: npt.NDArray[np.signedinteger[Any]], values: npt.NDArray[np.signedinteger[Any]]) -> None:
         np.clip(values, -self._limit, self._limit, out=padded[1:-1, :, 1:-1, 1:-1], casting="unsafe")
         self._mirror(padded)
 

@@ -6,6 +6,7 @@ Every accumulator stays below 2^24 in magnitude (R5.1), so float32 products and 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -75,10 +76,10 @@ class BoundNetwork:
     ) -> None:
         self._matrices = matrices
         *hidden, output = layers
-        self._clips = [(np.float32(layer.low), np.float32(layer.high)) for layer in hidden]
+        self._clips: list[tuple[Any, Any]] = [(np.float32(layer.low), np.float32(layer.high)) for layer in hidden]
         # A mean, and a scale that is brought into its range at the same time.
-        low, high = (output.low, max(output.low, 0)), (output.high, min(output.high, SCALE_COUNT - 1))
-        self._clips.append((np.float32(low)[:, None], np.float32(high)[:, None]))
+        low, high = [output.low, max(output.low, 0)], [output.high, min(output.high, SCALE_COUNT - 1)]
+        self._clips.append((np.array(low, np.float32)[:, None], np.array(high, np.float32)[:, None]))
         self._scratch = scratch
 
     def __call__(self, inputs: Float32Array) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int32]]:

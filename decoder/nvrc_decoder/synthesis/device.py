@@ -153,7 +153,7 @@ class GopSynthesizer:
         return list(device.stream(grids, frame_count, frames))
 
     def decode_gop(self, grids: Sequence[Grid | None], frame_count: int, first: int, digest: bytes) -> Iterator[Planes]:
-        """The frames of a GOP from `first` on, one after another.
+        """The frames of a GOP from `first` on, one after another; on the CPU, what its synthesizer returns.
 
         Args:
             grids: per slot int16 [nodes, channels, rows, columns] of the whole GOP, None where the slot is absent.
@@ -166,18 +166,25 @@ class GopSynthesizer:
             InternalError: E_RUNTIME, ONNX Runtime failed on the CPU too.
         """
         device = self._device()
-        if device is not None:
-            if _shape(device, grids, frame_count) in self._state.checked:
-                first = yield from self._from_device(device, grids, frame_count, first)
-            else:
-                first = yield from self._first_of_shape(device, grids, frame_count, first, digest)
-        if first < frame_count:
-            yield from self._cpu().stream(grids, frame_count, range(first, frame_count))
+        if device is None:
+            return self._cpu().stream(grids, frame_count, range(first, frame_count))
+        return self._on_device(device, grids, frame_count, first, digest)
 
     def release(self) -> None:
         """Give back the memory of the CPU that is kept for the next frame, where it is much."""
         if self._made_cpu is not None:
             self._made_cpu.release()
+
+    def _on_device(
+        self, device: DeviceSynthesizer, grids: Sequence[Grid | None], frame_count: int, first: int, digest: bytes
+    ) -> Iterator[Planes]:
+        """The frames from the GPU, and from the CPU where it fails."""
+        if _shape(device, grids, frame_count) in self._state.checked:
+            first = yield from self._from_device(device, grids, frame_count, first)
+        else:
+            first = yield from self._first_of_shape(device, grids, frame_count, first, digest)
+        if first < frame_count:
+            yield from self._cpu().stream(grids, frame_count, range(first, frame_count))
 
     def _from_device(
         self, device: DeviceSynthesizer, grids: Sequence[Grid | None], frame_count: int, first: int

@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Generic, Self, TypeVar
 
-__all__ = ["cores", "each", "in_order"]
+__all__ = ["InOrder", "cores", "each"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -61,36 +61,57 @@ def each(work: Callable[[Item], None], items: Sequence[Item], threads: int) -> N
         raise errors[0]
 
 
-def in_order(work: Callable[[Item], Result], items: Iterable[Item], at_once: int) -> Iterator[Result]:
-    """What `work` returns for each item, in their order, with up to `at_once` items in hand.
+class InOrder(Generic[Item, Result]):
+    """Iterates over what `work` returns for each item, in their order, with up to `at_once` items in hand.
 
-    The items are asked for in the caller's thread, which does all the work itself where `at_once` is 1. When the
-    iterator is closed, all threads have ended.
-
-    Raises:
-        BaseException: what `work` raised, or asking for an item, in the place of the result.
+    The items are asked for in the caller's thread, which does all the work itself where `at_once` is 1. What `work`
+    raises, or asking for an item, comes in the place of the result. After an error, and when it has been closed, all
+    threads have ended.
     """
-    if at_once == 1:
-        yield from map(work, items)
-        return
-    begun: deque[_Task[Item, Result]] = deque()
-    source = iter(items)
-    ended: Exception | None = None
-    try:
-        while ended is None:
-            try:
-                begun.append(_Task(work, next(source)))
-            except Exception as error:  # StopIteration among them
-                ended = error
-            if len(begun) == at_once:
-                yield begun.popleft().result()
-        while begun:
-            yield begun.popleft().result()
-        if not isinstance(ended, StopIteration):
-            raise ended
-    finally:
-        for task in begun:
-            task.wait()
+
+    def __init__(self, work: Callable[[Item], Result], items: Iterable[Item], at_once: int) -> None:
+        self._work = work
+        self._source = iter(items)
+        self._at_once = at_once
+        self._begun: deque[_Task[Item, Result]] = deque()
+        self._ended: Exception | None = None
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Result:
+        try:
+            if self._at_once == 1 and self._ended is None:
+                return self._work(next(self._source))
+            while self._more(self._at_once):
+                pass
+            if self._begun:
+                return self._begun.popleft().result()
+            raise StopIteration if self._ended is None else self._ended
+        except BaseException:
+            self.close()
+            raise
+
+    def begin(self, most: int) -> None:
+        """Begin an item before its result is asked for, unless `most` are in hand; not where `at_once` is 1."""
+        if self._at_once > 1:
+            self._more(min(most, self._at_once))
+
+    def _more(self, most: int) -> bool:
+        """Begin another item, if there may be one and `most` are more than those in hand."""
+        if self._ended is not None or len(self._begun) >= most:
+            return False
+        try:
+            self._begun.append(_Task(self._work, next(self._source)))
+        except Exception as error:  # StopIteration among them
+            self._ended = error
+        return True
+
+    def close(self) -> None:
+        """Wait for what was begun, whose results are lost; there are no others."""
+        self._ended, self._source = StopIteration(), iter(())
+        while self._begun:
+            self._begun.popleft().wait()
 
 
 class _Task(Generic[Item, Result]):

@@ -6,6 +6,7 @@ makes of them, and rows become planes. Nothing but parsed integers is shared wit
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 from collections.abc import Container, Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ from nvrc_decoder.synthesis.device_warping import DeviceWarper
 from nvrc_decoder.synthesis.host_warping import HostWarper
 from nvrc_decoder.synthesis.initializers import graph_initializers
 from nvrc_decoder.synthesis.motion_graphs import MotionGraphs
-from nvrc_decoder.synthesis.parallel import cores, in_order
+from nvrc_decoder.synthesis.parallel import InOrder, cores
 from nvrc_decoder.synthesis.providers import Provider, ProviderName, cuda_error, find_cuda_fault, import_onnxruntime
 from nvrc_decoder.synthesis.session import GraphSession, Tensor, graph_bytes, output_bytes, output_names
 from nvrc_decoder.synthesis.warping import Warped, Warper
@@ -183,29 +184,29 @@ class OrtSynthesizer:
         frames: range,
         warped: Mapping[int, Warped] | None = None,
     ) -> Iterator[Planes]:
-        """As `synthesise`, as the calls end; the grids are placed on a device once for many calls."""
+        """As `synthesise`, as the calls end; the grids are placed on a device once for many calls.
+
+        With one frame a call on the CPU this is an `InOrder`, which can begin before the first frame is asked for.
+        """
         if frames.step != 1 or (len(frames) and (frames.start < 0 or frames.stop > frame_count)):
             raise ValueError(f"{frames} are not consecutive frames of a GOP of {frame_count}")
-        if self.provider == "cpu" and not isinstance(self._warper, DeviceWarper):
-            yield from self._on_host(grids, frame_count, frames, warped)
-        else:
-            yield from self._on_device(grids, frame_count, frames, warped)
+        if self.provider != "cpu" or isinstance(self._warper, DeviceWarper):
+            return self._on_device(grids, frame_count, frames, warped)
+        calls = self._on_host(grids, frame_count, frames, warped)
+        if self.batch == 1:
+            return InOrder(lambda feeds: self._call(feeds)[0], calls, self._frame_threads)
+        return _each(InOrder(self._call, calls, self._frame_threads))
 
     def _on_host(
         self, grids: Sequence[Grid | None], frame_count: int, frames: range, warped: Mapping[int, Warped] | None
-    ) -> Iterator[Planes]:
-        """`frame_threads` calls at a time. Motion comes before, in this thread: it goes from node to node."""
+    ) -> Iterator[dict[str, Tensor]]:
+        """The inputs of calls. Motion comes with them, in the caller's thread: it goes from node to node."""
+        for start in range(frames.start, frames.stop, self.batch):
+            call = range(start, min(start + self.batch, frames.stop))
+            yield self._feeds(grids, frame_count, call, _cut(warped, start - frames.start, len(call)))
 
-        def inputs() -> Iterator[dict[str, Tensor]]:
-            for start in range(frames.start, frames.stop, self.batch):
-                call = range(start, min(start + self.batch, frames.stop))
-                yield self._feeds(grids, frame_count, call, _cut(warped, start - frames.start, len(call)))
-
-        def run(feeds: dict[str, Tensor]) -> list[Planes]:
-            return self._frames(self._session.run(self._session.place(feeds)))
-
-        for made in in_order(run, inputs(), self._frame_threads):
-            yield from made
+    def _call(self, feeds: dict[str, Tensor]) -> list[Planes]:
+        return self._frames(self._session.run(self._session.place(feeds)))
 
     def _on_device(
         self, grids: Sequence[Grid | None], frame_count: int, frames: range, warped: Mapping[int, Warped] | None
@@ -343,6 +344,13 @@ class OrtSynthesizer:
         return Planes(
             *(np.ascontiguousarray(part[:rows, :columns]) for part, (rows, columns) in zip(parts, shapes, strict=True))
         )
+
+
+def _each(calls: InOrder[dict[str, Tensor], list[Planes]]) -> Iterator[Planes]:
+    """The frames of calls of several."""
+    with contextlib.closing(calls):
+        for frames in calls:
+            yield from frames
 
 
 def _cut(warped: Mapping[int, Warped] | None, first: int, count: int) -> Mapping[int, Warped] | None:

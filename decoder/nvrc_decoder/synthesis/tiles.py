@@ -178,12 +178,10 @@ class TiledSynthesizer:
             self._whole.release()
 
     def stream(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> Iterator[Planes]:
-        """As `synthesise`, as the frames are made."""
+        """As `synthesise`, as the frames are made; of a picture in one tile, what `whole` returns."""
         if len(self._rows) == len(self._columns) == 1:
-            yield from self._whole.stream(grids, frame_count, frames)
-        else:
-            for t in frames:
-                yield self._frame(grids, frame_count, t)
+            return self._whole.stream(grids, frame_count, frames)
+        return (self._frame(grids, frame_count, t) for t in frames)
 
     def _frame(self, grids: Sequence[Grid | None], frame_count: int, t: int) -> Planes:
         picture = self._picture

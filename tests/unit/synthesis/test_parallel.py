@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from nvrc_decoder.synthesis.parallel import each, in_order
+from nvrc_decoder.synthesis.parallel import InOrder, each
 
 PATIENCE = 30.0
 
@@ -52,7 +52,7 @@ def test_fewer_threads_than_wanted_do(monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[int] = []
     each(done.append, range(9), 4)
     assert done == list(range(9))
-    assert list(in_order(str, range(9), 4)) == list("012345678")
+    assert list(InOrder(str, range(9), 4)) == list("012345678")
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 5])
@@ -67,7 +67,7 @@ def test_results_come_in_the_order_of_their_items(at_once: int, count: int) -> N
         ends[item].set()
         return 10 * item
 
-    assert list(in_order(work, range(count), at_once)) == [10 * item for item in range(count)]
+    assert list(InOrder(work, range(count), at_once)) == [10 * item for item in range(count)]
 
 
 def test_no_more_items_are_asked_for_than_are_worked_on() -> None:
@@ -78,7 +78,7 @@ def test_no_more_items_are_asked_for_than_are_worked_on() -> None:
             asked.append(item)
             yield item
 
-    results = in_order(lambda item: item, items(), 3)
+    results = InOrder(lambda item: item, items(), 3)
     assert asked == []
     for item in range(9):
         assert next(results) == item
@@ -86,8 +86,42 @@ def test_no_more_items_are_asked_for_than_are_worked_on() -> None:
     assert list(results) == []
 
 
+def test_items_can_be_begun_before_a_result_is_asked_for() -> None:
+    asked = []
+
+    def items() -> Iterator[int]:
+        for item in range(5):
+            asked.append(item)
+            yield item
+
+    results = InOrder(str, items(), 3)
+    for most, begun in ((1, 1), (1, 1), (2, 2), (9, 3), (9, 3)):
+        results.begin(most)
+        assert asked == list(range(begun))
+    assert list(results) == list("01234")
+    results.begin(3)
+    assert list(results) == []
+    alone = InOrder(str, items(), 1)
+    asked.clear()
+    alone.begin(1)
+    assert asked == []
+    assert list(alone) == list("01234")
+    empty = InOrder(str, iter(()), 2)
+    empty.begin(2)
+    assert list(empty) == []
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_after_closing_there_is_nothing_more(at_once: int) -> None:
+    results = InOrder(str, range(9), at_once)
+    results.begin(2)
+    results.close()
+    results.begin(2)
+    assert list(results) == []
+
+
 def test_an_error_comes_in_the_place_of_its_result() -> None:
-    results = in_order(lambda item: 6 // (3 - item), range(9), 2)
+    results = InOrder(lambda item: 6 // (3 - item), range(9), 2)
     assert [next(results) for _ in range(3)] == [2, 3, 6]
     with pytest.raises(ZeroDivisionError):
         next(results)
@@ -105,10 +139,10 @@ def test_closing_waits_for_what_was_begun() -> None:
         return item
 
     may_end = threading.Event()
-    results = in_order(work, range(9), 3)
+    results = InOrder(work, range(9), 3)
     assert next(results) == 0
     threading.Timer(0.05, may_end.set).start()
-    results.close()  # type: ignore[attr-defined]
+    results.close()
     assert sorted(ended) == sorted(begun) == [0, 1, 2]
 
 
@@ -118,7 +152,7 @@ def test_an_item_that_cannot_be_had_is_an_error_in_its_place(at_once: int) -> No
         yield from range(5)
         raise KeyError("the sixth")
 
-    results = in_order(str, items(), at_once)
+    results = InOrder(str, items(), at_once)
     assert [next(results) for _ in range(5)] == list("01234")
     with pytest.raises(KeyError, match="the sixth"):
         next(results)
@@ -143,7 +177,7 @@ def test_garbage_may_be_collected_by_a_thread_that_it_waits_for() -> None:
 
     may_collect, ended = threading.Event(), threading.Event()
     cycle = Cycle()
-    cycle.results = in_order(work, items(cycle), 3)  # type: ignore[attr-defined]
+    cycle.results = InOrder(work, items(cycle), 3)  # type: ignore[attr-defined]
     assert next(cycle.results) == 0  # type: ignore[attr-defined]
     unraisable: list[object] = []
     before, sys.unraisablehook = sys.unraisablehook, lambda found: unraisable.append(found.exc_value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 
@@ -50,6 +51,59 @@ def test_one_item_ahead_and_no_more() -> None:
     assert next(lookahead) == 1
     assert third.wait(PATIENCE)
     assert begun == [0, 1, 2]
+    lookahead.stop()
+
+
+def test_an_item_that_is_there_can_be_taken_without_waiting() -> None:
+    may_go = threading.Event()
+    offered = threading.Semaphore(0)
+
+    def produce(pace: Pace) -> Iterator[int]:
+        yield 0
+        assert may_go.wait(PATIENCE)
+        offered.release()
+        yield 1
+        offered.release()
+        raise InvalidStreamError("E_CRC", "made for this test")
+
+    lookahead = Lookahead(produce)
+    assert next(lookahead) == 0
+    assert lookahead.take() is None
+    may_go.set()
+    assert offered.acquire(timeout=PATIENCE)
+    deadline = time.monotonic() + PATIENCE
+    while (item := lookahead.take()) is None:
+        assert time.monotonic() < deadline
+    assert item == 1
+    # The thread goes on with the item after it. What is no item is left for where it belongs.
+    assert offered.acquire(timeout=PATIENCE)
+    lookahead._thread.join(PATIENCE)
+    assert lookahead.take() is None
+    with pytest.raises(InvalidStreamError):
+        next(lookahead)
+    assert lookahead.take() is None
+    lookahead.stop()
+
+
+def test_who_waits_for_idleness_is_not_deceived_by_taking() -> None:
+    idle = threading.Event()
+
+    def produce(pace: Pace) -> Iterator[int]:
+        yield 0
+        yield 1
+        pace.wait_idle()
+        idle.set()
+        yield 2
+
+    lookahead = Lookahead(produce)
+    assert next(lookahead) == 0
+    deadline = time.monotonic() + PATIENCE
+    while lookahead.take() is None:
+        assert time.monotonic() < deadline
+    assert lookahead.take() is None
+    assert not idle.wait(0.05)
+    assert next(lookahead) == 2
+    assert idle.is_set()
     lookahead.stop()
 
 

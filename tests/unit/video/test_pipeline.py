@@ -11,14 +11,13 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import nvrc_decoder
 from nvrc_conformance.manifest import load_manifest
-from nvrc_decoder import engine, pipeline
+from nvrc_decoder import engine, symbols
 from nvrc_decoder.bitstream.reader import UnitReader
 from nvrc_decoder.bitstream.units import Gop
 from nvrc_decoder.engine import Synthesizer, Synthesizers
@@ -27,7 +26,7 @@ from nvrc_decoder.gop import Network
 from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
 from nvrc_decoder.lookahead import Cancelled
 from nvrc_decoder.memory import GopMemory, gop_memory
-from nvrc_decoder.pipeline import StageTimes
+from nvrc_decoder.symbols import StageTimes
 
 MANIFEST = load_manifest()
 FOUR = MANIFEST.stream("nano-four-gops")
@@ -159,14 +158,14 @@ def test_what_is_kept_for_the_next_frame_goes_where_the_next_gop_would_not_fit_b
     monkeypatch: pytest.MonkeyPatch, lookahead: bool
 ) -> None:
     log: list[str] = []
-    release, decode_grids = Synthesizers.release, pipeline.decode_grids
+    release, decode_grids = Synthesizers.release, symbols.decode_grids
     monkeypatch.setattr(Synthesizers, "release", lambda self: log.append("release") or release(self))
-    monkeypatch.setattr(pipeline, "decode_grids", lambda *a, **k: log.append("grids") or decode_grids(*a, **k))
+    monkeypatch.setattr(symbols, "decode_grids", lambda *a, **k: log.append("grids") or decode_grids(*a, **k))
     assert tuple(decode(lookahead=lookahead)) == FOUR.frame_md5
     assert log == ["release", *["grids"] * 4, "release"]
     log.clear()
     limits = replace(DEFAULT_LIMITS, max_memory_bytes=max(memory.estimate for memory in memories()))
-    crowded = [a.kept(limits) + b.ahead > limits.max_memory_bytes for a, b in pairwise(memories(limits))]
+    crowded = [not a.leaves_room(b, limits) for a, b in pairwise(memories(limits))]
     assert any(crowded)
     assert tuple(decode(limits=limits, lookahead=lookahead)) == FOUR.frame_md5
     expected = ["release", "grids"]
@@ -243,7 +242,7 @@ class Steps:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.log: list[object] = []
         self.second = threading.Event()
-        original = pipeline.decode_grids
+        original = symbols.decode_grids
 
         def decode_grids(*arguments: Any, **options: Any) -> Any:
             number = sum(isinstance(entry, int) for entry in self.log)
@@ -252,7 +251,7 @@ class Steps:
                 self.second.set()
             return original(*arguments, **options)
 
-        monkeypatch.setattr(pipeline, "decode_grids", decode_grids)
+        monkeypatch.setattr(symbols, "decode_grids", decode_grids)
 
 
 def test_the_next_gop_is_decoded_while_frames_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -343,62 +342,8 @@ def test_decoding_of_symbols_looks_up_at_each_step() -> None:
         decoding = video._decoding
         records = nvrc_decoder.video.read_table(video._random_access(), 0)
         with pytest.raises(Cancelled):
-            list(pipeline.decode_symbols(decoding, records, pace))
+            list(symbols.decode_symbols(decoding, records, pace))
     assert pace.count == 3
-
-
-def offset_of(name: str) -> int:
-    return next(unit.offset for unit in UnitReader(io.BytesIO(DATA)) if unit.name == name)
-
-
-def test_frames_come_out_of_a_pipe_before_the_rest_is_in() -> None:
-    reader, writer = os.pipe()
-    part = offset_of("GOP 2")
-    with os.fdopen(reader, "rb") as source, os.fdopen(writer, "wb") as sink:
-        sink.write(DATA[:part])
-        sink.flush()
-        with nvrc_decoder.open(source, engine="reference") as video:
-            found = [next(video).md5() for _ in range(sum(GOP_FRAMES[:2]))]
-            sink.write(DATA[part:])
-            sink.close()
-            found += [frame.md5() for frame in video]
-    assert tuple(found) == FOUR.frame_md5
-
-
-def test_closing_does_not_wait_for_a_pipe() -> None:
-    reader, writer = os.pipe()
-    with os.fdopen(reader, "rb") as source, os.fdopen(writer, "wb") as sink:
-        sink.write(DATA[: offset_of("GOP 1")])
-        sink.flush()
-        video = nvrc_decoder.open(source, engine="reference")
-        assert next(video).md5() == FOUR.frame_md5[0]
-        assert len(threads()) == 1
-        video.close()
-        assert threads() == []
-
-
-def test_a_pipe_that_ends_early_gives_the_frames_of_whole_gops() -> None:
-    reader, writer = os.pipe()
-    found: list[str] = []
-    with os.fdopen(reader, "rb") as source, os.fdopen(writer, "wb") as sink:
-        sink.write(DATA[: offset_of("DIGEST 2") + 3])
-        sink.close()
-        with nvrc_decoder.open(source, engine="reference") as video, pytest.raises(InvalidStreamError) as caught:
-            found.extend(frame.md5() for frame in video)
-    assert caught.value.code == "E_TRUNCATED"
-    assert tuple(found) == FOUR.frame_md5[: sum(GOP_FRAMES[:2])]
-
-
-def test_a_pipe_that_was_read_before(tmp_path: Path) -> None:
-    path = tmp_path / "fifo"
-    os.mkfifo(path)
-    feeder = threading.Thread(target=path.write_bytes, args=(b"before" + DATA,))
-    feeder.start()
-    with open(path, "rb") as source:
-        assert source.read(6) == b"before"
-        with nvrc_decoder.open(source, engine="reference") as video:
-            assert tuple(frame.md5() for frame in video) == FOUR.frame_md5
-    feeder.join()
 
 
 def test_the_number_of_frames_can_be_asked_for_at_any_time() -> None:

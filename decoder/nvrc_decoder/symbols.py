@@ -1,0 +1,180 @@
+"""From the units of a GOP to its grids, and what all stages of decoding share."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from nvrc_decoder.bitstream.random_access import GopRecord
+from nvrc_decoder.bitstream.salvage import Damage
+from nvrc_decoder.bitstream.units import SequenceHeader
+from nvrc_decoder.engine import Synthesizers
+from nvrc_decoder.entropy.coder import SymbolDecoder
+from nvrc_decoder.errors import InvalidStreamError
+from nvrc_decoder.gop import Grid, Network, decode_grids
+from nvrc_decoder.gop_source import Networks
+from nvrc_decoder.limits import Limits
+from nvrc_decoder.lookahead import Pace
+from nvrc_decoder.memory import GopMemory, gop_memory
+from nvrc_decoder.pipe_input import PipeInput
+from nvrc_decoder.video_format import VideoFormat
+
+__all__ = ["DecodedGop", "Decoding", "OnDamage", "StageTimes", "damage_of", "decode_symbols"]
+
+OnDamage = Callable[[Damage], None]
+
+
+@dataclass
+class StageTimes:
+    """Seconds spent in each stage of decoding; add up over GOPs, and over streams if used again.
+
+    Attributes:
+        parse: reading units and checking CRCs.
+        network: decoding and proving NETWORKs.
+        symbols: decoding the grids of GOPs; in another thread than what follows, unless there is no lookahead.
+        session: making synthesizers.
+        synthesis: making frames.
+        digest: SHA-256 of the frames.
+        waiting: what the frames waited for symbols.
+        gops, frames, symbol_count: what was made.
+    """
+
+    parse: float = 0.0
+    network: float = 0.0
+    symbols: float = 0.0
+    session: float = 0.0
+    synthesis: float = 0.0
+    digest: float = 0.0
+    waiting: float = 0.0
+    gops: int = 0
+    frames: int = 0
+    symbol_count: int = 0
+
+    @contextmanager
+    def clock(self, stage: str) -> Iterator[None]:
+        """Add the time of the body to a stage."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            setattr(self, stage, getattr(self, stage) + time.perf_counter() - began)
+
+
+@dataclass(frozen=True, eq=False)
+class Decoding:
+    """What the stages of one stream share.
+
+    Attributes:
+        sequence: the stream's SEQUENCE.
+        format: of its frames.
+        limits: what may be spent.
+        verify: check each DIGEST before any of its GOP's frames is put out.
+        on_damage: takes what cannot be decoded; None makes the first damage an error.
+        times: clocks.
+        networks: for the thread that decodes symbols.
+        synthesizers: for the thread that takes the frames.
+        pipe: the input, where it cannot seek.
+        file_lock: held while the file is read.
+    """
+
+    sequence: SequenceHeader
+    format: VideoFormat
+    limits: Limits
+    verify: bool
+    on_damage: OnDamage | None
+    times: StageTimes
+    networks: Networks
+    synthesizers: Synthesizers
+    pipe: PipeInput | None = None
+    file_lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+@dataclass(frozen=True, eq=False)
+class DecodedGop:
+    """A GOP whose symbols have been decoded.
+
+    Attributes:
+        record: what was read.
+        network: in force.
+        grids: per slot int16 [nodes, channels, rows, columns], None where the slot is absent.
+        memory: what it takes.
+    """
+
+    record: GopRecord
+    network: Network
+    grids: list[Grid | None] = field(repr=False)
+    memory: GopMemory
+
+
+def decode_symbols(
+    decoding: Decoding, records: Iterator[GopRecord | Damage], pace: Pace
+) -> Iterator[DecodedGop | Damage]:
+    """The grids of GOPs, in order.
+
+    Raises:
+        NvrcError: what reading and decoding raise; with `on_damage`, what concerns one GOP comes out as `Damage`.
+    """
+    if decoding.pipe is not None:
+        decoding.pipe.check = pace.check
+    # Of the GOPs whose frames may be being made: the last ones of one, the first ones of the next.
+    making: deque[GopMemory] = deque(maxlen=2)
+    while True:
+        pace.check()
+        with decoding.file_lock, decoding.times.clock("parse"):
+            record = next(records, None)
+        if record is None:
+            return
+        if isinstance(record, Damage):
+            yield record
+            continue
+        most = decoding.synthesizers.frame_threads
+        memory = gop_memory(decoding.sequence, record.network, record.gop, decoding.limits, most)
+        if not all(earlier.leaves_room(memory, decoding.limits) for earlier in making):
+            pace.wait_idle()
+            making.clear()
+            decoding.synthesizers.release()
+        item: DecodedGop | Damage
+        try:
+            with decoding.times.clock("network"):
+                network = decoding.networks.load(record.network, record.network_offset, record.network_unit)
+            with decoding.times.clock("symbols"):
+                grids = _decode_grids(decoding.sequence, network, record, pace)
+            item = DecodedGop(record, network, grids, memory)
+            making.append(memory)
+            decoding.times.symbol_count += sum(grid.size for grid in grids if grid is not None)
+            del grids
+        except InvalidStreamError as error:
+            if decoding.on_damage is None:
+                raise
+            item = damage_of(record, error)
+        yield item
+        del item
+
+
+class _WatchfulDecoder(SymbolDecoder):
+    """Looks up at each step whether anybody wants the result."""
+
+    def __init__(self, payload: bytes, check: Callable[[], None]) -> None:
+        super().__init__(payload)
+        self._check = check
+
+    def code_step(self, *arguments: Any, **options: Any) -> Any:
+        self._check()
+        return super().code_step(*arguments, **options)
+
+
+def _decode_grids(sequence: SequenceHeader, network: Network, record: GopRecord, pace: Pace) -> list[Grid | None]:
+    def coder(payload: bytes) -> SymbolDecoder:
+        return _WatchfulDecoder(payload, pace.check)
+
+    return decode_grids(sequence, network, record.gop, offset=record.offset, unit=record.unit, coder=coder)
+
+
+def damage_of(record: GopRecord, error: InvalidStreamError) -> Damage:
+    """What is lost with a GOP."""
+    return Damage(error, record.number, record.first_frame, record.gop.frame_count)
