@@ -5,6 +5,7 @@ The constants are upper bounds of what `tests/benchmarks/memory.py` measures; `d
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from nvrc_decoder.bitstream.headers import Gop, NetworkHeader, SequenceHeader
@@ -61,6 +62,17 @@ def grid_memory(sequence: SequenceHeader, network: NetworkHeader, frame_count: i
     return held, peak
 
 
+def _input_bytes(profile: Profile, width: int, height: int, grid_channels: Sequence[int]) -> int:
+    """Bytes of the values in float32 that a frame is made of on the CPU: node ranges, or what is warped."""
+    moving = profile.warped_slots if profile.motion_is_on(grid_channels) else ()
+    total = 0
+    for i, slot in enumerate(profile.slots):
+        if not slot.flow:
+            touched = 1 if i in moving else (3 if profile.temporal_stem else 1 + (slot.temporal_stride > 1))
+            total += 4 * touched * slot.max_channels * -(-height // slot.stride) * -(-width // slot.stride)
+    return total
+
+
 @dataclass(frozen=True)
 class GopMemory:
     """Bytes that a GOP takes, by what takes them; upper bounds.
@@ -71,6 +83,7 @@ class GopMemory:
         grids: the decoded grids.
         motion: what is kept for all frames of a node.
         activations: while a frame is made.
+        inputs: what a frame is made of.
         frame: one frame.
         frame_count: its frames.
         frame_threads: frames that are made at a time; more than one only where all fits, with the next GOP's decoding.
@@ -81,6 +94,7 @@ class GopMemory:
     grids: int
     motion: int
     activations: int
+    inputs: int
     frame: int
     frame_count: int
     frame_threads: int = 1
@@ -95,7 +109,10 @@ class GopMemory:
     @property
     def streaming(self) -> int:
         """Of the process while the frames are made and each is let go at once."""
-        others = (min(self.frame_threads, self.frame_count) - 1) * (self.activations + self.frame)
+        others = 0
+        if self.frame_threads > 1:
+            # Other frames in hand, which may be the next GOP's, and what the one after them is to be made of.
+            others = (self.frame_threads - 1) * (self.activations + self.frame) + self.inputs
         return self._fixed + self.grids + self.motion + self.activations + others
 
     @property
@@ -140,13 +157,14 @@ def gop_memory(
     frame = sample * sum(rows * columns for rows, columns in shapes)
     held, decoding = grid_memory(sequence, network, gop.frame_count)
     size = sequence.width, sequence.height
-    motion = motion_bytes(profile, *size, network.grid_channels(profile))
+    channels = network.grid_channels(profile)
+    motion, inputs = motion_bytes(profile, *size, channels), _input_bytes(profile, *size, channels)
     rows, columns = largest_tile(profile, *size, tile_budget(profile, limits, motion))
     # Two more each way: padding and the edges of the x2 stages count where a tile is narrow.
     activations = activation_bytes(profile) * (rows // 2 + 2) * (columns // 2 + 2)
     # Tiles are made one at a time.
     most = frame_threads if (rows, columns) == (sequence.height, sequence.width) else 1
-    memory = GopMemory(coded, decoding, held, motion, activations, frame, gop.frame_count, most)
+    memory = GopMemory(coded, decoding, held, motion, activations, inputs, frame, gop.frame_count, most)
     while memory.frame_threads > 1 and memory.holding + memory.ahead > limits.max_memory_bytes:
         memory = replace(memory, frame_threads=memory.frame_threads - 1)
     return memory

@@ -104,7 +104,7 @@ class _Gops:
     def begin(self, now: _Making, left: int) -> None:
         """Begin the next GOP, where it is there and like this one, beside the last `left` frames of this one."""
         threads = now.gop.memory.frame_threads
-        if threads == 1 or left >= threads or not isinstance(self._gops, Lookahead):
+        if threads == 1 or left > threads or not isinstance(self._gops, Lookahead):
             return
         if self._taken is None:
             self._taken = self._gops.take()
@@ -162,12 +162,12 @@ def _gop_frames(decoding: Decoding, making: _Making, gops: _Gops) -> Iterator[Fr
     """
     gop, first, count = making.gop, making.first, making.gop.record.gop.frame_count
     if not decoding.verify:
-        planes = _made(decoding.times, making.frames, lambda done: gops.begin(making, count - first - done))
+        planes = _made(decoding.times, making.frames, lambda made: gops.begin(making, count - first - made))
         yield from _numbered(decoding, gop, first, planes)
         return
     if gop.memory.keeps_frames(decoding.limits):
         kept: deque[Planes] = deque()
-        planes = _made(decoding.times, making.frames, lambda done: gops.begin(making, count - done))
+        planes = _made(decoding.times, making.frames, lambda made: gops.begin(making, count - made))
         _check(decoding, gop, planes, lambda t, frame: kept.append(frame) if t >= first else None)
         yield from _numbered(decoding, gop, first, _drain(kept))
         return
@@ -184,16 +184,21 @@ def _gop_frames(decoding: Decoding, making: _Making, gops: _Gops) -> Iterator[Fr
         yield frame
 
 
-def _made(times: StageTimes, frames: Iterator[Planes], after: Callable[[int], None] | None = None) -> Generator[Planes]:
-    """The frames from a synthesizer, timed; `after` is told how many have been made, before each is put out."""
+def _made(
+    times: StageTimes, frames: Iterator[Planes], meanwhile: Callable[[int], None] | None = None
+) -> Generator[Planes]:
+    """The frames from a synthesizer, timed; `meanwhile` is told how many have been made, before another is waited for.
+
+    By then as many as are made at a time have been asked for.
+    """
     try:
-        for done in itertools.count(1):
+        for made in itertools.count():
+            if made and meanwhile is not None:
+                meanwhile(made)
             with times.clock("synthesis"):
                 planes = next(frames, None)
             if planes is None:
                 return
-            if after is not None:
-                after(done)
             yield planes
     finally:
         _close(frames)

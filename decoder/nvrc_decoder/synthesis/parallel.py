@@ -64,15 +64,16 @@ def each(work: Callable[[Item], None], items: Sequence[Item], threads: int) -> N
 class InOrder(Generic[Item, Result]):
     """Iterates over what `work` returns for each item, in their order, with up to `at_once` items in hand.
 
-    The items are asked for in the caller's thread, which does all the work itself where `at_once` is 1. What `work`
-    raises, or asking for an item, comes in the place of the result. After an error, and when it has been closed, all
-    threads have ended.
+    The items are asked for in the caller's thread, one of them before there is a thread for it. Where `at_once` is 1
+    that thread does all the work itself, when it asks for the result. What `work` raises, or asking for an item, comes
+    in the place of the result. After an error, and when it has been closed, all threads have ended.
     """
 
     def __init__(self, work: Callable[[Item], Result], items: Iterable[Item], at_once: int) -> None:
         self._work = work
         self._source = iter(items)
         self._at_once = at_once
+        self._ready: list[Item] = []  # one at most
         self._begun: deque[_Task[Item, Result]] = deque()
         self._ended: Exception | None = None
 
@@ -83,33 +84,42 @@ class InOrder(Generic[Item, Result]):
         try:
             if self._at_once == 1 and self._ended is None:
                 return self._work(next(self._source))
-            while self._more(self._at_once):
-                pass
+            self.begin(self._at_once)
             if self._begun:
-                return self._begun.popleft().result()
+                result = self._begun.popleft().result()
+                self._begin_ready()
+                return result
             raise StopIteration if self._ended is None else self._ended
         except BaseException:
             self.close()
             raise
 
     def begin(self, most: int) -> None:
-        """Begin an item before its result is asked for, unless `most` are in hand; not where `at_once` is 1."""
-        if self._at_once > 1:
-            self._more(min(most, self._at_once))
+        """Begin items before results are asked for, until `most` are in hand, and have the next one ready; not where
+        `at_once` is 1.
+        """
+        if self._at_once == 1:
+            return
+        while self._prepare() and len(self._begun) < min(most, self._at_once):
+            self._begin_ready()
 
-    def _more(self, most: int) -> bool:
-        """Begin another item, if there may be one and `most` are more than those in hand."""
-        if self._ended is not None or len(self._begun) >= most:
-            return False
-        try:
-            self._begun.append(_Task(self._work, next(self._source)))
-        except Exception as error:  # StopIteration among them
-            self._ended = error
-        return True
+    def _prepare(self) -> bool:
+        """Ask for an item, unless one is ready; whether one is."""
+        if not self._ready and self._ended is None:
+            try:
+                self._ready.append(next(self._source))
+            except Exception as error:  # StopIteration among them
+                self._ended = error
+        return bool(self._ready)
+
+    def _begin_ready(self) -> None:
+        if self._ready:
+            self._begun.append(_Task(self._work, self._ready.pop()))
 
     def close(self) -> None:
         """Wait for what was begun, whose results are lost; there are no others."""
         self._ended, self._source = StopIteration(), iter(())
+        self._ready.clear()
         while self._begun:
             self._begun.popleft().wait()
 

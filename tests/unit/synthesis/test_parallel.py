@@ -70,7 +70,7 @@ def test_results_come_in_the_order_of_their_items(at_once: int, count: int) -> N
     assert list(InOrder(work, range(count), at_once)) == [10 * item for item in range(count)]
 
 
-def test_no_more_items_are_asked_for_than_are_worked_on() -> None:
+def test_one_more_item_is_asked_for_than_are_worked_on() -> None:
     asked = []
 
     def items() -> Iterator[int]:
@@ -82,7 +82,8 @@ def test_no_more_items_are_asked_for_than_are_worked_on() -> None:
     assert asked == []
     for item in range(9):
         assert next(results) == item
-        assert asked == list(range(min(item + 3, 9)))
+        # One is ready for the thread that is free next.
+        assert asked == list(range(min(item + 4, 9)))
     assert list(results) == []
 
 
@@ -95,9 +96,10 @@ def test_items_can_be_begun_before_a_result_is_asked_for() -> None:
             yield item
 
     results = InOrder(str, items(), 3)
-    for most, begun in ((1, 1), (1, 1), (2, 2), (9, 3), (9, 3)):
+    for most, begun in ((0, 0), (1, 1), (1, 1), (2, 2), (9, 3), (9, 3)):
         results.begin(most)
-        assert asked == list(range(begun))
+        assert asked == list(range(begun + 1))
+        assert len(results._begun) == begun
     assert list(results) == list("01234")
     results.begin(3)
     assert list(results) == []
@@ -143,7 +145,7 @@ def test_closing_waits_for_what_was_begun() -> None:
     assert next(results) == 0
     threading.Timer(0.05, may_end.set).start()
     results.close()
-    assert sorted(ended) == sorted(begun) == [0, 1, 2]
+    assert sorted(ended) == sorted(begun) == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("at_once", [1, 4])

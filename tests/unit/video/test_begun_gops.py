@@ -104,7 +104,7 @@ def test_the_same_frames_with_motion(name: str, monkeypatch: pytest.MonkeyPatch)
     assert log.grids[0] == []
 
 
-@pytest.mark.parametrize(("cores", "ahead"), [(1, 0), (2, 2), (3, 3)])
+@pytest.mark.parametrize(("cores", "ahead"), [(1, 0), (2, 3), (3, 4)])
 def test_the_next_gop_is_begun_before_a_frame_of_this_one_is_out(
     cores: int, ahead: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

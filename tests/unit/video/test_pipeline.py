@@ -185,9 +185,9 @@ def test_what_is_kept_for_the_next_frame_goes_where_the_next_gop_would_not_fit_b
 def test_frames_are_made_at_a_time_only_where_all_fits() -> None:
     one = memories()
     several = memories(frame_threads=3)
-    for single, memory, frames in zip(one, several, GOP_FRAMES, strict=True):
+    for single, memory in zip(one, several, strict=True):
         assert (single.frame_threads, memory.frame_threads) == (1, 3)
-        others = (min(3, frames) - 1) * (memory.activations + memory.frame)
+        others = 2 * (memory.activations + memory.frame) + memory.inputs
         assert memory.holding == single.holding + others
         assert memory.estimate == single.estimate
     largest = max(range(4), key=lambda i: several[i].holding + several[i].ahead)
