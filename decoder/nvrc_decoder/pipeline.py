@@ -106,6 +106,8 @@ class _Gops:
         threads = now.gop.memory.frame_threads
         if threads == 1 or left > threads or not isinstance(self._gops, Lookahead):
             return
+        if not isinstance(now.frames, InOrder):  # a device's, which need the grids to the end
+            return
         if self._taken is None:
             self._taken = self._gops.take()
             if self._taken is None:

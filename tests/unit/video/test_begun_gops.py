@@ -125,6 +125,17 @@ def test_without_lookahead_none_is_begun(monkeypatch: pytest.MonkeyPatch) -> Non
         assert {gop for gop, _ in log.begun} == {0}
 
 
+def test_frames_of_a_device_keep_their_grids(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = Log(monkeypatch, 2)
+    stream = OrtSynthesizer.stream
+    # As on a device, whose frames come from a generator.
+    monkeypatch.setattr(OrtSynthesizer, "stream", lambda *arguments: (frame for frame in stream(*arguments)))
+    with opened() as video:
+        assert tuple(frame.md5() for frame in video) == FOUR.frame_md5
+    assert log.begun == [(gop, t) for gop, count in enumerate(GOP_FRAMES) for t in range(count)]
+    assert all(log.grids)
+
+
 def test_frames_that_are_made_twice_are_not_mixed_with_others(monkeypatch: pytest.MonkeyPatch) -> None:
     from nvrc_decoder.memory import GopMemory
 
