@@ -99,3 +99,11 @@ def reseal(stream: bytes) -> bytes:
         data[end : end + 4] = zlib.crc32(data[start:end]).to_bytes(4, "little")
         position = end + 4
     return bytes(data)
+
+
+def with_wrong_digest(stream: bytes, gop: int) -> bytes:
+    """A stream with the DIGEST of a GOP exchanged, its CRC right."""
+    data = bytearray(stream)
+    (digest,) = [unit for unit in UnitReader(io.BytesIO(stream)) if unit.name == f"DIGEST {gop}"]
+    data[digest.payload_offset] ^= 1
+    return reseal(bytes(data[:-12])) + bytes(data[-12:])

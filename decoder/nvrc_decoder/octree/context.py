@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from nvrc_decoder.entropy.coder import IntArray
 from nvrc_decoder.octree.network import Float32Array
-from nvrc_decoder.octree.schedule import LEVEL_KINDS, STEP_ORDERS, Axes, Step
+from nvrc_decoder.octree.schedule import LEVEL_KINDS, STEP_ORDERS, Axes, Step, axes
 from nvrc_decoder.profiles import CONTEXT_INPUT_MAX, Q_MAX, GridSlot
 from nvrc_decoder.scratch import Scratch
 
@@ -132,12 +132,12 @@ class Lattice:
         self._scratch = scratch or Scratch()
         self._limit = Q_MAX if centred else CONTEXT_INPUT_MAX
         spacing = self._spacing = first.spacing
-        self._periods = _axes(s // g for s, g in zip(first.stride, spacing, strict=True))
+        self._periods = axes(s // g for s, g in zip(first.stride, spacing, strict=True))
         self._several_nodes = len(grid) > spacing[0]
         self._padded: dict[Axes, npt.NDArray[np.signedinteger[Any]]] = {}
         # 1 where there is a value, for all channels; a neighbour outside does not count towards a mean.
         self._inside: dict[Axes, npt.NDArray[np.int8]] = {}
-        for parity in map(_axes, itertools.product(*map(range, self._periods))):
+        for parity in map(axes, itertools.product(*map(range, self._periods))):
             t, y, x = (slice(p * g, None, n * g) for p, g, n in zip(parity, spacing, self._periods, strict=True))
             known = grid[t, :, y, x]
             nodes, channels, rows, columns = known.shape
@@ -167,7 +167,7 @@ class Lattice:
 
     def _parity(self, step: Step) -> Axes:
         """Where the values of a step are."""
-        return _axes(a // g for a, g in zip(step.start, self._spacing, strict=True))
+        return axes(a // g for a, g in zip(step.start, self._spacing, strict=True))
 
     def blocks(
         self, step: Step, neighbours: tuple[int, ...], coarse: npt.NDArray[np.uint8] | None
@@ -213,17 +213,12 @@ class Lattice:
             steps, other = divmod(p + d, period)
             parity.append(other)
             places.append(slice(1 + steps, 1 + steps + count))
-        return arrays[_axes(parity)][places[0], :, places[1], places[2]]
+        return arrays[axes(parity)][places[0], :, places[1], places[2]]
 
 
 def _is_new(parity: Axes, step: Step) -> bool:
     """Whether a parity has no values before the step's split."""
     return step.split is not None and any(p and h for p, h in zip(parity, step.split.halve, strict=True))
-
-
-def _axes(values: Iterable[int]) -> Axes:
-    t, y, x = values
-    return t, y, x
 
 
 def _centre(

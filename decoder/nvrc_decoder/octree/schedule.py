@@ -21,6 +21,7 @@ __all__ = [
     "Axes",
     "Split",
     "Step",
+    "axes",
     "expand_schedule",
     "largest_step",
     "octree_schedule",
@@ -165,15 +166,15 @@ def _steps(shape: Axes, splits: list[Split]) -> Iterator[Step]:
     yield Step(zero, spacing, _counts(shape, zero, spacing), spacing, zero, zero, None, -1, _FIRST_STEP_KIND, 0)
     for index, split in enumerate(splits):
         old = spacing
-        spacing = _axes(s >> h for s, h in zip(old, split.halve, strict=True))
+        spacing = axes(s >> h for s, h in zip(old, split.halve, strict=True))
         kind = 2 if split.halve[0] and any(split.halve[1:]) else int(not split.halve[0])
         largest = max(s for s, h in zip(spacing, split.halve, strict=True) if h)
         level_index = 4 * kind + min(_LEVEL_MAX, largest.bit_length() - 1)
-        stride = _axes(s << p for s, p in zip(old, split.phase, strict=True))
+        stride = axes(s << p for s, p in zip(old, split.phase, strict=True))
         cosets = list(_corners(split.halve))[1:]
         places = itertools.product(cosets, _corners(split.phase))
         for ordinal, (coset, parity) in enumerate(places):
-            start = _axes((e + p) * s for e, p, s in zip(coset, parity, spacing, strict=True))
+            start = axes((e + p) * s for e, p, s in zip(coset, parity, spacing, strict=True))
             if any(a >= n for a, n in zip(start, shape, strict=True)):
                 continue
             count = _counts(shape, start, stride)
@@ -187,9 +188,10 @@ def _corners(mask: Axes) -> Iterator[Axes]:
 
 
 def _counts(shape: Axes, start: Axes, stride: Axes) -> Axes:
-    return _axes(-(-(n - a) // s) for n, a, s in zip(shape, start, stride, strict=True))
+    return axes(-(-(n - a) // s) for n, a, s in zip(shape, start, stride, strict=True))
 
 
-def _axes(values: Iterable[int]) -> Axes:
+def axes(values: Iterable[int]) -> Axes:
+    """Three values as a tuple."""
     t, y, x = values
     return t, y, x

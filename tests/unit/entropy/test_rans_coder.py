@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles import rans
 
+from nvrc_decoder.entropy import coder
 from nvrc_decoder.entropy.coder import SymbolDecoder, SymbolEncoder
 from nvrc_decoder.entropy.tables import TABLE_RADII
 from nvrc_decoder.errors import InvalidStreamError
@@ -49,6 +50,20 @@ def test_coder_equals_the_oracle_in_both_directions(steps: list[tuple[list[int],
         assert oracle.step(TABLES, tables, means) == values
     decoder.finish()
     assert oracle.exhausted()
+
+
+@pytest.mark.parametrize("piece", [1, 3, 64, 199, 200])
+def test_the_size_of_what_is_sorted_at_a_time_changes_nothing(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(piece)
+    tables = rng.integers(0, 320, 200) // rng.choice([1, 40])
+    means = rng.integers(-256, 256, 200)
+    values = means + rng.integers(-9, 10, 200)
+    expected = encode((tables.tolist(), means.tolist(), values.tolist()))
+    monkeypatch.setattr(coder, "_PIECE", piece)
+    assert encode((tables.tolist(), means.tolist(), values.tolist())) == expected
+    decoder = SymbolDecoder(expected)
+    assert decoder.code_step(tables, means).tolist() == values.tolist()
+    decoder.finish()
 
 
 @settings(deadline=None, max_examples=60)

@@ -14,6 +14,7 @@ from oracles import context, rans
 from nvrc_decoder.entropy.coder import SymbolDecoder, SymbolEncoder
 from nvrc_decoder.errors import InvalidStreamError
 from nvrc_decoder.octree import context as product
+from nvrc_decoder.octree import network as octree_network
 from nvrc_decoder.octree.context import (
     COARSE_INPUT,
     NEIGHBOURS,
@@ -138,6 +139,16 @@ def test_the_network_equals_the_oracle(seed: int, spread: int, width_1: int, wid
         inputs[used] = values[:, j]
         inputs[ones] = 1
         assert (int(table[j]), int(mean[j])) == context.network(network.layers, inputs.tolist())
+
+
+@pytest.mark.parametrize("columns", [1, 7, 8, 9, 50])
+def test_products_in_pieces_are_the_same(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = make_network(3, width_1=5, width_2=6)
+    inputs = np.vstack([np.random.default_rng(columns).integers(-15, 16, (7, columns)), np.ones((1, columns))])
+    whole = network.bind(range(7), [])(inputs.astype(np.float32))
+    monkeypatch.setattr(octree_network, "_LEAST_COLUMNS", 8)
+    monkeypatch.setattr(octree_network, "_UNPACKED", 1)
+    np.testing.assert_array_equal(network.bind(range(7), [])(inputs.astype(np.float32)), whole)
 
 
 class _StackBlock(ctypes.Structure):

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from stream_builders import with_wrong_digest
 
 import nvrc_decoder
 from nvrc_conformance.manifest import load_manifest
@@ -77,16 +78,6 @@ def opened(data: bytes = DATA, **options: Any) -> nvrc_decoder.Video:
     return nvrc_decoder.open(io.BytesIO(data), engine="onnxruntime", **options)
 
 
-def with_wrong_digest(gop: int) -> bytes:
-    """The stream with the DIGEST of a GOP exchanged, its CRC right."""
-    from stream_builders import reseal
-
-    data = bytearray(DATA)
-    (digest,) = [unit for unit in UnitReader(io.BytesIO(DATA)) if unit.name == f"DIGEST {gop}"]
-    data[digest.payload_offset] ^= 1
-    return reseal(bytes(data[:-12])) + bytes(data[-12:])
-
-
 @pytest.mark.parametrize("verify", [True, False])
 @pytest.mark.parametrize("cores", [1, 2, 3, 9])
 def test_the_same_frames(cores: int, verify: bool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,12 +142,12 @@ def test_a_wrong_digest_is_found_in_its_place(gop: int, monkeypatch: pytest.Monk
     Log(monkeypatch, 2)
     first = sum(GOP_FRAMES[:gop])
     found: list[str] = []
-    with opened(with_wrong_digest(gop)) as video, pytest.raises(InvalidStreamError) as caught:
+    with opened(with_wrong_digest(DATA, gop)) as video, pytest.raises(InvalidStreamError) as caught:
         found.extend(frame.md5() for frame in video)
     assert (caught.value.code, caught.value.unit) == ("E_DIGEST", f"GOP {gop}")
     assert tuple(found) == FOUR.frame_md5[:first]
     damages: list[Damage] = []
-    with opened(with_wrong_digest(gop), on_damage=damages.append) as video:
+    with opened(with_wrong_digest(DATA, gop), on_damage=damages.append) as video:
         others = tuple(frame.md5() for frame in video)
     assert others == FOUR.frame_md5[:first] + FOUR.frame_md5[first + GOP_FRAMES[gop] :]
     assert [damage.gop for damage in damages] == [gop]

@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from stream_builders import with_wrong_digest
 
 import nvrc_decoder
 from nvrc_conformance.manifest import load_manifest
@@ -65,16 +66,6 @@ def memories(limits: Limits = DEFAULT_LIMITS, frame_threads: int = 1) -> list[Go
     return found
 
 
-def with_wrong_digest(gop: int) -> bytes:
-    """The stream with the DIGEST of a GOP exchanged, its CRC right."""
-    from stream_builders import reseal
-
-    data = bytearray(DATA)
-    digests = [unit for unit in UnitReader(io.BytesIO(DATA)) if unit.name == f"DIGEST {gop}"]
-    data[digests[0].payload_offset] ^= 1
-    return reseal(bytes(data[:-12])) + bytes(data[-12:])
-
-
 def decode(**options: Any) -> list[str]:
     with nvrc_decoder.open(io.BytesIO(DATA), engine="reference", **options) as video:
         return [frame.md5() for frame in video]
@@ -104,7 +95,7 @@ def test_stage_times_count_what_was_made() -> None:
 def test_no_frame_of_a_gop_that_does_not_match() -> None:
     for gop, frames in enumerate(GOP_FRAMES):
         found: list[str] = []
-        with nvrc_decoder.open(io.BytesIO(with_wrong_digest(gop)), engine="reference") as video:
+        with nvrc_decoder.open(io.BytesIO(with_wrong_digest(DATA, gop)), engine="reference") as video:
             with pytest.raises(InvalidStreamError) as caught:
                 found.extend(frame.md5() for frame in video)
             assert list(video) == []
