@@ -19,7 +19,7 @@ from nvrc_decoder.bitstream.units import (
     SequenceHeader,
     layer_specs,
 )
-from nvrc_decoder.entropy.coder import SymbolDecoder
+from nvrc_decoder.entropy.coder import SymbolDecoder, no_check
 from nvrc_decoder.entropy.parameters import decode_parameters
 from nvrc_decoder.errors import NvrcError
 from nvrc_decoder.octree.grid import code_grid
@@ -108,7 +108,8 @@ def decode_grids(
     *,
     offset: int | None = None,
     unit: str = "GOP",
-    coder: Callable[[bytes], SymbolDecoder] = SymbolDecoder,
+    coder: Callable[[bytes, Callable[[], None]], SymbolDecoder] = SymbolDecoder,
+    check: Callable[[], None] = no_check,
 ) -> list[Grid | None]:
     """Decode the grids of a GOP: the flow grid, then coarse to fine in slot order.
 
@@ -117,7 +118,8 @@ def decode_grids(
         network: the NETWORK in force.
         gop: the parsed GOP; whoever read it has held its size against the limits.
         offset, unit: where it stands, for errors.
-        coder: makes the decoder of a grid's payload; a benchmark puts a clock there.
+        coder: makes the decoder of a grid's payload, which calls `check`; a benchmark puts a clock there.
+        check: called every few thousand symbols; what it raises ends decoding.
 
     Returns:
         Per slot int16 [nodes, channels, rows, columns], |q| <= 2047; None where the slot is absent.
@@ -131,9 +133,9 @@ def decode_grids(
         for header, payload in zip(network.header.coding_order(network.profile), gop.grids, strict=True):
             slot = network.profile.slots[header.slot]
             shape = grid_shape(sequence, header, gop.frame_count)
-            decoder = coder(payload)
+            decoder = coder(payload, check)
             splits = header.splits((shape[0], *shape[2:]))
-            grid = code_grid(decoder, splits, network.context, shape, header.slot, slot, coarser)
+            grid = code_grid(decoder, splits, network.context, shape, header.slot, slot, coarser, check=check)
             decoder.finish()
             grids[header.slot] = grid
             if not slot.flow:

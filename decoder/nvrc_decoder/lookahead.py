@@ -11,6 +11,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 __all__ = ["Cancelled", "Inline", "Lookahead", "Pace"]
@@ -26,7 +27,7 @@ class Pace(Protocol):
     """What the working side may ask of the side that uses its items."""
 
     def check(self) -> None:
-        """Raises `Cancelled` if nobody wants more items."""
+        """Returns when the side that uses the items lets this one go on; raises `Cancelled` if it wants no more."""
 
     def wait_idle(self) -> None:
         """Returns when the last item is done with, and the next one is being waited for."""
@@ -55,7 +56,7 @@ class Lookahead(Generic[Item]):
         self._condition = threading.Condition()
         self._slot: list[Item] = []
         self._error: BaseException | None = None
-        self._finished = self._waiting = self._stopping = False
+        self._finished = self._waiting = self._stopping = self._resting = False
         self._thread = threading.Thread(target=self._work, args=(produce,), name="nvrc-lookahead", daemon=True)
         self._thread.start()
         _working.add(self)
@@ -96,8 +97,28 @@ class Lookahead(Generic[Item]):
             self._condition.notify_all()
             return self._slot.pop()
 
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """The thread stands still while the body runs, from its next `check` on.
+
+        Two threads of small NumPy calls take as long together as one after the other, and each longer than alone: a
+        call of some microseconds lets go of the interpreter's lock just long enough to wake the other thread for
+        nothing. So they had better take turns.
+        """
+        self._resting = True
+        try:
+            yield
+        finally:
+            with self._condition:
+                self._resting = False
+                self._condition.notify_all()
+
     def check(self) -> None:
         """See `Pace`."""
+        if self._resting:
+            with self._condition:
+                while self._resting and not self._stopping:
+                    self._condition.wait()
         if self._stopping:
             raise Cancelled
 

@@ -22,7 +22,7 @@ from nvrc_decoder.engine import Synthesizer
 from nvrc_decoder.errors import InternalError, InvalidStreamError
 from nvrc_decoder.frames import GopDigest, Planes
 from nvrc_decoder.lookahead import Inline, Lookahead
-from nvrc_decoder.symbols import DecodedGop, Decoding, StageTimes, damage_of, decode_symbols
+from nvrc_decoder.symbols import DecodedGop, Decoding, StageTimes, Upcoming, damage_of, decode_symbols
 from nvrc_decoder.synthesis.parallel import InOrder
 
 __all__ = ["make_frames"]
@@ -79,11 +79,11 @@ class _Gops:
         start: the first frame that is wanted.
     """
 
-    def __init__(self, decoding: Decoding, gops: Iterator[DecodedGop | Damage], start: int) -> None:
+    def __init__(self, decoding: Decoding, gops: Iterator[DecodedGop | Damage | Upcoming], start: int) -> None:
         self._decoding = decoding
         self._gops = gops
         self._start = start
-        self._taken: DecodedGop | Damage | None = None
+        self._taken: DecodedGop | Damage | Upcoming | None = None
         self._begun: _Making | None = None
 
     def next(self) -> _Making | Damage | None:
@@ -93,9 +93,13 @@ class _Gops:
             NvrcError: what reading and decoding raise.
         """
         item, self._taken = self._taken, None
-        if item is None:
+        while item is None or isinstance(item, Upcoming):
             with self._decoding.times.clock("waiting"):
                 item = next(self._gops, None)
+            if item is None:
+                return None
+            if isinstance(item, Upcoming):
+                self._maker(item)
         if not isinstance(item, DecodedGop):
             return item
         making, self._begun = self._begun, None
@@ -125,12 +129,17 @@ class _Gops:
     def _make(self, gop: DecodedGop) -> _Making:
         times, record = self._decoding.times, gop.record
         first = max(self._start - record.first_frame, 0)
-        with times.clock("session"):
-            maker = self._decoding.synthesizers.of(gop.network, gop.memory.frame_threads)
+        maker = self._maker(Upcoming(gop.network, gop.memory.frame_threads))
         times.gops += 1
         checked = 0 if self._decoding.verify else first
         frames = maker.decode_gop(gop.grids, record.gop.frame_count, checked, record.digest.digest)
+        if isinstance(frames, InOrder) and isinstance(self._gops, Lookahead):
+            frames.asking = self._gops.resting
         return _Making(gop, first, maker, frames)
+
+    def _maker(self, what: Upcoming) -> Synthesizer:
+        with self._decoding.times.clock("session"):
+            return self._decoding.synthesizers.of(what.network, what.frame_threads)
 
     def close(self) -> None:
         """Wait for what was begun."""

@@ -8,13 +8,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 from nvrc_decoder.bitstream.random_access import GopRecord
 from nvrc_decoder.bitstream.salvage import Damage
 from nvrc_decoder.bitstream.units import SequenceHeader
 from nvrc_decoder.engine import Synthesizers
-from nvrc_decoder.entropy.coder import SymbolDecoder
 from nvrc_decoder.errors import InvalidStreamError
 from nvrc_decoder.gop import Grid, Network, decode_grids
 from nvrc_decoder.gop_source import Networks
@@ -24,7 +22,7 @@ from nvrc_decoder.memory import GopMemory, gop_memory
 from nvrc_decoder.pipe_input import PipeInput
 from nvrc_decoder.video_format import VideoFormat
 
-__all__ = ["DecodedGop", "Decoding", "OnDamage", "StageTimes", "damage_of", "decode_symbols"]
+__all__ = ["DecodedGop", "Decoding", "OnDamage", "StageTimes", "Upcoming", "damage_of", "decode_symbols"]
 
 OnDamage = Callable[[Damage], None]
 
@@ -111,10 +109,23 @@ class DecodedGop:
     memory: GopMemory
 
 
+@dataclass(frozen=True, eq=False)
+class Upcoming:
+    """What makes the frames of the first GOP will be for; it can be made while the symbols are decoded.
+
+    Attributes:
+        network: in force.
+        frame_threads: frames at a time.
+    """
+
+    network: Network
+    frame_threads: int
+
+
 def decode_symbols(
     decoding: Decoding, records: Iterator[GopRecord | Damage], pace: Pace
-) -> Iterator[DecodedGop | Damage]:
-    """The grids of GOPs, in order.
+) -> Iterator[DecodedGop | Damage | Upcoming]:
+    """The grids of GOPs, in order, and before the first of them what it will need.
 
     Raises:
         NvrcError: what reading and decoding raise; with `on_damage`, what concerns one GOP comes out as `Damage`.
@@ -123,6 +134,7 @@ def decode_symbols(
         decoding.pipe.check = pace.check
     # Of the GOPs whose frames may be being made: the last ones of one, the first ones of the next.
     making: deque[GopMemory] = deque(maxlen=2)
+    announced = False
     while True:
         pace.check()
         with decoding.file_lock, decoding.times.clock("parse"):
@@ -142,8 +154,13 @@ def decode_symbols(
         try:
             with decoding.times.clock("network"):
                 network = decoding.networks.load(record.network, record.network_offset, record.network_unit)
+            if not announced:
+                announced = True
+                yield Upcoming(network, memory.frame_threads)
             with decoding.times.clock("symbols"):
-                grids = _decode_grids(decoding.sequence, network, record, pace)
+                grids = decode_grids(
+                    decoding.sequence, network, record.gop, offset=record.offset, unit=record.unit, check=pace.check
+                )
             item = DecodedGop(record, network, grids, memory)
             making.append(memory)
             decoding.times.symbol_count += sum(grid.size for grid in grids if grid is not None)
@@ -154,25 +171,6 @@ def decode_symbols(
             item = damage_of(record, error)
         yield item
         del item
-
-
-class _WatchfulDecoder(SymbolDecoder):
-    """Looks up at each step whether anybody wants the result."""
-
-    def __init__(self, payload: bytes, check: Callable[[], None]) -> None:
-        super().__init__(payload)
-        self._check = check
-
-    def code_step(self, *arguments: Any, **options: Any) -> Any:
-        self._check()
-        return super().code_step(*arguments, **options)
-
-
-def _decode_grids(sequence: SequenceHeader, network: Network, record: GopRecord, pace: Pace) -> list[Grid | None]:
-    def coder(payload: bytes) -> SymbolDecoder:
-        return _WatchfulDecoder(payload, pace.check)
-
-    return decode_grids(sequence, network, record.gop, offset=record.offset, unit=record.unit, coder=coder)
 
 
 def damage_of(record: GopRecord, error: InvalidStreamError) -> Damage:

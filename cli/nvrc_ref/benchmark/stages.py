@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -65,7 +65,7 @@ class Decoding:
         )
 
 
-def _clocked(watch: Stopwatch) -> Callable[[bytes], SymbolDecoder]:
+def _clocked(watch: Stopwatch) -> type[SymbolDecoder]:
     """What makes decoders of grid payloads whose steps count as rANS."""
 
     class ClockedDecoder(SymbolDecoder):

@@ -6,7 +6,7 @@ list is written once for both directions.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import constriction
@@ -18,7 +18,16 @@ from nvrc_decoder.errors import InvalidStreamError
 from nvrc_decoder.profiles import Q_MAX
 from nvrc_decoder.scratch import Scratch
 
-__all__ = ["ESCAPE_PREFIX_MAX", "WORD_BYTES", "Int32Array", "IntArray", "StepCoder", "SymbolDecoder", "SymbolEncoder"]
+__all__ = [
+    "ESCAPE_PREFIX_MAX",
+    "WORD_BYTES",
+    "Int32Array",
+    "IntArray",
+    "StepCoder",
+    "SymbolDecoder",
+    "SymbolEncoder",
+    "no_check",
+]
 
 ESCAPE_PREFIX_MAX = 20
 WORD_BYTES = 4
@@ -26,9 +35,13 @@ WORD_BYTES = 4
 IntArray = npt.NDArray[np.integer[Any]]
 Int32Array = npt.NDArray[np.int32]
 
-# Symbols that are sorted at a time.
+# Symbols that are sorted, or decoded with one table, at a time.
 _PIECE = 1 << 13
 _CENTRES = (TABLE_RADII + 1).astype(np.int16)
+
+
+def no_check() -> None:
+    """Nobody wants to end what goes on, or to have it wait."""
 
 
 class StepCoder(Protocol):
@@ -46,7 +59,7 @@ class StepCoder(Protocol):
             limit: largest magnitude of a value.
 
         Returns:
-            The values, int32 [n].
+            The values, int32 [n]. Those that a decoder returns hold until its next step.
         """
 
 
@@ -104,12 +117,13 @@ class SymbolDecoder:
 
     Args:
         payload: 32-bit little-endian words in the order of consumption.
+        check: called every few thousand symbols; what it raises ends the step.
 
     Raises:
         InvalidStreamError: E_LENGTH, if the length is not a multiple of 4; E_ENTROPY, if the first word is 0.
     """
 
-    def __init__(self, payload: bytes | bytearray | memoryview) -> None:
+    def __init__(self, payload: bytes | bytearray | memoryview, check: Callable[[], None] = no_check) -> None:
         if len(payload) % WORD_BYTES:
             raise InvalidStreamError(
                 "E_LENGTH", f"a coded payload of {len(payload)} bytes is not a whole number of words", section="4.1"
@@ -118,6 +132,7 @@ class SymbolDecoder:
         if words.size and words[0] == 0:
             raise InvalidStreamError("E_ENTROPY", "the first word of a coded payload is 0", section="4.1, R4.1")
         # constriction is a stack: it takes its words from the end. A zero there, or a view, would upset it.
+        self._check = check
         self._scratch = Scratch()
         self._coder = constriction.stream.stack.AnsCoder(words[::-1].astype(np.uint32))
 
@@ -134,20 +149,25 @@ class SymbolDecoder:
         if not len(table_index):
             return np.empty(0, dtype=np.int32)
         groups = _Groups(table_index)
-        decode = self._coder.decode
-        residuals = self._scratch.array("residuals", (len(table_index),), np.int32)
-        start = 0
+        decode, array, count = self._coder.decode, self._scratch.array, len(table_index)
+        residuals = array("residuals", (count,), np.int32)
+        stop = 0
         for table, n in zip(groups.tables, groups.counts, strict=True):
-            residuals[start : start + n] = decode(table_model(table), n)
-            start += n
-        escaped = np.flatnonzero(residuals == ESCAPE)
+            model, start, stop = table_model(table), stop, stop + n
+            for at in range(start, stop, _PIECE):
+                end = min(at + _PIECE, stop)
+                residuals[at:end] = decode(model, end - at)
+                if end < stop:
+                    self._check()
+        escaped = np.flatnonzero(np.equal(residuals, ESCAPE, out=array("escaped", (count,), np.bool_)))
         residuals -= groups.centre
         # No list of all: a hostile step may escape everywhere, and most likely fails at its first escape.
         for j in map(int, escaped):
             residuals[j] = self._escape(int(groups.centre[j]) - 1)
-        result = np.empty_like(residuals)
+        result = array("result", (count,), np.int32)
         for piece, order, places in groups.pieces():
             result[piece][order] = residuals[places]
+            self._check()
         result += mean
         _check_range(result, limit)
         return result

@@ -76,4 +76,4 @@ def _code(coder: StepCoder, count: int, scale_index: int, values: IntArray | Non
     if values is not None and values.size != count:
         raise ValueError(f"{values.size} values for a step of {count}")
     table_index = np.full(count, scale_index * FRACTION_COUNT, dtype=np.uint16)
-    return coder.code_step(table_index, np.zeros(count, dtype=np.int32), values, limit=limit)
+    return coder.code_step(table_index, np.zeros(count, dtype=np.int32), values, limit=limit).copy()

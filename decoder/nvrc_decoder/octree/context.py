@@ -123,7 +123,7 @@ class Lattice:
         grid: int16 [N, C, H, W], 0 where not decoded.
         first: the split's first step.
         centred: the grid is a flow grid, whose contexts are relative to the mean of their face neighbours.
-        scratch: room for blocks; None for new room.
+        scratch: room for all this; None for new room. A second lattice there is the end of the first.
     """
 
     def __init__(
@@ -142,7 +142,9 @@ class Lattice:
             known = grid[t, :, y, x]
             nodes, channels, rows, columns = known.shape
             shape = nodes + 2, channels, rows + 2, columns + 2
-            padded = self._padded[parity] = np.zeros(shape, dtype=np.int16 if centred else np.int8)
+            padded = self._scratch.array(f"parity {parity}", shape, np.int16 if centred else np.int8)
+            padded.fill(0)
+            self._padded[parity] = padded
             if not _is_new(parity, first):
                 self._enter(padded, known)
             if centred:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import numpy.typing as npt
 
-from nvrc_decoder.entropy.coder import IntArray, StepCoder
+from nvrc_decoder.entropy.coder import IntArray, StepCoder, no_check
 from nvrc_decoder.octree.context import (
     COARSE_INPUT,
     Lattice,
@@ -32,6 +32,7 @@ def code_grid(
     slot: GridSlot,
     coarser: tuple[GridSlot, IntArray] | None = None,
     values: IntArray | None = None,
+    check: Callable[[], None] = no_check,
 ) -> npt.NDArray[np.int16]:
     """Code one grid of one GOP. The caller finishes the coder.
 
@@ -45,6 +46,7 @@ def code_grid(
         coarser: slot and values [N2, C2, H2, W2] of the previous present slot; None if this is the first or a flow
             grid.
         values: [N, C, H, W] to encode, |q| <= 2047, or None to decode.
+        check: called every few thousand symbols; what it raises ends the walk.
 
     Returns:
         The grid, int16 [N, C, H, W], |q| <= 2047.
@@ -72,6 +74,7 @@ def code_grid(
         table_index = scratch.array("table index", (target.size,), np.uint16)
         mean = scratch.array("mean", (target.size,), np.int32)
         for part, block, centre in lattice.blocks(step, neighbours, coarse):
+            check()
             table_index[part], mean[part] = predict(block)
             if centre is not None:
                 mean[part] += centre

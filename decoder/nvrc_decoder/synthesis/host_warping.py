@@ -18,6 +18,7 @@ import numpy.typing as npt
 from nvrc_decoder.frames import PictureFormat
 from nvrc_decoder.opencv import call, import_cv2
 from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, WARPED_TEMPORAL_STRIDE, Profile
+from nvrc_decoder.scratch import Scratch
 from nvrc_decoder.synthesis.motion_graphs import MotionGraphs
 from nvrc_decoder.synthesis.parallel import cores, each
 from nvrc_decoder.synthesis.session import GraphSession, Tensor
@@ -185,9 +186,11 @@ class HostWarper(Warper):
         import_cv2(_PURPOSE)
         self._in_use = {i: slot.planes for i, slot in graphs.slots.items()}
         self._threads = min(cores() if threads is None else threads, _MOST_THREADS)
+        self._scratch = Scratch()
 
     def release(self) -> None:
         super().release()
+        self._scratch = Scratch()
         flow = np.zeros((1, self._profile.slots[self._profile.flow_slot].max_channels, 1, 1), np.float32)
         zero, one = np.zeros(1, np.int64), np.ones(2, np.int64)
         _run(self._moves, {"frames": zero, "flow": flow, "later": zero, "size": one}, shrink=True)
@@ -201,14 +204,14 @@ class HostWarper(Warper):
         result = self._results(picture, frames, compact)
         for b, t in enumerate(frames):
             node, fraction = divmod(t, WARPED_TEMPORAL_STRIDE)
+            planes = {i: self._planes(i, grids, picture, node, later=fraction > 0) for i in result}
             # A frame that is a node is not moved.
             moves = self._displacements(grids, picture, node, t) if fraction else None
             for i, values in result.items():
-                nodes = self._planes(i, grids, picture, node)
                 if moves is None:
-                    self._copy(i, nodes[0], values[b])
+                    self._copy(i, planes[i][0], values[b])
                 else:
-                    self._blend(i, nodes, moves, fraction / WARPED_TEMPORAL_STRIDE, values[b])
+                    self._blend(i, planes[i], moves, fraction / WARPED_TEMPORAL_STRIDE, values[b])
         return result
 
     def _copy(self, i: int, planes: _Planes, result: Warped) -> None:
@@ -245,7 +248,7 @@ class HostWarper(Warper):
         rows, columns = grid.shape[2:]
         count = self._profile.slots[i].max_channels // lattice.channels
         shape = count, lattice.phases * rows, lattice.phases * columns
-        planes: _Planes = np.empty(shape, np.float32) if spare is None else spare
+        planes: _Planes = np.empty(shape, np.float32) if spare is None or spare.shape != shape else spare
         base = None
         if self._base is not None and i in self._profile.mixed_slots:
             base = _run(self._base, self._base_inputs(grids, picture, node))
@@ -281,9 +284,10 @@ class HostWarper(Warper):
             planes[:, phases * first : phases * stop] = band[0, :, border:-border, border:-border]
 
     def _displacements(self, grids: Sequence[Grid | None], picture: PictureFormat, node: int, t: int) -> _Moves:
-        """Those at frame `t` to a node and, behind them, to the one after: [4, rows, columns]."""
+        """Those at frame `t` to a node and, behind them, to the one after: [4, rows, columns]; until the next call."""
         moves = _run(self._moves, self._moves_inputs(grids, picture, node, range(t, t + 1)))
-        displacements: _Moves = moves[0].astype(np.int32)
+        displacements: _Moves = self._scratch.array("moves", moves.shape[1:], np.int32)
+        np.copyto(displacements, moves[0], casting="unsafe")
         return displacements
 
     def _lattice(self, i: int) -> _Lattice:

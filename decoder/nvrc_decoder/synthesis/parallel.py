@@ -11,6 +11,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Generic, Self, TypeVar
 
 __all__ = ["InOrder", "cores", "each"]
@@ -67,9 +68,15 @@ class InOrder(Generic[Item, Result]):
     The items are asked for in the caller's thread, one of them before there is a thread for it. Where `at_once` is 1
     that thread does all the work itself, when it asks for the result. What `work` raises, or asking for an item, comes
     in the place of the result. After an error, and when it has been closed, all threads have ended.
+
+    Attributes:
+        asking: makes what is entered while an item is asked for.
     """
 
+    asking: Callable[[], AbstractContextManager[None]]
+
     def __init__(self, work: Callable[[Item], Result], items: Iterable[Item], at_once: int) -> None:
+        self.asking = nullcontext
         self._work = work
         self._source = iter(items)
         self._at_once = at_once
@@ -83,7 +90,7 @@ class InOrder(Generic[Item, Result]):
     def __next__(self) -> Result:
         try:
             if self._at_once == 1 and self._ended is None:
-                return self._work(next(self._source))
+                return self._work(self._ask())
             self.begin(self._at_once)
             if self._begun:
                 result = self._begun.popleft().result()
@@ -107,10 +114,14 @@ class InOrder(Generic[Item, Result]):
         """Ask for an item, unless one is ready; whether one is."""
         if not self._ready and self._ended is None:
             try:
-                self._ready.append(next(self._source))
+                self._ready.append(self._ask())
             except Exception as error:  # StopIteration among them
                 self._ended = error
         return bool(self._ready)
+
+    def _ask(self) -> Item:
+        with self.asking():
+            return next(self._source)
 
     def _begin_ready(self) -> None:
         if self._ready:

@@ -117,6 +117,7 @@ class OrtSynthesizer:
         self._profile = profile
         self._picture = picture
         self._last_stride = max(slot.temporal_stride for slot in profile.slots)
+        self._zeros: dict[tuple[int, ...], npt.NDArray[np.float32]] = {}
         layout = self.provider == "cpu" and profile.name in _BLOCKED if layout is None else layout
         make = functools.partial(
             GraphSession, provider=self.provider, threads=threads, optimization=optimization, cuda_options=cuda_options
@@ -206,7 +207,11 @@ class OrtSynthesizer:
             yield self._feeds(grids, frame_count, call, _cut(warped, start - frames.start, len(call)))
 
     def _call(self, feeds: dict[str, Tensor]) -> list[Planes]:
-        return self._frames(self._session.run(self._session.place(feeds)))
+        outputs = self._session.run(self._session.place(feeds))
+        if self._warper is not None:
+            for i in self._warper.slots:
+                self._warper.take_back(i, feeds[f"warped{i}"])
+        return self._frames(outputs)
 
     def _on_device(
         self, grids: Sequence[Grid | None], frame_count: int, frames: range, warped: Mapping[int, Warped] | None
@@ -321,7 +326,7 @@ class OrtSynthesizer:
                 continue
             if grid is None:
                 rows, columns = -(-self._picture.height // slot.stride), -(-self._picture.width // slot.stride)
-                tensors[f"grid{i}"] = np.zeros((1, slot.max_channels, rows, columns), dtype=np.float32)
+                tensors[f"grid{i}"] = self._no_grid((1, slot.max_channels, rows, columns))
                 continue
             stride = slot.temporal_stride
             node, end = base // stride, min(last // stride + (stride > 1), grid.shape[0] - 1)
@@ -331,6 +336,12 @@ class OrtSynthesizer:
             nodes[touched - node :, : grid.shape[1]] = grid[touched : end + 1]
             tensors[f"grid{i}"] = nodes
         return base, tensors
+
+    def _no_grid(self, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+        """Zeros, made once: to read new ones takes as long as to write them."""
+        if shape not in self._zeros:
+            self._zeros[shape] = np.zeros(shape, np.float32)
+        return self._zeros[shape]
 
     def _frames(self, outputs: Sequence[Samples]) -> list[Planes]:
         """The frames of a call."""

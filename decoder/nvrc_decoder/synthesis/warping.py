@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import weakref
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -57,6 +58,7 @@ class Warper(ABC):
         self._base = None if graphs.base is None else make(graphs.base[0], ("base",), graphs.base[1])
         self._nodes = {i: make(slot.nodes, ("planes",), slot.values) for i, slot in graphs.slots.items()}
         self._chains: dict[int, _Chain] = {}
+        self._spare: dict[int, tuple[tuple[int, ...], deque[npt.NDArray[np.float32]]]] = {}
 
     @property
     def slots(self) -> tuple[int, ...]:
@@ -66,6 +68,16 @@ class Warper(ABC):
     def release(self) -> None:
         """Give back the memory of this machine that is kept for the next frame."""
         self._chains.clear()
+        self._spare.clear()
+
+    def take_back(self, i: int, values: npt.NDArray[Any]) -> None:
+        """What `warp` returned for a slot is needed no more: the next frame may have its place. Any thread may call.
+
+        New memory for each frame takes a tenth of the time of motion.
+        """
+        shape, arrays = self._spare.get(i, ((), deque()))
+        if values.shape == shape and values.dtype == np.float32:
+            arrays.append(values)
 
     @abstractmethod
     def warp(
@@ -93,7 +105,13 @@ class Warper(ABC):
             slot = self._profile.slots[i]
             rows, columns = -(-picture.height // slot.stride), -(-picture.width // slot.stride)
             shape = len(frames), slot.max_channels, rows, columns
-            result[i] = np.empty(shape, np.int16) if compact else np.empty(shape, np.float32)
+            if compact:
+                result[i] = np.empty(shape, np.int16)
+                continue
+            if i not in self._spare or self._spare[i][0] != shape:
+                self._spare[i] = shape, deque()
+            arrays = self._spare[i][1]
+            result[i] = arrays.pop() if arrays else np.empty(shape, np.float32)
         return result
 
     def _moves_inputs(
@@ -110,18 +128,22 @@ class Warper(ABC):
             "size": np.array((-(-picture.height // CELL), -(-picture.width // CELL)), np.int64),
         }
 
-    def _planes(self, i: int, grids: Sequence[Grid | None], picture: PictureFormat, node: int) -> tuple[Any, Any]:
-        """Planes of a node and of the next, or twice of the last; kept for the next frame."""
+    def _planes(
+        self, i: int, grids: Sequence[Grid | None], picture: PictureFormat, node: int, *, later: bool = True
+    ) -> tuple[Any, Any]:
+        """Planes of a node and, where `later`, of the next, or twice of the last; kept for the next frame."""
         grid = present(grids[i])
-        target = min(node + 1, len(grid) - 1)
+        target = min(node + later, len(grid) - 1)
         needed = (i, self._profile.flow_slot, self._profile.base_slot)
         source = tuple(grids[k] for k in needed)
         chain = self._chains.get(i)
         known = () if chain is None else tuple(None if kept is None else kept() for kept in chain.source)
         same = len(known) == len(source) and all(a is b for a, b in zip(known, source, strict=True))
-        if chain is None or not same or chain.node > target:
-            # The grids of a GOP are gone with it.
-            chain = self._chains[i] = _Chain(tuple(None if x is None else weakref.ref(x) for x in source))
+        if chain is None or not same or chain.node > node + 1:
+            # The grids of a GOP are gone with it, the memory of its planes is there to be used again.
+            left = (None, None) if chain is None else (chain.before, chain.after)
+            chain = _Chain(tuple(None if x is None else weakref.ref(x) for x in source), -1, *left)
+            self._chains[i] = chain
         while chain.node < target:
             # A step that fails leaves planes behind that nobody may take up.
             del self._chains[i]
@@ -129,7 +151,7 @@ class Warper(ABC):
             planes = self._advance(i, grids, picture, number, chain.after, chain.before)
             chain.node, chain.before, chain.after = number, chain.after, planes
             self._chains[i] = chain
-        return (chain.after if node == target else chain.before), chain.after
+        return (chain.after if node == chain.node else chain.before), chain.after
 
     def _base_input(self, i: int, base: Any) -> dict[str, Any]:
         """The base channel for the ``nodes`` graph of a slot; zero where there is none, nothing where it takes none."""

@@ -7,12 +7,12 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from synthesis_cases import Picture, differing, random_case
+from synthesis_cases import Case, Picture, differing, random_case
 
 from nvrc_decoder.errors import InternalError
-from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, PROFILES
+from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, PROFILES, node_shape
 from nvrc_decoder.synthesis import host_warping, motion
-from nvrc_decoder.synthesis.host_warping import _MIXED, _PLAIN, _blocks, _Lattice, _Places
+from nvrc_decoder.synthesis.host_warping import _MIXED, _PLAIN, HostWarper, _blocks, _Lattice, _Places
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
 from nvrc_decoder.synthesis.runtime import OrtSynthesizer
 
@@ -88,6 +88,76 @@ def test_no_memory_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
     _failing(monkeypatch, cv2.Error.StsNoMem)
     with pytest.raises(MemoryError):
         OrtSynthesizer(*case.network, threads=1).synthesise(case.grids, 3, range(1, 2))
+
+
+@pytest.mark.parametrize("full", [True, False])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_memory_that_is_used_again_holds_nothing(threads: int, full: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames of two GOPs and two sizes in turn; what was warped is made unusable when it is given back."""
+    taken: list[int] = []
+    take_back = HostWarper.take_back
+
+    def spoil(self: HostWarper, i: int, values: Any) -> None:
+        values.fill(np.nan)
+        taken.append(i)
+        take_back(self, i, values)
+
+    monkeypatch.setattr(HostWarper, "take_back", spoil)
+    case = random_case(8, PROFILES[0], Picture(27, 22), 25, full=full, motion=True)
+    runtime = OrtSynthesizer(*case.network, threads=threads, frame_threads=threads)
+    for seed, picture, wanted in (
+        (1, case.picture, range(25)),
+        (2, case.picture, range(25)),
+        (3, Picture(40, 31), range(5, 12)),
+        (1, case.picture, range(7, 18)),
+        (1, case.picture, range(3, 9)),
+    ):
+        grids = _grids(case, picture, seed)
+        expected = ReferenceSynthesizer(case.profile, picture, *case.network[2:]).synthesise(grids, 25, wanted)
+        assert differing(expected, runtime.resized(picture).synthesise(grids, 25, wanted)) == []
+    # Calls end in any order.
+    assert sorted(taken) == sorted(74 * list(case.profile.warped_slots))
+
+
+def _grids(case: Case, picture: Picture, seed: int) -> list[Any]:
+    """Other grids for the NETWORK of a case, for pictures of another size."""
+    rng = np.random.default_rng(seed)
+    grids: list[Any] = []
+    for slot, grid in zip(case.profile.slots, case.grids, strict=True):
+        nodes, rows, columns = node_shape(slot, case.frame_count, picture.height, picture.width)
+        shape = nodes, 0 if grid is None else grid.shape[1], rows, columns
+        grids.append(None if grid is None else rng.integers(-60, 61, shape).astype(np.int16))
+    return grids
+
+
+def test_a_node_is_made_when_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    advance = HostWarper._advance
+
+    def noted(self: HostWarper, i: int, grids: Any, picture: Any, node: int, *rest: Any) -> Any:
+        if i == PROFILES[0].warped_slots[0]:
+            made.append(node)
+        return advance(self, i, grids, picture, node, *rest)
+
+    monkeypatch.setattr(HostWarper, "_advance", noted)
+    case = random_case(7, PROFILES[0], Picture(27, 22), 25, full=True, motion=True)
+    runtime = OrtSynthesizer(*case.network, threads=1)
+    # A frame that is a node needs no other; from the next node back to this one is no detour.
+    for t, nodes in (
+        (0, [0]),
+        (1, [1]),
+        (7, []),
+        (8, []),
+        (9, [2]),
+        (8, []),
+        (15, []),
+        (24, [3]),
+        (23, []),
+        (7, [0, 1]),
+    ):
+        made.clear()
+        runtime.synthesise(case.grids, 25, range(t, t + 1))
+        assert made == nodes, t
 
 
 def test_decoding_goes_on_in_a_thread_that_outlives_the_main_one() -> None:

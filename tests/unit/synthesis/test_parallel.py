@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import sys
 import threading
@@ -111,6 +112,33 @@ def test_items_can_be_begun_before_a_result_is_asked_for() -> None:
     empty = InOrder(str, iter(()), 2)
     empty.begin(2)
     assert list(empty) == []
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_what_is_entered_to_ask_for_an_item_is_left_before_it_is_worked_on(at_once: int) -> None:
+    asking = threading.Lock()
+
+    def items() -> Iterator[int]:
+        for item in range(5):
+            assert asking.locked()
+            yield item
+        assert asking.locked()
+
+    def work(item: int) -> int:
+        # Another item may be asked for meanwhile, but not by whoever waits for this one.
+        assert asking.acquire(timeout=PATIENCE)
+        asking.release()
+        return item
+
+    @contextlib.contextmanager
+    def entered() -> Iterator[None]:
+        with asking:
+            yield
+
+    results = InOrder(work, items(), at_once)
+    results.asking = entered
+    assert list(results) == list(range(5))
+    assert not asking.locked()
 
 
 @pytest.mark.parametrize("at_once", [1, 3])

@@ -183,6 +183,39 @@ def test_stop_while_it_waits_for_the_last_item() -> None:
     lookahead.stop()
 
 
+def test_the_thread_rests_when_it_is_told_to() -> None:
+    rounds = 0
+
+    def produce(pace: Pace) -> Iterator[int]:
+        nonlocal rounds
+        while True:
+            pace.check()
+            rounds += 1
+            time.sleep(0)
+        yield 0
+
+    def wait_for(more: int) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while rounds < more:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+
+    lookahead = Lookahead(produce)
+    for _ in range(3):
+        wait_for(rounds + 5)
+        with lookahead.resting():
+            before = rounds
+            time.sleep(0.02)
+            # One may have been under way.
+            assert rounds <= before + 1
+    with pytest.raises(KeyError), lookahead.resting():
+        raise KeyError
+    wait_for(rounds + 5)
+    with lookahead.resting():
+        lookahead.stop()
+        assert threads() == []
+
+
 def test_taken_items_are_let_go() -> None:
     class Grid:
         pass
