@@ -37,7 +37,7 @@ Int32Array = npt.NDArray[np.int32]
 
 # Symbols that are sorted, or decoded with one table, at a time.
 _PIECE = 1 << 13
-_CENTRES = (TABLE_RADII + 1).astype(np.int16)
+_CENTRES = (TABLE_RADII + 1).astype(np.int32)
 
 
 def no_check() -> None:
@@ -69,7 +69,7 @@ class _Groups:
     Attributes:
         tables: those in use.
         counts: how many symbols each of them has.
-        centre: int16 [n], symbol of the residual 0 in the order of coding: K + 1.
+        centre: int32 [n], symbol of the residual 0 in the order of coding: K + 1.
     """
 
     def __init__(self, table_index: IntArray) -> None:

@@ -72,12 +72,13 @@ def code_grid(
         positions = t, slice(None), y, x
         target = grid[positions]
         table_index = scratch.array("table index", (target.size,), np.uint16)
-        mean = scratch.array("mean", (target.size,), np.int32)
-        for part, block, centre in lattice.blocks(step, neighbours, coarse):
+        mean = scratch.array("mean", (target.size,), np.int16)
+        for block in lattice.blocks(step, neighbours, coarse):
             check()
-            table_index[part], mean[part] = predict(block)
-            if centre is not None:
-                mean[part] += centre
+            tables, means = predict(block.inputs)
+            table_index[block.part], mean[block.part] = block.spread(tables), block.spread(means)
+            if block.centre is not None:
+                mean[block.part] += block.centre
         known = None if values is None else values[positions].reshape(-1)
         coded = coder.code_step(table_index, mean, known).reshape(target.shape)
         target[...] = coded

@@ -82,14 +82,14 @@ class BoundNetwork:
         self._clips.append((np.array(low, np.float32)[:, None], np.array(high, np.float32)[:, None]))
         self._scratch = scratch
 
-    def __call__(self, inputs: Float32Array) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int32]]:
+    def __call__(self, inputs: Float32Array) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int16]]:
         """Predict.
 
         Args:
             inputs: float32 [k + 1, n], integers: the k bound inputs, |x| <= 15, and a last row of ones.
 
         Returns:
-            table index uint16 [n], 0..319; integer part of the mean int32 [n], -256..255.
+            table index uint16 [n], 0..319; integer part of the mean int16 [n], -256..255.
         """
         x = inputs
         # No operation here is invalid: every sum is an integer below 2^24. But OpenBLAS's AVX-512 kernel for five
@@ -99,12 +99,14 @@ class BoundNetwork:
                 x, before = self._scratch.array(f"layer{i}", (len(matrix) + 1, x.shape[1]), np.float32), x
                 result = _product(matrix, before, x[:-1])
                 # The bounds are integers, so that clipping before the floor equals clipping after it.
-                np.clip(result, low, high, out=result)
+                result.clip(low, high, out=result)
                 np.floor(result, out=result)
                 x[-1] = 1
-        mean, scale = result.astype(np.int32)
-        table = scale << _FRACTION_BITS | mean & (FRACTION_COUNT - 1)
-        return table.astype(np.uint16), mean >> _FRACTION_BITS
+        mean, table = result.astype(np.int16)
+        table <<= _FRACTION_BITS
+        table |= mean & (FRACTION_COUNT - 1)
+        mean >>= _FRACTION_BITS
+        return table.view(np.uint16), mean
 
 
 def _product(matrix: Float32Array, x: Float32Array, result: Float32Array) -> Float32Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -90,11 +91,12 @@ def test_contexts_equal_the_oracle(
         found = np.zeros((CONTEXT_INPUTS, len(expected.positions) * channels), dtype=int)
         used = [*neighbours, COARSE_INPUT] if with_coarser else list(neighbours)
         centres = np.zeros(found.shape[1], dtype=int)
-        for part, block, centre in lattice.blocks(step, neighbours, coarse):
-            found[used, part] = block[:-1]
-            assert (centre is not None) == slot.flow
-            centres[part] = 0 if centre is None else centre
-            assert (block[-1] == 1).all()
+        for block in lattice.blocks(step, neighbours, coarse):
+            for index, row in zip(used, block.inputs[:-1], strict=True):
+                found[index, block.part] = block.spread(row.astype(np.int16))
+            assert (block.centre is not None) == slot.flow
+            centres[block.part] = 0 if block.centre is None else block.centre
+            assert (block.inputs[-1] == 1).all()
         found[list(constant_inputs(step, slot_index))] = 1
         places = sorted((n, c, y, x) for n, y, x in expected.positions for c in range(channels))
         for column, centre_found, (n, c, y, x) in zip(found.T, centres, places, strict=True):
@@ -111,8 +113,40 @@ def test_contexts_equal_the_oracle(
     np.testing.assert_array_equal(seen, grid)
 
 
+def test_runs_that_see_nothing_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps of every length; those that see much, little and nothing."""
+    shares: set[str] = set()
+    seen = Lattice._seen
+
+    def noted(self: Lattice, *arguments: Any) -> Any:
+        inputs, runs = seen(self, *arguments)
+        shares.add("all" if runs is None else "none" if len(runs) == 1 else "some")
+        return inputs, runs
+
+    network = make_network(2)
+    for density, columns in itertools.product((0.0, 0.01, 0.1, 0.6), range(1, 14)):
+        rng = np.random.default_rng(columns)
+        grid = make_grid(columns, (5, 2, 9, columns)) * (rng.random((5, 2, 9, columns)) < density)
+        arguments = octree_schedule(5, 9, columns), network, grid.shape, 2, GridSlot(8, 1, 3), None
+        payloads = []
+        for least in (10**9, 1):
+            with monkeypatch.context() as patch:
+                patch.setattr(product, "_LEAST_SYMBOLS", least)
+                patch.setattr(Lattice, "_seen", noted if least == 1 else seen)
+                encoder = SymbolEncoder()
+                code_grid(encoder, *arguments, grid)
+                payloads.append(encoder.finish())
+                decoder = SymbolDecoder(payloads[-1])
+                np.testing.assert_array_equal(code_grid(decoder, *arguments), grid)
+                decoder.finish()
+        assert payloads[0] == payloads[1]
+    assert shares == {"all", "some", "none"}
+
+
 @pytest.mark.parametrize("block", [1, 3, 16, 50])
-def test_the_block_size_changes_nothing(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("least", [1, 1024])
+def test_the_block_size_changes_nothing(block: int, least: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(product, "_LEAST_SYMBOLS", least)
     grid = make_grid(5, (5, 3, 7, 6))
     args = (octree_schedule(5, 7, 6), make_network(1), grid.shape, 2, GridSlot(8, 1, 3))
     lower = GridSlot(16, 1, 2), make_grid(6, (5, 2, 4, 3))
