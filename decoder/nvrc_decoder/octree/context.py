@@ -208,9 +208,7 @@ class Lattice:
         """Where the values of a step are."""
         return axes(a // g for a, g in zip(step.start, self._spacing, strict=True))
 
-    def blocks(
-        self, step: Step, neighbours: tuple[int, ...], coarse: npt.NDArray[np.uint8] | None
-    ) -> Iterator[Block]:
+    def blocks(self, step: Step, neighbours: tuple[int, ...], coarse: npt.NDArray[np.uint8] | None) -> Iterator[Block]:
         """The inputs of a step, block by block.
 
         Args:
