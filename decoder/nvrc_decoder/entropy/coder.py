@@ -150,15 +150,16 @@ class SymbolDecoder:
             return np.empty(0, dtype=np.int32)
         groups = _Groups(table_index)
         decode, array, count = self._coder.decode, self._scratch.array, len(table_index)
-        residuals = array("residuals", (count,), np.int32)
-        stop = 0
-        for table, n in zip(groups.tables, groups.counts, strict=True):
-            model, start, stop = table_model(table), stop, stop + n
-            for at in range(start, stop, _PIECE):
-                end = min(at + _PIECE, stop)
-                residuals[at:end] = decode(model, end - at)
-                if end < stop:
-                    self._check()
+        parts = []
+        for table, left in zip(groups.tables, groups.counts, strict=True):
+            model = table_model(table)
+            while left > _PIECE:
+                parts.append(decode(model, _PIECE))
+                left -= _PIECE
+                self._check()
+            parts.append(decode(model, left))
+        residuals = np.concatenate(parts, out=array("residuals", (count,), np.int32))
+        del parts
         escaped = np.flatnonzero(np.equal(residuals, ESCAPE, out=array("escaped", (count,), np.bool_)))
         residuals -= groups.centre
         # No list of all: a hostile step may escape everywhere, and most likely fails at its first escape.

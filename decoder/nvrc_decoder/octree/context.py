@@ -217,9 +217,12 @@ class Lattice:
             coarse: as `coarse_magnitude` gives it.
         """
         sources: list[npt.NDArray[Any]] = [self._view(self._padded, step, NEIGHBOURS[index]) for index in neighbours]
-        inside = [self._view(self._inside, step, NEIGHBOURS[index]) for index in neighbours] if self._inside else None
         channels = self._padded[0, 0, 0].shape[1]
         full = step.count[0], channels, step.count[1], step.count[2]
+        inside = None
+        if self._inside:
+            views = (self._view(self._inside, step, NEIGHBOURS[index]) for index in neighbours)
+            inside = [np.broadcast_to(view, full) for view in views]
         if coarse is not None:
             t, y, x = step.slices
             sources.append(np.broadcast_to(np.ascontiguousarray(coarse[t, None, y, x]), full))
@@ -227,15 +230,15 @@ class Lattice:
         for cut in _cuts(full):
             shape = (*(part.stop - part.start for part in cut), full[3])
             part = slice(start, start := start + math.prod(shape))
-            views = [source[cut] for source in sources]
+            seen = [source[cut] for source in sources]
             if inside is None:
-                inputs, runs = self._seen(views, shape)
+                inputs, runs = self._seen(seen, shape)
                 yield Block(part, inputs, None, runs)
                 continue
-            inputs = self._rows(len(views), math.prod(shape))
-            for row, view in zip(inputs, views, strict=False):
+            inputs = self._rows(len(seen), math.prod(shape))
+            present = self._scratch.array("present", (len(inside), inputs.shape[1]), np.float32)
+            for row, view in zip((*inputs[:-1], *present), (*seen, *(view[cut] for view in inside)), strict=True):
                 np.copyto(row.reshape(shape), view)
-            present = [np.broadcast_to(view, full)[cut].reshape(-1) for view in inside]
             centre = _centre(inputs[: len(neighbours)], present, neighbours)
             yield Block(part, inputs, centre, None)
 
@@ -283,31 +286,27 @@ def _is_new(parity: Axes, step: Step) -> bool:
     return step.split is not None and any(p and h for p, h in zip(parity, step.split.halve, strict=True))
 
 
-def _centre(
-    rows: Float32Array, present: list[npt.NDArray[np.int8]], neighbours: tuple[int, ...]
-) -> npt.NDArray[np.int32]:
+def _centre(rows: Float32Array, present: Float32Array, neighbours: tuple[int, ...]) -> npt.NDArray[np.int32]:
     """Make neighbours relative to the mean of those on faces, in place (spec 5.3).
 
     Args:
         rows: float32 [k, n], values of the neighbours, 0 where there is none.
-        present: for each of them int8 [n], 1 where there is one.
+        present: float32 [k, n], 1 where there is one.
         neighbours: indices into `NEIGHBOURS`.
 
     Returns:
         The mean, rounded down; int32 [n].
     """
-    total = np.zeros(rows.shape[1], dtype=np.int32)
-    count = np.zeros(rows.shape[1], dtype=np.int32)
-    for index, row, there in zip(neighbours, rows, present, strict=True):
-        if index in _FACES:
-            total += row.astype(np.int32)
-            count += there
-    centre: npt.NDArray[np.int32] = total // np.maximum(count, 1)
-    for row, there in zip(rows, present, strict=True):
-        row -= centre
-        np.clip(row, -CONTEXT_INPUT_MAX, CONTEXT_INPUT_MAX, out=row)
-        row *= there
-    return centre
+    faces = [place for place, index in enumerate(neighbours) if index in _FACES]
+    total, count = (
+        sum((values[place] for place in faces), np.zeros(rows.shape[1], np.float32)) for values in (rows, present)
+    )
+    # A quotient of such small integers that is not one itself is not rounded to one.
+    centre = np.floor(total / np.maximum(count, 1))
+    rows -= centre
+    rows.clip(-CONTEXT_INPUT_MAX, CONTEXT_INPUT_MAX, out=rows)
+    rows *= present
+    return centre.astype(np.int32)
 
 
 def _cuts(shape: tuple[int, int, int, int]) -> Iterator[tuple[slice, slice, slice]]:

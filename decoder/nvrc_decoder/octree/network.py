@@ -25,6 +25,8 @@ _FRACTION_BITS = FRACTION_COUNT.bit_length() - 1
 # first, which here takes up to three times as long. Pieces are no shorter than the columns where calls would count.
 _UNPACKED = 1_000_000
 _LEAST_COLUMNS = 2048
+# Steps whose first layer is kept: 2.7 MB of the widest.
+_MOST_HEADS = 512
 
 
 class ContextNetwork:
@@ -49,6 +51,8 @@ class ContextNetwork:
             inputs, magnitude = len(layer.bias), ACTIVATION_MAX
         if inputs != 2:
             raise ValueError(f"the context network has {inputs} outputs, not 2")
+        # The first layer as steps see it, which are the same in each GOP.
+        self._heads: dict[tuple[tuple[int, ...], tuple[int, ...]], Float32Array] = {}
         self._tail = [_matrix(layer, layer.weight, layer.bias) for layer in self.layers[1:]]
 
     def bind(self, inputs: Sequence[int], ones: Sequence[int], scratch: Scratch | None = None) -> BoundNetwork:
@@ -59,10 +63,15 @@ class ContextNetwork:
             ones: indices of the inputs that are 1 at every position of the step; they are folded into the bias.
             scratch: room for the outputs of the layers; None for new room.
         """
-        first = self.layers[0]
-        bias = first.bias + first.weight[:, list(ones)].sum(axis=1)
-        matrices = [_matrix(first, first.weight[:, list(inputs)], bias), *self._tail]
-        return BoundNetwork(matrices, self.layers, scratch or Scratch())
+        key = tuple(inputs), tuple(ones)
+        head = self._heads.get(key)
+        if head is None:
+            if len(self._heads) >= _MOST_HEADS:
+                self._heads.clear()
+            first = self.layers[0]
+            bias = first.bias + first.weight[:, list(ones)].sum(axis=1)
+            head = self._heads[key] = _matrix(first, first.weight[:, list(inputs)], bias)
+        return BoundNetwork([head, *self._tail], self.layers, scratch or Scratch())
 
 
 class BoundNetwork:
