@@ -25,6 +25,7 @@ from nvrc_decoder.errors import NvrcError
 from nvrc_decoder.octree.grid import code_grid
 from nvrc_decoder.octree.network import ContextNetwork
 from nvrc_decoder.profiles import GridSlot, Profile, node_shape
+from nvrc_decoder.scratch import Scratch
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer, make_layer
 
 __all__ = ["Grid", "Network", "decode_grids", "grid_shape", "load_network"]
@@ -108,8 +109,9 @@ def decode_grids(
     *,
     offset: int | None = None,
     unit: str = "GOP",
-    coder: Callable[[bytes, Callable[[], None]], SymbolDecoder] = SymbolDecoder,
+    coder: Callable[[bytes, Callable[[], None], Scratch], SymbolDecoder] = SymbolDecoder,
     check: Callable[[], None] = no_check,
+    scratch: Scratch | None = None,
 ) -> list[Grid | None]:
     """Decode the grids of a GOP: the flow grid, then coarse to fine in slot order.
 
@@ -120,6 +122,7 @@ def decode_grids(
         offset, unit: where it stands, for errors.
         coder: makes the decoder of a grid's payload, which calls `check`; a benchmark puts a clock there.
         check: called every few thousand symbols; what it raises ends decoding.
+        scratch: room to work in, to be used again for the next GOP; None for new room.
 
     Returns:
         Per slot int16 [nodes, channels, rows, columns], |q| <= 2047; None where the slot is absent.
@@ -127,15 +130,17 @@ def decode_grids(
     Raises:
         InvalidStreamError: E_ENTROPY, E_ESCAPE, E_RANGE or E_SCHEDULE.
     """
+    scratch = scratch or Scratch()
     grids: list[Grid | None] = [None] * len(network.profile.slots)
     coarser: tuple[GridSlot, Grid] | None = None
     with _located(unit, offset):
         for header, payload in zip(network.header.coding_order(network.profile), gop.grids, strict=True):
             slot = network.profile.slots[header.slot]
             shape = grid_shape(sequence, header, gop.frame_count)
-            decoder = coder(payload, check)
+            decoder = coder(payload, check, scratch)
             splits = header.splits((shape[0], *shape[2:]))
-            grid = code_grid(decoder, splits, network.context, shape, header.slot, slot, coarser, check=check)
+            place = header.slot, slot, coarser
+            grid = code_grid(decoder, splits, network.context, shape, *place, check=check, scratch=scratch)
             decoder.finish()
             grids[header.slot] = grid
             if not slot.flow:

@@ -20,6 +20,7 @@ from nvrc_decoder.limits import Limits
 from nvrc_decoder.lookahead import Pace
 from nvrc_decoder.memory import GopMemory, gop_memory
 from nvrc_decoder.pipe_input import PipeInput
+from nvrc_decoder.scratch import Scratch
 from nvrc_decoder.video_format import VideoFormat
 
 __all__ = ["DecodedGop", "Decoding", "OnDamage", "StageTimes", "Upcoming", "damage_of", "decode_symbols"]
@@ -134,6 +135,7 @@ def decode_symbols(
         decoding.pipe.check = pace.check
     # Of the GOPs whose frames may be being made: the last ones of one, the first ones of the next.
     making: deque[GopMemory] = deque(maxlen=2)
+    scratch = Scratch()
     announced = False
     while True:
         pace.check()
@@ -147,6 +149,7 @@ def decode_symbols(
         most = decoding.synthesizers.frame_threads
         memory = gop_memory(decoding.sequence, record.network, record.gop, decoding.limits, most)
         if not all(earlier.leaves_room(memory, decoding.limits) for earlier in making):
+            scratch.clear()
             pace.wait_idle()
             making.clear()
             decoding.synthesizers.release()
@@ -159,10 +162,19 @@ def decode_symbols(
                 yield Upcoming(network, memory.frame_threads)
             with decoding.times.clock("symbols"):
                 grids = decode_grids(
-                    decoding.sequence, network, record.gop, offset=record.offset, unit=record.unit, check=pace.check
+                    decoding.sequence,
+                    network,
+                    record.gop,
+                    offset=record.offset,
+                    unit=record.unit,
+                    check=pace.check,
+                    scratch=scratch,
                 )
             item = DecodedGop(record, network, grids, memory)
             making.append(memory)
+            if not memory.leaves_room(memory, decoding.limits):
+                # Who knows when the next GOP comes; it will not be decoded beside this one's frames.
+                scratch.clear()
             decoding.times.symbol_count += sum(grid.size for grid in grids if grid is not None)
             del grids
         except InvalidStreamError as error:

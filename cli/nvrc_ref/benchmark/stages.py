@@ -18,6 +18,7 @@ from nvrc_decoder.frames import GopDigest, Planes
 from nvrc_decoder.gop import Grid, Network, decode_grids, load_network
 from nvrc_decoder.limits import Limits
 from nvrc_decoder.memory import GopMemory, gop_memory
+from nvrc_decoder.scratch import Scratch
 from nvrc_decoder.synthesis.providers import Provider
 from nvrc_decoder.video import video_format
 from nvrc_ref.benchmark.stopwatch import Span, Stopwatch, timed
@@ -89,6 +90,7 @@ def run_stages(decoding: Decoding) -> dict[str, Span]:
         network: Network | None = None
         gop: Gop | None = None
         last: GopMemory | None = None
+        scratch = Scratch()
         with open_writer(os.devnull, OutputKind.Y4M, video_format(sequence), _ignore) as write:
             for content in units:
                 if isinstance(content, NetworkHeader):
@@ -103,7 +105,7 @@ def run_stages(decoding: Decoding) -> dict[str, Span]:
                         synthesizers.release()
                     last = memory
                     with watch.part("entropy"):
-                        grids = decode_grids(sequence, network, gop, coder=_clocked(watch))
+                        grids = decode_grids(sequence, network, gop, coder=_clocked(watch), scratch=scratch)
                     with watch.part("network"):
                         synthesizers.of(network, memory.frame_threads)
                     frames = synthesizers.of(network, memory.frame_threads).decode_gop(

@@ -37,7 +37,7 @@ Int32Array = npt.NDArray[np.int32]
 
 # Symbols that are sorted, or decoded with one table, at a time.
 _PIECE = 1 << 13
-_CENTRES = (TABLE_RADII + 1).astype(np.int32)
+_CENTRES: list[int] = (TABLE_RADII + 1).tolist()
 
 
 def no_check() -> None:
@@ -69,7 +69,6 @@ class _Groups:
     Attributes:
         tables: those in use.
         counts: how many symbols each of them has.
-        centre: int32 [n], symbol of the residual 0 in the order of coding: K + 1.
     """
 
     def __init__(self, table_index: IntArray) -> None:
@@ -80,7 +79,6 @@ class _Groups:
         self._totals = self._piece_counts.sum(axis=0)
         self.tables: list[int] = np.flatnonzero(self._totals).tolist()
         self.counts: list[int] = self._totals[self.tables].tolist()
-        self.centre = np.repeat(_CENTRES[self.tables], self.counts)
 
     def _cuts(self) -> list[slice]:
         return [slice(start, start + _PIECE) for start in range(0, len(self._keys), _PIECE)]
@@ -118,12 +116,18 @@ class SymbolDecoder:
     Args:
         payload: 32-bit little-endian words in the order of consumption.
         check: called every few thousand symbols; what it raises ends the step.
+        scratch: room for a step; None for new room.
 
     Raises:
         InvalidStreamError: E_LENGTH, if the length is not a multiple of 4; E_ENTROPY, if the first word is 0.
     """
 
-    def __init__(self, payload: bytes | bytearray | memoryview, check: Callable[[], None] = no_check) -> None:
+    def __init__(
+        self,
+        payload: bytes | bytearray | memoryview,
+        check: Callable[[], None] = no_check,
+        scratch: Scratch | None = None,
+    ) -> None:
         if len(payload) % WORD_BYTES:
             raise InvalidStreamError(
                 "E_LENGTH", f"a coded payload of {len(payload)} bytes is not a whole number of words", section="4.1"
@@ -133,7 +137,7 @@ class SymbolDecoder:
             raise InvalidStreamError("E_ENTROPY", "the first word of a coded payload is 0", section="4.1, R4.1")
         # constriction is a stack: it takes its words from the end. A zero there, or a view, would upset it.
         self._check = check
-        self._scratch = Scratch()
+        self._scratch = scratch or Scratch()
         self._coder = constriction.stream.stack.AnsCoder(words[::-1].astype(np.uint32))
 
     def code_step(
@@ -150,21 +154,22 @@ class SymbolDecoder:
             return np.empty(0, dtype=np.int32)
         groups = _Groups(table_index)
         decode, array, count = self._coder.decode, self._scratch.array, len(table_index)
-        parts = []
-        for table, left in zip(groups.tables, groups.counts, strict=True):
-            model = table_model(table)
-            while left > _PIECE:
-                parts.append(decode(model, _PIECE))
-                left -= _PIECE
+        residuals, centre = array("residuals", (count,), np.int32), array("centre", (count,), np.int32)
+        start = 0
+        for table, n in zip(groups.tables, groups.counts, strict=True):
+            model, stop = table_model(table), start + n
+            centre[start:stop] = _CENTRES[table]
+            while stop - start > _PIECE:
+                residuals[start : start + _PIECE] = decode(model, _PIECE)
+                start += _PIECE
                 self._check()
-            parts.append(decode(model, left))
-        residuals = np.concatenate(parts, out=array("residuals", (count,), np.int32))
-        del parts
+            residuals[start:stop] = decode(model, stop - start)
+            start = stop
         escaped = np.flatnonzero(np.equal(residuals, ESCAPE, out=array("escaped", (count,), np.bool_)))
-        residuals -= groups.centre
+        residuals -= centre
         # No list of all: a hostile step may escape everywhere, and most likely fails at its first escape.
         for j in map(int, escaped):
-            residuals[j] = self._escape(int(groups.centre[j]) - 1)
+            residuals[j] = self._escape(int(centre[j]) - 1)
         result = array("result", (count,), np.int32)
         for piece, order, places in groups.pieces():
             result[piece][order] = residuals[places]
@@ -225,15 +230,16 @@ class SymbolEncoder:
         residuals = np.empty_like(result)
         for piece, order, places in groups.pieces():
             residuals[places] = (result[piece] - np.asarray(mean, dtype=np.int32)[piece])[order]
-        escaped = np.abs(residuals) >= groups.centre
-        symbols = np.where(escaped, ESCAPE, residuals + groups.centre).astype(np.int32)
+        centre = np.repeat([_CENTRES[table] for table in groups.tables], groups.counts)
+        escaped = np.abs(residuals) >= centre
+        symbols = np.where(escaped, ESCAPE, residuals + centre).astype(np.int32)
         start = 0
         for table, n in zip(groups.tables, groups.counts, strict=True):
             self._runs.append((table_model(table), symbols[start : start + n]))
             start += n
         bits: list[int] = []
         for j in np.flatnonzero(escaped).tolist():
-            bits += _escape_bits(int(residuals[j]), int(groups.centre[j]) - 1)
+            bits += _escape_bits(int(residuals[j]), int(centre[j]) - 1)
         if bits:
             self._runs.append((bit_model(), np.array(bits, dtype=np.int32)))
         return result

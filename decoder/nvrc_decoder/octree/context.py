@@ -174,18 +174,24 @@ class Lattice:
         self._padded: dict[Axes, npt.NDArray[np.signedinteger[Any]]] = {}
         # 1 where there is a value, for all channels; a neighbour outside does not count towards a mean.
         self._inside: dict[Axes, npt.NDArray[np.int8]] = {}
+        values: dict[Axes, npt.NDArray[np.int16]] = {}
         for parity in map(axes, itertools.product(*map(range, self._periods))):
             t, y, x = (slice(p * g, None, n * g) for p, g, n in zip(parity, spacing, self._periods, strict=True))
-            known = grid[t, :, y, x]
-            nodes, channels, rows, columns = known.shape
-            shape = nodes + 2, channels, rows + 2, columns + 2
-            padded = self._scratch.array(f"parity {parity}", shape, np.int16 if centred else np.int8)
-            padded.fill(0)
-            self._padded[parity] = padded
+            values[parity] = grid[t, :, y, x]
+        shapes = {
+            parity: (n + 2, c, h + 2, w + 2) for parity, (n, c, h, w) in ((k, v.shape) for k, v in values.items())
+        }
+        # All in one array, so that what is used again is no more than the largest lattice.
+        sizes = list(map(math.prod, shapes.values()))
+        room = self._scratch.array("lattice", (sum(sizes),), np.int16 if centred else np.int8)
+        room.fill(0)
+        places = np.split(room, np.cumsum(sizes)[:-1])
+        for (parity, shape), place in zip(shapes.items(), places, strict=True):
+            padded = self._padded[parity] = place.reshape(shape)
             if not _is_new(parity, first):
-                self._enter(padded, known)
+                self._enter(padded, values[parity])
             if centred:
-                inside = self._inside[parity] = np.zeros((nodes + 2, 1, rows + 2, columns + 2), dtype=np.int8)
+                inside = self._inside[parity] = np.zeros((shape[0], 1, *shape[2:]), dtype=np.int8)
                 inside[1:-1, :, 1:-1, 1:-1] = 1
                 self._mirror(inside)
 

@@ -33,6 +33,7 @@ def code_grid(
     coarser: tuple[GridSlot, IntArray] | None = None,
     values: IntArray | None = None,
     check: Callable[[], None] = no_check,
+    scratch: Scratch | None = None,
 ) -> npt.NDArray[np.int16]:
     """Code one grid of one GOP. The caller finishes the coder.
 
@@ -47,6 +48,7 @@ def code_grid(
             grid.
         values: [N, C, H, W] to encode, |q| <= 2047, or None to decode.
         check: called every few thousand symbols; what it raises ends the walk.
+        scratch: room for lattice and steps; None for new room.
 
     Returns:
         The grid, int16 [N, C, H, W], |q| <= 2047.
@@ -58,7 +60,7 @@ def code_grid(
     steps = expand_schedule((nodes, rows, columns), splits)
     coarse = coarse_magnitude((nodes, rows, columns), slot, coarser)
     grid = np.zeros(shape, dtype=np.int16)
-    scratch = Scratch()
+    scratch = scratch or Scratch()
     lattice: Lattice | None = None
     lattice_split = None
     for step in steps:
