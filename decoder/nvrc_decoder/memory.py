@@ -135,6 +135,11 @@ class GopMemory:
         return self.coded + self.decoding
 
     @property
+    def working(self) -> int:
+        """The most that decoding the grids takes beside them, which may be kept for the next GOP."""
+        return self.decoding - self.grids
+
+    @property
     def _fixed(self) -> int:
         return PROCESS_BYTES + self.coded + _FRAME_COPIES * self.frame
 

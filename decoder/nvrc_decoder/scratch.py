@@ -23,11 +23,15 @@ class Scratch:
     def array(self, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         """An array of any contents, in the place of the last one of this name and dtype."""
         size, key = math.prod(shape), (name, np.dtype(dtype))
-        room = self._arrays.get(key)
-        if room is None or room.size < size:
+        if key not in self._arrays or self._arrays[key].size < size:
             self._arrays.pop(key, None)  # let go of the smaller one first
-            room = self._arrays[key] = np.empty(size, dtype)
-        return room[:size].reshape(shape)
+            self._arrays[key] = np.empty(size, dtype)
+        return self._arrays[key][:size].reshape(shape)
+
+    @property
+    def nbytes(self) -> int:
+        """What is kept, in bytes."""
+        return sum(array.nbytes for array in self._arrays.values())
 
     def clear(self) -> None:
         """Let go of all arrays that are not in use elsewhere."""

@@ -35,8 +35,9 @@ class StageTimes:
     Attributes:
         parse: reading units and checking CRCs.
         network: decoding and proving NETWORKs.
-        symbols: decoding the grids of GOPs; in another thread than what follows, unless there is no lookahead.
-        session: making synthesizers.
+        symbols: decoding the grids of GOPs; in another thread than what follows, unless there is no lookahead. That
+            thread rests at times, which counts as well.
+        session: making synthesizers, the first one while symbols are decoded.
         synthesis: making frames.
         digest: SHA-256 of the frames.
         waiting: what the frames waited for symbols.
@@ -112,7 +113,7 @@ class DecodedGop:
 
 @dataclass(frozen=True, eq=False)
 class Upcoming:
-    """What makes the frames of the first GOP will be for; it can be made while the symbols are decoded.
+    """What the synthesizer of the first GOP has to be for: told first, so that it is made while symbols are decoded.
 
     Attributes:
         network: in force.
@@ -153,6 +154,9 @@ def decode_symbols(
             pace.wait_idle()
             making.clear()
             decoding.synthesizers.release()
+        if scratch.nbytes > memory.working:
+            # What a larger GOP has left would not be counted any more.
+            scratch.clear()
         item: DecodedGop | Damage
         try:
             with decoding.times.clock("network"):
@@ -172,15 +176,15 @@ def decode_symbols(
                 )
             item = DecodedGop(record, network, grids, memory)
             making.append(memory)
-            if not memory.leaves_room(memory, decoding.limits):
-                # Who knows when the next GOP comes; it will not be decoded beside this one's frames.
-                scratch.clear()
             decoding.times.symbol_count += sum(grid.size for grid in grids if grid is not None)
             del grids
         except InvalidStreamError as error:
             if decoding.on_damage is None:
                 raise
             item = damage_of(record, error)
+        if not memory.leaves_room(memory, decoding.limits):
+            # Nobody knows what the next GOP takes. Such a one is not decoded beside the frames of this one.
+            scratch.clear()
         yield item
         del item
 

@@ -37,6 +37,8 @@ Int32Array = npt.NDArray[np.int32]
 
 # Symbols that are sorted, or decoded with one table, at a time.
 _PIECE = 1 << 13
+# Escapes, each of which takes some twenty times as long, between two checks.
+_ESCAPES = 1 << 9
 _CENTRES: list[int] = (TABLE_RADII + 1).tolist()
 
 
@@ -59,7 +61,7 @@ class StepCoder(Protocol):
             limit: largest magnitude of a value.
 
         Returns:
-            The values, int32 [n]. Those that a decoder returns hold until its next step.
+            The values, int32 [n]. Those that a decoder returns hold until the next step in its room.
         """
 
 
@@ -168,7 +170,9 @@ class SymbolDecoder:
         escaped = np.flatnonzero(np.equal(residuals, ESCAPE, out=array("escaped", (count,), np.bool_)))
         residuals -= centre
         # No list of all: a hostile step may escape everywhere, and most likely fails at its first escape.
-        for j in map(int, escaped):
+        for number, j in enumerate(map(int, escaped)):
+            if number % _ESCAPES == 0:
+                self._check()
             residuals[j] = self._escape(int(centre[j]) - 1)
         result = array("result", (count,), np.int32)
         for piece, order, places in groups.pieces():

@@ -279,12 +279,19 @@ class Lattice:
 
     def _view(self, arrays: dict[Axes, npt.NDArray[_Value]], step: Step, offset: Axes) -> npt.NDArray[_Value]:
         """What lies at `offset` from each position of a step."""
-        parity, places = [], []
-        for p, d, period, count in zip(self._parity(step), offset, self._periods, step.count, strict=True):
-            steps, other = divmod(p + d, period)
-            parity.append(other)
-            places.append(slice(1 + steps, 1 + steps + count))
-        return arrays[axes(parity)][places[0], :, places[1], places[2]]
+        parity, places = _place(self._parity(step), offset, self._periods, step.count)
+        return arrays[parity][places]
+
+
+@functools.lru_cache(maxsize=4096)
+def _place(parity: Axes, offset: Axes, periods: Axes, count: Axes) -> tuple[Axes, tuple[slice, slice, slice, slice]]:
+    """The parity of what lies at `offset` from `count` positions of `parity`, and where it is in its padded array."""
+    places, found = [], []
+    for p, d, period, n in zip(parity, offset, periods, count, strict=True):
+        steps, other = divmod(p + d, period)
+        found.append(other)
+        places.append(slice(1 + steps, 1 + steps + n))
+    return axes(found), (places[0], slice(None), places[1], places[2])
 
 
 def _is_new(parity: Axes, step: Step) -> bool:

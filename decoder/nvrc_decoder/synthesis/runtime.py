@@ -194,9 +194,10 @@ class OrtSynthesizer:
         if self.provider != "cpu" or isinstance(self._warper, DeviceWarper):
             return self._on_device(grids, frame_count, frames, warped)
         calls = self._on_host(grids, frame_count, frames, warped)
+        work = self._call_and_take_back if warped is None else self._call
         if self.batch == 1:
-            return InOrder(lambda feeds: self._call(feeds)[0], calls, self._frame_threads)
-        return _each(InOrder(self._call, calls, self._frame_threads))
+            return InOrder(lambda feeds: work(feeds)[0], calls, self._frame_threads)
+        return _each(InOrder(work, calls, self._frame_threads))
 
     def _on_host(
         self, grids: Sequence[Grid | None], frame_count: int, frames: range, warped: Mapping[int, Warped] | None
@@ -207,11 +208,15 @@ class OrtSynthesizer:
             yield self._feeds(grids, frame_count, call, _cut(warped, start - frames.start, len(call)))
 
     def _call(self, feeds: dict[str, Tensor]) -> list[Planes]:
-        outputs = self._session.run(self._session.place(feeds))
+        return self._frames(self._session.run(self._session.place(feeds)))
+
+    def _call_and_take_back(self, feeds: dict[str, Tensor]) -> list[Planes]:
+        """As `_call`, where what is warped came from the warper."""
+        frames = self._call(feeds)
         if self._warper is not None:
             for i in self._warper.slots:
                 self._warper.take_back(i, feeds[f"warped{i}"])
-        return self._frames(outputs)
+        return frames
 
     def _on_device(
         self, grids: Sequence[Grid | None], frame_count: int, frames: range, warped: Mapping[int, Warped] | None
@@ -288,6 +293,7 @@ class OrtSynthesizer:
             still = {i: np.zeros((1, *tensors[f"grid{i}"].shape[1:]), np.float32) for i in self._profile.warped_slots}
             inputs = {**tensors, **tiny._numbers(1, range(1), base), **tiny._moved([], range(1), still)}
             self._session.run(self._session.place(inputs), shrink=True)
+            self._zeros.clear()
             if self._warper is not None:
                 self._warper.release()
 

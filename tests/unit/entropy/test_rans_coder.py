@@ -12,6 +12,7 @@ from nvrc_decoder.entropy import coder
 from nvrc_decoder.entropy.coder import SymbolDecoder, SymbolEncoder
 from nvrc_decoder.entropy.tables import TABLE_RADII
 from nvrc_decoder.errors import InvalidStreamError
+from nvrc_decoder.scratch import Scratch
 
 TABLES = rans.read_tables()
 
@@ -178,3 +179,42 @@ def test_arguments_that_do_not_fit_the_direction_are_refused() -> None:
         SymbolDecoder(b"").code_step(np.array([0]), np.array([0]), np.array([0]))
     with pytest.raises(ValueError, match="needs values"):
         SymbolEncoder().code_step(np.array([0]), np.array([0]))
+
+
+def test_decoders_in_turn_can_share_their_room() -> None:
+    rng = np.random.default_rng(3)
+    scratch = Scratch()
+    for count in (50, 9, 200):
+        tables, means = rng.integers(0, 320, count), rng.integers(-256, 256, count)
+        values = means + rng.integers(-400, 400, count)
+        decoder = SymbolDecoder(encode((tables.tolist(), means.tolist(), values.tolist())), scratch=scratch)
+        np.testing.assert_array_equal(decoder.code_step(tables, means), values)
+        decoder.finish()
+
+
+@pytest.mark.parametrize("escapes", [False, True])
+def test_a_long_step_looks_up_now_and_then(escapes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is called may end the step; without it a step of 30 million symbols would go on for a minute."""
+    monkeypatch.setattr(coder, "_PIECE", 100)
+    monkeypatch.setattr(coder, "_ESCAPES", 10)
+    count, calls = 1000, 0
+
+    def check() -> None:
+        nonlocal calls
+        calls += 1
+
+    zeros, values = [0] * count, [100 if escapes else 0] * count
+    payload = encode((zeros, zeros, values))
+    decoder = SymbolDecoder(payload, check)
+    assert decoder.code_step(np.array(zeros), np.array(zeros)).tolist() == values
+    # Nine between ten pieces of one table, ten where they are put in order, and one in ten escapes.
+    assert calls == 19 + 100 * escapes
+
+    class Ended(BaseException):
+        pass
+
+    def end() -> None:
+        raise Ended
+
+    with pytest.raises(Ended):
+        SymbolDecoder(payload, end).code_step(np.array(zeros), np.array(zeros))

@@ -175,6 +175,17 @@ def test_the_network_equals_the_oracle(seed: int, spread: int, width_1: int, wid
         assert (int(table[j]), int(mean[j])) == context.network(network.layers, inputs.tolist())
 
 
+def test_no_more_first_layers_are_kept_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(octree_network, "_MOST_HEADS", 3)
+    network = make_network(4)
+    inputs = np.vstack([np.random.default_rng(1).integers(-15, 16, (2, 9)), np.ones((1, 9))]).astype(np.float32)
+    for step in (0, 1, 2, 3, 0, 4, 0, 1, 5):
+        used = [step, step + 1]
+        wanted = make_network(4).bind(used, [30])(inputs)
+        np.testing.assert_array_equal(network.bind(used, [30])(inputs), wanted)
+        assert len(network._heads) <= 3
+
+
 @pytest.mark.parametrize("columns", [1, 7, 8, 9, 50])
 def test_products_in_pieces_are_the_same(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
     network = make_network(3, width_1=5, width_2=6)

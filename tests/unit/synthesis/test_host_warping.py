@@ -119,6 +119,18 @@ def test_memory_that_is_used_again_holds_nothing(threads: int, full: bool, monke
     assert sorted(taken) == sorted(74 * list(case.profile.warped_slots))
 
 
+def test_what_the_caller_has_warped_stays_the_callers() -> None:
+    case = random_case(8, PROFILES[0], Picture(27, 22), 9, full=True, motion=True)
+    runtime = OrtSynthesizer(*case.network, threads=1)
+    expected = runtime.synthesise(case.grids, 9, range(9))
+    warped = {i: values.astype(np.float32) for i, values in runtime.warped(case.grids, 9, range(3, 4)).items()}
+    before = {i: values.copy() for i, values in warped.items()}
+    assert differing(expected[3:4], runtime.synthesise(case.grids, 9, range(3, 4), warped)) == []
+    assert differing(expected, runtime.synthesise(case.grids, 9, range(9))) == []
+    for i, values in before.items():
+        np.testing.assert_array_equal(warped[i], values)
+
+
 def _grids(case: Case, picture: Picture, seed: int) -> list[Any]:
     """Other grids for the NETWORK of a case, for pictures of another size."""
     rng = np.random.default_rng(seed)
