@@ -26,6 +26,7 @@ from nvrc_decoder.frames import GopDigest
 from nvrc_decoder.gop import Grid, Network, grid_shape, load_network
 from nvrc_decoder.octree.grid import code_grid
 from nvrc_decoder.profiles import PROFILES, GridSlot
+from nvrc_ref.allocator import keep_large_arrays
 
 
 def random_gop(
@@ -74,6 +75,7 @@ def trained_stream(clip: str, profile: str, frames: int, gop: int, iterations: i
     from nvrc_encoder import EncodeOptions, encode
     from nvrc_encoder.source import open_source
 
+    keep_large_arrays()
     file = io.BytesIO()
     options = EncodeOptions(profile=profile, preset="draft", gop=gop, iterations=iterations)
     encode(open_source(clip, frames=frames), file, options, lambda state: print(state, file=sys.stderr, flush=True))

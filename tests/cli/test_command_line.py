@@ -152,6 +152,13 @@ def test_info_of_every_golden_stream_counts_its_bytes(capsys: pytest.CaptureFixt
 def test_join_decodes_to_both(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     joined = tmp_path / "joined.nvrc"
     assert call("join", STREAM, STREAM, "-o", joined) == 0
+    frames, size = 2 * CASE["frame_count"], joined.stat().st_size
+    assert capsys.readouterr().out == f"{joined}: 4 gops, {frames} frames, {size} bytes\n"
+    assert call("join", STREAM, STREAM, "-o", joined, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == {"output": str(joined), "inputs": 2, "gops": 4, "frames": frames, "bytes": size}
+    assert call("join", STREAM, "-o", "-", "--json") == 2
+    capsys.readouterr()
     assert call("verify", joined, "--json") == 0
     assert json.loads(capsys.readouterr().out)["frame_md5s"] == CASE["frame_md5"] * 2
 

@@ -155,6 +155,8 @@ def test_missing_input_and_a_directory_as_output(stream: Path, output: Path, cap
     assert_one_line(capfd.readouterr().err.encode(), "E_NO_INPUT")
     assert run(["decode", str(stream), "-o", str(output), "--format", "y4m"]) == 74
     assert_one_line(capfd.readouterr().err.encode(), "E_OUTPUT")
+    assert run(["decode", str(stream), "-o", "-", "--format", "png"]) == 2
+    assert "y4m and yuv can" in capfd.readouterr().err
     assert run(["decode", str(stream), "-o", str(output / "none" / "a.y4m")]) == 74
     assert_one_line(capfd.readouterr().err.encode(), "E_OUTPUT")
     assert list(output.iterdir()) == []

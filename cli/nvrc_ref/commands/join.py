@@ -8,8 +8,9 @@ import click
 
 from nvrc_decoder.bitstream.join import join
 from nvrc_decoder.limits import Limits
-from nvrc_ref.options import limit_option, open_stream
+from nvrc_ref.options import json_option, limit_option, open_stream
 from nvrc_ref.output.files import atomic_file
+from nvrc_ref.render import emit_json
 
 __all__ = ["command"]
 
@@ -18,12 +19,21 @@ __all__ = ["command"]
 @click.argument("input_paths", metavar="INPUT...", nargs=-1, required=True)
 @click.option("-o", "--output", required=True, help="Stream to write; - for the standard output.")
 @limit_option
-def command(input_paths: tuple[str, ...], output: str, limits: Limits) -> None:
+@json_option
+def command(input_paths: tuple[str, ...], output: str, limits: Limits, as_json: bool) -> None:
     """Write all of INPUT... one after the other as one stream, with a new INDEX and END.
 
     The streams must have the same SEQUENCE (size, rate, sample format, profile); nothing is decoded.
     """
+    if as_json and output == "-":
+        raise click.UsageError("--json and the stream cannot both go to the standard output")
     with ExitStack() as stack:
         files = [stack.enter_context(open_stream(path)) for path in input_paths]
         target = stack.enter_context(atomic_file(output))
-        join(files, target, limits=limits)
+        made = join(files, target, limits=limits)
+    totals = {"gops": made.gop_count, "frames": made.frame_count, "bytes": made.offset}
+    if as_json:
+        emit_json({"output": output, "inputs": len(input_paths), **totals})
+    else:
+        line = ", ".join(f"{count} {name}" for name, count in totals.items())
+        click.echo(f"{output}: {line}", err=output == "-")

@@ -71,6 +71,8 @@ def open_writer(
         raise OutputError("E_OUTPUT", f"{kind} cannot go to the standard output; y4m and yuv can")
     if kind is OutputKind.PNG:
         return _write_png(Path(target), video)
+    if video.width % 2 or video.height % 2:
+        note("note: mp4 holds even sizes only: the last column or row of samples is repeated")
     if importlib.util.find_spec("av") is not None:
         return _write_mp4_with_pyav(Path(target), video)
     note("note: PyAV is not installed; OpenCV writes MPEG-4 part 2 instead of H.264")
