@@ -178,9 +178,8 @@ class Lattice:
         for parity in map(axes, itertools.product(*map(range, self._periods))):
             t, y, x = (slice(p * g, None, n * g) for p, g, n in zip(parity, spacing, self._periods, strict=True))
             values[parity] = grid[t, :, y, x]
-        shapes = {
-            parity: (n + 2, c, h + 2, w + 2) for parity, (n, c, h, w) in ((k, v.shape) for k, v in values.items())
-        }
+        margins = np.array((2, 0, 2, 2))
+        shapes = {parity: tuple((known.shape + margins).tolist()) for parity, known in values.items()}
         # All in one array, so that what is used again is no more than the largest lattice.
         sizes = list(map(math.prod, shapes.values()))
         room = self._scratch.array("lattice", (sum(sizes),), np.int16 if centred else np.int8)
