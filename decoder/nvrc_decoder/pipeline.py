@@ -21,6 +21,7 @@ from nvrc_decoder.display import Frame
 from nvrc_decoder.engine import Synthesizer
 from nvrc_decoder.errors import InternalError, InvalidStreamError
 from nvrc_decoder.frames import GopDigest, Planes
+from nvrc_decoder.gop import Network
 from nvrc_decoder.lookahead import Inline, Lookahead
 from nvrc_decoder.symbols import DecodedGop, Decoding, StageTimes, Upcoming, damage_of, decode_symbols
 from nvrc_decoder.synthesis.parallel import InOrder
@@ -83,7 +84,7 @@ class _Gops:
         self._decoding = decoding
         self._gops = gops
         self._start = start
-        self._taken: DecodedGop | Damage | Upcoming | None = None
+        self._taken: DecodedGop | Damage | None = None
         self._begun: _Making | None = None
 
     def next(self) -> _Making | Damage | None:
@@ -93,13 +94,8 @@ class _Gops:
             NvrcError: what reading and decoding raise.
         """
         item, self._taken = self._taken, None
-        while item is None or isinstance(item, Upcoming):
-            with self._decoding.times.clock("waiting"):
-                item = next(self._gops, None)
-            if item is None:
-                return None
-            if isinstance(item, Upcoming):
-                self._maker(item)
+        if item is None:
+            item = self._wait()
         if not isinstance(item, DecodedGop):
             return item
         making, self._begun = self._begun, None
@@ -129,7 +125,7 @@ class _Gops:
     def _make(self, gop: DecodedGop) -> _Making:
         times, record = self._decoding.times, gop.record
         first = max(self._start - record.first_frame, 0)
-        maker = self._maker(Upcoming(gop.network, gop.memory.frame_threads))
+        maker = self._maker(gop.network, gop.memory.frame_threads)
         times.gops += 1
         checked = 0 if self._decoding.verify else first
         frames = maker.decode_gop(gop.grids, record.gop.frame_count, checked, record.digest.digest)
@@ -137,9 +133,18 @@ class _Gops:
             frames.asking = self._gops.resting
         return _Making(gop, first, maker, frames)
 
-    def _maker(self, what: Upcoming) -> Synthesizer:
+    def _maker(self, network: Network, frame_threads: int) -> Synthesizer:
         with self._decoding.times.clock("session"):
-            return self._decoding.synthesizers.of(what.network, what.frame_threads)
+            return self._decoding.synthesizers.of(network, frame_threads)
+
+    def _wait(self) -> DecodedGop | Damage | None:
+        """The next GOP when it is there; what the first one will need is made meanwhile."""
+        with self._decoding.times.clock("waiting"):
+            item = next(self._gops, None)
+        if isinstance(item, Upcoming):
+            self._maker(item.network, item.frame_threads)
+            return self._wait()
+        return item
 
     def close(self) -> None:
         """Wait for what was begun."""

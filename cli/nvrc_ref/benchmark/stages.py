@@ -103,6 +103,7 @@ def run_stages(decoding: Decoding) -> dict[str, Span]:
                     memory = gop_memory(sequence, network.header, gop, decoding.limits, most)
                     if last is not None and not last.leaves_room(memory, decoding.limits):
                         synthesizers.release()
+                        scratch.clear()
                     last = memory
                     with watch.part("entropy"):
                         grids = decode_grids(sequence, network, gop, coder=_clocked(watch), scratch=scratch)

@@ -70,8 +70,8 @@ def command(
     kind = OutputKind(kind_name) if kind_name else guess_kind(output)
     if kind is None:
         raise click.UsageError(f"cannot tell the format from {output!r}; give --format")
-    if output == "-" and kind not in (OutputKind.Y4M, OutputKind.YUV):
-        raise click.UsageError(f"{kind} cannot go to the standard output; y4m and yuv can")
+    if output == "-" and (fault := kind.refuse_pipe()):
+        raise click.UsageError(fault)
     if as_json and output == "-":
         raise click.UsageError("--json and frames cannot both go to the standard output")
     if keep_going and no_verify:

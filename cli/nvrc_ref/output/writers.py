@@ -40,6 +40,12 @@ class OutputKind(StrEnum):
     PNG = "png"
     MP4 = "mp4"
 
+    def refuse_pipe(self) -> str | None:
+        """Why this cannot go to the standard output; None if it can."""
+        if self in (OutputKind.Y4M, OutputKind.YUV):
+            return None
+        return f"{self} cannot go to the standard output; y4m and yuv can"
+
 
 def guess_kind(target: str) -> OutputKind | None:
     """The kind that a target's name asks for: by suffix, a folder for PNG, y4m for ``-``; None if it says nothing."""
@@ -67,16 +73,14 @@ def open_writer(
         return _write_y4m(target, video)
     if kind is OutputKind.YUV:
         return _write_yuv(target)
-    if target == "-":
-        raise OutputError("E_OUTPUT", f"{kind} cannot go to the standard output; y4m and yuv can")
+    if target == "-" and (fault := kind.refuse_pipe()):
+        raise OutputError("E_OUTPUT", fault)
     if kind is OutputKind.PNG:
         return _write_png(Path(target), video)
-    if video.width % 2 or video.height % 2:
-        note("note: mp4 holds even sizes only: the last column or row of samples is repeated")
     if importlib.util.find_spec("av") is not None:
-        return _write_mp4_with_pyav(Path(target), video)
+        return _write_mp4_with_pyav(Path(target), video, note)
     note("note: PyAV is not installed; OpenCV writes MPEG-4 part 2 instead of H.264")
-    return _write_mp4_with_opencv(Path(target), video)
+    return _write_mp4_with_opencv(Path(target), video, note)
 
 
 def y4m_header(video: VideoFormat) -> bytes:
@@ -142,6 +146,11 @@ def _write_png(target: Path, video: VideoFormat) -> Iterator[FrameWriter]:
         yield write
 
 
+def _tell_padding(video: VideoFormat, note: Callable[[str], None]) -> None:
+    if video.width % 2 or video.height % 2:
+        note("note: mp4 holds even sizes only: the last column or row of samples is repeated")
+
+
 def _viewing_rate(rate: Fraction) -> Fraction:
     """`rate`, or one as good as the same whose numbers fit MP4."""
     return rate.limit_denominator(_RATE_DENOMINATOR_MAX) or rate
@@ -158,7 +167,7 @@ def _ffmpeg_errors(av: Any, target: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _write_mp4_with_pyav(target: Path, video: VideoFormat) -> Iterator[FrameWriter]:
+def _write_mp4_with_pyav(target: Path, video: VideoFormat, note: Callable[[str], None]) -> Iterator[FrameWriter]:
     import av
 
     colour = viewing_colour(video)
@@ -168,6 +177,7 @@ def _write_mp4_with_pyav(target: Path, video: VideoFormat) -> Iterator[FrameWrit
         _ffmpeg_errors(av, target),
         av.open(str(temporary), "w", format="mp4") as container,
     ):
+        _tell_padding(video, note)
         stream: Any = container.add_stream("libx264", rate=_viewing_rate(video.rate), options=options)
         stream.width = video.width + video.width % 2
         stream.height = video.height + video.height % 2
@@ -187,7 +197,7 @@ def _write_mp4_with_pyav(target: Path, video: VideoFormat) -> Iterator[FrameWrit
 
 
 @contextmanager
-def _write_mp4_with_opencv(target: Path, video: VideoFormat) -> Iterator[FrameWriter]:
+def _write_mp4_with_opencv(target: Path, video: VideoFormat, note: Callable[[str], None]) -> Iterator[FrameWriter]:
     import cv2
 
     with atomic_path(target) as temporary:
@@ -196,6 +206,7 @@ def _write_mp4_with_opencv(target: Path, video: VideoFormat) -> Iterator[FrameWr
         writer = cv2.VideoWriter(str(temporary), fourcc, float(video.rate), size)
         if not writer.isOpened():
             raise OutputError("E_IO", f"OpenCV cannot write {target}: install nvrc-ref[encoder] or write y4m")
+        _tell_padding(video, note)
 
         def write(frame: Planes) -> None:
             picture = to_bgr(frame, video)

@@ -39,6 +39,7 @@ Int32Array = npt.NDArray[np.int32]
 _PIECE = 1 << 13
 # Escapes, each of which takes some twenty times as long, between two checks.
 _ESCAPES = 1 << 9
+# Symbol of the residual 0 in each table: K + 1.
 _CENTRES: list[int] = (TABLE_RADII + 1).tolist()
 
 

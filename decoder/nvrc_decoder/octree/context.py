@@ -136,7 +136,14 @@ class Block:
     runs: npt.NDArray[np.intp] | None
 
     def spread(self, found: npt.NDArray[_Value]) -> npt.NDArray[_Value]:
-        """From a 16-bit value for each column of the inputs [n] to one for each symbol."""
+        """From results for columns to results for symbols.
+
+        Args:
+            found: 16-bit values [n], contiguous, one for each column of the inputs.
+
+        Returns:
+            The same dtype, one for each symbol of `part`.
+        """
         if self.runs is None:
             return found
         words = found.view(np.uint64)

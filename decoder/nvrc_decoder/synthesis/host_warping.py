@@ -190,7 +190,7 @@ class HostWarper(Warper):
 
     def release(self) -> None:
         super().release()
-        self._scratch = Scratch()
+        self._scratch.clear()
         flow = np.zeros((1, self._profile.slots[self._profile.flow_slot].max_channels, 1, 1), np.float32)
         zero, one = np.zeros(1, np.int64), np.ones(2, np.int64)
         _run(self._moves, {"frames": zero, "flow": flow, "later": zero, "size": one}, shrink=True)

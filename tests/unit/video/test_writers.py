@@ -189,8 +189,8 @@ def test_mp4_can_be_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, w
     assert len(frames) == 3
     assert frames[0].y.shape == (18, 34)
     assert abs(int(frames[0].y.mean()) - 120) <= 3
-    assert "even sizes" in notes[0]
-    assert (len(notes) == 1) == with_pyav
+    assert "even sizes" in notes[-1]
+    assert len(notes) == (1 if with_pyav else 2)
 
 
 @pytest.mark.parametrize("kind", list(OutputKind))
@@ -242,7 +242,7 @@ def test_bad_targets(tmp_path: Path) -> None:
         (OutputKind.PNG, tmp_path / "none" / "frames"),
         (OutputKind.MP4, tmp_path),
     ):
-        with pytest.raises(OutputError), open_writer(str(target), kind, GREY, lambda line: None):
+        with pytest.raises(OutputError), open_writer(str(target), kind, GREY, pytest.fail):
             pytest.fail("the target was accepted")
 
 
