@@ -143,7 +143,9 @@ def decode_stream(data: bytes) -> Iterator[DecodedGop]:
         elif isinstance(unit.content, Gop):
             held = unit.content
         elif isinstance(unit.content, Digest) and held and network and reader.sequence is not None:
-            grids = decode_grids(reader.sequence, network, held, offset=unit.offset, unit=unit.name)
+            grids = decode_grids(
+                reader.sequence, network, held.frame_count, held.grids, offset=unit.offset, unit=unit.name
+            )
             number, unused = number + unused, False
             yield DecodedGop(reader.sequence, network, number, held, unit.content.digest, grids)
             held = None

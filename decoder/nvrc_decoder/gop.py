@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from nvrc_decoder.bitstream.units import (
-    Gop,
     GridHeader,
     NetworkHeader,
     SequenceHeader,
@@ -105,11 +104,12 @@ def grid_shape(sequence: SequenceHeader, grid: GridHeader, frame_count: int) -> 
 def decode_grids(
     sequence: SequenceHeader,
     network: Network,
-    gop: Gop,
+    frame_count: int,
+    payloads: Iterable[bytes | bytearray],
     *,
     offset: int | None = None,
     unit: str = "GOP",
-    coder: Callable[[bytes, Callable[[], None], Scratch], SymbolDecoder] = SymbolDecoder,
+    coder: Callable[[bytes | bytearray, Callable[[], None], Scratch], SymbolDecoder] = SymbolDecoder,
     check: Callable[[], None] = no_check,
     scratch: Scratch | None = None,
 ) -> list[Grid | None]:
@@ -118,7 +118,8 @@ def decode_grids(
     Args:
         sequence: the stream's SEQUENCE.
         network: the NETWORK in force.
-        gop: the parsed GOP; whoever read it has held its size against the limits.
+        frame_count, payloads: the GOP's `frame_count` and `grids`; whoever read it has held its size against the
+            limits. Payloads are taken one by one, and none is kept once the decoding of its grid begins.
         offset, unit: where it stands, for errors.
         coder: makes the decoder of a grid's payload, which calls `check`; a benchmark puts a clock there.
         check: called every few thousand symbols; what it raises ends decoding.
@@ -131,13 +132,17 @@ def decode_grids(
         InvalidStreamError: E_ENTROPY, E_ESCAPE, E_RANGE or E_SCHEDULE.
     """
     scratch = scratch or Scratch()
+
+    def begin(payload: bytes | bytearray) -> SymbolDecoder:
+        # A coder has a copy of its own, beside which a name in the loop would keep the payload.
+        return coder(payload, check, scratch)
+
     grids: list[Grid | None] = [None] * len(network.profile.slots)
     coarser: tuple[GridSlot, Grid] | None = None
     with _located(unit, offset):
-        for header, payload in zip(network.header.coding_order(network.profile), gop.grids, strict=True):
+        for header, decoder in zip(network.header.coding_order(network.profile), map(begin, payloads), strict=True):
             slot = network.profile.slots[header.slot]
-            shape = grid_shape(sequence, header, gop.frame_count)
-            decoder = coder(payload, check, scratch)
+            shape = grid_shape(sequence, header, frame_count)
             splits = header.splits((shape[0], *shape[2:]))
             place = header.slot, slot, coarser
             grid = code_grid(decoder, splits, network.context, shape, *place, check=check, scratch=scratch)

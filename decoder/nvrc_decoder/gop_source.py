@@ -47,7 +47,9 @@ def read_forward(units: Iterator[Unit], load: Callable[[NetworkHeader, int, str]
         units: the units behind SEQUENCE.
         load: called with each NETWORK when it comes, its offset and name; a bad one is an error though no GOP follows.
     """
-    held: tuple[Unit, Gop] | None = None
+    # A GOP whose DIGEST comes next. It is not kept here when it goes out: its payloads are as large as the unit.
+    held: list[Gop] = []
+    number = place = 0
     network: tuple[NetworkHeader, int, str] | None = None
     frames = 0
     for unit in units:
@@ -56,12 +58,11 @@ def read_forward(units: Iterator[Unit], load: Callable[[NetworkHeader, int, str]
             network = content, unit.offset, unit.name
             load(*network)
         elif isinstance(content, Gop):
-            held = unit, content
-        elif isinstance(content, Digest) and held is not None and network is not None:
-            (source, gop), held = held, None
+            held, number, place = [content], unit.number, unit.offset
+        elif isinstance(content, Digest) and held and network is not None:
+            first, frames = frames, frames + held[0].frame_count
             header, offset, name = network
-            yield GopRecord(source.number, frames, source.offset, header, offset, gop, content, name)
-            frames += gop.frame_count
+            yield GopRecord(number, first, place, header, offset, held.pop(), content, name)
 
 
 def read_table(table: RandomAccess, first: int) -> Iterator[GopRecord]:

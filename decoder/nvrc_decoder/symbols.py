@@ -157,6 +157,9 @@ def decode_symbols(
         if scratch.nbytes > memory.working:
             # What a larger GOP has left would not be counted any more.
             scratch.clear()
+        # Coded bytes are let go grid by grid: there is no name here for all of them.
+        payloads = deque(record.gop.grids)
+        record = record.without_payloads()
         item: DecodedGop | Damage
         try:
             with decoding.times.clock("network"):
@@ -168,7 +171,8 @@ def decode_symbols(
                 grids = decode_grids(
                     decoding.sequence,
                     network,
-                    record.gop,
+                    record.gop.frame_count,
+                    _drain(payloads),
                     offset=record.offset,
                     unit=record.unit,
                     check=pace.check,
@@ -187,6 +191,11 @@ def decode_symbols(
             scratch.clear()
         yield item
         del item
+
+
+def _drain(payloads: deque[bytes]) -> Iterator[bytes]:
+    while payloads:
+        yield payloads.popleft()
 
 
 def damage_of(record: GopRecord, error: InvalidStreamError) -> Damage:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from silent_streams import silent_network, silent_stream
 
 import nvrc_decoder
-from nvrc_decoder.bitstream.units import Gop, SequenceHeader, gop_symbols
+from nvrc_decoder.bitstream.units import SequenceHeader, gop_symbols
 from nvrc_decoder.entropy.coder import SymbolDecoder
 from nvrc_decoder.entropy.tables import TABLE_COUNT
 from nvrc_decoder.errors import InvalidStreamError, LimitError
@@ -80,7 +80,7 @@ def test_a_payload_that_runs_dry_ends_with_its_step(payload: bytes, steps_decode
     network = load_network(sequence, header)
     steps_decoded.clear()
     with pytest.raises(InvalidStreamError) as caught:
-        decode_grids(sequence, network, Gop(1000, (payload,) * len(header.grids)))
+        decode_grids(sequence, network, 1000, [payload] * len(header.grids))
     assert caught.value.code == "E_ESCAPE"
     assert steps_decoded["symbols"] < 20_000
 

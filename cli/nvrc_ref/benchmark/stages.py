@@ -106,7 +106,9 @@ def run_stages(decoding: Decoding) -> dict[str, Span]:
                         scratch.clear()
                     last = memory
                     with watch.part("entropy"):
-                        grids = decode_grids(sequence, network, gop, coder=_clocked(watch), scratch=scratch)
+                        grids = decode_grids(
+                            sequence, network, gop.frame_count, gop.grids, coder=_clocked(watch), scratch=scratch
+                        )
                     with watch.part("network"):
                         synthesizers.of(network, memory.frame_threads)
                     frames = synthesizers.of(network, memory.frame_threads).decode_gop(
@@ -191,7 +193,7 @@ def first_gop(decoding: Decoding) -> tuple[SequenceHeader, Network, list[Grid | 
             if isinstance(content, NetworkHeader) and reader.sequence is not None:
                 network = load_network(reader.sequence, content)
             elif isinstance(content, Gop) and reader.sequence is not None and network is not None:
-                grids = decode_grids(reader.sequence, network, content)
+                grids = decode_grids(reader.sequence, network, content.frame_count, content.grids)
                 return reader.sequence, network, grids, content.frame_count
     raise InvalidStreamError("E_ORDER", "the stream has no GOP")
 

@@ -7,7 +7,7 @@ headers.
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO, NoReturn
 
 from nvrc_decoder.bitstream.container import FOOTER_BYTES, FOOTER_MAGIC, HEADER_BYTES, OPTIONAL_TYPE, unit_name
@@ -55,6 +55,10 @@ class GopRecord:
     def unit(self) -> str:
         """How errors name the GOP."""
         return unit_name(UnitType.GOP, self.number)
+
+    def without_payloads(self) -> GopRecord:
+        """The same for what comes after the symbols, which needs the coded bytes no more."""
+        return replace(self, gop=replace(self.gop, grids=()))
 
 
 def _index_error(message: str, offset: int, requirement: str = "2.7, R2.15") -> NoReturn:

@@ -87,7 +87,7 @@ def salvage_table(table: RandomAccess, first: int = 0) -> Iterator[GopRecord | D
 class _Held:
     """A GOP whose DIGEST comes next; `gop` is None where the GOP is lost and has been reported."""
 
-    raw: RawUnit
+    offset: int
     gop: Gop | None
     first_frame: int
 
@@ -139,11 +139,14 @@ class SalvageReader:
                 return
             # One unit of no known type may have lost its type byte; two in a row are no units.
             suspect = raw.fault if raw.type not in _KNOWN else None
-            for item in self._take(raw):
-                self._whole = self._whole and not isinstance(item, Damage)
-                yield item
+            # Not kept here when it goes out, as in `_finish`.
+            yield from map(self._noted, self._take(raw))
             if raw.type == UnitType.END:
                 return
+
+    def _noted(self, item: GopRecord | Damage) -> GopRecord | Damage:
+        self._whole = self._whole and not isinstance(item, Damage)
+        return item
 
     def _rest(self, error: NvrcError) -> Damage:
         """Everything from here on is lost."""
@@ -202,12 +205,12 @@ class SalvageReader:
         except _Lost as error:
             count = self._stated_frames(raw)
             self._frames += count or 0
-            self._held = _Held(raw, None, first)
+            self._held = _Held(raw.offset, None, first)
             yield Damage(error, number, first, count)
             return
         self._entries.append(IndexEntry(raw.offset, first, self._network_offset))
         self._frames += gop.frame_count
-        self._held = _Held(raw, gop, first)
+        self._held = _Held(raw.offset, gop, first)
 
     def _stated_frames(self, raw: RawUnit) -> int | None:
         """The length that a lost GOP gives itself, if it is a possible one."""
@@ -232,7 +235,9 @@ class SalvageReader:
         if isinstance(self._network, NetworkHeader):
             unit = unit_name(UnitType.NETWORK, self._networks - 1)
             place = self._network, self._network_offset
-            yield GopRecord(number, held.first_frame, held.raw.offset, *place, held.gop, digest, unit)
+            # Not kept here when it goes out: its payloads are as large as the unit.
+            gops, held.gop = [held.gop], None
+            yield GopRecord(number, held.first_frame, held.offset, *place, gops.pop(), digest, unit)
 
     def _lost(self, held: _Held, error: NvrcError) -> Damage:
         count = held.gop.frame_count if held.gop is not None else None

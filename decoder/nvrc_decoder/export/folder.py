@@ -168,7 +168,7 @@ class _Export:
         network = self._network
         if network is None or self._synthesizers is None:
             raise InternalError("E_INTERNAL", "the reader let a GOP come before NETWORK")
-        grids = decode_grids(sequence, network, gop, offset=offset, unit=unit)
+        grids = decode_grids(sequence, network, gop.frame_count, gop.grids, offset=offset, unit=unit)
         place = f"gops/{len(self._gops):05d}"
         slots = network.profile.slots
         written = {

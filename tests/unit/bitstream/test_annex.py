@@ -11,7 +11,7 @@ import numpy as np
 from stream_builders import read_all
 
 import nvrc_decoder
-from nvrc_decoder.bitstream.units import NetworkHeader, SequenceHeader, layer_specs, parameter_count
+from nvrc_decoder.bitstream.units import Gop, NetworkHeader, SequenceHeader, layer_specs, parameter_count
 from nvrc_decoder.gop import decode_grids, load_network
 
 ANNEX = (Path(__file__).parents[3] / "spec" / "annex-a-examples.md").read_text(encoding="utf-8")
@@ -40,7 +40,10 @@ def test_the_symbol_and_the_picture() -> None:
     stream = example()
     units = read_all(stream)
     sequence, header, gop = units[0].content, units[1].content, units[2].content
-    grids = decode_grids(sequence, load_network(sequence, header), gop)  # type: ignore[arg-type]
+    assert isinstance(sequence, SequenceHeader)
+    assert isinstance(header, NetworkHeader)
+    assert isinstance(gop, Gop)
+    grids = decode_grids(sequence, load_network(sequence, header), gop.frame_count, gop.grids)
     assert grids[0] is not None
     assert "the value is **5**" in ANNEX
     np.testing.assert_array_equal(grids[0], [[[[5]]]])

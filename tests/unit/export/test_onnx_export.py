@@ -114,7 +114,8 @@ def test_grids_can_be_read_without_npy_and_are_the_decoder_s(tmp_path: Path, str
     for number, gop in enumerate(manifest["gops"]):
         record = table.gop(number)
         assert (gop["first_frame"], gop["frame_count"]) == (record.first_frame, record.gop.frame_count)
-        grids = decode_grids(table.sequence, load_network(table.sequence, record.network), record.gop)
+        network = load_network(table.sequence, record.network)
+        grids = decode_grids(table.sequence, network, record.gop.frame_count, record.gop.grids)
         moved = gop["moved"] or {}
         for i, grid in enumerate(grids):
             name = f"grid{i}"
