@@ -109,6 +109,8 @@ def command(
                 for chunk in frame.chunks():
                     md5.update(chunk)
                 count += 1
+                # Not kept while the next GOP is made.
+                del frame, chunk
         used, device = video.engine, video.provider
     seconds = time.perf_counter() - began
     if as_json:
