@@ -27,14 +27,19 @@ def keep_going_option(function: _Function) -> _Function:
 
 
 class DamageReport:
-    """Takes each damage as it is found."""
+    """Takes each damage as it is found.
+
+    Attributes:
+        write: what is given a line for each.
+    """
 
     def __init__(self) -> None:
+        self.write: Callable[[str], None] = note
         self._damages: list[Damage] = []
 
     def __call__(self, damage: Damage) -> None:
         self._damages.append(damage)
-        note(" ".join(str(damage).split()))
+        self.write(" ".join(str(damage).split()))
 
     def document(self) -> list[dict[str, Any]]:
         """For JSON."""

@@ -13,7 +13,15 @@ import click
 from nvrc_decoder.errors import InputError
 from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
 
-__all__ = ["check_provider", "engine_options", "json_option", "limit_option", "open_stream", "provider_option"]
+__all__ = [
+    "check_provider",
+    "engine_options",
+    "json_option",
+    "limit_option",
+    "open_stream",
+    "provider_option",
+    "quiet_option",
+]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -98,3 +106,8 @@ def check_provider(engine: str, provider: str) -> None:
 def json_option(function: _Function) -> _Function:
     """``--json``, as the argument `as_json`."""
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(function)
+
+
+def quiet_option(function: _Function) -> _Function:
+    """``--quiet``."""
+    return click.option("--quiet", is_flag=True, help="No progress.")(function)

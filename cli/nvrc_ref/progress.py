@@ -1,15 +1,26 @@
-"""Progress of an encode on the standard error."""
+"""Progress of encoding and of decoding on the standard error."""
 
 from __future__ import annotations
 
+import itertools
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import click
+
+from nvrc_decoder.errors import NvrcError
+from nvrc_ref.damage import DamageReport
+from nvrc_ref.render import note
+
 if TYPE_CHECKING:
+    from nvrc_decoder.video import Video
     from nvrc_encoder.run import Progress
 
-__all__ = ["progress_bar"]
+__all__ = ["frame_bar", "progress_bar"]
 
 
 @contextmanager
@@ -90,3 +101,58 @@ def _lines(write: Callable[..., None], unit: str) -> Callable[[Progress], None]:
         )
 
     return update
+
+
+@contextmanager
+def frame_bar(
+    video: Video, report: DamageReport, shown: bool, start: int = 0, most: int | None = None
+) -> Iterator[Callable[[], None]]:
+    """What is to be called after each frame: a bar where standard error is a terminal, nothing elsewhere.
+
+    It is click's, since decoding is installed without rich.
+
+    Args:
+        video: what is decoded.
+        report: what may write lines meanwhile.
+        shown: whether there may be a bar.
+        start, most: the first frame and the most frames that are wanted.
+    """
+    if not shown or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    total = _frames_ahead(video, start, most)
+    endless = itertools.count() if total is None else None
+    began = time.monotonic()
+
+    def remaining(count: int | None) -> str | None:
+        # Frames come GOP by GOP, which click's average of the last ones makes nothing of.
+        if total is None or not count or count >= total:
+            return None
+        return f"ETA {timedelta(seconds=round((time.monotonic() - began) * (total - count) / count))}"
+
+    with click.progressbar(
+        endless,
+        length=total,
+        label="decoding",
+        show_eta=False,
+        show_pos=True,
+        item_show_func=remaining,
+        file=sys.stderr,
+    ) as bar:
+        # In the place of the bar, which comes again below it with the next frame.
+        report.write, usual = lambda line: note(f"\r\033[K{line}"), report.write
+        try:
+            yield lambda: bar.update(1, bar.pos + 1)
+        finally:
+            report.write = usual
+
+
+def _frames_ahead(video: Video, start: int, most: int | None) -> int | None:
+    """How many frames will come; None if that is not known before they do."""
+    try:
+        count = video.frame_count
+    except NvrcError:  # said when decoding comes to it
+        count = None
+    if count is None:
+        return most
+    return max(count - start, 0) if most is None else min(max(count - start, 0), most)

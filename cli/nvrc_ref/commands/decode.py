@@ -20,9 +20,11 @@ from nvrc_ref.options import (
     limit_option,
     open_stream,
     provider_option,
+    quiet_option,
 )
 from nvrc_ref.output.files import spare_inputs
 from nvrc_ref.output.writers import OutputKind, guess_kind, open_writer
+from nvrc_ref.progress import frame_bar
 from nvrc_ref.render import emit_json, note
 
 __all__ = ["command"]
@@ -42,6 +44,7 @@ __all__ = ["command"]
 @click.option("--start", type=click.IntRange(min=0), default=0, help="First frame; the input must be seekable.")
 @click.option("--frames", type=click.IntRange(min=1), help="Decode at most this many frames.")
 @click.option("--no-verify", is_flag=True, help="Do not check digests; seeking into a GOP is faster.")
+@quiet_option
 @keep_going_option
 @engine_options
 @provider_option
@@ -54,6 +57,7 @@ def command(
     start: int,
     frames: int | None,
     no_verify: bool,
+    quiet: bool,
     keep_going: bool,
     engine: Engine,
     provider: Provider,
@@ -100,7 +104,11 @@ def command(
         if start:
             video.seek(start)
         picture = video.info.format
-        with open_writer(output, kind, picture, note) as write:
+        with (
+            open_writer(output, kind, picture, note) as write,
+            # Who reads the frames from a pipe is likely to have the terminal.
+            frame_bar(video, report, not quiet and output != "-", start, frames) as advance,
+        ):
             while frames is None or count < frames:
                 frame = next(video, None)
                 if frame is None:
@@ -109,6 +117,7 @@ def command(
                 for chunk in frame.chunks():
                     md5.update(chunk)
                 count += 1
+                advance()
                 # Not kept while the next GOP is made.
                 del frame, chunk
         used, device = video.engine, video.provider

@@ -19,7 +19,7 @@ from nvrc_decoder.video_format import Colour
 from nvrc_encoder.options import CHANNELS_MAX, DEVICES, GOP_MAX, PRESETS, SEED_MAX, TUNES, EncodeOptions
 from nvrc_ref.allocator import keep_large_arrays
 from nvrc_ref.encode_report import report_document, report_table
-from nvrc_ref.options import json_option
+from nvrc_ref.options import json_option, quiet_option
 from nvrc_ref.output.files import atomic_file, check_target, spare_inputs
 from nvrc_ref.progress import progress_bar
 from nvrc_ref.render import emit_json
@@ -211,7 +211,7 @@ def _require_encoder() -> None:
     "--resume", is_flag=True, help="Go on from the checkpoint of an encode that was cut off, if there is one."
 )
 @click.option("--checkpoint", metavar="FILE", help="Where checkpoints go; OUTPUT.checkpoint unless given.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@quiet_option
 @click.option("--report", metavar="FILE", help="Write the JSON document to FILE, too.")
 @json_option
 def command(

@@ -20,7 +20,9 @@ from nvrc_ref.options import (
     limit_option,
     open_stream,
     provider_option,
+    quiet_option,
 )
+from nvrc_ref.progress import frame_bar
 from nvrc_ref.render import emit_json
 
 __all__ = ["command"]
@@ -39,6 +41,7 @@ def _check_md5(context: click.Context, parameter: click.Parameter, value: str | 
 @click.command("verify")
 @click.argument("input_path", metavar="INPUT")
 @click.option("--md5", "expected", callback=_check_md5, metavar="HEX", help="MD5 that all frames together must have.")
+@quiet_option
 @keep_going_option
 @engine_options
 @provider_option
@@ -47,6 +50,7 @@ def _check_md5(context: click.Context, parameter: click.Parameter, value: str | 
 def command(
     input_path: str,
     expected: str | None,
+    quiet: bool,
     keep_going: bool,
     engine: Engine,
     provider: Provider,
@@ -74,11 +78,13 @@ def command(
             limits=limits,
             on_damage=report if keep_going else None,
         ) as video,
+        frame_bar(video, report, not quiet) as advance,
     ):
         for frame in video:
             frame_md5s.append(frame.md5())
             for chunk in frame.chunks():
                 total.update(chunk)
+            advance()
         used, device = video.engine, video.provider
     found = total.hexdigest()
     failure = report.error()

@@ -1,0 +1,127 @@
+"""The bar of `decode` and `verify`: on a terminal, with lines about damage above it, and nowhere else."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nvrc_conformance.manifest import load_manifest
+from nvrc_decoder.bitstream.reader import UnitReader
+from nvrc_decoder.bitstream.units import Gop
+
+MANIFEST = load_manifest()
+COUNT = MANIFEST.stream("nano-four-gops").frame_count
+DATA = MANIFEST.read("nano-four-gops")
+GOPS = [unit for unit in UnitReader(io.BytesIO(DATA)) if isinstance(unit.content, Gop)]
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminals here")
+
+
+def on_a_terminal(*words: str, piped: bool = False) -> tuple[int, str]:
+    """Exit code of `nvrc-ref`, and what the terminal showed that it had as its standard error."""
+    screen, terminal = os.openpty()
+    with open(words[1], "rb") as file:
+        name = "-" if piped else words[1]
+        # A pipe, as from cat: a file as standard input could seek.
+        source = subprocess.Popen(["cat"], stdin=file, stdout=subprocess.PIPE)
+        command = [sys.executable, "-m", "nvrc_ref", words[0], name, *words[2:]]
+        process = subprocess.Popen(command, stdin=source.stdout, stdout=subprocess.DEVNULL, stderr=terminal)
+    os.close(terminal)
+    shown = bytearray()
+    try:
+        while piece := os.read(screen, 1 << 16):
+            shown += piece
+    except OSError:  # how Linux says that nobody writes any more
+        pass
+    os.close(screen)
+    source.kill()
+    source.communicate()
+    return process.wait(), shown.decode()
+
+
+def counts(shown: str) -> list[tuple[str, ...]]:
+    return re.findall(r"\]  (\d+)(?:/(\d+))?", shown)
+
+
+@pytest.fixture
+def stream(tmp_path: Path) -> str:
+    path = tmp_path / "a.nvrc"
+    path.write_bytes(DATA)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("options", "total"),
+    [
+        ([], COUNT),
+        (["--frames", "4"], 4),
+        (["--start", "6"], COUNT - 6),
+        (["--start", "6", "--frames", "99"], COUNT - 6),
+    ],
+    ids=str,
+)
+def test_a_terminal_sees_frames_their_total_and_an_eta(
+    stream: str, tmp_path: Path, options: list[str], total: int
+) -> None:
+    code, shown = on_a_terminal("decode", stream, "-o", str(tmp_path / "a.y4m"), *options)
+    assert code == 0
+    assert counts(shown) == [(str(i), str(total)) for i in range(total + 1)]
+    assert len(re.findall(r"ETA 0:\d\d:\d\d", shown)) == total - 1
+
+
+def test_verify_has_one_too(stream: str) -> None:
+    code, shown = on_a_terminal("verify", stream)
+    assert code == 0
+    assert counts(shown)[-1] == (str(COUNT), str(COUNT))
+
+
+def test_of_a_pipe_the_total_is_not_known(stream: str) -> None:
+    code, shown = on_a_terminal("verify", stream, piped=True)
+    assert code == 0
+    assert counts(shown) == [(str(i), "") for i in range(COUNT + 1)]
+    assert "ETA" not in shown
+
+
+def test_lines_about_damage_stand_alone(stream: str, tmp_path: Path) -> None:
+    data = bytearray(DATA)
+    data[GOPS[1].payload_offset + 5] ^= 1
+    Path(stream).write_bytes(data)
+    code, shown = on_a_terminal("decode", stream, "-o", str(tmp_path / "a.y4m"), "--keep-going")
+    assert code == 65
+    (line,) = [line for line in shown.splitlines() if "lost GOP 1" in line]
+    assert line.rpartition("\r")[2].startswith("\033[Klost GOP 1"), line
+    lost, first = GOPS[1].content, GOPS[0].content
+    assert isinstance(lost, Gop)
+    assert isinstance(first, Gop)
+    after = counts(shown.partition("lost GOP 1")[2])
+    assert after[0] == (str(first.frame_count + 1), str(COUNT))
+    assert after[-1] == (str(COUNT - lost.frame_count), str(COUNT))
+
+
+def test_a_broken_stream_ends_the_bar_and_then_says_why(stream: str, tmp_path: Path) -> None:
+    Path(stream).write_bytes(DATA[: GOPS[2].payload_offset + 5])
+    code, shown = on_a_terminal("decode", stream, "-o", str(tmp_path / "a.y4m"))
+    assert code == 65
+    assert shown.splitlines()[-1].startswith("error[")
+
+
+@pytest.mark.parametrize("words", [["-o", "-"], ["-o", "{}", "--quiet"]], ids=["pipe", "quiet"])
+def test_no_bar_where_another_has_the_terminal_or_nobody_wants_it(
+    stream: str, tmp_path: Path, words: list[str]
+) -> None:
+    code, shown = on_a_terminal("decode", stream, *(word.format(tmp_path / "a.y4m") for word in words))
+    assert code == 0
+    assert "\033" not in shown
+    assert not counts(shown)
+
+
+def test_a_log_gets_no_bar(stream: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "nvrc_ref", "verify", stream], capture_output=True)
+    assert done.returncode == 0
+    assert done.stderr == b""
