@@ -23,7 +23,7 @@ from nvrc_decoder.errors import InternalError, InvalidStreamError
 from nvrc_decoder.frames import GopDigest, Planes
 from nvrc_decoder.gop import Network
 from nvrc_decoder.lookahead import Inline, Lookahead
-from nvrc_decoder.symbols import DecodedGop, Decoding, StageTimes, Upcoming, damage_of, decode_symbols
+from nvrc_decoder.symbols import DecodedGop, Decoding, StageTimes, Upcoming, damage_of, decode_symbols, drain
 from nvrc_decoder.synthesis.parallel import InOrder
 
 __all__ = ["make_frames"]
@@ -185,7 +185,7 @@ def _gop_frames(decoding: Decoding, making: _Making, gops: _Gops) -> Iterator[Fr
         kept: deque[Planes] = deque()
         planes = _made(decoding.times, making.frames, lambda made: gops.begin(making, count - made))
         _check(decoding, gop, planes, lambda t, frame: kept.append(frame) if t >= first else None)
-        yield from _numbered(decoding, gop, first, _drain(kept))
+        yield from _numbered(decoding, gop, first, drain(kept))
         return
     prints: deque[bytes] = deque()
     planes = _made(decoding.times, making.frames)
@@ -245,12 +245,6 @@ def _check(decoding: Decoding, gop: DecodedGop, frames: Generator[Planes], keep:
         raise InvalidStreamError(
             "E_DIGEST", message, offset=gop.record.offset, unit=gop.record.unit, section="8.3, R8.1"
         )
-
-
-def _drain(frames: deque[Planes]) -> Iterator[Planes]:
-    """Each frame is let go when it is put out."""
-    while frames:
-        yield frames.popleft()
 
 
 def _numbered(decoding: Decoding, gop: DecodedGop, first: int, frames: Iterator[Planes]) -> Iterator[Frame]:

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from nvrc_decoder.bitstream.random_access import GopRecord
 from nvrc_decoder.bitstream.salvage import Damage
@@ -23,9 +24,11 @@ from nvrc_decoder.pipe_input import PipeInput
 from nvrc_decoder.scratch import Scratch
 from nvrc_decoder.video_format import VideoFormat
 
-__all__ = ["DecodedGop", "Decoding", "OnDamage", "StageTimes", "Upcoming", "damage_of", "decode_symbols"]
+__all__ = ["DecodedGop", "Decoding", "OnDamage", "StageTimes", "Upcoming", "damage_of", "decode_symbols", "drain"]
 
 OnDamage = Callable[[Damage], None]
+
+_Item = TypeVar("_Item")
 
 
 @dataclass
@@ -158,7 +161,7 @@ def decode_symbols(
             # What a larger GOP has left would not be counted any more.
             scratch.clear()
         # Coded bytes are let go grid by grid: there is no name here for all of them.
-        payloads = deque(record.gop.grids)
+        payloads: deque[bytes | bytearray] = deque(record.gop.grids)
         record = record.without_payloads()
         item: DecodedGop | Damage
         try:
@@ -172,7 +175,7 @@ def decode_symbols(
                     decoding.sequence,
                     network,
                     record.gop.frame_count,
-                    _drain(payloads),
+                    drain(payloads),
                     offset=record.offset,
                     unit=record.unit,
                     check=pace.check,
@@ -186,6 +189,7 @@ def decode_symbols(
             if decoding.on_damage is None:
                 raise
             item = damage_of(record, error)
+            payloads.clear()
         if not memory.leaves_room(memory, decoding.limits):
             # Nobody knows what the next GOP takes. Such a one is not decoded beside the frames of this one.
             scratch.clear()
@@ -193,9 +197,10 @@ def decode_symbols(
         del item
 
 
-def _drain(payloads: deque[bytes]) -> Iterator[bytes]:
-    while payloads:
-        yield payloads.popleft()
+def drain(items: deque[_Item]) -> Iterator[_Item]:
+    """Each is let go when it is handed over."""
+    while items:
+        yield items.popleft()
 
 
 def damage_of(record: GopRecord, error: InvalidStreamError) -> Damage:
