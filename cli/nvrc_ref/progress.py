@@ -117,7 +117,7 @@ def frame_bar(
         shown: whether there may be a bar.
         start, most: the first frame and the most frames that are wanted.
     """
-    if not shown or not sys.stderr.isatty():
+    if not shown or sys.stderr is None or not sys.stderr.isatty():
         yield lambda: None
         return
     total = _frames_ahead(video, start, most)

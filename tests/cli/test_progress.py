@@ -125,3 +125,10 @@ def test_a_log_gets_no_bar(stream: str) -> None:
     done = subprocess.run([sys.executable, "-m", "nvrc_ref", "verify", stream], capture_output=True)
     assert done.returncode == 0
     assert done.stderr == b""
+
+
+def test_without_a_standard_error_there_is_none(stream: str) -> None:
+    command = [sys.executable, "-m", "nvrc_ref", "verify", stream]
+    done = subprocess.run(["sh", "-c", 'exec "$@" 2>&-', "sh", *command], stdout=subprocess.PIPE)
+    assert done.returncode == 0
+    assert f"({COUNT} frames, digests ok)".encode() in done.stdout
