@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import io
-import weakref
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from silent_streams import silent_gop, silent_network
 
 import nvrc_decoder
-from nvrc_decoder import symbols
-from nvrc_decoder.bitstream.random_access import GopRecord, RandomAccess
+from nvrc_decoder import gop, symbols
+from nvrc_decoder.bitstream import reader, source
+from nvrc_decoder.bitstream.random_access import RandomAccess
 from nvrc_decoder.bitstream.reader import UnitReader
 from nvrc_decoder.bitstream.salvage import Damage, SalvageReader
 from nvrc_decoder.bitstream.units import Gop, NetworkHeader, SequenceHeader
 from nvrc_decoder.bitstream.writer import StreamWriter
 from nvrc_decoder.frames import GopDigest
-from nvrc_decoder.gop import Grid, Network, decode_grids, load_network
 from nvrc_decoder.gop_source import read_forward, read_table
 from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
 from nvrc_decoder.lookahead import Inline
@@ -58,7 +56,7 @@ def stream(gops: Sequence[tuple[NetworkHeader, int]], damaged: int | None = None
     for number, (network, frames) in enumerate(gops):
         gop = silent_gop(PICTURE, network, frames)
         if number == damaged:
-            gop = Gop(frames, (*gop.grids[:-1], gop.grids[-1] + b"\1\0\0\0"))
+            gop = Gop(frames, (gop.grids[0] + b"\1\0\0\0", *gop.grids[1:]))
         writer.network(network)
         writer.gop(gop, GopDigest().digest())
     writer.finish(True)
@@ -118,65 +116,63 @@ def test_nothing_stays_of_a_gop_that_leaves_no_room_for_another(kept: list[Spy],
     assert rooms == [(0, 1)]
 
 
+class Counted(bytes):
+    """Coded bytes of which it is known how many there are."""
+
+    alive = 0
+
+    def __new__(cls, data: bytes | bytearray) -> Self:
+        cls.alive += 1
+        return super().__new__(cls, data)
+
+    def __del__(self) -> None:
+        type(self).alive -= 1
+
+
 @pytest.mark.parametrize("damaged", [None, 1])
-@pytest.mark.parametrize("source", ["forward", "table", "salvage"])
-def test_nothing_but_the_payloads_in_turn_keeps_the_coded_bytes(
-    source: str, damaged: int | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("origin", ["forward", "table", "salvage"])
+def test_coded_bytes_go_grid_by_grid(origin: str, damaged: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Whole(Counted):
+        """A GOP's unit."""
+
+    class Part(Counted):
+        """A grid's."""
+
     network = silent_network(PICTURE, 9)
+    slots = len(network.grids)
     data = stream([(network, 9)] * 3, damaged)
-    coded: list[weakref.ref[Gop]] = []
-    alive: list[bool] = []
-    decode_grids = symbols.decode_grids
+    lengths = {unit.payload_length for unit in UnitReader(io.BytesIO(data), ROOMY) if isinstance(unit.content, Gop)}
+    parse_gop, code_grid = reader.parse_gop, gop.code_grid
+    seen: list[tuple[int, int]] = []
 
-    def noted(record: GopRecord | Damage) -> GopRecord | Damage:
-        assert isinstance(record, GopRecord)
-        coded.append(weakref.ref(record.gop))
-        return record
+    def read(data: bytearray) -> bytes:
+        return Whole(data) if len(data) in lengths else bytes(data)
 
-    def decode(
-        sequence: SequenceHeader, network: Network, count: int, payloads: Iterator[bytes], **options: Any
-    ) -> list[Grid | None]:
-        alive.append(coded[-1]() is not None)
-        return decode_grids(sequence, network, count, payloads, **options)
+    def parsed(*arguments: Any) -> Gop:
+        found = parse_gop(*arguments)
+        return replace(found, grids=tuple(map(Part, found.grids)))
 
-    monkeypatch.setattr(symbols, "decode_grids", decode)
+    def coded(*arguments: Any, **options: Any) -> Any:
+        seen.append((Whole.alive, Part.alive))
+        return code_grid(*arguments, **options)
+
     with nvrc_decoder.open(io.BytesIO(data), engine="reference", limits=ROOMY, on_damage=lambda _: None) as video:
+        monkeypatch.setattr(source, "bytes", read, raising=False)
+        monkeypatch.setattr(reader, "parse_gop", parsed)
+        monkeypatch.setattr(gop, "code_grid", coded)
         units = iter(UnitReader(io.BytesIO(data), ROOMY))
         next(units)
         records = {
             "forward": lambda: read_forward(units, video._decoding.networks.load),
             "table": lambda: read_table(RandomAccess(io.BytesIO(data), ROOMY), 0),
             "salvage": lambda: iter(SalvageReader(io.BytesIO(data), ROOMY)),
-        }[source]()
-        items = [
-            item
-            for item in decode_symbols(video._decoding, map(noted, records), Inline())
-            if not isinstance(item, Upcoming)
-        ]
-    assert [isinstance(item, Damage) for item in items] == [number == damaged for number in range(3)]
-    assert alive == [False] * 3
-
-
-class Payload(bytearray):
-    """One to which there may be weak references."""
-
-
-def test_a_payload_goes_when_its_grid_is_begun() -> None:
-    header = silent_network(PICTURE, 9)
-    network = load_network(PICTURE, header)
-    payloads = deque(map(Payload, silent_gop(PICTURE, header, 9).grids))
-    given: list[weakref.ref[Payload]] = []
-    alive: list[int] = []
-
-    def drained() -> Iterator[Payload]:
-        while payloads:
-            given.append(weakref.ref(payloads[0]))
-            yield payloads.popleft()
-
-    def check() -> None:
-        alive.append(sum(payload() is not None for payload in given))
-
-    decode_grids(PICTURE, network, 9, drained(), check=check)
-    assert len(given) == len(header.grids) > 1
-    assert set(alive) == {0}
+        }[origin]()
+        lost = []
+        for item in decode_symbols(video._decoding, records, Inline()):
+            if not isinstance(item, Upcoming):
+                lost.append(isinstance(item, Damage))
+                assert (Whole.alive, Part.alive) == (0, 0)
+    assert lost == [number == damaged for number in range(3)]
+    # The first payload is a word too long where it is damaged, with which its grid is the last one to be begun.
+    whole = [(0, left) for left in reversed(range(slots))]
+    assert seen == [pair for number in range(3) for pair in (whole[:1] if number == damaged else whole)]
