@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import itertools
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -103,6 +105,21 @@ def _lines(write: Callable[..., None], unit: str) -> Callable[[Progress], None]:
     return update
 
 
+class _Terminal(io.TextIOBase):
+    """What can be written to a terminal and is no loss if that has gone, as when its window was closed."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            os.write(self._descriptor, text.encode())
+        return len(text)
+
+
 @contextmanager
 def frame_bar(
     video: Video, report: DamageReport, shown: bool, start: int = 0, most: int | None = None
@@ -115,7 +132,7 @@ def frame_bar(
         video: what is decoded.
         report: what may write lines meanwhile.
         shown: whether there may be a bar.
-        start, most: the first frame and the most frames that are wanted.
+        start, most: the first frame and the most frames that are wanted; of a pipe, `most` is taken for the total.
     """
     if not shown or sys.stderr is None or not sys.stderr.isatty():
         yield lambda: None
@@ -125,7 +142,7 @@ def frame_bar(
     began = time.monotonic()
 
     def remaining(count: int | None) -> str | None:
-        # Frames come GOP by GOP, which click's average of the last ones makes nothing of.
+        # Right when a GOP's frames are out, which come all at once. click's is an average of what was said in between.
         if total is None or not count or count >= total:
             return None
         return f"ETA {timedelta(seconds=round((time.monotonic() - began) * (total - count) / count))}"
@@ -134,12 +151,13 @@ def frame_bar(
         endless,
         length=total,
         label="decoding",
+        width=24,
         show_eta=False,
         show_pos=True,
         item_show_func=remaining,
-        file=sys.stderr,
+        file=_Terminal(sys.stderr.fileno()),
     ) as bar:
-        # In the place of the bar, which comes again below it with the next frame.
+        # In the place of the bar, which comes again with the next frame.
         report.write, usual = lambda line: note(f"\r\033[K{line}"), report.write
         try:
             yield lambda: bar.update(1, bar.pos + 1)
@@ -148,7 +166,7 @@ def frame_bar(
 
 
 def _frames_ahead(video: Video, start: int, most: int | None) -> int | None:
-    """How many frames will come; None if that is not known before they do."""
+    """How many frames will come, or `most` if that is not known before they do."""
     try:
         count = video.frame_count
     except NvrcError:  # said when decoding comes to it

@@ -102,7 +102,7 @@ class DecodedGop:
     """A GOP whose symbols have been decoded.
 
     Attributes:
-        record: what was read.
+        record: what was read, without the coded bytes.
         network: in force.
         grids: per slot int16 [nodes, channels, rows, columns], None where the slot is absent.
         memory: what it takes.

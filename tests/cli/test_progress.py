@@ -2,47 +2,50 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import os
 import re
+import select
 import subprocess
 import sys
+import weakref
+from contextlib import suppress
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import pytest
 
 from nvrc_conformance.manifest import load_manifest
+from nvrc_decoder import pipeline
 from nvrc_decoder.bitstream.reader import UnitReader
 from nvrc_decoder.bitstream.units import Gop
+from nvrc_decoder.display import Frame
+from nvrc_ref.main import run
 
 MANIFEST = load_manifest()
-COUNT = MANIFEST.stream("nano-four-gops").frame_count
+STREAM = MANIFEST.stream("nano-four-gops")
+COUNT = STREAM.frame_count
 DATA = MANIFEST.read("nano-four-gops")
 GOPS = [unit for unit in UnitReader(io.BytesIO(DATA)) if isinstance(unit.content, Gop)]
+PATIENCE = 60.0
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminals here")
 
 
-def on_a_terminal(*words: str, piped: bool = False) -> tuple[int, str]:
+def on_a_terminal(*words: str, source: BinaryIO | int = subprocess.DEVNULL) -> tuple[int, str]:
     """Exit code of `nvrc-ref`, and what the terminal showed that it had as its standard error."""
     screen, terminal = os.openpty()
-    with open(words[1], "rb") as file:
-        name = "-" if piped else words[1]
-        # A pipe, as from cat: a file as standard input could seek.
-        source = subprocess.Popen(["cat"], stdin=file, stdout=subprocess.PIPE)
-        command = [sys.executable, "-m", "nvrc_ref", words[0], name, *words[2:]]
-        process = subprocess.Popen(command, stdin=source.stdout, stdout=subprocess.DEVNULL, stderr=terminal)
-    os.close(terminal)
-    shown = bytearray()
-    try:
-        while piece := os.read(screen, 1 << 16):
-            shown += piece
-    except OSError:  # how Linux says that nobody writes any more
-        pass
-    os.close(screen)
-    source.kill()
-    source.communicate()
-    return process.wait(), shown.decode()
+    command = [sys.executable, "-m", "nvrc_ref", *words]
+    with subprocess.Popen(command, stdin=source, stdout=subprocess.DEVNULL, stderr=terminal) as process:
+        os.close(terminal)
+        shown = bytearray()
+        with suppress(OSError):  # how Linux says that nobody writes any more
+            while select.select([screen], [], [], PATIENCE)[0] and (piece := os.read(screen, 1 << 16)):
+                shown += piece
+        os.close(screen)
+        return process.wait(PATIENCE), shown.decode()
 
 
 def counts(shown: str) -> list[tuple[str, ...]]:
@@ -82,7 +85,9 @@ def test_verify_has_one_too(stream: str) -> None:
 
 
 def test_of_a_pipe_the_total_is_not_known(stream: str) -> None:
-    code, shown = on_a_terminal("verify", stream, piped=True)
+    with subprocess.Popen(["cat", stream], stdout=subprocess.PIPE) as cat:
+        assert cat.stdout is not None
+        code, shown = on_a_terminal("verify", "-", source=cat.stdout)
     assert code == 0
     assert counts(shown) == [(str(i), "") for i in range(COUNT + 1)]
     assert "ETA" not in shown
@@ -95,7 +100,7 @@ def test_lines_about_damage_stand_alone(stream: str, tmp_path: Path) -> None:
     code, shown = on_a_terminal("decode", stream, "-o", str(tmp_path / "a.y4m"), "--keep-going")
     assert code == 65
     (line,) = [line for line in shown.splitlines() if "lost GOP 1" in line]
-    assert line.rpartition("\r")[2].startswith("\033[Klost GOP 1"), line
+    assert line.startswith("\033[Klost GOP 1"), line
     lost, first = GOPS[1].content, GOPS[0].content
     assert isinstance(lost, Gop)
     assert isinstance(first, Gop)
@@ -132,3 +137,49 @@ def test_without_a_standard_error_there_is_none(stream: str) -> None:
     done = subprocess.run(["sh", "-c", 'exec "$@" 2>&-', "sh", *command], stdout=subprocess.PIPE)
     assert done.returncode == 0
     assert f"({COUNT} frames, digests ok)".encode() in done.stdout
+
+
+@pytest.mark.parametrize("words", [["verify", "-"], ["decode", "-", "-o", "{}"]], ids=["verify", "decode"])
+def test_a_terminal_that_goes_costs_nothing(words: list[str], tmp_path: Path) -> None:
+    output = tmp_path / "a.yuv"
+    screen, terminal = os.openpty()
+    command = [sys.executable, "-m", "nvrc_ref", *(word.format(output) for word in words), "--json"]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=terminal, start_new_session=True
+    )
+    os.close(terminal)
+    assert process.stdin is not None
+    process.stdin.write(DATA[:-10])
+    process.stdin.flush()
+    while b"]  3" not in os.read(screen, 1 << 16):
+        pass
+    os.close(screen)
+    shown, _ = process.communicate(DATA[-10:], timeout=PATIENCE)
+    assert process.returncode == 0
+    assert json.loads(shown)["md5"] == STREAM.md5
+    if words[0] == "decode":
+        assert hashlib.md5(output.read_bytes()).hexdigest() == STREAM.md5
+
+
+@pytest.mark.parametrize("words", [["verify"], ["decode", "-o", "{}"]], ids=["verify", "decode"])
+def test_no_frame_is_kept_while_the_next_gop_is_made(
+    words: list[str], stream: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[weakref.ref[Frame]] = []
+    alive: list[int] = []
+    wait = pipeline._Gops.next
+
+    def frame(*arguments: Any, **options: Any) -> Frame:
+        found = Frame(*arguments, **options)
+        made.append(weakref.ref(found))
+        return found
+
+    def noted(self: pipeline._Gops) -> Any:
+        alive.append(sum(found() is not None for found in made))
+        return wait(self)
+
+    monkeypatch.setattr(pipeline, "Frame", frame)
+    monkeypatch.setattr(pipeline._Gops, "next", noted)
+    assert run([*(word.format(tmp_path / "a.y4m") for word in words), stream]) == 0
+    assert len(made) == COUNT
+    assert alive == [0] * (len(GOPS) + 1)

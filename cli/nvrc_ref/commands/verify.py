@@ -85,6 +85,8 @@ def command(
             for chunk in frame.chunks():
                 total.update(chunk)
             advance()
+            # Not kept while the next GOP is made.
+            del frame, chunk
         used, device = video.engine, video.provider
     found = total.hexdigest()
     failure = report.error()
