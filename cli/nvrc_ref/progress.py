@@ -130,7 +130,7 @@ def frame_bar(
 
     Args:
         video: what is decoded.
-        report: what may write lines meanwhile.
+        report: what writes lines meanwhile, from now on where a bar may stand.
         shown: whether there may be a bar.
         start, most: the first frame and the most frames that are wanted; of a pipe, `most` is taken for the total.
     """
@@ -158,11 +158,8 @@ def frame_bar(
         file=_Terminal(sys.stderr.fileno()),
     ) as bar:
         # In the place of the bar, which comes again with the next frame.
-        report.write, usual = lambda line: note(f"\r\033[K{line}"), report.write
-        try:
-            yield lambda: bar.update(1, bar.pos + 1)
-        finally:
-            report.write = usual
+        report.write = lambda line: note(f"\r\033[K{line}")
+        yield lambda: bar.update(1, bar.pos + 1)
 
 
 def _frames_ahead(video: Video, start: int, most: int | None) -> int | None:

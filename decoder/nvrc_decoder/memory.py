@@ -30,7 +30,8 @@ __all__ = [
 # Interpreter, libraries and command line with everything imported, and what does not grow with the stream.
 PROCESS_BYTES = 110_000_000
 
-# Copies of a GOP's coded bytes at one time: the unit, its parts, the words of the grid in hand and the coder's own.
+# More than there are copies of a GOP's coded bytes at one time: the unit and its parts while it is read; then, of the
+# grid that is begun, its payload, the words in the coder's order and the coder's own.
 _PAYLOAD_COPIES = 4
 # A frame, its bytes on the way to a digest, and those on the way to a file.
 _FRAME_COPIES = 3

@@ -151,8 +151,10 @@ def test_a_terminal_that_goes_costs_nothing(words: list[str], tmp_path: Path) ->
     assert process.stdin is not None
     process.stdin.write(DATA[:-10])
     process.stdin.flush()
-    while b"]  3" not in os.read(screen, 1 << 16):
-        pass
+    seen = b""
+    while b"]  3" not in seen:
+        assert select.select([screen], [], [], PATIENCE)[0], seen
+        seen += os.read(screen, 1 << 16)
     os.close(screen)
     shown, _ = process.communicate(DATA[-10:], timeout=PATIENCE)
     assert process.returncode == 0

@@ -49,14 +49,16 @@ def memory(network: NetworkHeader, frames: int, limits: Limits = ROOMY) -> GopMe
     return gop_memory(PICTURE, network, silent_gop(PICTURE, network, frames), limits)
 
 
-def stream(gops: Sequence[tuple[NetworkHeader, int]], damaged: int | None = None) -> bytes:
-    """GOPs of zeros, each under its own NETWORK; their digests are wrong."""
+def stream(gops: Sequence[tuple[NetworkHeader, int]], damaged: int | None = None, grid: int = -1) -> bytes:
+    """GOPs of zeros, each under its own NETWORK, with wrong digests; `grid` of GOP `damaged` is a word too long."""
     file = io.BytesIO()
     writer = StreamWriter(file, PICTURE)
     for number, (network, frames) in enumerate(gops):
         gop = silent_gop(PICTURE, network, frames)
         if number == damaged:
-            gop = Gop(frames, (gop.grids[0] + b"\1\0\0\0", *gop.grids[1:]))
+            payloads = list(gop.grids)
+            payloads[grid] += b"\1\0\0\0"
+            gop = Gop(frames, tuple(payloads))
         writer.network(network)
         writer.gop(gop, GopDigest().digest())
     writer.finish(True)
@@ -140,7 +142,7 @@ def test_coded_bytes_go_grid_by_grid(origin: str, damaged: int | None, monkeypat
 
     network = silent_network(PICTURE, 9)
     slots = len(network.grids)
-    data = stream([(network, 9)] * 3, damaged)
+    data = stream([(network, 9)] * 3, damaged, grid=0)
     lengths = {unit.payload_length for unit in UnitReader(io.BytesIO(data), ROOMY) if isinstance(unit.content, Gop)}
     parse_gop, code_grid = reader.parse_gop, gop.code_grid
     seen: list[tuple[int, int]] = []
@@ -173,6 +175,6 @@ def test_coded_bytes_go_grid_by_grid(origin: str, damaged: int | None, monkeypat
                 lost.append(isinstance(item, Damage))
                 assert (Whole.alive, Part.alive) == (0, 0)
     assert lost == [number == damaged for number in range(3)]
-    # The first payload is a word too long where it is damaged, with which its grid is the last one to be begun.
+    # What is wrong with the first grid is found when it has been decoded, and no other is begun.
     whole = [(0, left) for left in reversed(range(slots))]
     assert seen == [pair for number in range(3) for pair in (whole[:1] if number == damaged else whole)]
