@@ -16,6 +16,7 @@ from nvrc_decoder.bitstream.units import (
     NetworkHeader,
     SequenceHeader,
     layer_specs,
+    node_map,
     schedule_runs,
 )
 from nvrc_decoder.bitstream.writer import StreamWriter
@@ -24,7 +25,7 @@ from nvrc_decoder.entropy.tables import RADII, table_model
 from nvrc_decoder.frames import GopDigest
 from nvrc_decoder.gop import grid_shape, load_network
 from nvrc_decoder.octree.schedule import temporal_first_schedule
-from nvrc_decoder.profiles import PROFILES, node_shape
+from nvrc_decoder.profiles import DEFAULT_PYRAMID, PROFILES, Pyramid, node_shape
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
 
 _CHUNK = 1 << 22
@@ -35,14 +36,15 @@ def silent_network(
     frame_count: int,
     schedule: Callable[[int, int, int], Sequence[int]] = temporal_first_schedule,
     context_widths: tuple[int, int] = (16, 16),
+    pyramid: Pyramid = DEFAULT_PYRAMID,
 ) -> NetworkHeader:
     """A NETWORK of the profile's largest size, all zeros; schedules are made for a GOP of `frame_count` frames."""
     profile = sequence.profile_spec
     grids = []
     for i, slot in enumerate(profile.slots):
-        shape = node_shape(slot, frame_count, sequence.height, sequence.width)
+        shape = node_shape(slot, frame_count, sequence.height, sequence.width, pyramid)
         grids.append(GridHeader(i, (1,) * slot.max_channels, schedule_runs(tuple(schedule(*shape)))))
-    header = NetworkHeader(profile.max_channels, profile.blocks, tuple(grids), context_widths, (), b"")
+    header = NetworkHeader(profile.max_channels, profile.blocks, tuple(grids), context_widths, (), b"", pyramid)
     specs = layer_specs(sequence, header)
     layers = tuple(LayerHeader(4, 0, 0, 0, 0) for _ in specs)
     zeros = {spec.name: (np.zeros(spec.weight_shape, np.int32), np.zeros(spec.outputs, np.int32)) for spec in specs}
@@ -60,10 +62,15 @@ def silent_payload(count: int) -> bytes:
 
 
 def silent_gop(sequence: SequenceHeader, network: NetworkHeader, frame_count: int) -> Gop:
-    """A GOP of zeros."""
-    order = network.coding_order(sequence.profile_spec)
-    sizes = (int(np.prod(grid_shape(sequence, grid, frame_count), dtype=object)) for grid in order)
-    return Gop(frame_count, tuple(map(silent_payload, sizes)))
+    """A GOP of zeros, all of which are coded."""
+    profile = sequence.profile_spec
+    payloads, maps = [], []
+    for grid in network.coding_order(profile):
+        shape = grid_shape(sequence, network, grid, frame_count)
+        payloads.append(silent_payload(int(np.prod(shape, dtype=object))))
+        if profile.slots[grid.slot].at_nodes:
+            maps.append(node_map([True] * shape[0]))
+    return Gop(frame_count, tuple(payloads), tuple(maps))
 
 
 def silent_stream(
@@ -77,18 +84,19 @@ def silent_stream(
     index: bool = True,
     digests: bool = True,
     level: int = 6,
+    pyramid: Pyramid = DEFAULT_PYRAMID,
 ) -> bytes:
     """A valid stream of GOPs of these frame counts; without `digests` those of the GOPs are wrong, but made at once."""
     number = next(p.id for p in PROFILES if p.name == profile)
     sequence = SequenceHeader(width, height, 25, 1, profile=number, level=level)
-    network = silent_network(sequence, max(gops), schedule, context_widths)
+    network = silent_network(sequence, max(gops), schedule, context_widths, pyramid)
     frame = None
     if digests:
         loaded = load_network(sequence, network)
-        synthesizer = ReferenceSynthesizer(
-            loaded.profile, sequence, network.stage_channels, network.stage_blocks, loaded.layers, loaded.multipliers
-        )
-        grids = [np.zeros(grid_shape(sequence, grid, 1), np.int16) for grid in network.grids]
+        active = network.stage_channels, network.stage_blocks
+        arguments = loaded.profile, sequence, *active, loaded.layers, loaded.multipliers, pyramid
+        synthesizer = ReferenceSynthesizer(*arguments)
+        grids = [np.zeros(grid_shape(sequence, network, grid, 1), np.int16) for grid in network.grids]
         (frame,) = synthesizer.synthesise(grids, 1, range(1))
     file = io.BytesIO()
     writer = StreamWriter(file, sequence)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from nvrc_decoder.bitstream.container import HEADER_BYTES, encode_header, encode_unit
 from nvrc_decoder.bitstream.reader import Unit, UnitReader
 from nvrc_decoder.bitstream.units import (
+    End,
     Gop,
     GridHeader,
     LayerHeader,
@@ -17,11 +18,23 @@ from nvrc_decoder.bitstream.units import (
     SequenceHeader,
     UnitType,
     layer_specs,
+    serialise_end,
+    serialise_gop,
+    serialise_network,
+    serialise_sequence,
 )
 from nvrc_decoder.bitstream.writer import StreamWriter
 from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
+from nvrc_decoder.profiles import Pyramid
 
 SEQUENCE = SequenceHeader(width=48, height=32, rate_numerator=25, rate_denominator=1)
+PLANES = GridHeader(4, (6, 7))
+BANDS = tuple(
+    GridHeader(slot, (slot,) * SEQUENCE.profile_spec.slots[slot].max_channels)
+    for slot in SEQUENCE.profile_spec.band_slots
+)
+FLOW = GridHeader(9, (3, 4, 5))
+TWO_LEVELS = Pyramid(8, 4, (18,))
 
 
 def make_network(sequence: SequenceHeader = SEQUENCE, *, seed: int = 0) -> NetworkHeader:
@@ -36,6 +49,27 @@ def make_network(sequence: SequenceHeader = SEQUENCE, *, seed: int = 0) -> Netwo
         LayerHeader(4 + i % 4, i % 25, i % 40, i % 24, 39 - i) for i in range(len(layer_specs(sequence, network)))
     )
     return replace(network, layers=layers)
+
+
+def make_node_network(pyramid: Pyramid = TWO_LEVELS) -> NetworkHeader:
+    """A NETWORK with planes and motion, whose layers are right."""
+    network = replace(make_network(), grids=(PLANES, FLOW), pyramid=pyramid)
+    return replace(network, layers=(LayerHeader(5, 24, 39, 23, 39),) * len(layer_specs(SEQUENCE, network)))
+
+
+def make_node_stream(frames: int, node_map: bytes) -> bytes:
+    """A stream of one GOP under `make_node_network`; the map of its nodes need not be right."""
+    network = make_node_network()
+    gop = Gop(frames, (b"", b"gopg"), (node_map,))
+    return assemble(
+        [
+            (UnitType.SEQUENCE, serialise_sequence(SEQUENCE)),
+            (UnitType.NETWORK, serialise_network(network, SEQUENCE)),
+            (UnitType.GOP, serialise_gop(gop, network, SEQUENCE.profile_spec, check=False)),
+            (UnitType.DIGEST, bytes(16)),
+            (UnitType.END, serialise_end(End(frames, 1))),
+        ]
+    )
 
 
 def make_stream(

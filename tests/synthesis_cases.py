@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nvrc_decoder.frames import Planes
-from nvrc_decoder.profiles import MIX_GROUP, Q_MAX, LayerSpec, Profile, node_shape, synthesis_layers
+from nvrc_decoder.profiles import DEFAULT_PYRAMID, Q_MAX, LayerSpec, Profile, Pyramid, node_shape, synthesis_layers
 from nvrc_decoder.synthesis.arithmetic import (
     ACCUMULATOR_LIMIT,
     BIAS_Q_MAX,
@@ -18,6 +18,16 @@ from nvrc_decoder.synthesis.arithmetic import (
     IntegerLayer,
     make_layer,
     rounding_term,
+)
+
+PYRAMIDS = (
+    DEFAULT_PYRAMID,
+    Pyramid(8, 2, (22, 29)),
+    Pyramid(4, 1, (40, 16)),
+    Pyramid(1, 1),
+    Pyramid(16, 8, (255,)),
+    Pyramid(2, 2),
+    Pyramid(16, 1, (20, 24, 28, 1)),
 )
 
 
@@ -43,15 +53,15 @@ class Case:
     layers: dict[str, IntegerLayer]
     multipliers: list[list[int]]
     grids: list[npt.NDArray[np.int16] | None]
-    base: bool = False
+    pyramid: Pyramid = DEFAULT_PYRAMID
 
     @property
     def network(
         self,
-    ) -> tuple[Profile, Picture, tuple[int, ...], tuple[int, ...], dict[str, IntegerLayer], list[list[int]], bool]:
+    ) -> tuple[Profile, Picture, tuple[int, ...], tuple[int, ...], dict[str, IntegerLayer], list[list[int]], Pyramid]:
         """The arguments that the two synthesizers share."""
         active = self.stage_channels, self.stage_blocks
-        return self.profile, self.picture, *active, self.layers, self.multipliers, self.base
+        return self.profile, self.picture, *active, self.layers, self.multipliers, self.pyramid
 
 
 def layer_at_bound(rng: np.random.Generator, spec: LayerSpec, *, aligned: bool) -> IntegerLayer:
@@ -118,37 +128,30 @@ def random_case(
     style: str = "lively",
     full: bool = False,
     motion: bool | None = None,
-    base: bool | None = None,
+    pyramid: Pyramid | None = None,
 ) -> Case:
     """A network and grids drawn from `seed`.
 
     Args:
         style: ``"lively"``, ``"bound"`` (weights at the bound) or ``"aligned"`` (and inputs that reach it).
         full: every channel and block active and every slot present; otherwise drawn.
-        motion: whether the flow grid is present; None for drawn, or present where `full`.
-        base: whether there is a base channel where motion and the slots for it are there; None for drawn, or not where
-            `full`.
+        motion: whether the flow grid, and with it a node grid, is present; None for drawn, or present where `full`.
+        pyramid: of the NETWORK, where a node slot is present; None for drawn from `PYRAMIDS`.
     """
     rng = np.random.default_rng(seed)
     if full:
         stage_channels, stage_blocks = profile.max_channels, profile.blocks
         counts = [slot.max_channels for slot in profile.slots]
+        motion = motion is not False
     else:
         stage_channels = tuple(int(rng.integers(1, most + 1)) for most in profile.max_channels)
-        counts = [int(rng.integers(0, slot.max_channels + 1)) * int(rng.random() < 0.8) for slot in profile.slots]
-        counts[int(rng.integers(profile.flow_slot))] = 1
         stage_blocks = tuple(int(rng.integers(0, most + 1)) for most in profile.blocks)
         motion = bool(rng.integers(2)) if motion is None else motion
-    moving = motion is not False
-    counts[profile.flow_slot] = 2 * moving
-    for i in profile.mixed_slots if moving else ():
-        counts[i] = -(-counts[i] // MIX_GROUP) * MIX_GROUP
-    if base is None:
-        base = not full and bool(rng.integers(2))
-    base = base and all(counts[i] for i in (profile.flow_slot, profile.base_slot, profile.mixed_slots[0]))
-    specs = synthesis_layers(
-        profile, stage_channels, stage_blocks, counts, picture.chroma_format, picture.bit_depth, base
-    )
+        counts = _drawn_channels(rng, profile, motion=motion)
+    counts[profile.flow_slot] *= motion
+    drawn = PYRAMIDS[int(rng.integers(len(PYRAMIDS)))]
+    pyramid = (drawn if pyramid is None else pyramid) if profile.has_planes(counts) else DEFAULT_PYRAMID
+    specs = synthesis_layers(profile, stage_channels, stage_blocks, counts, picture.chroma_format, picture.bit_depth)
     if style == "lively":
         layers = {spec.name: lively_layer(rng, spec) for spec in specs}
         multipliers = [[int(m) for m in rng.integers(1, 40, count)] for count in counts]
@@ -159,15 +162,33 @@ def random_case(
         peak = Q_MAX
     grids: list[npt.NDArray[np.int16] | None] = []
     for slot, count in zip(profile.slots, counts, strict=True):
-        nodes, rows, columns = node_shape(slot, frame_count, picture.height, picture.width)
+        nodes, rows, columns = node_shape(slot, frame_count, picture.height, picture.width, pyramid)
         values = rng.integers(-peak, peak + 1, (nodes, count, rows, columns))
         if style == "aligned":
             values = np.full_like(values, int(rng.choice((-peak, peak))))
-        if slot.flow and style == "lively":
-            # Some vectors within a picture, some far outside.
-            values = values * rng.choice((0, 1, 1, 30), (nodes, 1, 1, 1)) // 3
+        if slot.at_nodes:
+            # Some nodes are empty, but for the first.
+            values[1:] *= rng.choice((0, 1, 1), (nodes - 1, 1, 1, 1))
+        if slot.flow and count and style == "lively":
+            # Some vectors within a picture, some far outside; blends that do not all end at 0 or 32.
+            values[:, :2] = values[:, :2] * rng.choice((0, 1, 1, 30), (nodes, 1, 1, 1)) // 3
+            values[:, 2] //= 25
         grids.append(values.astype(np.int16) if count else None)
-    return Case(profile, picture, frame_count, stage_channels, stage_blocks, layers, multipliers, grids, base)
+    return Case(profile, picture, frame_count, stage_channels, stage_blocks, layers, multipliers, grids, pyramid)
+
+
+def _drawn_channels(rng: np.random.Generator, profile: Profile, *, motion: bool) -> list[int]:
+    """Channels of each slot; some slot but the flow slot is present, with `motion` one of nodes."""
+    counts = [int(rng.integers(0, slot.max_channels + 1)) * int(rng.random() < 0.8) for slot in profile.slots]
+    counts[profile.flow_slot] = 0
+    luma = int(rng.integers(2))
+    for i in profile.band_slots:
+        counts[i] = luma * profile.slots[i].max_channels
+    if not any(counts) or (motion and not profile.has_planes(counts)):
+        counts[profile.plane_slot] = 1
+    if motion:
+        counts[profile.flow_slot] = profile.slots[profile.flow_slot].max_channels
+    return counts
 
 
 def differing(left: list[Planes], right: list[Planes]) -> list[str]:

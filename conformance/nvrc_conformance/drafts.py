@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from nvrc_conformance.sampling import LayerParameters, SamplingCoder, bound_layer, plain_layer
 from nvrc_decoder.bitstream.container import encode_unit
@@ -19,21 +20,29 @@ from nvrc_decoder.bitstream.units import (
     SequenceHeader,
     gop_symbols,
     layer_specs,
+    node_map,
     schedule_runs,
 )
 from nvrc_decoder.bitstream.writer import StreamWriter
 from nvrc_decoder.entropy.parameters import encode_parameters
-from nvrc_decoder.frames import GopDigest
+from nvrc_decoder.frames import GopDigest, Planes
 from nvrc_decoder.gop import Grid, Network, grid_shape, load_network
 from nvrc_decoder.limits import minimum_level
 from nvrc_decoder.octree.grid import code_grid
-from nvrc_decoder.profiles import PROFILES, GridSlot, LayerSpec, node_shape
+from nvrc_decoder.profiles import DEFAULT_PYRAMID, PROFILES, GridSlot, LayerSpec, Pyramid, node_shape
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
 
-__all__ = ["NetworkDraft", "Schedule", "StreamDraft", "random_network"]
+__all__ = ["NetworkDraft", "Recipe", "Schedule", "StreamDraft", "random_gop", "random_network"]
+
+_TWO_LEVELS = Pyramid(8, 4, (22,))
+_MULTIPLIERS = range(24, 140)
+_BOUND_MULTIPLIERS = (1, 2048, 1024, 2047)
 
 # A kind, or node shape (N, H, W) of a slot's grid and the slot's index -> split bytes.
 Schedule = ScheduleKind | Callable[[tuple[int, int, int], int], Sequence[int]]
+
+# Grids of a GOP, its frame count and the frames wanted -> these frames.
+Synthesise = Callable[[Sequence[Grid | None], int, range], Iterable[Planes]]
 
 
 @dataclass(frozen=True)
@@ -44,27 +53,34 @@ class NetworkDraft:
         stage_channels: active channels of each stage; None for the profile's most.
         stage_blocks: active blocks of each stage; None for the profile's most.
         grid_channels: slot -> channels of the present grids; None for all slots with their most, motion included.
-        flow_multipliers: range of the multipliers of the flow grid; its values are mostly small.
+        pyramid: which frames are nodes, where a slot that has nodes is present.
+        empty_nodes: one node in so many is empty, drawn for each grid of each GOP; 1 for all of them, 0 for none.
+        multipliers: those that are drawn from for all grids but the flow grid; None for middling ones, or at the bound
+            for the ends of their range.
+        flow_multipliers: range of the multipliers of the positions in the flow grid, whose values are mostly small.
+        blend_multipliers: range of the multiplier of the blend weights there.
         one_multiplier: all channels of a grid share one.
         context_widths: hidden widths of the context network.
         schedule: the schedule of each grid.
         bound: parameters at the ends of their ranges, rather than such that pictures have some texture.
         scale: scale index of the weights' tables where they are not at the bound.
         wild: see `SamplingCoder`; for parameters and grids.
-        base: the grid that may have a base channel has one.
     """
 
     stage_channels: tuple[int, ...] | None = None
     stage_blocks: tuple[int, ...] | None = None
     grid_channels: Mapping[int, int] | None = None
+    pyramid: Pyramid = _TWO_LEVELS
+    empty_nodes: int = 4
+    multipliers: Sequence[int] | None = None
     flow_multipliers: tuple[int, int] = (1, 6)
+    blend_multipliers: tuple[int, int] = (1, 9)
     one_multiplier: bool = False
     context_widths: tuple[int, int] = (8, 6)
     schedule: Schedule = ScheduleKind.TEMPORAL_FIRST
     bound: bool = False
     scale: int = 14
     wild: int = 0
-    base: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,12 +131,28 @@ class StreamDraft:
         for header, (draft, counts) in zip(headers, plans, strict=True):
             writer.network(header)
             network = load_network(sequence, header)
+            synthesise = _reference(sequence, network).synthesise
             for count in counts:
-                writer.gop(*_gop(rng, sequence, network, draft, count))
+                writer.gop(*random_gop(rng, sequence, network, draft, count, synthesise))
         writer.finish(self.index)
         data = bytearray(file.getvalue())
         data[9] = self.minor
         return bytes(data)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A stream that the generator makes.
+
+    Attributes:
+        id: immutable name; the seed too.
+        description: what it is there for.
+        draft: how it is made.
+    """
+
+    id: str
+    description: str
+    draft: StreamDraft
 
 
 class _Writer(StreamWriter):
@@ -154,32 +186,36 @@ def _parameters(rng: np.random.RandomState, spec: LayerSpec, draft: NetworkDraft
     return plain_layer(rng, spec, draft.scale, wild=draft.wild)
 
 
+def _multipliers(rng: np.random.RandomState, slot: GridSlot, channels: int, draft: NetworkDraft) -> list[int]:
+    """Random multipliers of one grid."""
+    if slot.flow:
+        ranges = draft.flow_multipliers, draft.flow_multipliers, draft.blend_multipliers
+        drawn = [int(rng.randint(*ends)) for ends in ranges[:channels]]
+    else:
+        chosen = draft.multipliers or (_BOUND_MULTIPLIERS if draft.bound else _MULTIPLIERS)
+        drawn = [chosen[int(rng.randint(0, len(chosen)))] for _ in range(channels)]
+    return drawn[:1] * channels if draft.one_multiplier else drawn
+
+
 def random_network(
     rng: np.random.RandomState, sequence: SequenceHeader, draft: NetworkDraft, frame_count: int
 ) -> NetworkHeader:
     """A NETWORK with random parameters; schedules are made for a GOP of `frame_count` frames."""
     profile = sequence.profile_spec
     channels = draft.grid_channels or {i: slot.max_channels for i, slot in enumerate(profile.slots)}
+    pyramid = DEFAULT_PYRAMID if channels.keys().isdisjoint(profile.node_slots) else draft.pyramid
     grids = []
     for i, count in sorted(channels.items()):
-        shape = node_shape(profile.slots[i], frame_count, sequence.height, sequence.width)
-        if profile.slots[i].flow:
-            multipliers = rng.randint(*draft.flow_multipliers, size=count).tolist()
-        elif draft.bound:
-            multipliers = [(1, 2048, 1024, 2047)[int(rng.randint(0, 4))] for _ in range(count)]
-        else:
-            multipliers = rng.randint(24, 140, size=count).tolist()
-        if draft.one_multiplier:
-            multipliers = multipliers[:1] * count
-        base = draft.base and i == profile.base_slot
+        slot = profile.slots[i]
+        multipliers = tuple(_multipliers(rng, slot, count, draft))
         if isinstance(draft.schedule, ScheduleKind):
-            grids.append(GridHeader(i, tuple(multipliers), (), draft.schedule, base))
+            grids.append(GridHeader(i, multipliers, (), draft.schedule))
         else:
-            runs = schedule_runs(tuple(draft.schedule(shape, i)))
-            grids.append(GridHeader(i, tuple(multipliers), runs, base=base))
+            shape = node_shape(slot, frame_count, sequence.height, sequence.width, pyramid)
+            grids.append(GridHeader(i, multipliers, schedule_runs(tuple(draft.schedule(shape, i)))))
     stages = draft.stage_channels or profile.max_channels
     blocks = profile.blocks if draft.stage_blocks is None else draft.stage_blocks
-    header = NetworkHeader(stages, blocks, tuple(grids), draft.context_widths, (), b"")
+    header = NetworkHeader(stages, blocks, tuple(grids), draft.context_widths, (), b"", pyramid)
     specs = layer_specs(sequence, header)
     made = {spec.name: _parameters(rng, spec, draft) for spec in specs}
     layers = tuple(
@@ -190,27 +226,48 @@ def random_network(
     return replace(header, layers=layers, parameters=payload)
 
 
-def _gop(
-    rng: np.random.RandomState, sequence: SequenceHeader, network: Network, draft: NetworkDraft, frame_count: int
+def _coded_nodes(rng: np.random.RandomState, draft: NetworkDraft, nodes: int) -> npt.NDArray[np.bool_]:
+    """Which nodes of a grid are to be coded, bool [nodes]."""
+    if draft.empty_nodes == 0:
+        return np.ones(nodes, dtype=bool)
+    drawn: npt.NDArray[np.bool_] = rng.randint(0, draft.empty_nodes, size=nodes) > 0
+    return drawn
+
+
+def _reference(sequence: SequenceHeader, network: Network) -> ReferenceSynthesizer:
+    header = network.header
+    active = header.stage_channels, header.stage_blocks
+    return ReferenceSynthesizer(network.profile, sequence, *active, network.layers, network.multipliers, header.pyramid)
+
+
+def random_gop(
+    rng: np.random.RandomState,
+    sequence: SequenceHeader,
+    network: Network,
+    draft: NetworkDraft,
+    frame_count: int,
+    synthesise: Synthesise,
 ) -> tuple[Gop, bytes]:
-    """A GOP of random grids, and the digest of its frames."""
-    grids: list[Grid | None] = [None] * len(network.profile.slots)
+    """A GOP of random grids, and the digest of its frames, which `synthesise` makes."""
+    header, profile = network.header, network.profile
+    grids: list[Grid | None] = [None] * len(profile.slots)
     coarser: tuple[GridSlot, Grid] | None = None
-    payloads = []
-    for header in network.header.coding_order(network.profile):
-        slot = network.profile.slots[header.slot]
-        shape = grid_shape(sequence, header, frame_count)
+    payloads, maps = [], []
+    for one in header.coding_order(profile):
+        slot = profile.slots[one.slot]
+        shape = grid_shape(sequence, header, one, frame_count)
+        coded = _coded_nodes(rng, draft, shape[0]) if slot.at_nodes else None
+        if coded is not None:
+            maps.append(node_map(coded))
         coder = SamplingCoder(rng, draft.wild)
-        splits = header.splits((shape[0], *shape[2:]))
-        grid = code_grid(coder, splits, network.context, shape, header.slot, slot, coarser)
+        splits = one.splits((shape[0], *shape[2:]))
+        place = one.slot, slot, header.pyramid, coarser
+        grid = code_grid(coder, splits, network.context, shape, *place, coded=coded)
         payloads.append(coder.finish())
-        grids[header.slot] = grid
+        grids[one.slot] = grid
         if not slot.flow:
             coarser = slot, grid
-    active = network.header.stage_channels, network.header.stage_blocks
-    arguments = network.profile, sequence, *active, network.layers, network.multipliers, network.header.base
-    synthesizer = ReferenceSynthesizer(*arguments)
     digest = GopDigest()
-    for frame in synthesizer.synthesise(grids, frame_count, range(frame_count)):
+    for frame in synthesise(grids, frame_count, range(frame_count)):
         digest.update(frame)
-    return Gop(frame_count, tuple(payloads)), digest.digest()
+    return Gop(frame_count, tuple(payloads), tuple(maps)), digest.digest()

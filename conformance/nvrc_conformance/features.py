@@ -6,17 +6,17 @@ import io
 
 import numpy as np
 
+from nvrc_conformance.plane_features import plane_features
 from nvrc_conformance.stages import DecodedGop, coded_parameters
 from nvrc_decoder.bitstream.reader import Unit, UnitReader
-from nvrc_decoder.bitstream.units import Metadata, SequenceHeader, UnitType, layer_specs
+from nvrc_decoder.bitstream.units import Metadata, SequenceHeader, UnitType, coded_nodes, layer_specs
 from nvrc_decoder.entropy.coder import Int32Array, IntArray, SymbolDecoder
 from nvrc_decoder.entropy.tables import RADII, TABLE_RADII
 from nvrc_decoder.gop import Grid, Network, grid_shape
 from nvrc_decoder.octree.grid import code_grid
 from nvrc_decoder.octree.schedule import octree_schedule, temporal_first_schedule
-from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, Q_MAX, GridSlot
+from nvrc_decoder.profiles import Q_MAX, GridSlot
 from nvrc_decoder.synthesis.arithmetic import ACCUMULATOR_LIMIT, worst_case
-from nvrc_decoder.synthesis.motion import displacement, position
 from nvrc_decoder.video_format import CHROMA_NAMES
 
 __all__ = ["features_of"]
@@ -42,13 +42,16 @@ class _EscapeCounter:
 def _grid_escapes(item: DecodedGop) -> int:
     coarser: tuple[GridSlot, Grid] | None = None
     total = 0
-    order = item.network.header.coding_order(item.network.profile)
-    for header, payload in zip(order, item.gop.grids, strict=True):
-        slot = item.network.profile.slots[header.slot]
+    network, profile = item.network, item.network.profile
+    pyramid, maps = network.header.pyramid, iter(item.gop.node_maps)
+    for header, payload in zip(network.header.coding_order(profile), item.gop.grids, strict=True):
+        slot = profile.slots[header.slot]
         counter = _EscapeCounter(payload)
-        shape = grid_shape(item.sequence, header, item.gop.frame_count)
+        shape = grid_shape(item.sequence, network.header, header, item.gop.frame_count)
         splits = header.splits((shape[0], *shape[2:]))
-        grid = code_grid(counter, splits, item.network.context, shape, header.slot, slot, coarser)
+        coded = coded_nodes(next(maps), shape[0]) if slot.at_nodes else None
+        place = header.slot, slot, pyramid, coarser
+        grid = code_grid(counter, splits, network.context, shape, *place, coded=coded)
         if not slot.flow:
             coarser = slot, grid
         total += counter.count
@@ -65,6 +68,8 @@ def _sequence_features(sequence: SequenceHeader, data: bytes) -> set[str]:
         found.add("odd size")
     if sequence.width == sequence.height == 1:
         found.add("one sample")
+    if sequence.width == 1 < sequence.height:
+        found.add("one column")
     if data[9]:
         found.add("later minor version")
     return found
@@ -82,7 +87,7 @@ def _unit_features(units: list[Unit]) -> set[str]:
 def _schedule_features(item: DecodedGop) -> set[str]:
     found = set()
     for grid in item.network.header.grids:
-        nodes, _, rows, columns = grid_shape(item.sequence, grid, item.gop.frame_count)
+        nodes, _, rows, columns = grid_shape(item.sequence, item.network.header, grid, item.gop.frame_count)
         found.add(f"schedule kind {grid.schedule.name.lower().replace('_', '-')}")
         splits = grid.splits((nodes, rows, columns))
         if nodes * rows * columns > 1 and not splits:
@@ -101,50 +106,13 @@ def _schedule_features(item: DecodedGop) -> set[str]:
     return found
 
 
-def _motion_features(item: DecodedGop) -> set[str]:
-    """What the flow grid does, and what it does it to."""
-    profile, picture = item.network.profile, item.sequence
-    flow, multipliers = item.grids[profile.flow_slot], item.network.multipliers
-    if flow is None:
-        return set()
-    found = {"motion"}
-    if item.network.header.base:
-        channels = item.network.header.grid_channels(profile)[profile.base_slot]
-        found.add("base channel" if channels > 1 else "base channel alone")
-    positions = [position(flow, multipliers[profile.flow_slot], n) for n in range(len(flow))]
-    if {ACTIVATION_MIN, ACTIVATION_MAX} <= {int(end) for p in positions for end in (p.min(), p.max())}:
-        found.add("motion at both clips")
-    warped = [i for i in profile.warped_slots if item.grids[i] is not None]
-    if not warped:
-        return {*found, "motion of no grid"}
-    for i in warped:
-        grid = item.grids[i]
-        if grid is None:
-            continue
-        found.add("warp with mixed channels" if i in profile.mixed_slots else "warp of single channels")
-        if 8 * (len(grid) - 1) > len(flow) - 1:
-            found.add("grid node after the last flow node")
-        if len(grid) > 2:
-            found.add("chain of nodes" if len(grid) < 9 else "chain of many nodes")
-        for t in range(item.gop.frame_count):
-            for n in {t // 8, min(t // 8 + 1, len(grid) - 1)}:
-                d = displacement(flow, multipliers[profile.flow_slot], n, t, (picture.height, picture.width))
-                if int(np.abs(d).max()) > 32 * max(picture.width, picture.height):
-                    found.add("displacements larger than the picture")
-                if np.any(d & 31):
-                    found.add("fractional displacements")
-                if np.any(d & 3):
-                    found.add("displacements between eighths")
-    return found
-
-
 def _network_features(sequence: SequenceHeader, network: Network) -> set[str]:
     found = set()
     header, profile = network.header, network.profile
     if len(header.grids) < len(profile.slots):
         found.add("absent slots")
-    stages = {profile.slots[slot].stage for slot in header.present_slots} - {None}
-    if len(stages) < len(profile.max_channels):
+    channels = header.grid_channels(profile)
+    if not all(profile.injected(stage, channels) for stage in range(len(profile.max_channels))):
         found.add("stage without grids")
     if header.stage_channels != profile.max_channels:
         found.add("inactive channels")
@@ -187,10 +155,13 @@ def features_of(data: bytes, decoded: list[DecodedGop]) -> tuple[str, ...]:
     networks = {item.network_number: item.network for item in decoded}
     if len(networks) > 1:
         found.add("several NETWORK units")
+    planar = [n.header for n in networks.values() if n.profile.has_planes(n.header.grid_channels(n.profile))]
+    if len({header.pyramid for header in planar}) > 1:
+        found.add("several pyramids")
     for network in networks.values():
         found |= _network_features(sequence, network)
     for item in decoded:
-        found |= _schedule_features(item) | _motion_features(item)
+        found |= _schedule_features(item) | plane_features(item)
         if _grid_escapes(item):
             found.add("grid escapes")
         grids = [grid for grid in item.grids if grid is not None]

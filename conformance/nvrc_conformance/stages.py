@@ -16,7 +16,15 @@ import click
 import numpy as np
 
 from nvrc_decoder.bitstream.reader import UnitReader
-from nvrc_decoder.bitstream.units import Digest, Gop, NetworkHeader, ScheduleKind, SequenceHeader, layer_specs
+from nvrc_decoder.bitstream.units import (
+    Digest,
+    Gop,
+    NetworkHeader,
+    ScheduleKind,
+    SequenceHeader,
+    coded_nodes,
+    layer_specs,
+)
 from nvrc_decoder.engine import EngineName, make_synthesizer
 from nvrc_decoder.entropy.coder import IntArray
 from nvrc_decoder.entropy.parameters import decode_parameters
@@ -32,6 +40,7 @@ __all__ = [
     "decode_stream",
     "frames_of",
     "network_text",
+    "nodes_text",
     "sequence_text",
     "stages_of",
 ]
@@ -71,10 +80,11 @@ class NetworkStages:
 
 @dataclass(frozen=True)
 class GopStages:
-    """Digests of one GOP: the symbols of each present grid by slot; `network` is the number of its NETWORK."""
+    """A GOP: the number of its NETWORK, and by slot its node maps, in words, and digests of its grids."""
 
     network: int
     frame_count: int
+    nodes: dict[str, str]
     grids: dict[str, str]
 
 
@@ -109,10 +119,13 @@ def sequence_text(sequence: SequenceHeader) -> str:
 
 
 def network_text(sequence: SequenceHeader, header: NetworkHeader) -> str:
-    """The canonical form of a NETWORK's header: stages, grids, context widths, layers, one a line."""
+    """The canonical form of a NETWORK's header: stages, pyramid, grids, context widths, layers, one a line."""
     lines = [f"stage_channels={_listed(header.stage_channels)}", f"stage_blocks={_listed(header.stage_blocks)}"]
+    if sequence.profile_spec.has_planes(header.grid_channels(sequence.profile_spec)):
+        lines.append(f"key_spacing={header.pyramid.key_spacing}")
+        lines.append(f"node_spacing={header.pyramid.node_spacing}")
+        lines.append(f"step_factors={_listed(header.pyramid.factors)}")
     for grid in header.grids:
-        lines.append(f"grid{grid.slot}.has_base={int(grid.base)}")
         lines.append(f"grid{grid.slot}.multipliers={_listed(grid.multipliers)}")
         splits = [run.split for run in grid.runs for _ in range(run.repeat)]
         explicit = grid.schedule is ScheduleKind.EXPLICIT
@@ -143,9 +156,8 @@ def decode_stream(data: bytes) -> Iterator[DecodedGop]:
         elif isinstance(unit.content, Gop):
             held = unit.content
         elif isinstance(unit.content, Digest) and held and network and reader.sequence is not None:
-            grids = decode_grids(
-                reader.sequence, network, held.frame_count, held.grids, offset=unit.offset, unit=unit.name
-            )
+            payloads = held.frame_count, held.grids, held.node_maps
+            grids = decode_grids(reader.sequence, network, *payloads, offset=unit.offset, unit=unit.name)
             number, unused = number + unused, False
             yield DecodedGop(reader.sequence, network, number, held, unit.content.digest, grids)
             held = None
@@ -166,6 +178,18 @@ def _network_stages(sequence: SequenceHeader, header: NetworkHeader) -> NetworkS
     return NetworkStages(_text_digest(network_text(sequence, header)), parameters)
 
 
+def nodes_text(item: DecodedGop) -> dict[str, str]:
+    """The node map of each slot that has nodes, by slot: a 1 for a coded node, a 0 for an empty one, node 0 first."""
+    profile = item.network.profile
+    order = (header.slot for header in item.network.header.coding_order(profile))
+    found = {}
+    for slot, data in zip((slot for slot in order if profile.slots[slot].at_nodes), item.gop.node_maps, strict=True):
+        grid = item.grids[slot]
+        if grid is not None:
+            found[str(slot)] = "".join(map(str, coded_nodes(data, len(grid)).astype(int)))
+    return found
+
+
 def stages_of(decoded: list[DecodedGop]) -> Stages:
     """The stage digests of a stream that is decoded; NETWORK units without a GOP are neither listed nor counted."""
     networks = {item.network_number: item.network.header for item in decoded}
@@ -174,6 +198,7 @@ def stages_of(decoded: list[DecodedGop]) -> Stages:
         GopStages(
             item.network_number,
             item.gop.frame_count,
+            nodes_text(item),
             {str(slot): _array_digest(grid, word="<i2") for slot, grid in enumerate(item.grids) if grid is not None},
         )
         for item in decoded
@@ -211,6 +236,8 @@ def main(path: Path, full: bool) -> None:
                 _print_values(f"{name}.weight", digests.parameters[name], weight, full)
                 _print_values(f"{name}.bias", digests.parameters[name], bias, full)
         click.echo(f"# gop {number}: {item.gop.frame_count} frames")
+        for key, nodes in gop.nodes.items():
+            click.echo(f"nodes of grid{key}: {nodes}")
         for slot, grid in enumerate(item.grids):
             if grid is not None:
                 _print_values(f"grid{slot}", gop.grids[str(slot)], grid, full)

@@ -126,10 +126,12 @@ def make_synthesizer(
         MissingExtraError: E_MISSING_EXTRA, ONNX Runtime is missing, or CUDA was asked for and cannot be used.
     """
     profile = network.profile
-    motion = motion_bytes(profile, sequence.width, sequence.height, network.header.grid_channels(profile))
+    motion = motion_bytes(
+        profile, sequence.width, sequence.height, network.header.grid_channels(profile), network.header.pyramid
+    )
     samples = tile_budget(profile, limits, motion)
     active = network.header.stage_channels, network.header.stage_blocks
-    arguments = profile, sequence, *active, network.layers, network.multipliers, network.header.base
+    arguments = profile, sequence, *active, network.layers, network.multipliers, network.header.pyramid
     if engine == "reference":
         slow = ReferenceSynthesizer(*arguments)
         return GopSynthesizer(lambda: TiledSynthesizer(slow, profile, sequence, samples, motion))
@@ -141,7 +143,7 @@ def make_synthesizer(
 
     def on_gpu() -> DeviceSynthesizer:
         # The GPU has memory of its own, which the limit is not about.
-        moving = profile.motion_is_on(network.header.grid_channels(profile))
+        moving = profile.has_planes(network.header.grid_channels(profile))
         calls = plan_calls(profile, sequence.width, sequence.height, device_memory(), moving)
         runtime = OrtSynthesizer(*arguments, provider="cuda", batch=calls.frames)
         return TiledSynthesizer(runtime, profile, sequence, calls.samples) if calls.tiled else runtime

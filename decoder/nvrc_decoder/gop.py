@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -16,6 +16,7 @@ from nvrc_decoder.bitstream.units import (
     GridHeader,
     NetworkHeader,
     SequenceHeader,
+    coded_nodes,
     layer_specs,
 )
 from nvrc_decoder.entropy.coder import SymbolDecoder, no_check
@@ -94,10 +95,12 @@ def load_network(
     return Network(header, profile, context, layers, tuple(multipliers.get(i, ()) for i in range(len(profile.slots))))
 
 
-def grid_shape(sequence: SequenceHeader, grid: GridHeader, frame_count: int) -> tuple[int, int, int, int]:
+def grid_shape(
+    sequence: SequenceHeader, network: NetworkHeader, grid: GridHeader, frame_count: int
+) -> tuple[int, int, int, int]:
     """(nodes, channels, rows, columns) of a present grid in a GOP of `frame_count` frames (spec 3.4)."""
     slot = sequence.profile_spec.slots[grid.slot]
-    nodes, rows, columns = node_shape(slot, frame_count, sequence.height, sequence.width)
+    nodes, rows, columns = node_shape(slot, frame_count, sequence.height, sequence.width, network.pyramid)
     return nodes, grid.channels, rows, columns
 
 
@@ -106,6 +109,7 @@ def decode_grids(
     network: Network,
     frame_count: int,
     payloads: Iterable[bytes | bytearray],
+    node_maps: Sequence[bytes],
     *,
     offset: int | None = None,
     unit: str = "GOP",
@@ -120,6 +124,7 @@ def decode_grids(
         network: the NETWORK in force.
         frame_count, payloads: the GOP's `frame_count` and `grids`; whoever read it has held its size against the
             limits. Payloads are taken one by one, and none is kept once the decoding of its grid begins.
+        node_maps: the GOP's.
         offset, unit: where it stands, for errors.
         coder: makes the decoder of a grid's payload, which calls `check`; a benchmark puts a clock there.
         check: called every few thousand symbols; what it raises ends decoding.
@@ -138,14 +143,16 @@ def decode_grids(
         return coder(payload, check, scratch)
 
     grids: list[Grid | None] = [None] * len(network.profile.slots)
+    pyramid, maps = network.header.pyramid, iter(node_maps)
     coarser: tuple[GridSlot, Grid] | None = None
     with _located(unit, offset):
         for header, decoder in zip(network.header.coding_order(network.profile), map(begin, payloads), strict=True):
             slot = network.profile.slots[header.slot]
-            shape = grid_shape(sequence, header, frame_count)
+            shape = grid_shape(sequence, network.header, header, frame_count)
             splits = header.splits((shape[0], *shape[2:]))
-            place = header.slot, slot, coarser
-            grid = code_grid(decoder, splits, network.context, shape, *place, check=check, scratch=scratch)
+            place = header.slot, slot, pyramid, coarser
+            coded = coded_nodes(next(maps), shape[0]) if slot.at_nodes else None
+            grid = code_grid(decoder, splits, network.context, shape, *place, coded=coded, check=check, scratch=scratch)
             decoder.finish()
             grids[header.slot] = grid
             if not slot.flow:

@@ -5,14 +5,13 @@ The constants are upper bounds of what `tests/benchmarks/memory.py` measures; `d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from nvrc_decoder.bitstream.headers import Gop, NetworkHeader, SequenceHeader
 from nvrc_decoder.frames import plane_shapes
 from nvrc_decoder.limits import Limits
 from nvrc_decoder.octree.schedule import largest_step
-from nvrc_decoder.profiles import Profile, node_shape
+from nvrc_decoder.profiles import LUMA_CHANNELS, STAGE_STRIDES, Profile, node_shape
 from nvrc_decoder.synthesis.host_warping import motion_bytes
 from nvrc_decoder.synthesis.tiles import RETAINED_BYTES, activation_bytes, largest_tile
 
@@ -51,7 +50,7 @@ def grid_memory(sequence: SequenceHeader, network: NetworkHeader, frame_count: i
     held = peak = coarser = 0
     for grid in network.coding_order(sequence.profile_spec):
         slot = sequence.profile_spec.slots[grid.slot]
-        nodes, rows, columns = node_shape(slot, frame_count, sequence.height, sequence.width)
+        nodes, rows, columns = node_shape(slot, frame_count, sequence.height, sequence.width, network.pyramid)
         values = nodes * rows * columns * grid.channels
         held += 2 * values
         # A flow grid's lattice is not clipped to bytes, and has a map of what lies inside it.
@@ -63,14 +62,15 @@ def grid_memory(sequence: SequenceHeader, network: NetworkHeader, frame_count: i
     return held, peak
 
 
-def _input_bytes(profile: Profile, width: int, height: int, grid_channels: Sequence[int]) -> int:
-    """Bytes of the values in float32 that a frame is made of on the CPU: node ranges, or what is warped."""
-    moving = profile.warped_slots if profile.motion_is_on(grid_channels) else ()
+def _input_bytes(profile: Profile, width: int, height: int) -> int:
+    """Bytes of the values in float32 that a frame is made of on the CPU."""
     total = 0
-    for i, slot in enumerate(profile.slots):
-        if not slot.flow:
-            touched = 1 if i in moving else (3 if profile.temporal_stem else 1 + (slot.temporal_stride > 1))
-            total += 4 * touched * slot.max_channels * -(-height // slot.stride) * -(-width // slot.stride)
+    for stage, stride in enumerate(STAGE_STRIDES):
+        channels = sum(profile.slots[i].max_channels for i in profile.slots_of_stage(stage))
+        if stage == len(STAGE_STRIDES) - 1:
+            channels += LUMA_CHANNELS
+        frames = 3 if stage == 0 and profile.temporal_stem else 1
+        total += 4 * frames * channels * -(-height // stride) * -(-width // stride)
     return total
 
 
@@ -82,7 +82,7 @@ class GopMemory:
         coded: its payload, in all its copies.
         decoding: the most that there is while its grids are decoded.
         grids: the decoded grids.
-        motion: what is kept for all frames of a node.
+        motion: what planes take: the nodes that are kept, and the work on them.
         activations: while a frame is made.
         inputs: what a frame is made of.
         frame: one frame.
@@ -164,7 +164,7 @@ def gop_memory(
     held, decoding = grid_memory(sequence, network, gop.frame_count)
     size = sequence.width, sequence.height
     channels = network.grid_channels(profile)
-    motion, inputs = motion_bytes(profile, *size, channels), _input_bytes(profile, *size, channels)
+    motion, inputs = motion_bytes(profile, *size, channels, network.pyramid), _input_bytes(profile, *size)
     rows, columns = largest_tile(profile, *size, tile_budget(profile, limits, motion))
     # Two more each way: padding and the edges of the x2 stages count where a tile is narrow.
     activations = activation_bytes(profile) * (rows // 2 + 2) * (columns // 2 + 2)

@@ -9,23 +9,32 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 __all__ = [
     "ACTIVATION_MAX",
     "ACTIVATION_MIN",
+    "BLEND_UNIT",
     "CHROMA_400",
     "CHROMA_420",
     "CHROMA_444",
     "CONTEXT_INPUTS",
     "CONTEXT_INPUT_MAX",
-    "MIX_GROUP",
+    "DEFAULT_PYRAMID",
+    "FACTOR_UNIT",
+    "FLOW_CHANNELS",
+    "LUMA_CHANNELS",
+    "MULTIPLIER_MAX",
     "PROFILES",
     "Q_MAX",
+    "SPACING_LOG2_MAX",
     "STAGE_STRIDES",
-    "WARPED_TEMPORAL_STRIDE",
     "GridSlot",
     "LayerSpec",
     "Profile",
+    "Pyramid",
+    "References",
+    "SlotKind",
     "context_layers",
     "context_macs",
     "head_rows",
@@ -38,12 +47,35 @@ __all__ = [
 Q_MAX = 2047
 ACTIVATION_MIN = -2048
 ACTIVATION_MAX = 2047
-CONTEXT_INPUTS = 48
+CONTEXT_INPUTS = 50
 CONTEXT_INPUT_MAX = 15
 STAGE_STRIDES = (32, 16, 8, 4, 2)
 CHROMA_400, CHROMA_420, CHROMA_444 = 0, 1, 2
-WARPED_TEMPORAL_STRIDE = 8
-MIX_GROUP = 4
+MULTIPLIER_MAX = 2048
+FLOW_CHANNELS = 3
+"""Vertical and horizontal position, and what is added to the blend weight (spec 7.6.1)."""
+BLEND_UNIT = 32
+"""A blend weight is the later reference's share in 1/32 (spec 7.6.3)."""
+LUMA_CHANNELS = 4
+"""The luma plane enters its stage as its four phases (spec 7.6.6)."""
+SPACING_LOG2_MAX = 4
+FACTOR_UNIT = 16
+"""Step factors of the pyramid's levels are in sixteenths (spec 7.4)."""
+
+
+class SlotKind(Enum):
+    """What a slot's grid holds.
+
+    FEATURE: features of every frame, injected into the stage of the slot's stride.
+    PLANE: planes at the nodes of the pyramid, one a channel, at the slot's stride.
+    BAND: one level of the wavelet transform of the luma plane at the nodes of the pyramid.
+    FLOW: positions and blend weights of every frame.
+    """
+
+    FEATURE = "feature"
+    PLANE = "plane"
+    BAND = "band"
+    FLOW = "flow"
 
 
 @dataclass(frozen=True)
@@ -51,20 +83,106 @@ class GridSlot:
     """A place for a grid.
 
     Attributes:
-        stride, temporal_stride: between its nodes, in luma samples and in frames.
-        max_channels: most channels; a flow grid has exactly these.
-        flow: the grid holds motion (channel 0 vertical, 1 horizontal) and belongs to no stage.
+        stride: between its values, in luma samples.
+        max_channels: most channels; a band and a flow grid have exactly these.
+        kind: what its grid holds.
     """
 
     stride: int
-    temporal_stride: int
     max_channels: int
-    flow: bool = False
+    kind: SlotKind = SlotKind.FEATURE
+
+    @property
+    def flow(self) -> bool:
+        """Whether the grid holds motion."""
+        return self.kind is SlotKind.FLOW
+
+    @property
+    def at_nodes(self) -> bool:
+        """Whether the grid has values at the nodes of the pyramid only; otherwise it has them at every frame."""
+        return self.kind in (SlotKind.PLANE, SlotKind.BAND)
 
     @property
     def stage(self) -> int | None:
-        """Index of the synthesis stage that the grid is injected into; None for a flow slot."""
-        return None if self.flow else STAGE_STRIDES.index(self.stride)
+        """Index of the synthesis stage that a feature or plane grid is injected into; None for band and flow slots."""
+        return STAGE_STRIDES.index(self.stride) if self.kind in (SlotKind.FEATURE, SlotKind.PLANE) else None
+
+
+@dataclass(frozen=True)
+class References:
+    """The two frames that a frame's planes are predicted from, and what the later one counts (spec 7.5).
+
+    Attributes:
+        before, after: frames that are nodes; the same for a key.
+        share: the later one's share in 1/32, before the flow grid's blend is added.
+    """
+
+    before: int
+    after: int
+    share: int
+
+
+@dataclass(frozen=True)
+class Pyramid:
+    """Which frames of a GOP are nodes, and what each frame is predicted from (spec 7.5).
+
+    Every `key_spacing`-th frame is a key, predicted from the key before. Every `node_spacing`-th frame is a node: one
+    that is no key is predicted from the two nodes that lie as far away as the largest power of two that divides its
+    number. All other frames are predicted from the nodes around them. Nodes alone have values of their own.
+
+    Attributes:
+        key_spacing, node_spacing: powers of two, 1..16, the first at least as large.
+        factors: step factors, in sixteenths, of the nodes that are no keys: of those halfway between keys first, then
+            of each finer level.
+    """
+
+    key_spacing: int = 8
+    node_spacing: int = 8
+    factors: tuple[int, ...] = ()
+
+    @property
+    def levels(self) -> int:
+        """Levels of nodes between keys, the length of `factors`."""
+        return (self.key_spacing // self.node_spacing).bit_length() - 1
+
+    def node_count(self, frames: int) -> int:
+        """Nodes of a GOP of `frames` frames: up to the first key that is no earlier than the last frame."""
+        return -(-(frames - 1) // self.key_spacing) * (self.key_spacing // self.node_spacing) + 1
+
+    def is_node(self, t: int) -> bool:
+        """Whether frame `t` is a node, number ``t // node_spacing``."""
+        return t % self.node_spacing == 0
+
+    def references(self, t: int) -> References | None:
+        """What frame `t` is predicted from; None for frame 0, which is predicted from nothing."""
+        if t == 0:
+            return None
+        if t % self.key_spacing == 0:
+            return References(t - self.key_spacing, t - self.key_spacing, 0)
+        if self.is_node(t):
+            distance = t & -t
+            return References(t - distance, t + distance, BLEND_UNIT // 2)
+        before = t - t % self.node_spacing
+        return References(before, before + self.node_spacing, BLEND_UNIT * (t - before) // self.node_spacing)
+
+    def factor(self, t: int) -> int:
+        """Step factor of the node at frame `t`, in sixteenths."""
+        if t % self.key_spacing == 0:
+            return FACTOR_UNIT
+        return self.factors[(self.key_spacing // (t & -t)).bit_length() - 2]
+
+    def node_multiplier(self, t: int, multiplier: int) -> int:
+        """The multiplier of the node at frame `t` of a grid whose own is `multiplier` (spec 7.4)."""
+        scaled = (multiplier * self.factor(t) + FACTOR_UNIT // 2) // FACTOR_UNIT
+        return max(1, min(MULTIPLIER_MAX, scaled))
+
+    def spacing(self, slot: GridSlot) -> int:
+        """Frames from one node of a slot's grid to the next: 1 where it has a node for each frame."""
+        return self.node_spacing if slot.at_nodes else 1
+
+
+DEFAULT_PYRAMID = Pyramid()
+"""Stands where a NETWORK has no slot with nodes, and so no pyramid."""
 
 
 @dataclass(frozen=True)
@@ -84,36 +202,49 @@ class Profile:
         return next(i for i, slot in enumerate(self.slots) if slot.flow)
 
     @property
-    def warped_slots(self) -> tuple[int, ...]:
-        """Indices of the slots that motion warps where they and the flow grid are present (spec 7.6)."""
-        return tuple(i for i, slot in enumerate(self.slots) if slot.temporal_stride == WARPED_TEMPORAL_STRIDE)
+    def plane_slot(self) -> int:
+        """Index of the one plane slot."""
+        return next(i for i, slot in enumerate(self.slots) if slot.kind is SlotKind.PLANE)
 
     @property
-    def mixed_slots(self) -> tuple[int, ...]:
-        """Those of `warped_slots` whose channels are mixed and interleaved before the warp: of half resolution."""
-        return tuple(i for i in self.warped_slots if self.slots[i].stride == STAGE_STRIDES[-1])
+    def band_slots(self) -> tuple[int, ...]:
+        """Indices of the band slots, coarse to fine."""
+        return tuple(i for i, slot in enumerate(self.slots) if slot.kind is SlotKind.BAND)
 
     @property
-    def base_slot(self) -> int:
-        """The one of `warped_slots` at a quarter of the resolution, whose channel 0 may be a base (spec 7.6.4)."""
-        return next(i for i in self.warped_slots if i not in self.mixed_slots)
+    def node_slots(self) -> tuple[int, ...]:
+        """Indices of the slots whose grids have values at nodes: plane and band slots."""
+        return tuple(i for i, slot in enumerate(self.slots) if slot.at_nodes)
 
-    def injected_channels(self, grid_channels: Sequence[int], base: bool = False) -> tuple[int, ...]:
-        """Channels of each slot that its stage sees: all of a grid but a base channel; 0 for the flow slot (7.7)."""
-        return tuple(
-            0 if slot.flow else grid_channels[i] - (base and i == self.base_slot) for i, slot in enumerate(self.slots)
-        )
+    def has_luma(self, grid_channels: Sequence[int]) -> bool:
+        """Whether a NETWORK with these channels a slot (0: absent) has a luma plane."""
+        return grid_channels[self.band_slots[0]] > 0
 
-    def slots_of_stage(self, stage: int) -> tuple[int, ...]:
-        """Indices of the slots whose grids are injected into a stage, ascending."""
-        return tuple(i for i, slot in enumerate(self.slots) if slot.stage == stage)
+    def has_planes(self, grid_channels: Sequence[int]) -> bool:
+        """Whether a NETWORK with these channels a slot has anything that is predicted from frame to frame."""
+        return any(grid_channels[i] for i in self.node_slots)
 
     def motion_is_on(self, grid_channels: Sequence[int]) -> bool:
         """Whether a NETWORK with these channels a slot (0: absent) has a flow grid."""
         return grid_channels[self.flow_slot] > 0
 
+    def slots_of_stage(self, stage: int) -> tuple[int, ...]:
+        """Indices of the slots whose grids are injected into a stage, ascending; bands are not, the luma plane is."""
+        return tuple(i for i, slot in enumerate(self.slots) if slot.stage == stage)
 
-_FLOW = GridSlot(16, 1, 2, flow=True)
+    def injected(self, stage: int, grid_channels: Sequence[int]) -> int:
+        """Channels that enter a stage: of its slots and, at the last one, the phases of the luma plane (spec 7.7)."""
+        luma = stage == len(STAGE_STRIDES) - 1 and self.has_luma(grid_channels)
+        return sum(grid_channels[i] for i in self.slots_of_stage(stage)) + LUMA_CHANNELS * luma
+
+
+_BANDS_AND_FLOW = (
+    GridSlot(16, 4, SlotKind.BAND),
+    GridSlot(8, 3, SlotKind.BAND),
+    GridSlot(4, 3, SlotKind.BAND),
+    GridSlot(2, 3, SlotKind.BAND),
+    GridSlot(16, FLOW_CHANNELS, SlotKind.FLOW),
+)
 
 PROFILES: tuple[Profile, ...] = (
     Profile(
@@ -123,13 +254,12 @@ PROFILES: tuple[Profile, ...] = (
         blocks=(0, 1, 1, 1, 1),
         temporal_stem=False,
         slots=(
-            GridSlot(32, 1, 4),
-            GridSlot(16, 1, 3),
-            GridSlot(8, 1, 3),
-            GridSlot(4, 1, 2),
-            GridSlot(4, 8, 3),
-            GridSlot(2, 8, 4),
-            _FLOW,
+            GridSlot(32, 4),
+            GridSlot(16, 3),
+            GridSlot(8, 3),
+            GridSlot(4, 2),
+            GridSlot(4, 3, SlotKind.PLANE),
+            *_BANDS_AND_FLOW,
         ),
     ),
     Profile(
@@ -139,14 +269,12 @@ PROFILES: tuple[Profile, ...] = (
         blocks=(0, 1, 1, 2, 2),
         temporal_stem=False,
         slots=(
-            GridSlot(32, 1, 6),
-            GridSlot(16, 1, 4),
-            GridSlot(8, 1, 4),
-            GridSlot(4, 1, 2),
-            GridSlot(4, 8, 3),
-            GridSlot(2, 8, 8),
-            GridSlot(2, 1, 1),
-            _FLOW,
+            GridSlot(32, 6),
+            GridSlot(16, 4),
+            GridSlot(8, 4),
+            GridSlot(4, 2),
+            GridSlot(4, 3, SlotKind.PLANE),
+            *_BANDS_AND_FLOW,
         ),
     ),
     Profile(
@@ -156,14 +284,12 @@ PROFILES: tuple[Profile, ...] = (
         blocks=(1, 2, 2, 2, 3),
         temporal_stem=True,
         slots=(
-            GridSlot(32, 1, 8),
-            GridSlot(16, 1, 6),
-            GridSlot(8, 1, 4),
-            GridSlot(4, 1, 2),
-            GridSlot(4, 8, 4),
-            GridSlot(2, 8, 8),
-            GridSlot(2, 1, 2),
-            _FLOW,
+            GridSlot(32, 8),
+            GridSlot(16, 6),
+            GridSlot(8, 4),
+            GridSlot(4, 2),
+            GridSlot(4, 4, SlotKind.PLANE),
+            *_BANDS_AND_FLOW,
         ),
     ),
 )
@@ -175,7 +301,7 @@ class LayerSpec:
 
     Attributes:
         name: canonical name, the same in spec, graph and encoder.
-        kind: ``mix``, ``inject``, ``temporal``, ``depthwise``, ``pointwise``, ``head_depthwise``, ``head_pointwise`` or
+        kind: ``inject``, ``temporal``, ``depthwise``, ``pointwise``, ``head_depthwise``, ``head_pointwise`` or
             ``dense``.
         weight_shape: shape of the weight tensor, output channels first.
         outputs: number of outputs, which is the number of biases.
@@ -201,9 +327,12 @@ def head_rows(chroma_format: int) -> tuple[int, ...]:
     }[chroma_format]
 
 
-def node_shape(slot: GridSlot, frames: int, height: int, width: int) -> tuple[int, int, int]:
-    """(nodes, rows, columns) of a grid in a GOP of `frames` frames of `height` x `width` luma samples."""
-    nodes = -(-(frames - 1) // slot.temporal_stride) + 1
+def node_shape(slot: GridSlot, frames: int, height: int, width: int, pyramid: Pyramid) -> tuple[int, int, int]:
+    """(nodes, rows, columns) of a grid in a GOP of `frames` frames of `height` x `width` luma samples (spec 3.4).
+
+    A feature or flow grid has a node for each frame.
+    """
+    nodes = pyramid.node_count(frames) if slot.at_nodes else frames
     return nodes, -(-height // slot.stride), -(-width // slot.stride)
 
 
@@ -223,7 +352,6 @@ def synthesis_layers(
     grid_channels: Sequence[int],
     chroma_format: int,
     bit_depth: int = 8,
-    base: bool = False,
 ) -> tuple[LayerSpec, ...]:
     """The synthesis layers that a stream carries, in canonical order.
 
@@ -231,23 +359,14 @@ def synthesis_layers(
         profile: the stream's profile.
         stage_channels: active channels of each stage.
         stage_blocks: active blocks of each stage.
-        grid_channels: active channels of each slot, 0 where the slot is absent; motion is on where the flow slot's
-            are not 0.
+        grid_channels: active channels of each slot, 0 where the slot is absent.
         chroma_format: `CHROMA_400`, `CHROMA_420` or `CHROMA_444`.
         bit_depth: 8 or 10; sets the head's clip.
-        base: channel 0 of the slot `Profile.base_slot` is a base, which no stage sees.
     """
     signed = (-ACTIVATION_MIN, ACTIVATION_MIN, ACTIVATION_MAX)
     layers: list[LayerSpec] = []
-    seen = profile.injected_channels(grid_channels, base)
-    if profile.motion_is_on(grid_channels):
-        for i in profile.mixed_slots:
-            if grid_channels[i]:
-                layers.append(
-                    LayerSpec(f"slot{i}.mix", "mix", (grid_channels[i], MIX_GROUP), grid_channels[i], *signed)
-                )
     for k, (channels, blocks) in enumerate(zip(stage_channels, stage_blocks, strict=True)):
-        injected = sum(seen[i] for i in profile.slots_of_stage(k))
+        injected = profile.injected(k, grid_channels)
         if injected:
             layers.append(LayerSpec(f"stage{k}.inject", "inject", (channels, injected, 3, 3), channels, *signed))
         if k == 0 and profile.temporal_stem:
@@ -276,34 +395,34 @@ def kmac_per_pixel(
     stage_blocks: Sequence[int],
     grid_channels: Sequence[int],
     chroma_format: int,
-    base: bool = False,
+    pyramid: Pyramid,
 ) -> float:
-    """Multiply-accumulates of synthesis per luma sample, in thousands: all layers, and the warp where motion is on.
-
-    The interpolation of grids, displacements and a base channel is not counted (spec 7.14).
-    """
+    """Multiply-accumulates of synthesis per luma sample, in thousands: all layers, and the planes (spec 7.14)."""
     total = 0.0
-    for layer in synthesis_layers(profile, stage_channels, stage_blocks, grid_channels, chroma_format, base=base):
-        if layer.kind != "mix":
-            stride = 2 if layer.name.startswith("head") else STAGE_STRIDES[int(layer.name[5])]
-            total += math.prod(layer.weight_shape) / stride**2
-    return total / 1000 + motion_kmac_per_pixel(profile, grid_channels, base)
+    for layer in synthesis_layers(profile, stage_channels, stage_blocks, grid_channels, chroma_format):
+        stride = 2 if layer.name.startswith("head") else STAGE_STRIDES[int(layer.name[5])]
+        total += math.prod(layer.weight_shape) / stride**2
+    return total / 1000 + motion_kmac_per_pixel(profile, grid_channels, pyramid)
 
 
-def motion_kmac_per_pixel(profile: Profile, grid_channels: Sequence[int], base: bool = False) -> float:
-    """The part of `kmac_per_pixel` that is motion: mix layer, prediction chain and warp; 0 where motion is off.
+_FETCH_MACS = 10
+"""A predicted sample: four taps in each of two references, and the two products that blend them."""
+_HALF_SAMPLE_MACS = 12
+"""A sample of a node: three samples between it and its neighbours, of four taps each (spec 7.6.2)."""
+_WAVELET_MACS = 12
+"""A sample of the luma plane at a node: lifting takes 9 for a sample of each level, and 9 * 4 / 3 is 12 (spec 7.6.5)."""
 
-    A warped sample takes four taps in each of two nodes and two products that blend them. Once in eight frames, a
-    sample of a node takes the mix layer's products, four taps in the node before and a sum.
+
+def motion_kmac_per_pixel(profile: Profile, grid_channels: Sequence[int], pyramid: Pyramid) -> float:
+    """The part of `kmac_per_pixel` that is spent on planes: wavelet, half samples, fetches and blends.
+
+    Fetches count where there is a flow grid only; the interpolation of displacements is not counted.
     """
-    if not profile.motion_is_on(grid_channels):
-        return 0.0
-    total = 0.0
-    planes = profile.injected_channels(grid_channels, base)
-    for i in profile.warped_slots:
-        once = 5 + (MIX_GROUP if i in profile.mixed_slots else 0)
-        total += planes[i] * (10 + once / WARPED_TEMPORAL_STRIDE) / profile.slots[i].stride ** 2
-    return total / 1000
+    moving = profile.motion_is_on(grid_channels)
+    once = (_HALF_SAMPLE_MACS if moving else 0) / pyramid.node_spacing + (_FETCH_MACS if moving else 2)
+    planes = grid_channels[profile.plane_slot] / profile.slots[profile.plane_slot].stride ** 2
+    luma = profile.has_luma(grid_channels)
+    return ((planes + luma) * once + luma * _WAVELET_MACS / pyramid.node_spacing) / 1000
 
 
 def context_macs(width_1: int, width_2: int) -> int:

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from nvrc_decoder.bitstream.random_access import GopRecord
 from nvrc_decoder.bitstream.salvage import Damage
-from nvrc_decoder.bitstream.units import SequenceHeader
+from nvrc_decoder.bitstream.units import SequenceHeader, coded_symbols
 from nvrc_decoder.engine import Synthesizers
 from nvrc_decoder.errors import InvalidStreamError
 from nvrc_decoder.gop import Grid, Network, decode_grids
@@ -44,7 +44,8 @@ class StageTimes:
         synthesis: making frames.
         digest: SHA-256 of the frames.
         waiting: what the frames waited for symbols.
-        gops, frames, symbol_count: what was made.
+        gops, frames: what was made.
+        symbol_count: values that were coded; those of empty nodes are not.
     """
 
     parse: float = 0.0
@@ -176,6 +177,7 @@ def decode_symbols(
                     network,
                     record.gop.frame_count,
                     drain(payloads),
+                    record.gop.node_maps,
                     offset=record.offset,
                     unit=record.unit,
                     check=pace.check,
@@ -183,7 +185,7 @@ def decode_symbols(
                 )
             item = DecodedGop(record, network, grids, memory)
             making.append(memory)
-            decoding.times.symbol_count += sum(grid.size for grid in grids if grid is not None)
+            decoding.times.symbol_count += coded_symbols(decoding.sequence, network.header, record.gop)
             del grids
         except InvalidStreamError as error:
             if decoding.on_damage is None:

@@ -1,7 +1,8 @@
 """Choice of structure for a clip: short trainings of a few candidates, judged by J (distortion + lambda * bits).
 
-The trials run on the first frames at a narrow width and settle which grids there are and whether they move. Width then
-follows the bits that the clip will take: weights pay where there are many bits to save, not many pixels.
+The trials run on the first frames at a narrow width and settle which grids there are, whether they move, and which
+frames are nodes. Width then follows the bits that the clip will take: weights pay where there are many bits to save,
+not many pixels.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from nvrc_decoder.frames import Planes
-from nvrc_decoder.profiles import Profile
+from nvrc_decoder.profiles import Profile, SlotKind
 
-from .options import EncodeOptions, profile_named
+from .options import NODE_SPACING, EncodeOptions, profile_named
 from .run import Run
 from .source import Source
 from .training import Trainer
@@ -30,6 +31,8 @@ TRIAL_FRAMES = 32
 TRIAL_SHARE, TRIAL_LEAST = 0.03, 40
 """Length of a trial: this share of the iterations of the encode, and at least so many."""
 TRIAL_CHANNELS = 8
+PYRAMID_NODE_SPACING = 2
+"""Frames between nodes in the trial of a pyramid."""
 WIDTHS = (8, 12, 16, 24, 32, 48, 64)
 """Below 8 channels the four phases of the luma plane have no way through the network."""
 WEIGHT_SHARE = 0.1
@@ -37,7 +40,7 @@ WEIGHT_SHARE = 0.1
 CONTEXT_WIDTHS = ((10, 0), (16, 150_000), (24, 600_000))
 """Hidden width of the context network, and the bits of grids from which on it pays."""
 
-_SETTLED = ("lagrangian", "channels", "slots", "motion", "base", "context_widths")
+_SETTLED = ("lagrangian", "channels", "slots", "motion", "key_spacing", "node_spacing", "context_widths")
 """Options that are found before the training."""
 
 MakeTrainer = Callable[[Sequence[Planes], EncodeOptions], Trainer]
@@ -70,26 +73,26 @@ class Choice:
 
 
 def candidates(options: EncodeOptions) -> dict[str, EncodeOptions]:
-    """What to try, by name: which slots, motion and base; what `options` fix stays. No structure comes twice."""
+    """What to try, by name: which slots, motion and nodes; what `options` fix stays. No structure comes twice."""
     profile = profile_named(options.profile)
-    still = [i for i, slot in enumerate(profile.slots) if slot.temporal_stride == 1 and slot.stride > 2]
-    moved = profile.warped_slots
-    at_stride = {profile.slots[i].stride: i for i in still}
-    layouts: dict[str, tuple[Sequence[int], bool, bool]] = {
-        "planes with a base": (moved, True, True),
-        "planes": (moved, True, False),
-        "planes with a base, 1/8 a frame": ((*moved, at_stride[8]), True, True),
-        "all grids, no motion": ((*still, *moved), False, False),
+    features = [i for i, slot in enumerate(profile.slots) if slot.kind is SlotKind.FEATURE]
+    planes = profile.node_slots
+    at_stride = {profile.slots[i].stride: i for i in features}
+    layouts: dict[str, tuple[Sequence[int], bool, int]] = {
+        "planes": (planes, True, NODE_SPACING),
+        "planes, pyramid": (planes, True, PYRAMID_NODE_SPACING),
+        "planes, 1/8 a frame": ((*planes, at_stride[8]), True, NODE_SPACING),
+        "all grids, no motion": ((*features, *planes), False, NODE_SPACING),
     }
     out: dict[str, EncodeOptions] = {}
-    for name, (slots, motion, base) in layouts.items():
-        changes: dict[str, object] = {}
+    for name, (slots, motion, node_spacing) in layouts.items():
+        changes: dict[str, object] = {"key_spacing": options.spacings[0]}
         if options.slots is None and options.grid_channels is None:
             changes["slots"] = tuple(sorted(slots))
         if options.motion is None:
             changes["motion"] = motion
-        if options.base is None:
-            changes["base"] = base
+        if options.node_spacing is None:
+            changes["node_spacing"] = min(node_spacing, options.spacings[0])
         candidate = dataclasses.replace(options, **changes)  # type: ignore[arg-type]
         if all(candidate.structure() != other.structure() for other in out.values()):
             out[name] = candidate
@@ -146,7 +149,7 @@ def choose(
     finish: Callable[[Run], None],
     known: Sequence[Trial] = (),
 ) -> Choice:
-    """Settle what `options` leave open: slots, motion, base, channels, widths of the context network.
+    """Settle what `options` leave open: slots, motion, nodes, channels, widths of the context network.
 
     Args:
         source: gives the format.

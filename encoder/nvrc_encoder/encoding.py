@@ -159,7 +159,7 @@ def make_trainer(
     gops = _split(frames, options.gop)
     structure = options.structure()
     longest = len(gops[0])
-    shapes = [node_shape(slot, longest, *size) for slot in structure.profile.slots]
+    shapes = [node_shape(slot, longest, *size, structure.pyramid) for slot in structure.profile.slots]
     schedule, make_splits = _SCHEDULES[options.schedule]
     symbols = sum(math.prod(shape) * n for shape, n in zip(shapes, structure.grid_channels, strict=True))
     try:
@@ -316,7 +316,12 @@ def encode(
     over = over_default_limits(trainer, sequence, schedule)
     if over is not None:
         log.warning("decoders will refuse the stream unless told otherwise: %s", over)
-    run = Run(trainer, options.plan(), goal, size_of, options.grid_step is None, memo(_TRAINING, options, trials))
+
+    def multipliers_at(lagrangian: float) -> list[list[int] | None]:
+        return dataclasses.replace(options, lagrangian=lagrangian).multipliers(trainer.model.structure)
+
+    following = multipliers_at if options.grid_step is None else None
+    run = Run(trainer, options.plan(), goal, size_of, following, memo(_TRAINING, options, trials))
     finish(run)
     estimate = trainer.estimate()
     estimated = size_of(estimate)

@@ -42,14 +42,14 @@ def export_planes(chroma_format: int, bit_depth: int) -> onnx.ModelProto:
         model.graph.output.append(helper.make_tensor_value_info(name, sample, (None,) * 4))
 
     if chroma_format == CHROMA_444:
-        node("DepthToSpace", "rows", "planes.shuffled", blocksize=2, mode="CRD")
-        output("planes.shuffled", "planes")
+        node("DepthToSpace", "rows", "yuv.shuffled", blocksize=2, mode="CRD")
+        output("yuv.shuffled", "yuv")
         return model
-    axis = constant("luma.axis", 1)
-    node("Slice", "rows", constant("luma.first", 0), constant("luma.last", _LUMA_ROWS), axis, "luma.rows")
-    node("DepthToSpace", "luma.rows", "luma.shuffled", blocksize=2, mode="CRD")
-    output("luma.shuffled", "luma")
+    axis = constant("y.axis", 1)
+    node("Slice", "rows", constant("y.first", 0), constant("y.last", _LUMA_ROWS), axis, "y.rows")
+    node("DepthToSpace", "y.rows", "y.shuffled", blocksize=2, mode="CRD")
+    output("y.shuffled", "y")
     if chroma_format == CHROMA_420:
-        node("Gather", "rows", constant("chroma.index", *head_rows(chroma_format)[_LUMA_ROWS:]), "chroma.rows", axis=1)
-        output("chroma.rows", "chroma")
+        node("Gather", "rows", constant("uv.index", *head_rows(chroma_format)[_LUMA_ROWS:]), "uv.rows", axis=1)
+        output("uv.rows", "uv")
     return model

@@ -17,7 +17,7 @@ import onnx
 import torch
 from onnxscript import opset18
 
-from nvrc_decoder.profiles import PROFILES, Profile, node_shape
+from nvrc_decoder.profiles import PROFILES, Profile
 from nvrc_encoder.export_motion import MOTION_GRAPHS
 from nvrc_encoder.export_planes import PLANES, export_planes
 from nvrc_encoder.graph import HEAD_HIGH, ProfileGraph
@@ -26,22 +26,20 @@ __all__ = ["OPERATORS", "export_profile", "main"]
 
 OPSET = 18
 HEAD_LIMIT = "head.limit"
-# The first axis of an image's size.
-SPATIAL_AXIS = 2
 
 # All that a graph may hold: nothing here gives a runtime a choice of algorithm that rounds.
 OPERATORS = frozenset(
     {
         *("Conv", "Clip", "Floor", "Add", "Sub", "Mul"),  # arithmetic; Conv is 1x1 or depthwise 3x3
         *("Gather", "Slice", "Concat", "Reshape"),  # data movement
-        *("Shape", "Range", "Div", "Min", "Cast", "Squeeze"),  # indices and sizes
+        *("Shape", "Range", "Div", "Squeeze"),  # indices and sizes
         # Motion: only data movement. Its indices are 32-bit integers; Cast to int16 and back is of values within it.
-        *("GatherElements", "Pad", "DepthToSpace", "Transpose", "Expand"),
+        *("GatherElements", "Pad", "DepthToSpace", "Transpose", "Expand", "Cast"),
     }
 )
 
 # Example sizes: all different and above 1, so that the exporter takes none of them for another or for a constant.
-EXAMPLE_FRAMES, EXAMPLE_BATCH, EXAMPLE_HEIGHT, EXAMPLE_WIDTH = 17, 3, 96, 160
+EXAMPLE_BATCH, EXAMPLE_HEIGHT, EXAMPLE_WIDTH = 3, 96, 160
 
 
 def _divide(self, other, rounding_mode=None):  # type: ignore[no-untyped-def]  # traced by the exporter
@@ -50,7 +48,7 @@ def _divide(self, other, rounding_mode=None):  # type: ignore[no-untyped-def]  #
 
 
 def export_profile(profile: Profile) -> onnx.ModelProto:
-    """The profile's graph as ONNX: fp32, dynamic frames, nodes, rows and columns; the same bytes for the same torch."""
+    """The profile's graph as ONNX: fp32, dynamic frames, rows and columns; the same bytes for the same torch."""
     graph = ProfileGraph(profile).eval()
     _fill_placeholders(graph)
     arguments, shapes = _examples(graph)
@@ -61,8 +59,8 @@ def export_profile(profile: Profile) -> onnx.ModelProto:
             graph,
             arguments,
             dynamo=True,
-            dynamic_shapes=(shapes[0], shapes[1:]),
-            input_names=graph.input_names(),
+            dynamic_shapes=(shapes,),
+            input_names=list(graph.inputs),
             output_names=["rows"],
             opset_version=OPSET,
             custom_translation_table={torch.ops.aten.div.Tensor_mode: _divide},
@@ -71,7 +69,6 @@ def export_profile(profile: Profile) -> onnx.ModelProto:
         )
     model: onnx.ModelProto = program.model_proto
     _name_head_limit(model)
-    _broadcast_warped(model, profile)
     _empty_placeholders(model, {name for name, _ in _placeholders(graph)} | {HEAD_LIMIT})
     _strip(model)
     return model
@@ -79,23 +76,15 @@ def export_profile(profile: Profile) -> onnx.ModelProto:
 
 def _examples(graph: ProfileGraph) -> tuple[tuple[torch.Tensor, ...], tuple[dict[int, object], ...]]:
     """Arguments for the exporter, and which of their dimensions are free."""
-    profile, dim = graph.profile, torch.export.Dim
+    dim = torch.export.Dim
     batch = dim("batch")
-    examples: list[tuple[torch.Tensor, dict[int, object]]] = [(torch.arange(EXAMPLE_BATCH), {0: batch})]
-    if profile.temporal_stem:
-        examples.append((torch.arange(EXAMPLE_BATCH + 2), {0: dim("halo")}))
-    sizes = {k: {2: dim(f"rows{k}"), 3: dim(f"columns{k}")} for k in range(len(profile.max_channels))}
-    stages = {i: k for k in sizes for i in profile.slots_of_stage(k)}
-    warped = []
-    for i in graph.slots:
-        slot = profile.slots[i]
-        nodes, *size = node_shape(slot, EXAMPLE_FRAMES, EXAMPLE_HEIGHT, EXAMPLE_WIDTH)
-        examples.append((torch.zeros(nodes + i, slot.max_channels, *size), {0: dim(f"nodes{i}"), **sizes[stages[i]]}))
-        if i in profile.warped_slots:
-            example = torch.zeros(EXAMPLE_BATCH, slot.max_channels, *size)
-            warped.append((example, {0: batch, **sizes[stages[i]]}))
-    arguments, shapes = zip(*examples, *warped, strict=True)
-    return arguments, shapes
+    sizes = [{2: dim(f"rows{k}"), 3: dim(f"columns{k}")} for k in range(len(graph.profile.max_channels))]
+    arguments, shapes = [], []
+    for item in graph.inputs.values():
+        size = item.size(EXAMPLE_HEIGHT, EXAMPLE_WIDTH)
+        arguments.append(torch.zeros(EXAMPLE_BATCH + 2 * item.halo, item.channels, *size))
+        shapes.append({0: batch + 2 * item.halo if item.halo else batch, **sizes[item.stage]})
+    return tuple(arguments), tuple(shapes)
 
 
 def _placeholders(graph: ProfileGraph) -> list[tuple[str, torch.Tensor]]:
@@ -141,48 +130,6 @@ def _name_head_limit(model: onnx.ModelProto) -> None:
     used = {name for node in model.graph.node for name in node.input}
     for tensor in [tensor for tensor in model.graph.initializer if tensor.name not in used]:
         model.graph.initializer.remove(tensor)
-
-
-def _broadcast_warped(model: onnx.ModelProto, profile: Profile) -> None:
-    """Let a warped slot's grid, or what is warped, be [., C, 1, 1]: both are only added, so their sum has the size.
-
-    The exporter knows the two to be of one size, and reads it off either; ONNX itself broadcasts.
-    """
-    nodes = list(model.graph.node)
-    inputs = {value.name: value.type.tensor_type.shape.dim for value in model.graph.input}
-    for i in profile.warped_slots:
-        pair = f"grid{i}", f"warped{i}"
-        (total,) = (node.output[0] for node in nodes if node.op_type == "Add" and pair[1] in node.input)
-        for node in nodes:
-            first = next((a.i for a in node.attribute if a.name == "start"), 0)
-            if node.op_type == "Shape" and node.input[0] in pair and first >= SPATIAL_AXIS:
-                node.input[0] = total
-        for name in pair:
-            # Names of their own: equal names would promise equal sizes.
-            for axis in range(len(inputs[name])):
-                if not inputs[name][axis].dim_value:
-                    inputs[name][axis].dim_param = f"{name}_{axis}"
-    del model.graph.node[:]
-    model.graph.node.extend(_sorted(nodes))
-
-
-def _sorted(nodes: Sequence[onnx.NodeProto]) -> list[onnx.NodeProto]:
-    """Nodes behind those whose outputs they take, otherwise in their order."""
-    made = {name for node in nodes for name in node.output}
-    done: list[onnx.NodeProto] = []
-    waiting = list(nodes)
-    while waiting:
-        blocked = []
-        for node in waiting:
-            if made.isdisjoint(node.input):
-                done.append(node)
-                made.difference_update(node.output)
-            else:
-                blocked.append(node)
-        if len(blocked) == len(waiting):
-            raise RuntimeError("the graph has a cycle")
-        waiting = blocked
-    return done
 
 
 def _strip(model: onnx.ModelProto) -> None:

@@ -14,8 +14,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, GridSlot, Profile
-from nvrc_decoder.synthesis.initializers import SPLIT_HEADS
+from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, Profile
+from nvrc_decoder.synthesis.initializers import SPLIT_HEADS, graph_inputs
 
 __all__ = ["HEAD_HIGH", "ProfileGraph"]
 
@@ -54,30 +54,16 @@ def clip_activation(x: Tensor) -> Tensor:
 
 
 class GridInput(nn.Module):
-    """Dequantises and interpolates one grid at the wanted frames (spec 7.4, 7.5)."""
+    """Dequantises one grid (spec 7.4)."""
 
     multiplier: Tensor
 
-    def __init__(self, slot: GridSlot) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.stride = slot.temporal_stride
-        self.register_buffer("multiplier", torch.zeros(1, slot.max_channels, 1, 1))
+        self.register_buffer("multiplier", torch.zeros(1, channels, 1, 1))
 
-    def forward(self, grid: Tensor, frames: Tensor, weights: Tensor | None) -> Tensor:
-        """Grid [N, C, H, W], frames int64 [B], weights of the later node float [B, 1, 1, 1]: [B, C, H, W].
-
-        Indices are cut to the grid, so that an absent slot may be a single node of zeros.
-        """
-        last = grid.shape[0] - 1
-        if weights is None:
-            return self._node(grid, torch.clamp(frames, max=last))
-        index = torch.div(frames, self.stride, rounding_mode="trunc")
-        before = self._node(grid, torch.clamp(index, max=last))
-        after = self._node(grid, torch.clamp(index + 1, max=last))
-        return torch.floor(before * (1.0 - weights) + (after * weights + 0.5))
-
-    def _node(self, grid: Tensor, index: Tensor) -> Tensor:
-        return clip_activation(torch.index_select(grid, 0, index) * self.multiplier)
+    def forward(self, grid: Tensor) -> Tensor:
+        return clip_activation(grid * self.multiplier)
 
 
 class Unfold(nn.Module):
@@ -138,7 +124,7 @@ class Stage(nn.Module):
     def __init__(self, profile: Profile, k: int) -> None:
         super().__init__()
         channels = profile.max_channels[k]
-        injected = sum(profile.slots[i].max_channels for i in profile.slots_of_stage(k))
+        injected = profile.injected(k, [slot.max_channels for slot in profile.slots])
         self.unfold = Unfold(injected)
         self.inject = signed_pointwise(9 * injected, channels)
         if k and channels > profile.max_channels[k - 1]:
@@ -150,13 +136,13 @@ class Stage(nn.Module):
         for j in range(self.blocks):
             self.add_module(f"block{j}", Block(channels))
 
-    def forward(self, x: Tensor | None, grids: list[Tensor], batch: int) -> Tensor:
-        features = grids[0] if len(grids) == 1 else torch.cat(grids, 1)
+    def forward(self, x: Tensor | None, parts: list[Tensor]) -> Tensor:
+        features = parts[0] if len(parts) == 1 else torch.cat(parts, 1)
         injected = self.inject(self.unfold(features))
         if self.temporal is not None:
             # Three frames side by side, then 1x1: stage 0 is too small for the zeros in that weight to cost anything.
-            shifted = [injected[i : i + batch] for i in range(3)]
-            injected = self.temporal(torch.cat(shifted, 1))
+            shifted = torch.cat([injected[:-2], injected[1:-1], injected[2:]], 1)
+            injected = self.temporal(shifted)
         if x is not None and self.up is not None:
             # Channels that this stage lacks end here; narrowing first keeps them out of the work.
             x = self.up(x[:, : self.channels], features.shape[2], features.shape[3])
@@ -203,52 +189,29 @@ class SplitHead(nn.Module):
 class ProfileGraph(nn.Module):
     """A profile's graph with every slot present and every channel active.
 
-    Call it with (frames, [stem_frames if the profile has a temporal stem,] grid of each slot but the flow slot, what
-    motion makes of each slot that it warps): frames int64 [B], the frames wanted; stem_frames int64 [B + 2], the run
-    from one before to one after, cut to the GOP; grids float32 [N, C, H, W]; warped float32 [B, C, H, W], added to the
-    interpolated grid. Returns the rows, float32 [B, 12, H, W] at half resolution.
-
-    One of the two is zeros: the grid where motion is on, otherwise what is warped. The exporter makes them broadcast,
-    so that [1, C, 1, 1] is enough of zeros.
+    Call it with the inputs of `graph_inputs`, float32 [B, C, H, W]: the quantised grid of each feature slot at the
+    wanted frames, then the planes and the four phases of the luma plane, both activations. With a temporal stem the
+    grids of stage 0 are of B + 2 frames, from one before to one after. What a stream lacks is zeros. Returns the rows,
+    float32 [B, 12, H, W] at half resolution.
     """
 
     def __init__(self, profile: Profile) -> None:
         super().__init__()
         self.profile = profile
-        self.slots = [i for i, slot in enumerate(profile.slots) if not slot.flow]
-        for i in self.slots:
-            self.add_module(f"grid{i}", GridInput(profile.slots[i]))
+        self.inputs = graph_inputs(profile)
+        for name, item in self.inputs.items():
+            if item.slot is not None:
+                self.add_module(name, GridInput(item.channels))
         for k in range(len(profile.max_channels)):
             self.add_module(f"stage{k}", Stage(profile, k))
         head = SplitHead if profile.name in SPLIT_HEADS else Head
         self.head = head(profile.max_channels[-1])
 
-    def input_names(self) -> list[str]:
-        """Names of the graph's inputs in the order of the arguments."""
-        stem = ["stem_frames"] if self.profile.temporal_stem else []
-        warped = (f"warped{i}" for i in self.profile.warped_slots)
-        return ["frames", *stem, *(f"grid{i}" for i in self.slots), *warped]
-
-    def forward(self, frames: Tensor, *inputs: Tensor) -> Tensor:
-        stem_frames, tensors = (inputs[0], inputs[1:]) if self.profile.temporal_stem else (frames, inputs)
-        grids = dict(zip(self.slots, tensors, strict=False))
-        warped = dict(zip(self.profile.warped_slots, tensors[len(grids) :], strict=True))
-        weights: dict[tuple[bool, int], Tensor] = {}
-        x: Tensor | None = None
-        for k in range(len(self.profile.max_channels)):
-            parts = []
-            for i in self.profile.slots_of_stage(k):
-                stride = self.profile.slots[i].temporal_stride
-                wanted, key = (stem_frames if k == 0 else frames), (k == 0, stride)
-                if stride > 1 and key not in weights:
-                    weights[key] = self._weights(wanted, stride)
-                part = self.get_submodule(f"grid{i}")(grids[i], wanted, weights.get(key))
-                parts.append(part + warped[i] if i in warped else part)
-            x = self.get_submodule(f"stage{k}")(x, parts, frames.shape[0])
+    def forward(self, *inputs: Tensor) -> Tensor:
+        parts: list[list[Tensor]] = [[] for _ in self.profile.max_channels]
+        for (name, item), x in zip(self.inputs.items(), inputs, strict=True):
+            parts[item.stage].append(x if item.slot is None else self.get_submodule(name)(x))
+        x = None
+        for k, features in enumerate(parts):
+            x = self.get_submodule(f"stage{k}")(x, features)
         return self.head(x)
-
-    @staticmethod
-    def _weights(frames: Tensor, stride: int) -> Tensor:
-        """Weight of the later node at each frame, a multiple of 1 / stride: [B, 1, 1, 1]."""
-        passed = frames - torch.div(frames, stride, rounding_mode="trunc") * stride
-        return (passed.to(torch.float32) * (1.0 / stride)).reshape(-1, 1, 1, 1)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from nvrc_decoder.octree.context import NEIGHBOURS, constant_inputs
 from nvrc_decoder.octree.schedule import expand_schedule
-from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, CONTEXT_INPUT_MAX, GridSlot
+from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, CONTEXT_INPUT_MAX, GridSlot, Pyramid
 
 from .laplace import SCALE_COUNT, SCALE_LOG2_MIN, laplace_bits
 from .rounding import round_and_clip, straight_through_floor
@@ -38,6 +38,7 @@ class GridContext:
         classes: int64 [N, H*W], row of the table of distinct one-hot triples.
         triples: int64 [K, 3], the columns of the one-hots (kind and level, step, slot) that each class switches on.
         centred: the grid's contexts are relative to a centre (a flow grid).
+        skipped: nodes whose values are all zero are not coded (a grid of a node slot).
     """
 
     neighbours: Tensor
@@ -45,6 +46,7 @@ class GridContext:
     classes: Tensor
     triples: Tensor
     centred: bool
+    skipped: bool
 
 
 def build_context(
@@ -52,6 +54,7 @@ def build_context(
     splits: Sequence[int],
     slot_index: int,
     slot: GridSlot,
+    pyramid: Pyramid,
     coarser: tuple[GridSlot, tuple[int, int, int]] | None,
     device: torch.device,
 ) -> GridContext:
@@ -62,6 +65,7 @@ def build_context(
         splits: the schedule's split bytes.
         slot_index: index of the slot in the profile.
         slot: the grid's slot.
+        pyramid: says which frames the nodes of this grid and of the coarser one belong to.
         coarser: slot and shape of the previous present grid, or None.
         device: where the index tensors live.
     """
@@ -100,7 +104,7 @@ def build_context(
     coarse = None
     if coarser is not None:
         below, (nodes2, height2, width2) = coarser
-        n2 = np.minimum(np.arange(nodes) * slot.temporal_stride // below.temporal_stride, nodes2 - 1)
+        n2 = np.minimum(np.arange(nodes) * pyramid.spacing(slot) // pyramid.spacing(below), nodes2 - 1)
         y2 = np.minimum(np.arange(height) * slot.stride // below.stride, height2 - 1)
         x2 = np.minimum(np.arange(width) * slot.stride // below.stride, width2 - 1)
         index = (n2[:, None, None] * height2 + y2[:, None]) * width2 + x2
@@ -111,6 +115,7 @@ def build_context(
         torch.from_numpy(classes.reshape(nodes, height * width)).to(device),
         torch.tensor(triples, device=device),
         slot.flow,
+        slot.at_nodes,
     )
 
 
@@ -149,6 +154,7 @@ class _Rows:
     """Gather indices of one window: everything that does not change from iteration to iteration.
 
     Attributes:
+        nodes: per slot int64, the nodes that are evaluated.
         needed: int64 [K], what the window reads of the flat vector of `GopRate`, the zero at its end last.
         inputs: int32 [R, 19] into what is needed.
         classes: per present slot int64 [nodes, 1, H * W], row of the table of first-layer biases, and how many channels
@@ -156,6 +162,7 @@ class _Rows:
         sizes: rows before those whose contexts are relative to a centre, those, and the ones after them.
     """
 
+    nodes: tuple[Tensor, ...]
     needed: Tensor
     inputs: Tensor
     classes: tuple[tuple[Tensor, int], ...]
@@ -186,7 +193,7 @@ class GopRate:
     def __init__(self, contexts: Sequence[GridContext | None], channels: Sequence[int]) -> None:
         self.contexts = tuple(contexts)
         self._channels = tuple(channels)
-        self._cache: dict[tuple[tuple[int, int], ...], _Rows] = {}
+        self._cache: dict[tuple[tuple[int, ...], ...], _Rows] = {}
         self._cached = 0
         values, magnitudes = 0, 0
         self._offsets: list[tuple[int, int]] = []
@@ -207,10 +214,11 @@ class GopRate:
         self._faces = torch.tensor(faces, device=self._triples.device)
         self._class_start = [0 if context is None else next(counter) for context in self.contexts]
 
-    def _rows(self, nodes: Sequence[slice]) -> _Rows:
-        key = tuple((s.start, s.stop) for s in nodes)
+    def _rows(self, nodes: Sequence[Tensor]) -> _Rows:
+        key = tuple(tuple(which.tolist()) for which in nodes)
         if key in self._cache:
             return self._cache[key]
+        nodes = [which.to(self._triples.device) for which in nodes]
         inputs: list[Tensor] = []
         classes: list[tuple[Tensor, int]] = []
         below: int | None = None
@@ -248,7 +256,7 @@ class GopRate:
         places = torch.empty(self._zero + 1, dtype=torch.int32, device=index.device)
         places[needed] = torch.arange(len(needed), dtype=torch.int32, device=index.device)
         sizes = centred.start, centred.stop - centred.start, at - centred.stop
-        rows = _Rows(needed, places[index.reshape(-1)].view(index.shape), tuple(classes), sizes)
+        rows = _Rows(tuple(nodes), needed, places[index.reshape(-1)].view(index.shape), tuple(classes), sizes)
         size = rows.inputs.numel() * 4 + (needed.numel() + sum(part.numel() for part, _ in classes)) * 8
         if self._cached + size <= self.CACHE_BYTES:
             self._cache[key] = rows
@@ -274,7 +282,7 @@ class GopRate:
         self,
         parameters: dict[str, tuple[Tensor, Tensor]],
         grids: Sequence[Tensor | None],
-        nodes: Sequence[slice],
+        nodes: Sequence[Tensor],
         exact: bool,
     ) -> list[Tensor | None]:
         """Bits of each node of each grid.
@@ -282,8 +290,8 @@ class GopRate:
         Args:
             parameters: the context layers as real values.
             grids: per slot [N, C, H, W] integer (or noisy) values, None where absent.
-            nodes: per slot, which nodes to evaluate; the others serve as context.
-            exact: as in `context_network`.
+            nodes: per slot int64 on the CPU, which nodes to evaluate; the others serve as context.
+            exact: as in `context_network`; and nodes that are not coded cost nothing.
 
         Returns:
             Per slot a tensor [nodes evaluated], or None.
@@ -303,7 +311,9 @@ class GopRate:
         w1, b1 = parameters["context.hidden1"]
         table = w1.t()[self._triples].sum(1) + b1
         mean, log_scale = context_network(parameters, inputs, rows.biases(table), exact)
-        evaluated = [None if grid is None else grid[which] for grid, which in zip(grids, nodes, strict=True)]
+        evaluated = [
+            None if grid is None else grid.index_select(0, which) for grid, which in zip(grids, rows.nodes, strict=True)
+        ]
         values = torch.cat([grid.reshape(-1) for grid in evaluated if grid is not None])
         if centre is not None:
             first, middle, last = mean.split(rows.sizes)
@@ -311,10 +321,13 @@ class GopRate:
         bits = laplace_bits(values - mean, torch.exp2(log_scale))
         out: list[Tensor | None] = []
         at = 0
-        for grid in evaluated:
-            if grid is None:
+        for grid, context in zip(evaluated, self.contexts, strict=True):
+            if grid is None or context is None:
                 out.append(None)
                 continue
-            out.append(bits[at : at + grid.numel()].view(grid.shape[0], -1).sum(1))
+            own = bits[at : at + grid.numel()].view(grid.shape[0], -1).sum(1)
+            if exact and context.skipped:
+                own = own * (grid != 0).flatten(1).any(1)
+            out.append(own)
             at += grid.numel()
         return out

@@ -14,14 +14,27 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from nvrc_decoder.profiles import STAGE_STRIDES, WARPED_TEMPORAL_STRIDE, LayerSpec
+from nvrc_decoder.profiles import (
+    ACTIVATION_MAX,
+    ACTIVATION_MIN,
+    FACTOR_UNIT,
+    MULTIPLIER_MAX,
+    STAGE_STRIDES,
+    LayerSpec,
+)
 
-from .motion import CELL_STRIDE, Motion, chain, make_motion, planes_of, warp
+from .motion import CELL_STRIDE, index_of, make_motion
+from .planes import follow, in_turn
 from .rounding import ACTIVATION_RANGE, FEATURE_SCALE, Arithmetic, clip, round_and_clip
+from .route import Route, find_route
 from .structure import Structure
+from .wavelet import luma_of
 
-__all__ = ["LEVELS_PER_FEATURE", "SynthesisModel"]
+__all__ = ["LEVELS_PER_FEATURE", "LUMA_STAGE", "PLANE_STAGE", "SynthesisModel"]
 
+PLANE_STAGE, LUMA_STAGE = STAGE_STRIDES.index(4), STAGE_STRIDES.index(2)
+"""Stages that the planes of the plane slot and the phases of the luma plane enter."""
+_STEPS = float(ACTIVATION_MIN), float(ACTIVATION_MAX)
 LEVELS_PER_FEATURE = 16
 """8-bit pixel levels in one feature unit (64 at 10 bits)."""
 
@@ -50,77 +63,53 @@ class SynthesisModel:
         self.layers: tuple[LayerSpec, ...] = structure.layers(chroma_format, bit_depth)
         self._names = {layer.name for layer in self.layers}
 
-    def motion(
-        self,
-        grids: Sequence[Tensor | None],
-        multipliers: Sequence[Tensor | None],
-        frames: range,
-        frame_count: int,
-        arithmetic: Arithmetic,
-    ) -> Motion | None:
-        """The motion of `frames`, linking the nodes up to their last; None without flow. Arguments as in `forward`."""
-        index = self.profile.flow_slot
-        flow, step = grids[index], multipliers[index]
-        if flow is None or step is None:
-            return None
-        stride = self.profile.slots[index].temporal_stride
-        nodes = -(-(frame_count - 1) // WARPED_TEMPORAL_STRIDE) + 1
-        needed = min(frames[-1] // WARPED_TEMPORAL_STRIDE + 2, nodes)
-        at = torch.arange(frames.start, frames.stop, device=flow.device)
-        return make_motion(flow, step, at, stride, WARPED_TEMPORAL_STRIDE, needed, self.size, arithmetic)
-
     @staticmethod
-    def _dequantised(grid: Tensor, multiplier: Tensor) -> Tensor:
-        return clip(grid * (multiplier / FEATURE_SCALE).to(grid.dtype).view(1, -1, 1, 1), *ACTIVATION_RANGE)
+    def _dequantised(values: Tensor, multiplier: Tensor) -> Tensor:
+        """Activation steps of [N, C, H, W] values; `multiplier` is [C] or, for each node, [N, C] (spec 7.4)."""
+        return clip(values * multiplier.to(values.dtype).view(-1, values.shape[1], 1, 1), *_STEPS)
 
-    def _warped(
+    def _residuals(
+        self, slot: int, grids: Sequence[Tensor | None], multipliers: Sequence[Tensor | None], route: Route
+    ) -> Tensor:
+        """Activation steps of a node slot's grid at the nodes of a route: [nodes, C, H, W]."""
+        grid, multiplier = grids[slot], multipliers[slot]
+        if grid is None or multiplier is None:
+            raise ValueError(f"slot {slot} is absent")
+        pyramid = self.structure.pyramid
+        numbers = tuple(t // pyramid.node_spacing for t in route.nodes)
+        factors = index_of(tuple(pyramid.factor(t) for t in route.nodes), grid.device).view(-1, 1)
+        scaled = (multiplier.view(1, -1) * factors + FACTOR_UNIT // 2) // FACTOR_UNIT
+        values = grid.index_select(0, index_of(numbers, grid.device))
+        return self._dequantised(values, scaled.clamp(1, MULTIPLIER_MAX))
+
+    def planes(
         self,
-        index: int,
         grids: Sequence[Tensor | None],
         multipliers: Sequence[Tensor | None],
         frames: range,
-        motion: Motion,
-        parameters: Mapping[str, tuple[Tensor, Tensor]],
         arithmetic: Arithmetic,
-    ) -> Tensor | None:
-        """Features of a slot that motion warps (spec 7.6); None where its only channel is the base."""
-        grid, multiplier = grids[index], multipliers[index]
-        if grid is None or multiplier is None:
-            raise ValueError(f"slot {index} is absent")
-        count = motion.nodes.shape[0] + 1
-        stride = self.profile.slots[index].temporal_stride
-        at = torch.arange(frames.start, frames.stop, device=grid.device)
-        nodes = self._dequantised(grid[:count], multiplier)
-        base = self.structure.base_slot
-        if index not in self.profile.mixed_slots:
-            planes = nodes[:, 1:] if index == base else nodes
-            if not planes.shape[1]:
-                return None
-            return warp(chain(planes, motion, CELL_STRIDE, arithmetic), motion, at, stride, CELL_STRIDE, arithmetic)
-        if base is not None:
-            below, step = grids[base], multipliers[base]
-            if below is None or step is None:
-                raise ValueError(f"slot {base} is absent")
-            coarse = self._dequantised(below[:count, :1], step[:1])
-            coarse = arithmetic.rounded(_upsample(coarse, nodes.shape[2], nodes.shape[3]))
-            nodes = torch.cat([clip(nodes[:, :1] + coarse, *ACTIVATION_RANGE), nodes[:, 1:]], 1)
-        planes = planes_of(nodes, *parameters[f"slot{index}.mix"], arithmetic)
-        moved = warp(chain(planes, motion, 1, arithmetic), motion, at, stride, 1, arithmetic)
-        return functional.pixel_unshuffle(moved, 2)
+    ) -> dict[int, Tensor]:
+        """What the planes give to the stages at `frames`; arguments as in `forward`.
 
-    def _interpolated(
-        self, index: int, grid: Tensor, multiplier: Tensor, frames: Tensor, arithmetic: Arithmetic
-    ) -> Tensor:
-        """Features of a slot without motion: linear in time (spec 7.5)."""
-        stride = self.profile.slots[index].temporal_stride
-        if stride == 1:
-            return self._dequantised(grid[frames], multiplier)
-        first = torch.div(frames, stride, rounding_mode="floor")
-        fraction = ((frames - first * stride).to(grid.dtype) / stride).view(-1, 1, 1, 1)
-        second = torch.clamp(first + 1, max=grid.shape[0] - 1)
-        before = self._dequantised(grid[first], multiplier)
-        after = self._dequantised(grid[second], multiplier)
-        return arithmetic.rounded(before * (1 - fraction) + after * fraction)
+        Returns:
+            Stage -> [B, C, rows, columns] in feature units: the planes of the plane slot, and the four phases of the
+            luma plane (spec 7.6.6); what is absent is not there.
+        """
+        profile, structure = self.profile, self.structure
+        if not structure.has_planes:
+            return {}
+        route = find_route(structure.pyramid, frames.start, frames.stop)
+        flow, step = grids[profile.flow_slot], multipliers[profile.flow_slot]
+        motion = None if flow is None or step is None else make_motion(flow, step, route, self.size, arithmetic)
+        made: dict[int, Tensor] = {}
+        if structure.grid_channels[profile.plane_slot]:
+            own = self._residuals(profile.plane_slot, grids, multipliers, route) / FEATURE_SCALE
+            made[PLANE_STAGE] = follow(route, motion, in_turn(route, own), CELL_STRIDE, arithmetic)
+        if structure.has_luma:
+            bands = [self._residuals(i, grids, multipliers, route) for i in profile.band_slots]
+            own = luma_of(bands, arithmetic.rounds) / FEATURE_SCALE
+            made[LUMA_STAGE] = functional.pixel_unshuffle(follow(route, motion, in_turn(route, own), 1, arithmetic), 2)
+        return made
 
     def forward(
         self,
@@ -151,17 +140,14 @@ class SynthesisModel:
         halo = at
         if temporal:
             halo = torch.arange(frames.start - 1, frames.stop + 1, device=device).clamp(0, frame_count - 1)
-        motion = self.motion(grids, multipliers, frames, frame_count, arithmetic)
         per_stage: list[list[Tensor]] = [[] for _ in STAGE_STRIDES]
-        for i, (slot, grid, multiplier) in enumerate(zip(self.profile.slots, grids, multipliers, strict=True)):
-            if grid is None or multiplier is None or slot.stage is None:
+        for slot, grid, multiplier in zip(self.profile.slots, grids, multipliers, strict=True):
+            if grid is None or multiplier is None or slot.stage is None or slot.at_nodes:
                 continue
-            if motion is not None and i in self.profile.warped_slots:
-                features = self._warped(i, grids, multipliers, frames, motion, parameters, arithmetic)
-            else:
-                features = self._interpolated(i, grid, multiplier, halo if slot.stage == 0 else at, arithmetic)
-            if features is not None:
-                per_stage[slot.stage].append(features)
+            values = grid.index_select(0, halo if slot.stage == 0 else at)
+            per_stage[slot.stage].append(self._dequantised(values, multiplier) / FEATURE_SCALE)
+        for stage, features in self.planes(grids, multipliers, frames, arithmetic).items():
+            per_stage[stage].append(features)
         sizes = self._stage_sizes
         x: Tensor | None = None
         for stage, channels in enumerate(self.stage_channels):

@@ -1,6 +1,6 @@
-"""Motion: grids of long temporal stride, warped along a decoded flow to the frame that is wanted (spec 7.6).
+"""Motion: displacements and blend weights from a flow grid, half samples, and fetches (spec 7.6.1 to 7.6.3).
 
-Positions are in eighths of a luma sample, displacements in thirty-seconds, features in feature units. `Arithmetic` says
+Positions are in eighths of a luma sample, displacements in thirty-seconds, planes in feature units. `Arithmetic` says
 what is rounded. Where gradients are wanted the bilinear fetch is PyTorch's own, exact in float64; without them it is
 the decoder's gather, exact in float32, too.
 """
@@ -8,27 +8,31 @@ the decoder's gather, exact in float32, too.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN
+from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, BLEND_UNIT
 
-from .rounding import ACTIVATION_RANGE, Arithmetic, clip, straight_through_floor
+from .rounding import ACTIVATION_RANGE, FEATURE_SCALE, Arithmetic, clip, straight_through_floor
+from .route import Route
 
 __all__ = [
     "CELL_STRIDE",
     "DISPLACEMENT_UNITS",
-    "MIX_SIGNS",
     "POSITION_UNITS",
     "Motion",
-    "chain",
+    "fetch",
+    "half_samples",
+    "index_of",
     "make_motion",
-    "planes_of",
-    "warp",
+    "places_of",
+    "spread",
 ]
 
 POSITION_UNITS = 8
@@ -37,213 +41,205 @@ DISPLACEMENT_UNITS = 32
 """Steps of a displacement in one luma sample."""
 CELL_STRIDE = 4
 """Luma samples along each side of a cell that shares one displacement."""
-MIX_SIGNS = ((1.0, 1.0, 1.0, 1.0), (1.0, -1.0, 1.0, -1.0), (1.0, 1.0, -1.0, -1.0), (1.0, -1.0, -1.0, 1.0))
-"""Twice the Haar synthesis of 2x2 samples, row by row; the mix layer starts from it."""
+_HALVES = 2
+"""Samples of a refined plane from one sample of the plane to the next."""
 
 
 @dataclass(frozen=True)
 class Motion:
-    """Where the cells of some frames, and of the nodes, come from; displacements are float [B, 2, rows, columns].
+    """Where the cells of some frames come from, and how their references are blended.
 
     Attributes:
-        before, after: from each frame to the node before it and to the one after.
-        nodes: [N - 1, ...] from nodes 1 .. to the node before each.
+        moves: [pairs of the route, 2, rows, columns] displacements, vertical first.
+        weights: [blended frames of the route, 1, rows, columns] share of the later reference, 0..1.
     """
 
-    before: Tensor
-    after: Tensor
-    nodes: Tensor
+    moves: Tensor
+    weights: Tensor
 
 
-def _doubled(x: Tensor, size: tuple[int, int], arithmetic: Arithmetic) -> Tensor:
-    """Half-pixel bilinear x2 with the rounding of spec 7.10, cropped to `size`."""
-    x = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-    x = x[..., : size[0], : size[1]]
-    return straight_through_floor(x + 0.5) if arithmetic.rounds else x
+@functools.lru_cache(maxsize=8192)
+def index_of(values: Sequence[int], device: torch.device) -> Tensor:
+    """The numbers of a tuple as int64, kept on the device."""
+    return torch.tensor(values, dtype=torch.int64, device=device)
 
 
-def _positions(flow: Tensor, step: Tensor, times: Tensor, stride: int, arithmetic: Arithmetic) -> Tensor:
-    """Positions [B, 2, h16, w16] at frames `times`, which may lie beyond the GOP's end."""
-    positions = clip(flow * step.to(flow.dtype).view(1, 2, 1, 1), ACTIVATION_MIN, ACTIVATION_MAX)
-    last = flow.shape[0] - 1
-    first = torch.div(times, stride, rounding_mode="floor")
-    fraction = ((times - first * stride).to(flow.dtype) / stride).view(-1, 1, 1, 1)
-    mixed = positions[first.clamp(max=last)] * (1 - fraction) + positions[(first + 1).clamp(max=last)] * fraction
-    return straight_through_floor(mixed + 0.5) if arithmetic.rounds else mixed
+def _to_cells(x: Tensor, size: tuple[int, int], arithmetic: Arithmetic) -> Tensor:
+    """Values [B, C, rows, columns] of the flow grid at each cell: doubled twice, each time rounded and cropped."""
+    for shrink in (8, CELL_STRIDE):
+        x = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+        x = x[..., : -(-size[0] // shrink), : -(-size[1] // shrink)]
+        if arithmetic.rounds:
+            x = straight_through_floor(x + 0.5)
+    return x
 
 
 def make_motion(
-    flow: Tensor,
-    step: Tensor,
-    frames: Tensor,
-    stride: int,
-    node_stride: int,
-    node_count: int,
-    size: tuple[int, int],
-    arithmetic: Arithmetic,
+    flow: Tensor, multiplier: Tensor, route: Route, size: tuple[int, int], arithmetic: Arithmetic
 ) -> Motion:
-    """The motion of the frames wanted.
+    """The motion along a route.
 
     Args:
-        flow: [N, 2, h16, w16] quantised (or noisy) positions, rows first.
-        step: [2] their multipliers.
-        frames: int64 [B].
-        stride: temporal stride of the flow.
-        node_stride: temporal stride of the grids that are warped.
-        node_count: how many of their nodes to link.
+        flow: [T, 3, h16, w16] quantised (or noisy) flow grid: positions, rows first, and what the blend weights get.
+        multiplier: [3] of its channels.
+        route: which frames are predicted from which.
         size: (height, width) in luma samples.
         arithmetic: what is rounded.
     """
-    node = torch.div(frames, node_stride, rounding_mode="floor")
-    times = torch.arange(node_count, device=frames.device) * node_stride
-    at_nodes = _positions(flow, step, times, stride, arithmetic)
-    here = _positions(flow, step, frames, stride, arithmetic)
-    moves = torch.cat(
-        [
-            at_nodes[node] - here,
-            at_nodes[(node + 1).clamp(max=node_count - 1)] - here,
-            at_nodes[:-1] - at_nodes[1:],
-        ]
-    )
-    moves = moves * (DISPLACEMENT_UNITS / POSITION_UNITS)
-    for shrink in (8, CELL_STRIDE):
-        moves = _doubled(moves, (-(-size[0] // shrink), -(-size[1] // shrink)), arithmetic)
+    last = len(flow) - 1
+    values = clip(flow * multiplier.to(flow.dtype).view(1, -1, 1, 1), ACTIVATION_MIN, ACTIVATION_MAX)
+    positions, blends = values.split((2, 1), 1)
+    frames, references = (tuple(min(pair[i], last) for pair in route.pairs) for i in (0, 1))
+    here, there = (positions.index_select(0, index_of(times, flow.device)) for times in (frames, references))
+    moves = _to_cells((there - here) * (DISPLACEMENT_UNITS // POSITION_UNITS), size, arithmetic)
+    own = blends.index_select(0, index_of(tuple(min(t, last) for t in route.blended), flow.device))
+    shares = index_of(route.shares, flow.device).to(flow.dtype).view(-1, 1, 1, 1)
+    weights = clip(_to_cells(own, size, arithmetic) + shares, 0, BLEND_UNIT) / BLEND_UNIT
     # PyTorch's gradient of a fetch writes out of bounds where a position is no number; the loss or the next check tells
     # of it.
-    moves = torch.nan_to_num(moves, 0.0, 0.0, 0.0)
-    count = len(frames)
-    return Motion(moves[:count], moves[count : 2 * count], moves[2 * count :])
+    return Motion(torch.nan_to_num(moves, 0.0, 0.0, 0.0), weights)
 
 
-def planes_of(features: Tensor, weight: Tensor, bias: Tensor, arithmetic: Arithmetic) -> Tensor:
-    """Groups of four channels, mixed and interleaved to planes of twice the size: [N, C / 4, 2h, 2w].
-
-    Args:
-        features: [N, C, h, w] dequantised.
-        weight, bias: of the mix layer, [C, 4] and [C].
-        arithmetic: what is rounded.
-    """
-    groups = features.shape[1] // 4
-    mixed = functional.conv2d(features, weight[:, :, None, None], bias, groups=groups)
-    return functional.pixel_shuffle(arithmetic.finished(mixed), 2)
-
-
-def _of_plane(displacement: Tensor, stride: int, arithmetic: Arithmetic) -> Tensor:
-    """Displacements of cells in 1/32 of the samples of a plane, which are `stride` luma samples wide."""
-    if stride != CELL_STRIDE:
-        return displacement
-    scaled = displacement / CELL_STRIDE
-    return torch.floor(scaled + 0.5) + (scaled - scaled.detach()) if arithmetic.rounds else scaled
-
-
-def _spread(cells: Tensor, size: tuple[int, int], stride: int) -> Tensor:
-    """What each sample of a plane has from its cell: [B, 2, rows, columns]."""
+def spread(cells: Tensor, size: tuple[int, int], stride: int) -> Tensor:
+    """What each sample of a plane of `size` has from its cell: [B, C, *size]; it is `stride` luma samples wide."""
     if stride == CELL_STRIDE:
         return cells
     # There are at least as many as the plane has samples.
     return functional.interpolate(cells, scale_factor=CELL_STRIDE, mode="nearest")[:, :, : size[0], : size[1]]
 
 
-@functools.lru_cache(maxsize=8)
-def _places_of(height: int, width: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
-    """As `grid_sample` counts, columns first, -1 .. 1: samples of a plane [height, width, 2], and 1/32 of one [2]."""
-    y, x = (torch.arange(1, 2 * n, 2, dtype=torch.float64) / n - 1 for n in (height, width))
-    centres = torch.stack(torch.broadcast_tensors(x[None, :], y[:, None]), -1)
-    step = torch.tensor([2 / (DISPLACEMENT_UNITS * n) for n in (width, height)], dtype=torch.float64)
-    return centres.to(device, dtype), step.to(device, dtype)
+def _filter(x: Tensor, axis: int) -> Tensor:
+    """The samples halfway between those of x [N, C, H, W] along an axis, not rounded or clipped: one fewer."""
+    count = x.shape[axis] - 1
+    padding = (0, 0, 1, 1) if axis == 2 else (1, 1, 0, 0)
+    padded = functional.pad(x, padding, mode="replicate")
+    near = padded.narrow(axis, 1, count) + padded.narrow(axis, 2, count)
+    far = padded.narrow(axis, 0, count) + padded.narrow(axis, 3, count)
+    return near.mul_(19 / 32).sub_(far, alpha=3 / 32)
 
 
-def _each(x: Tensor) -> list[Tensor]:
-    """Elements of the first axis, which stays; the gradient of a slice of each would be as large as the whole."""
-    return [element.unsqueeze(0) for element in x.unbind(0)]
+def _filter_gradient(gradient: Tensor, axis: int) -> Tensor:
+    """The transpose of `_filter`: the gradient of x."""
+    count = gradient.shape[axis]
+    shape = list(gradient.shape)
+    shape[axis] = count + 3
+    padded = gradient.new_zeros(shape)
+    for at, factor in ((0, -3), (1, 19), (2, 19), (3, -3)):
+        padded.narrow(axis, at, count).add_(gradient, alpha=factor / 32)
+    inner = padded.narrow(axis, 1, count + 1)
+    inner.narrow(axis, 0, 1).add_(padded.narrow(axis, 0, 1))
+    inner.narrow(axis, count, 1).add_(padded.narrow(axis, count + 2, 1))
+    return inner
 
 
-def _fetches(
-    displacement: Tensor, size: tuple[int, int], stride: int, arithmetic: Arithmetic
-) -> list[Callable[[Tensor], Tensor]]:
-    """For each displacement of the batch, what takes bilinear samples of planes [1, C, *size] there."""
-    moves = _of_plane(displacement, stride, arithmetic)
-    if arithmetic.rounds and not torch.is_grad_enabled():
-        return [functools.partial(_fetch_exact, d=d) for d in _each(_spread(moves, size, stride))]
-    return [functools.partial(_fetch_smooth, places=places) for places in _each(_places(moves, size, stride))]
+class _HalfSamples(torch.autograd.Function):
+    """Written out, as a plane is refined for every node of a route, and has four times as many samples then."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, rounds: bool) -> Tensor:  # type: ignore[override]
+        def between(part: Tensor, axis: int) -> Tensor:
+            found = _filter(part, axis)
+            if rounds:
+                found.mul_(FEATURE_SCALE).add_(0.5).floor_().div_(FEATURE_SCALE)
+            return found.clamp_(*ACTIVATION_RANGE)
+
+        rows, columns = x.shape[2:]
+        out = x.new_empty(*x.shape[:2], 2 * rows - 1, 2 * columns - 1)
+        whole = out[:, :, ::2]
+        whole[..., ::2] = x
+        whole[..., 1::2] = between(x, 3)
+        out[:, :, 1::2] = between(whole, 2)
+        ctx.save_for_backward(out)
+        return out
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        (out,) = ctx.saved_tensors
+        unclipped = torch.ops.aten.hardtanh_backward
+        gradient = unclipped(gradient, out, *ACTIVATION_RANGE)
+        whole = gradient[:, :, ::2] + _filter_gradient(gradient[:, :, 1::2], 2)
+        whole = unclipped(whole, out[:, :, ::2], *ACTIVATION_RANGE)
+        return whole[..., ::2] + _filter_gradient(whole[..., 1::2], 3), None
 
 
-def _fetch(planes: Tensor, displacement: Tensor, stride: int, arithmetic: Arithmetic) -> Tensor:
-    """Bilinear samples of planes [B, C, H, W] at displaced places."""
-    size = (planes.shape[2], planes.shape[3])
-    moves = _of_plane(displacement, stride, arithmetic)
-    if arithmetic.rounds and not torch.is_grad_enabled():
-        return _fetch_exact(planes, _spread(moves, size, stride))
-    return _fetch_smooth(planes, _places(moves, size, stride))
-
-
-def _places(moves: Tensor, size: tuple[int, int], stride: int) -> Tensor:
-    """Where samples are fetched, as `grid_sample` counts: [B, rows, columns, 2]. All that can be is done for cells."""
-    centres, step = _places_of(*size, moves.dtype, moves.device)
-    scaled = (moves.flip(1) * step.view(1, 2, 1, 1)).contiguous(memory_format=torch.channels_last)
-    return _spread(scaled, size, stride).permute(0, 2, 3, 1) + centres
-
-
-def _fetch_smooth(planes: Tensor, places: Tensor) -> Tensor:
-    """Bilinear samples with gradients to planes and places: [B, C, H, W]."""
-    return functional.grid_sample(planes, places, mode="bilinear", padding_mode="border", align_corners=False)
-
-
-def _fetch_exact(planes: Tensor, d: Tensor) -> Tensor:
-    """The decoder's gather: integer positions, weights in 1/1024, each tap clamped to the plane."""
-    batch, channels, height, width = planes.shape
-    whole = d.long()
-    y = torch.arange(height, device=d.device).view(1, -1, 1) * DISPLACEMENT_UNITS + whole[:, 0]
-    x = torch.arange(width, device=d.device).view(1, 1, -1) * DISPLACEMENT_UNITS + whole[:, 1]
-    flat = planes.reshape(batch, channels, -1)
-    out = torch.zeros_like(planes)
-    for down in (0, 1):
-        row = (torch.div(y, DISPLACEMENT_UNITS, rounding_mode="floor") + down).clamp(0, height - 1)
-        of_row = torch.remainder(y, DISPLACEMENT_UNITS)
-        of_row = of_row if down else DISPLACEMENT_UNITS - of_row
-        for right in (0, 1):
-            column = (torch.div(x, DISPLACEMENT_UNITS, rounding_mode="floor") + right).clamp(0, width - 1)
-            of_column = torch.remainder(x, DISPLACEMENT_UNITS)
-            of_column = of_column if right else DISPLACEMENT_UNITS - of_column
-            index = (row * width + column).view(batch, 1, -1).expand(-1, channels, -1)
-            tap = flat.gather(2, index).view(planes.shape)
-            out += tap * (of_row * of_column / DISPLACEMENT_UNITS**2).to(planes.dtype).unsqueeze(1)
+def half_samples(planes: Tensor, arithmetic: Arithmetic) -> Tensor:
+    """Planes [N, C, H, W] with the samples halfway between theirs: [N, C, 2H - 1, 2W - 1] (spec 7.6.2)."""
+    out: Tensor = _HalfSamples.apply(planes, arithmetic.rounds)
     return out
 
 
-def chain(residuals: Tensor, motion: Motion, stride: int, arithmetic: Arithmetic) -> Tensor:
-    """Planes of nodes from their residuals: each is the one before, warped, plus its own residual.
+@functools.lru_cache(maxsize=8)
+def _centres(height: int, width: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """As `grid_sample` counts in the refined plane, columns first: samples [height, width, 2], and 1/32 of one [2]."""
+    sizes = [_HALVES * n - 1 for n in (height, width)]
+    y, x = ((torch.arange(0, 2 * size, 4, dtype=torch.float64) + 1) / size - 1 for size in sizes)
+    centres = torch.stack(torch.broadcast_tensors(x[None, :], y[:, None]), -1)
+    step = torch.tensor([2 * _HALVES / (DISPLACEMENT_UNITS * size) for size in reversed(sizes)], dtype=torch.float64)
+    return centres.to(device, dtype), step.to(device, dtype)
+
+
+def places_of(moves: Tensor, size: tuple[int, int], stride: int, arithmetic: Arithmetic) -> Tensor:
+    """Where the samples of planes of `size` are fetched from, in the form that `fetch` takes.
 
     Args:
-        residuals: [N, C, H, W], feature units.
-        motion: links at least these nodes.
-        stride: luma samples in a sample of the planes, 1 or 4.
+        moves: [B, 2, rows, columns] displacements of cells.
+        size: rows and columns of the planes.
+        stride: luma samples in a sample of them, 1 or 4.
         arithmetic: what is rounded.
+
+    Returns:
+        [B, *size, 2]: without gradients and rounded, integers in 1/32 of a sample, rows first; else as `grid_sample`
+        counts, columns first.
     """
-    count, size = len(residuals), (residuals.shape[2], residuals.shape[3])
-    first, *others = _each(residuals)
-    planes = [first]
-    for own, fetch in zip(others, _fetches(motion.nodes[: count - 1], size, stride, arithmetic), strict=True):
-        planes.append(clip(own + arithmetic.rounded(fetch(planes[-1])), *ACTIVATION_RANGE))
-    return torch.cat(planes)
+    if stride == CELL_STRIDE:
+        moves = moves / CELL_STRIDE
+        if arithmetic.rounds:
+            moves = straight_through_floor(moves + 0.5)
+    if arithmetic.rounds and not torch.is_grad_enabled():
+        y, x = (torch.arange(n, device=moves.device) * DISPLACEMENT_UNITS for n in size)
+        starts = torch.stack(torch.broadcast_tensors(y[:, None], x[None, :]), -1)
+        return spread(moves, size, stride).permute(0, 2, 3, 1).long() + starts
+    centres, step = _centres(*size, moves.dtype, moves.device)
+    # All that can be is done for cells.
+    scaled = (moves.flip(1) * step.view(1, 2, 1, 1)).contiguous(memory_format=torch.channels_last)
+    return spread(scaled, size, stride).permute(0, 2, 3, 1) + centres
 
 
-def warp(
-    planes: Tensor, motion: Motion, frames: Tensor, node_stride: int, stride: int, arithmetic: Arithmetic
-) -> Tensor:
-    """Planes at the frames wanted, from the nodes around them: [B, C, H, W].
+def fetch(refined: Tensor, places: Tensor) -> Tensor:
+    """Bilinear samples of a refined plane (spec 7.6.3).
 
     Args:
-        planes: [N, C, H, W], feature units, of `chain`.
-        motion: of the same frames.
-        frames: int64 [B].
-        node_stride: temporal stride of the planes.
-        stride: luma samples in a sample of the planes, 1 or 4.
-        arithmetic: what is rounded.
+        refined: [1, C, 2H - 1, 2W - 1] of `half_samples`.
+        places: [B, H, W, 2] of `places_of`.
+
+    Returns:
+        [B, C, H, W].
     """
-    first = torch.div(frames, node_stride, rounding_mode="floor")
-    second = (first + 1).clamp(max=planes.shape[0] - 1)
-    fraction = ((frames - first * node_stride).to(planes.dtype) / node_stride).view(-1, 1, 1, 1)
-    before = _fetch(planes[first], motion.before, stride, arithmetic)
-    after = _fetch(planes[second], motion.after, stride, arithmetic)
-    return arithmetic.rounded(before * (1 - fraction) + after * fraction)
+    channels = refined.shape[1]
+    batch, height, width, _ = places.shape
+    if places.dtype == torch.int64:
+        return _gather(refined, places)
+    rows = places.reshape(1, batch * height, width, 2)
+    samples = functional.grid_sample(refined, rows, mode="bilinear", padding_mode="border", align_corners=False)
+    return samples.view(channels, batch, height, width).transpose(0, 1)
+
+
+def _gather(refined: Tensor, places: Tensor) -> Tensor:
+    """The decoder's gather: weights in 1/256, each tap clamped to the plane."""
+    _, channels, height, width = refined.shape
+    unit = DISPLACEMENT_UNITS // _HALVES
+    y, x = places.unbind(-1)
+    flat = refined.reshape(channels, -1)
+    out = refined.new_zeros(channels, *y.shape)
+    for down in (0, 1):
+        row = (torch.div(y, unit, rounding_mode="floor") + down).clamp(0, height - 1)
+        of_row = torch.remainder(y, unit)
+        of_row = of_row if down else unit - of_row
+        for right in (0, 1):
+            column = (torch.div(x, unit, rounding_mode="floor") + right).clamp(0, width - 1)
+            of_column = torch.remainder(x, unit)
+            of_column = of_column if right else unit - of_column
+            tap = flat.index_select(1, (row * width + column).view(-1)).view(out.shape)
+            out += tap * (of_row * of_column).to(refined.dtype) / unit**2
+    return out.transpose(0, 1)

@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from nvrc_decoder.profiles import MIX_GROUP, PROFILES, Profile
+from nvrc_decoder.profiles import (
+    DEFAULT_PYRAMID,
+    MULTIPLIER_MAX,
+    PROFILES,
+    SPACING_LOG2_MAX,
+    Profile,
+    Pyramid,
+    SlotKind,
+)
 
 from .goal import Goal
 from .plan import Plan
@@ -39,24 +47,32 @@ def profile_named(name: str) -> Profile:
 
 
 DEVICES = ("auto", "cpu", "cuda")
-MULTIPLIER_MAX = 2048
 GOP_MAX = 1 << 16
 CHANNELS_MAX = 255
 CONTEXT_WIDTH_MAX = 64
 ITERATIONS_MAX = 10_000_000
 METADATA_KEY_MAX = 255
 SEED_MAX = (1 << 32) - 1
+SPACING_MAX = 1 << SPACING_LOG2_MAX
+KEY_SPACING = NODE_SPACING = 8
+"""Frames between keys and between nodes unless options or trials say otherwise."""
+LEVEL_FACTORS = (22, 29, 29, 29)
+"""Step factors of the nodes between keys, in sixteenths, coarse level first: others hang on them less than on keys."""
+CONTEXT_WIDTHS = (10, 10)
 _REFERENCE_LAMBDA = 5e-3
 _STEP_AT_REFERENCE = 76
-_MOVING_STEP_AT_REFERENCE = 220
-"""Planes that motion carries along are coefficients of an orthonormal transform, and bear theory's large steps."""
-CONTEXT_WIDTHS = (10, 10)
+_PLANE_STEP_AT_REFERENCE = 220
+"""Planes that are predicted are coefficients of an orthonormal transform, and bear theory's large steps."""
 _FLOW_STEP_AT_REFERENCE = 4.4
-"""Step of the flow grid in eighths of a sample."""
-FLOW_GROWTH = 0.4
-"""Exponent of lambda in the step of the flow grid: measured, see docs/measurements.md."""
-GRID_GROWTH = 0.5
+"""Step of the positions of the flow grid in eighths of a sample."""
+_BLEND_STEP = 4
+"""Step of the blend channel of the flow grid in 1/32."""
+_FLOW_GROWTH = 0.4
+"""Exponent of lambda in the step of the positions: measured, see docs/measurements.md."""
+_GRID_GROWTH = 0.5
 """Exponent of lambda in the steps of the other grids, as at high rate theory has it."""
+# What one step of the orthonormal transform is in the decoder's, whose low bands have a gain of 1 (spec 7.6.5).
+_LOW_LOW, _HIGH_LOW, _HIGH_HIGH = 0.5, 0.8129, 1.3216
 
 
 @dataclass(frozen=True)
@@ -74,19 +90,19 @@ class EncodeOptions:
         seed: of every random draw.
         device: `auto`, `cpu` or `cuda`.
         schedule: one of `SCHEDULES`.
-        trials: short trials (`choose`) settle what is None of slots, motion and base, and how many channels and which
-            context_widths the clip's bits are worth; None: not for the preset draft. Without them these are the slots
-            that motion warps, yes and yes, the profile's most, and 10 and 10.
+        trials: short trials (`choose`) settle what is None of slots, motion and node_spacing, and how many channels and
+            which context_widths the clip's bits are worth; None: not for the preset draft. Without them these are the
+            slots of planes and flow, yes, 8, the profile's most, and 10 and 10.
         channels: active channels of every stage; where the profile has fewer, those.
         blocks: most active blocks of a stage; None for as many as the profile has.
-        slots: grid slots to use, at least one. The flow slot is `motion`'s.
-        grid_channels: channels of each slot, 0 to leave it out; None for as many as the profile has in `slots`. With
-            motion, those of a warped slot of stride 2 are rounded down to a multiple of 4. The flow slot's number does
-            not count.
-        motion: grids of long temporal stride are warped along a flow grid.
-        base: with motion, the grid of stride 4 holds a base of the planes of full resolution.
-        grid_step: quantisation step of the grids in integer activation steps (1/8 of a pixel level at 8 bits);
-            1..2048; None chooses it by lambda.
+        slots: grid slots to use, at least one; those of bands all or none. The flow slot is `motion`'s.
+        grid_channels: channels of each slot, 0 to leave it out; None for as many as the profile has in `slots`. Bands
+            have all of theirs, or none. The flow slot's number does not count.
+        motion: planes are predicted along a flow grid, where there are any.
+        key_spacing, node_spacing: frames between keys, 8 where it is None, and between nodes (spec 7.5): powers of two,
+            1..16, the second no larger.
+        grid_step: quantisation step of the grids in integer activation steps (1/8 of a pixel level at 8 bits), of bands
+            that of an orthonormal transform; 1..2048; None chooses it by lambda.
         context_widths: hidden widths of the context network, 1..64.
         iterations: overrides the preset's.
         index: write INDEX and footer.
@@ -111,7 +127,8 @@ class EncodeOptions:
     slots: tuple[int, ...] | None = None
     grid_channels: tuple[int, ...] | None = None
     motion: bool | None = None
-    base: bool | None = None
+    key_spacing: int | None = None
+    node_spacing: int | None = None
     grid_step: int | None = None
     context_widths: tuple[int, int] | None = None
     iterations: int | None = None
@@ -139,6 +156,7 @@ class EncodeOptions:
                 self._within(name, value, 1, largest)
         for width in self.context_widths or ():
             self._within("context_widths", width, 1, CONTEXT_WIDTH_MAX)
+        self._check_spacings()
         if self.slots is not None:
             if not self.slots:
                 raise ValueError("slots is empty: a stream has at least one grid")
@@ -154,14 +172,28 @@ class EncodeOptions:
                 )
             for i, (slot, channels) in enumerate(zip(profile.slots, self.grid_channels, strict=True)):
                 self._within(f"grid_channels (--grids) of slot {i}", channels, 0, slot.max_channels)
-        if not any(n for n, slot in zip(self.structure().grid_channels, profile.slots, strict=True) if not slot.flow):
+        grids = self.structure().grid_channels
+        if not any(n for n, slot in zip(grids, profile.slots, strict=True) if not slot.flow):
+            raise ValueError("no grid is left: choose one besides the flow's")
+        bands = [(grids[i], profile.slots[i].max_channels) for i in profile.band_slots]
+        if any(n for n, _ in bands) and any(n != most for n, most in bands):
+            wanted = ",".join(str(most) for _, most in bands)
             raise ValueError(
-                "no grid is left: choose one besides the flow's "
-                f"(with motion, a warped one of stride 2 has a multiple of {MIX_GROUP} channels)"
+                f"grid_channels (--grids) or slots take a part of the bands, slots {profile.band_slots[0]} to "
+                f"{profile.band_slots[-1]}: their channels are {wanted}, or all 0"
             )
         for key in self.metadata:
             if not 1 <= len(key.encode()) <= METADATA_KEY_MAX:
                 raise ValueError(f"the metadata key {key!r} is not 1 to {METADATA_KEY_MAX} bytes long")
+
+    def _check_spacings(self) -> None:
+        names = "key_spacing (--key-spacing)", "node_spacing (--node-spacing)"
+        for name, value in zip(names, (self.key_spacing, self.node_spacing), strict=True):
+            if value is not None and (value & (value - 1) or not 1 <= value <= SPACING_MAX):
+                raise ValueError(f"{name} is {value}: it must be a power of two, 1 to {SPACING_MAX}")
+        key, node = self.spacings
+        if node > key:
+            raise ValueError(f"{names[1]} is {node}: it must be no larger than key_spacing, {key}")
 
     def _check_targets(self) -> None:
         targets = ("target_bpp", "target_size", "target_bitrate", "target_psnr")
@@ -201,61 +233,67 @@ class EncodeOptions:
         if not low <= value <= high:
             raise ValueError(f"{name} is {value}: it must be {low} to {high}")
 
-    def multiplier(self, moving: bool) -> int:
-        """The grids' step M: as given, or growing with lambda."""
-        if self.grid_step is not None:
-            return self.grid_step
-        reference = _MOVING_STEP_AT_REFERENCE if moving else _STEP_AT_REFERENCE
-        return max(1, min(MULTIPLIER_MAX, round(reference * (self.lagrangian / _REFERENCE_LAMBDA) ** GRID_GROWTH)))
-
-    @property
-    def flow_step(self) -> int:
-        """The flow grid's step M, which grows more slowly with lambda than the others."""
-        step = _FLOW_STEP_AT_REFERENCE * (self.lagrangian / _REFERENCE_LAMBDA) ** FLOW_GROWTH
-        return max(1, min(MULTIPLIER_MAX, round(step)))
+    def _step(self, reference: float, growth: float) -> float:
+        """A step within the format that grows with lambda, not rounded."""
+        return max(1.0, min(float(MULTIPLIER_MAX), reference * (self.lagrangian / _REFERENCE_LAMBDA) ** growth))
 
     def multipliers(self, structure: Structure) -> list[list[int] | None]:
-        """Per slot the multiplier of each channel; None where it is absent."""
-        return [
-            [self.flow_step if slot.flow else self.multiplier(structure.moving)] * channels if channels else None
-            for slot, channels in zip(structure.profile.slots, structure.grid_channels, strict=True)
-        ]
+        """Per slot the multiplier M of each channel; None where it is absent."""
+        given = None if self.grid_step is None else float(self.grid_step)
+        plane = given or self._step(_PLANE_STEP_AT_REFERENCE, _GRID_GROWTH)
+        feature = plane if structure.moving else given or self._step(_STEP_AT_REFERENCE, _GRID_GROWTH)
+        position = self._step(_FLOW_STEP_AT_REFERENCE, _FLOW_GROWTH)
+        out: list[list[int] | None] = []
+        for slot, channels in zip(structure.profile.slots, structure.grid_channels, strict=True):
+            if slot.kind is SlotKind.FLOW:
+                steps = [position, position, _BLEND_STEP]
+            elif slot.kind is SlotKind.BAND:
+                # Each level halves what a step of the one above it is worth.
+                level = 2 * plane / slot.stride
+                low = [_LOW_LOW * level] * (channels - 3)
+                steps = [*low, _HIGH_LOW * level, _HIGH_LOW * level, _HIGH_HIGH * level]
+            else:
+                steps = [plane if slot.at_nodes else feature] * channels
+            out.append([max(1, min(MULTIPLIER_MAX, round(step))) for step in steps] if channels else None)
+        return out
+
+    @property
+    def spacings(self) -> tuple[int, int]:
+        """Frames between keys, and between nodes, with what is None filled in."""
+        key = self.key_spacing or max(KEY_SPACING, self.node_spacing or 1)
+        return key, self.node_spacing or min(NODE_SPACING, key)
+
+    def _grid_channels(self, profile: Profile) -> list[int]:
+        moving = self.motion is not False
+        channels = [slot.max_channels for slot in profile.slots] if self.grid_channels is None else self.grid_channels
+        wanted: Sequence[int] = range(len(profile.slots)) if self.slots is None else self.slots
+        if self.slots is None and self.grid_channels is None and moving:
+            wanted = profile.node_slots
+        grids = [n if i in wanted and not profile.slots[i].flow else 0 for i, n in enumerate(channels)]
+        if moving and profile.has_planes(grids):
+            grids[profile.flow_slot] = profile.slots[profile.flow_slot].max_channels
+        return grids
 
     def structure(self) -> Structure:
         """What these options switch on of the profile."""
         profile = profile_named(self.profile)
-        moving, base = self.motion is not False, self.base is not False
-        channels = [slot.max_channels for slot in profile.slots] if self.grid_channels is None else self.grid_channels
-        if self.grid_channels is None and moving:
-            # One luma plane; a second one has not paid anywhere yet.
-            channels = [min(n, MIX_GROUP) if i in profile.mixed_slots else n for i, n in enumerate(channels)]
-        wanted: Sequence[int] = range(len(profile.slots)) if self.slots is None else self.slots
-        if self.slots is None and self.grid_channels is None and moving:
-            wanted = profile.warped_slots
-        grids = [n if i in wanted and not profile.slots[i].flow else 0 for i, n in enumerate(channels)]
-        if moving and any(grids[i] for i in profile.warped_slots):
-            for i in profile.mixed_slots:
-                grids[i] -= grids[i] % MIX_GROUP
-            grids[profile.flow_slot] = profile.slots[profile.flow_slot].max_channels
-        stages = [slot.stage for slot, n in zip(profile.slots, grids, strict=True) if n and slot.stage is not None]
-        entered = min(stages, default=0)
+        grids = self._grid_channels(profile)
+        stages = range(len(profile.max_channels))
+        # Before the first stage that a grid enters there is nothing to work on.
+        entered = min((k for k in stages if profile.injected(k, grids)), default=0)
+        key, node = self.spacings
+        levels = (key // node).bit_length() - 1
         return Structure(
             profile,
             tuple(m if self.channels is None else min(self.channels, m) for m in profile.max_channels),
-            # Before the first stage that a grid enters there is nothing to work on.
             tuple(
                 0 if k < entered else m if self.blocks is None else min(self.blocks, m)
                 for k, m in enumerate(profile.blocks)
             ),
             tuple(grids),
             self.context_widths or CONTEXT_WIDTHS,
-            base and moving and self._has_base(profile, grids),
+            Pyramid(key, node, LEVEL_FACTORS[:levels]) if profile.has_planes(grids) else DEFAULT_PYRAMID,
         )
-
-    @staticmethod
-    def _has_base(profile: Profile, grids: Sequence[int]) -> bool:
-        mixed = any(grids[i] for i in profile.mixed_slots)
-        return mixed and any(grids[i] for i in profile.warped_slots if i not in profile.mixed_slots)
 
     @property
     def wants_trials(self) -> bool:

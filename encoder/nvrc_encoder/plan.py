@@ -45,6 +45,8 @@ class Plan:
         hard: share of the run, at its end, with hard rounding.
         window: frames an iteration.
         weight_rate, grid_rate, step_rate: Adam learning rates at the start; they fall along a cosine.
+        warm_up: iterations in which the learning rate of the weights rises to its own. The first steps of Adam are as
+            long as the rate whatever the gradient is, and would spoil what the weights start from.
         hard_grid_factor: factor on `grid_rate` in the hard phase.
         temperature: soft rounding, first and last.
         noise: width of the noise, first and last.
@@ -67,6 +69,7 @@ class Plan:
     weight_rate: float = 1e-2
     grid_rate: float = 6e-2
     step_rate: float = 1e-2
+    warm_up: int = 30
     hard_grid_factor: float = 0.1
     temperature: tuple[float, float] = (0.3, 0.12)
     noise: tuple[float, float] = (1.0, 0.5)
@@ -118,7 +121,7 @@ class Plan:
         return Settings(
             hard=hard,
             quantised=iteration >= round(self.iterations * self.float_weights),
-            weight_rate=self.weight_rate * max(cosine, 0.01),
+            weight_rate=self.weight_rate * max(cosine, 0.01) * min(1.0, (iteration + 1) / self.warm_up),
             step_rate=self.step_rate * max(cosine, 0.01),
             grid_rate=self.grid_rate * max(cosine, 0.02) * (self.hard_grid_factor if hard else 1.0),
             temperature=self.temperature[0] + (self.temperature[1] - self.temperature[0]) * soft,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,6 @@ import torch
 from nvrc_decoder.errors import InternalError
 
 from .goal import Goal, clamp_lambda
-from .options import FLOW_GROWTH, GRID_GROWTH, MULTIPLIER_MAX
 from .plan import Plan
 from .search import StepSearch
 from .snapshot import Snapshot, restore_trainer, trainer_state
@@ -77,7 +76,7 @@ class Run:
         plan: length and rates.
         goal: what rate control has to meet; None for a fixed lambda.
         size_of: bytes of the stream that an estimate stands for; needed by a goal.
-        steps_follow: with a goal, the grids' steps move with the square root of lambda.
+        multipliers_at: with a goal, the grids' multipliers at a lambda; None where they stay.
         memo: what the caller wants back from the state before it makes the trainer; text, numbers and lists of them.
     """
 
@@ -87,7 +86,7 @@ class Run:
         plan: Plan,
         goal: Goal | None = None,
         size_of: Callable[[Estimate], int] | None = None,
-        steps_follow: bool = True,
+        multipliers_at: Callable[[float], Sequence[Sequence[int] | None]] | None = None,
         memo: dict[str, Any] | None = None,
     ) -> None:
         self.trainer = trainer
@@ -112,9 +111,7 @@ class Run:
         self._pixels = sum(trainer.frame_counts) * trainer.pixels
         self.memo = dict(memo or {})
         self._between = len(self._windows) * (_WINDOWS_BETWEEN if goal is None else _WINDOWS_BETWEEN_WITH_GOAL)
-        self._steps_follow = steps_follow
-        self._first_lagrangian = trainer.lagrangian
-        self._first_multipliers = [None if m is None else m.tolist() for m in trainer.multipliers]
+        self._multipliers_at = multipliers_at
 
     @property
     def best(self) -> Snapshot | None:
@@ -219,17 +216,8 @@ class Run:
             # A large change so late would cost more quality than it is worth.
             wanted = max(self._hard_lagrangian / _LATE, min(self._hard_lagrangian * _LATE, wanted))
         trainer.lagrangian = clamp_lambda(wanted)
-        if self._steps_follow:
-            trainer.change_steps(self._following_steps())
-
-    def _following_steps(self) -> list[list[int] | None]:
-        """The first multipliers times the power of what lambda has grown by that is also in `EncodeOptions`."""
-        growth = self.trainer.lagrangian / self._first_lagrangian
-        following: list[list[int] | None] = []
-        for slot, first in zip(self.trainer.model.profile.slots, self._first_multipliers, strict=True):
-            factor = growth ** (FLOW_GROWTH if slot.flow else GRID_GROWTH)
-            following.append(None if first is None else [max(1, min(MULTIPLIER_MAX, round(m * factor))) for m in first])
-        return following
+        if self._multipliers_at is not None:
+            trainer.change_steps(self._multipliers_at(trainer.lagrangian))
 
     def _offer(self, found: Snapshot) -> None:
         if self._best is None or self._rank(found) < self._rank(self._best):

@@ -6,13 +6,15 @@ what changes is evaluated. One tensor is one unit of work, and `StepSearch.state
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from .model import SynthesisModel
+from .motion import CELL_STRIDE
+from .rounding import Arithmetic
 from .training import Estimate, Trainer
 
 __all__ = ["StepSearch"]
@@ -25,36 +27,36 @@ _LEAST_GAIN = 2e-4
 """A pass that lowers J by a smaller share is the last."""
 _MOST_PASSES = 8
 _MOST_REMEMBERED = 1 << 30
-"""Bytes of warped planes that are kept."""
+"""Bytes of planes that are kept."""
 
 
 class _RememberingModel(SynthesisModel):
-    """Makes the warped planes of a window once as long as the mix layer stays the same: they do not know the rest."""
+    """Makes the planes of a window once: they depend on no layer."""
 
     def __init__(self, like: SynthesisModel) -> None:
         super().__init__(like.structure, like.chroma_format, like.bit_depth)
         self.set_size(*like.size)
-        self._planes: dict[tuple[int, int, int], tuple[Tensor, Tensor | None, Tensor | None]] = {}
+        self._planes: dict[tuple[int, int], dict[int, Tensor]] = {}
 
-    def _warped(self, index: int, grids: Any, multipliers: Any, frames: range, *more: Any) -> Tensor | None:
-        parameters = more[1]
-        mix = parameters[f"slot{index}.mix"] if index in self.profile.mixed_slots else (None, None)
-        key = (index, id(grids[index]), frames.start)
-        if key in self._planes:
-            planes, weight, bias = self._planes[key]
-            same = all(a is b or (a is not None and torch.equal(a, b)) for a, b in ((weight, mix[0]), (bias, mix[1])))
-            if same:
-                return planes
-        made = super()._warped(index, grids, multipliers, frames, *more)
-        self._planes[key] = (made, *mix)
-        return made
+    def planes(
+        self,
+        grids: Sequence[Tensor | None],
+        multipliers: Sequence[Tensor | None],
+        frames: range,
+        arithmetic: Arithmetic,
+    ) -> dict[int, Tensor]:
+        """As for any model; `grids` are the same objects each time."""
+        key = id(grids), frames.start
+        if key not in self._planes:
+            self._planes[key] = super().planes(grids, multipliers, frames, arithmetic)
+        return self._planes[key]
 
 
 def _model_for(trainer: Trainer) -> SynthesisModel:
     model = trainer.model
-    channels = sum(model.grid_channels[i] / model.profile.slots[i].stride ** 2 for i in model.profile.warped_slots)
-    size = 4 * channels * trainer.pixels * sum(trainer.frame_counts)
-    return _RememberingModel(model) if model.structure.moving and size <= _MOST_REMEMBERED else model
+    samples = model.grid_channels[model.profile.plane_slot] / CELL_STRIDE**2 + model.structure.has_luma
+    size = 4 * samples * trainer.pixels * sum(trainer.frame_counts)
+    return _RememberingModel(model) if 0 < size <= _MOST_REMEMBERED else model
 
 
 class StepSearch:

@@ -1,10 +1,10 @@
-"""What a NETWORK switches on of its profile: channels, blocks, grids, motion."""
+"""What a NETWORK switches on of its profile: channels, blocks, grids, motion, and which frames are nodes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nvrc_decoder.profiles import LayerSpec, Profile, kmac_per_pixel, synthesis_layers
+from nvrc_decoder.profiles import DEFAULT_PYRAMID, LayerSpec, Profile, Pyramid, kmac_per_pixel, synthesis_layers
 
 __all__ = ["Structure"]
 
@@ -19,7 +19,7 @@ class Structure:
         stage_blocks: active blocks of each stage.
         grid_channels: channels of each slot, 0 where absent; the flow slot's say whether there is motion.
         context_widths: hidden widths of the context network.
-        base: channel 0 of the warped slot of stride 4 is the base of the planes of full resolution (spec 7.6.4).
+        pyramid: which frames are nodes; the default one where no slot has nodes.
     """
 
     profile: Profile
@@ -27,7 +27,7 @@ class Structure:
     stage_blocks: tuple[int, ...]
     grid_channels: tuple[int, ...]
     context_widths: tuple[int, int] = (10, 10)
-    base: bool = False
+    pyramid: Pyramid = DEFAULT_PYRAMID
 
     @property
     def moving(self) -> bool:
@@ -35,28 +35,23 @@ class Structure:
         return self.profile.motion_is_on(self.grid_channels)
 
     @property
-    def base_slot(self) -> int | None:
-        """The slot whose channel 0 is the base; None where there is none."""
-        return self.profile.base_slot if self.base else None
+    def has_planes(self) -> bool:
+        """Whether there is anything that is predicted from frame to frame."""
+        return self.profile.has_planes(self.grid_channels)
 
-    def injected(self, slot: int) -> int:
-        """Channels of a slot that are injected into its stage."""
-        return self.grid_channels[slot] - (slot == self.base_slot)
+    @property
+    def has_luma(self) -> bool:
+        """Whether there is a luma plane."""
+        return self.profile.has_luma(self.grid_channels)
 
     def layers(self, chroma_format: int, bit_depth: int = 8) -> tuple[LayerSpec, ...]:
         """The synthesis layers that the stream carries, in canonical order."""
         return synthesis_layers(
-            self.profile,
-            self.stage_channels,
-            self.stage_blocks,
-            self.grid_channels,
-            chroma_format,
-            bit_depth,
-            base=self.base,
+            self.profile, self.stage_channels, self.stage_blocks, self.grid_channels, chroma_format, bit_depth
         )
 
     def kmac_per_pixel(self, chroma_format: int) -> float:
-        """Cost of synthesis and motion, see `profiles.kmac_per_pixel`."""
+        """Cost of synthesis and planes, see `profiles.kmac_per_pixel`."""
         return kmac_per_pixel(
-            self.profile, self.stage_channels, self.stage_blocks, self.grid_channels, chroma_format, base=self.base
+            self.profile, self.stage_channels, self.stage_blocks, self.grid_channels, chroma_format, self.pyramid
         )

@@ -24,6 +24,7 @@ from .parameters import ParameterBank
 from .plan import Plan, Settings
 from .quantise import hard_round, soft_round_noise
 from .rounding import FEATURE_SCALE, Arithmetic
+from .route import touched_nodes
 from .similarity import DISSIMILARITY_WEIGHT, Similarity
 from .structure import Structure
 from .warm_start import initial_grids, initial_weights
@@ -113,11 +114,10 @@ class Trainer:
         self.noise = torch.Generator(device=device).manual_seed(seed + 1)
         self.order = torch.Generator().manual_seed(seed + 2)
         self.multipliers = [None if m is None else torch.tensor(m, device=device) for m in multipliers]
-        steps = [None if m is None else torch.tensor(m) / FEATURE_SCALE for m in multipliers]
         to_eight = 2.0 ** -(bit_depth - 8)
         self.grids: list[list[Tensor | None]] = []
         for target in targets:
-            grids = initial_grids(self.model, target.rows * to_eight, size, steps)
+            grids = initial_grids(self.model, target.rows * to_eight, multipliers)
             self.grids.append([None if g is None else g.to(device).requires_grad_() for g in grids])
         # GOPs of one length share their contexts, which weigh far more than the grids.
         by_length = {
@@ -154,8 +154,9 @@ class Trainer:
             if not channels:
                 out.append(None)
                 continue
-            shape = node_shape(slot, frames, *self.size)
-            out.append(build_context(shape, schedule(*shape), i, slot, None if slot.flow else coarser, self.device))
+            shape = node_shape(slot, frames, *self.size, structure.pyramid)
+            place = i, slot, structure.pyramid, None if slot.flow else coarser
+            out.append(build_context(shape, schedule(*shape), *place, self.device))
             if not slot.flow:
                 coarser = (slot, shape)
         return out
@@ -179,13 +180,20 @@ class Trainer:
         edges = [round(i * frames / count) for i in range(count + 1)]
         return [slice(a, b) for a, b in itertools.pairwise(edges)]
 
-    def _nodes(self, gop: int, window: slice) -> list[slice]:
-        """Per slot, the nodes that a window of frames touches."""
-        out = []
-        for slot in self.model.profile.slots:
-            stride = slot.temporal_stride
-            out.append(slice(window.start // stride, -(-(window.stop - 1) // stride) + 1))
-        return out
+    def _nodes(self, gop: int, window: slice) -> list[Tensor]:
+        """Per slot the nodes that a window of frames touches: int64, ascending, on the CPU.
+
+        The last window has those after the last frame, too: they serve as context, and none is to be free of cost.
+        """
+        frames, pyramid = self.frame_counts[gop], self.model.structure.pyramid
+        at_frames = torch.arange(window.start, window.stop)
+        touched = set(touched_nodes(pyramid, range(window.start, window.stop)))
+        if window.stop == frames:
+            touched |= set(range(-(-frames // pyramid.node_spacing), pyramid.node_count(frames)))
+        if window == slice(0, frames):
+            touched = set(range(pyramid.node_count(frames)))
+        at_nodes = torch.tensor(sorted(touched))
+        return [at_nodes if slot.at_nodes else at_frames for slot in self.model.profile.slots]
 
     def windows(self, window: int) -> list[tuple[int, slice]]:
         """All windows of about `window` frames: (GOP, frames of it)."""
@@ -221,7 +229,7 @@ class Trainer:
         bits = torch.zeros((), device=self.device)
         for node_bits, which, weight in zip(per_node, nodes, inclusion, strict=True):
             if node_bits is not None:
-                bits = bits + (node_bits * weight[which]).sum()
+                bits = bits + (node_bits * weight[which.to(self.device)]).sum()
         bpp = bits / (count * self.pixels)
         if q is not None:
             bpp = bpp + self.bank.segment_bits(q).sum() / (sum(self.frame_counts) * self.pixels)
@@ -270,7 +278,7 @@ class Trainer:
         real: dict[str, tuple[Tensor, Tensor]],
         grids: Sequence[Tensor | None],
         gop: int,
-        nodes: Sequence[slice],
+        nodes: Sequence[Tensor],
         exact: bool,
     ) -> list[Tensor | None]:
         """Bits of each node of each grid; the one place that says which entropy model the training assumes."""
@@ -282,10 +290,11 @@ class Trainer:
         for gop, frames in enumerate(self.frame_counts):
             windows = [w for g, w in schedule if g == gop]
             per_slot = []
+            touched = [self._nodes(gop, window) for window in windows]
             for index, slot in enumerate(self.model.profile.slots):
-                count = torch.zeros(node_shape(slot, frames, *self.size)[0])
-                for window in windows:
-                    count[self._nodes(gop, window)[index]] += 1
+                count = torch.zeros(node_shape(slot, frames, *self.size, self.model.structure.pyramid)[0])
+                for nodes in touched:
+                    count[nodes[index]] += 1
                 per_slot.append((len(windows) / count.clamp(min=1)).to(self.device))
             out.append(per_slot)
         return out

@@ -1,24 +1,32 @@
-"""Initial flow, planes and base of a GOP with motion: node 0 as it is, then what each node adds to the one before.
+"""Initial flow and planes of a GOP: frame 0 as it is, then what each node adds to what is predicted of it.
 
-The planes are made first and carry all of the luma that they can; the grids without motion start from what is left.
+The planes are made first and carry all that they can; the grids of every frame start from what is left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from nvrc_decoder.profiles import WARPED_TEMPORAL_STRIDE, node_shape
+from nvrc_decoder.profiles import FLOW_CHANNELS, node_shape
 
-from .model import SynthesisModel
-from .motion import CELL_STRIDE, Motion, chain, make_motion, warp
+from .model import LEVELS_PER_FEATURE, SynthesisModel
+from .motion import CELL_STRIDE, Motion, make_motion
 from .motion_search import initial_flow
+from .planes import follow
 from .rounding import FEATURE_SCALE, Arithmetic
+from .route import Route, find_route
+from .wavelet import bands_of, luma_of
 
-__all__ = ["half", "initial_planes", "moving_features"]
+__all__ = ["half", "initial_planes", "plane_features"]
+
+_KEY_DEAD_ZONE, _SHRUNK = 0.6, 0.3
+"""Coefficients of keys below so many steps are scaled down: training takes up those that are worth their bits."""
+_DEAD_ZONE = 1.0
+"""Coefficients of other nodes below so many steps start at zero."""
 
 
 def half(x: Tensor) -> Tensor:
@@ -34,107 +42,125 @@ def _double(x: Tensor, like: Tensor) -> Tensor:
     return x[..., : like.shape[-2], : like.shape[-1]]
 
 
-def _repeat(x: Tensor) -> Tensor:
-    return x.repeat_interleave(2, 2).repeat_interleave(2, 3)
-
-
-def moving_features(model: SynthesisModel, slot: int, planes: int) -> list[int | None]:
-    """Feature (0 Y, 1 Cb, 2 Cr) that each injected channel of a warped slot of stride 4 starts from."""
-    luma_elsewhere = any(model.grid_channels[i] for i in model.profile.mixed_slots)
-    wanted: list[int] = list(range(1 if luma_elsewhere else 0, planes))
-    count = model.structure.injected(slot)
+def plane_features(model: SynthesisModel, features: int) -> list[int | None]:
+    """Feature (0 Y, 1 Cb, 2 Cr; of `features`) that each channel of the plane slot starts from; None for none."""
+    wanted: list[int] = list(range(1 if model.structure.has_luma else 0, features))
+    count = model.grid_channels[model.profile.plane_slot]
     return [*wanted, *([None] * count)][:count]
 
 
-def _differences(goal: Tensor, motion: Motion, stride: int, shared: bool) -> Tensor:
-    """What each node adds to the one before it, warped: [N, C, H, W]; equal within 2x2 samples where `shared`."""
-    own = goal.clone()
-    for n in range(1, goal.shape[0]):
-        link = Motion(motion.before[:0], motion.after[:0], motion.nodes[:n])
-        own[n] = 0
-        own[n] = (goal[n : n + 1] - chain(own[: n + 1], link, stride, Arithmetic.FLOAT)[n:])[0]
-        if shared:
-            own[n] = _repeat(half(own[n : n + 1]))[0]
-    return own
+class _Nodes:
+    """Fills grids with the residuals of nodes as they are met.
+
+    Args:
+        model: gives profile and structure.
+        frames: of the GOP.
+        multipliers: per slot those of its channels.
+        grids: per slot the values to start from; those of `slots` are entered.
+        slots: whose values `analyse` gives.
+        analyse, synthesise: activation steps of planes to those of the slots' values, and back.
+    """
+
+    def __init__(
+        self,
+        model: SynthesisModel,
+        frames: int,
+        multipliers: Sequence[Sequence[int] | None],
+        grids: list[Tensor | None],
+        slots: Sequence[int],
+        analyse: Callable[[Tensor], Sequence[Tensor]],
+        synthesise: Callable[[Sequence[Tensor]], Tensor],
+    ) -> None:
+        self._pyramid = model.structure.pyramid
+        self._analyse, self._synthesise = analyse, synthesise
+        self._parts: list[tuple[Tensor, Sequence[int]]] = []
+        for slot in slots:
+            count, height, width = node_shape(model.profile.slots[slot], frames, *model.size, self._pyramid)
+            grid = torch.zeros(count, model.grid_channels[slot], height, width)
+            grids[slot] = grid
+            self._parts.append((grid, multipliers[slot] or ()))
+
+    def enter(self, at: Sequence[int], residuals: Tensor) -> Tensor:
+        """Enter the nodes at frames `at`, all of one level, and give what the grids then hold: [nodes, C, H, W]."""
+        pyramid = self._pyramid
+        key = at[0] % pyramid.key_spacing == 0
+        numbers = [t // pyramid.node_spacing for t in at]
+        low, scale = (_KEY_DEAD_ZONE, _SHRUNK) if key else (_DEAD_ZONE, 0.0)
+        kept = []
+        for (grid, multipliers), values in zip(self._parts, self._analyse(residuals * FEATURE_SCALE), strict=True):
+            step = torch.tensor([pyramid.node_multiplier(at[0], m) for m in multipliers]).view(1, -1, 1, 1)
+            coefficients = values / step
+            coefficients = torch.where(coefficients.abs() < low, coefficients * scale, coefficients)
+            grid[numbers] = coefficients
+            kept.append(coefficients * step)
+        return self._synthesise(kept) / FEATURE_SCALE
 
 
+def _entered(goal: Tensor, nodes: _Nodes, route: Route, motion: Motion | None, stride: int) -> Tensor:
+    """Enter all nodes on the way to the frames of `goal` [T, C, H, W]; the planes that they give, of the same shape."""
+    last = len(goal) - 1
+
+    def residual(frames: tuple[int, ...], predicted: Tensor | None) -> Tensor:
+        wanted = goal[[min(t, last) for t in frames]]
+        return nodes.enter(frames, wanted if predicted is None else wanted - predicted)
+
+    return follow(route, motion, residual, stride, Arithmetic.FLOAT)
+
+
+@torch.no_grad()
 def initial_planes(
     model: SynthesisModel,
     rows: Tensor,
     features: Tensor,
-    size: tuple[int, int],
-    steps: Sequence[Tensor | None],
+    multipliers: Sequence[Sequence[int] | None],
     grids: list[Tensor | None],
 ) -> Tensor:
-    """Fill the flow grid and the warped grids, and say what they leave of the video.
+    """Fill the flow grid and the grids of nodes, and say what they leave of the video.
 
     Args:
-        model: gives profile and structure.
+        model: gives profile, structure and size.
         rows: [T, rows, h2, w2] the GOP's phases in 8-bit pixel levels.
         features: [T, 1 or 3, h2, w2] Y, Cb and Cr at half resolution, feature units.
-        size: (height, width) in luma samples.
-        steps: per slot [C] step of each channel in feature units, None where absent.
-        grids: per slot the values to start from; those of flow and warped slots are entered.
+        multipliers: per slot those of its channels, None where absent.
+        grids: per slot the values to start from; those of flow and node slots are entered.
 
     Returns:
         `features` less what the planes give.
     """
-    profile, frames = model.profile, rows.shape[0]
-    flow = profile.slots[profile.flow_slot]
-    flow_step = steps[profile.flow_slot]
-    if flow_step is None:
-        raise ValueError("the flow grid has no step")
-    nodes = -(-(frames - 1) // WARPED_TEMPORAL_STRIDE) + 1
-    luma = functional.pixel_shuffle(rows[:, :4], 2)[:, 0, : size[0], : size[1]]
-    positions = initial_flow(
-        luma.round().clamp(0, 255).to(torch.uint8).numpy(),
-        flow.stride,
-        flow.temporal_stride,
-        WARPED_TEMPORAL_STRIDE,
-        nodes,
-        node_shape(flow, frames, *size)[0],
-    )
-    grids[profile.flow_slot] = positions / (flow_step * FEATURE_SCALE).view(1, 2, 1, 1)
-    every = torch.arange(frames)
-    motion = make_motion(
-        positions, torch.ones(2), every, flow.temporal_stride, WARPED_TEMPORAL_STRIDE, nodes, size, Arithmetic.FLOAT
-    )
-    at_nodes = (torch.arange(nodes) * WARPED_TEMPORAL_STRIDE).clamp(max=frames - 1)
+    profile, structure, frames = model.profile, model.structure, len(rows)
+    luma = functional.pixel_shuffle(rows[:, :4], 2)
+    route = find_route(structure.pyramid, 0, frames)
+    motion = None
+    steps = multipliers[profile.flow_slot]
+    if steps is not None:
+        samples = luma[:, 0, : model.size[0], : model.size[1]].round().clamp(0, 255).to(torch.uint8).numpy()
+        positions = initial_flow(samples, profile.slots[profile.flow_slot].stride, structure.pyramid)
+        flow = functional.pad(positions, (0, 0, 0, 0, 0, FLOW_CHANNELS - positions.shape[1]))
+        grids[profile.flow_slot] = flow / torch.tensor(steps).view(1, -1, 1, 1)
+        motion = make_motion(flow, torch.ones(FLOW_CHANNELS), route, model.size, Arithmetic.FLOAT)
     left = features.clone()
-    base = model.structure.base_slot
-    for i in reversed(profile.warped_slots):
-        step = steps[i]
-        if step is None:
-            continue
-        count, height, width = node_shape(profile.slots[i], frames, *size)
-        values = grids[i]
-        if values is None:
-            values = torch.zeros(count, model.grid_channels[i], height, width)
-        if i in profile.mixed_slots:
-            own = _differences(_repeat(features[at_nodes, :1]), motion, 1, True)
-            # Twice the mean of four samples is the first of their Haar coefficients.
-            coefficient = 2 * half(own)
-            planes = chain(own, motion, 1, Arithmetic.FLOAT)
-            moved = half(warp(planes, motion, every, WARPED_TEMPORAL_STRIDE, 1, Arithmetic.FLOAT))
-            left[:, :1] -= moved
-            below = None if base is None else steps[base]
-            if base is not None and below is not None:
-                coarse = half(coefficient)
-                shape = (count, model.grid_channels[base], *coarse.shape[2:])
-                lower = torch.zeros(shape)
-                lower[:, 0] = coarse[:, 0] / below[0]
-                grids[base] = lower
-                coefficient = coefficient - _double(coarse, coefficient)
-            values[:, 0] = coefficient[:, 0] / step[0]
-        else:
-            first = model.grid_channels[i] - model.structure.injected(i)
-            for c, plane in enumerate(moving_features(model, i, features.shape[1])):
-                if plane is None:
-                    continue
-                own = _differences(half(features[:, plane : plane + 1])[at_nodes], motion, CELL_STRIDE, False)
-                values[:, first + c] = own[:, 0] / step[first + c]
-                planes = chain(own, motion, CELL_STRIDE, Arithmetic.FLOAT)
-                moved = warp(planes, motion, every, WARPED_TEMPORAL_STRIDE, CELL_STRIDE, Arithmetic.FLOAT)
-                left[:, plane : plane + 1] -= _double(moved, left)
-        grids[i] = values
+    if structure.has_luma:
+        levels = len(profile.band_slots)
+        nodes = _Nodes(
+            model,
+            frames,
+            multipliers,
+            grids,
+            profile.band_slots,
+            lambda planes: bands_of(planes, levels),
+            lambda bands: luma_of(bands, rounds=False),
+        )
+        planes = _entered((luma - 128) / LEVELS_PER_FEATURE, nodes, route, motion, 1)
+        left[:, :1] -= half(planes)
+    if structure.grid_channels[profile.plane_slot]:
+        slot = (profile.plane_slot,)
+        nodes = _Nodes(model, frames, multipliers, grids, slot, lambda planes: [planes], lambda values: values[0])
+        kinds = plane_features(model, features.shape[1])
+        small = half(features)
+        blank = torch.zeros_like(small[:, :1])
+        goal = torch.cat([blank if kind is None else small[:, kind : kind + 1] for kind in kinds], 1)
+        planes = _entered(goal, nodes, route, motion, CELL_STRIDE)
+        for c, kind in enumerate(kinds):
+            if kind is not None:
+                left[:, kind : kind + 1] -= _double(planes[:, c : c + 1], left)
     return left

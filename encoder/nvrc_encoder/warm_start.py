@@ -22,8 +22,8 @@ from nvrc_decoder.profiles import (
 )
 
 from .model import LEVELS_PER_FEATURE, SynthesisModel
-from .motion import MIX_SIGNS
-from .warm_planes import half, initial_planes, moving_features
+from .rounding import FEATURE_SCALE
+from .warm_planes import half, initial_planes, plane_features
 
 __all__ = ["initial_grids", "initial_weights", "plane_channels"]
 
@@ -35,35 +35,15 @@ def plane_channels(slot: GridSlot, channels: int, planes: int) -> list[int | Non
     return [0 if i == 0 else None for i in range(channels)]
 
 
-def _interpolation(frames: int, nodes: int, stride: int) -> Tensor:
-    """[frames, nodes] weights of linear interpolation in time."""
-    matrix = torch.zeros(frames, nodes)
-    for t in range(frames):
-        first, fraction = divmod(t, stride)
-        matrix[t, first] += 1 - fraction / stride
-        matrix[t, min(first + 1, nodes - 1)] += fraction / stride
-    return matrix
-
-
-def _ridge_inverse(matrix: Tensor) -> Tensor:
-    """Regularised least squares: a last node that few frames see must not be extrapolated to huge values."""
-    gram = matrix.t() @ matrix
-    return torch.linalg.solve(gram + 0.02 * torch.eye(gram.shape[0]), matrix.t())
-
-
 def initial_grids(
-    model: SynthesisModel,
-    rows: Tensor,
-    size: tuple[int, int],
-    steps: Sequence[Tensor | None],
+    model: SynthesisModel, rows: Tensor, multipliers: Sequence[Sequence[int] | None]
 ) -> list[Tensor | None]:
     """Grids of one GOP in quantised units, not rounded.
 
     Args:
-        model: gives profile, channels and chroma format.
+        model: gives profile, channels, size and chroma format.
         rows: [T, rows, h2, w2] the GOP's phases in 8-bit pixel levels.
-        size: (height, width) in luma samples.
-        steps: per slot [C] step of each channel in feature units, None where absent.
+        multipliers: per slot those of its channels, None where absent.
     """
     profile = model.profile
     frames = rows.shape[0]
@@ -77,9 +57,9 @@ def initial_grids(
     base = (base - 128) / LEVELS_PER_FEATURE
     planes = base.shape[1]
     grids: list[Tensor | None] = [None] * len(profile.slots)
-    if model.structure.moving:
-        # What the planes cannot give is left to the grids without motion.
-        base = initial_planes(model, rows, base, size, steps, grids)
+    if model.structure.has_planes:
+        # What the planes cannot give is left to the grids of every frame.
+        base = initial_planes(model, rows, base, multipliers, grids)
     pyramid = {2: base}
     for stride in (4, 8, 16, 32):
         pyramid[stride] = half(pyramid[stride // 2])
@@ -94,24 +74,15 @@ def initial_grids(
         at_stage = [i for i in profile.slots_of_stage(stage) if model.grid_channels[i] and grids[i] is None]
         for i in at_stage:
             slot, channels = profile.slots[i], model.grid_channels[i]
-            nodes, height, width = node_shape(slot, frames, *size)
-            step = steps[i]
-            if step is None:
+            _, height, width = node_shape(slot, frames, *model.size, model.structure.pyramid)
+            steps = multipliers[i]
+            if steps is None:
                 continue
-            values = torch.zeros(nodes, channels, height, width)
-            matrix = _interpolation(frames, nodes, slot.temporal_stride)
-            inverse = _ridge_inverse(matrix) if slot.temporal_stride > 1 else None
+            values = torch.zeros(frames, channels, height, width)
             for c, plane in enumerate(plane_channels(slot, channels, planes)):
-                if plane is None:
-                    continue
-                residual = target[:, plane] - recon[:, plane]
-                if inverse is not None:
-                    fitted = torch.einsum("nt,thw->nhw", inverse, residual)
-                    recon[:, plane] += torch.einsum("tn,nhw->thw", matrix, fitted)
-                else:
-                    fitted = residual
-                    recon[:, plane] += residual
-                values[:, c] = fitted / step[c]
+                if plane is not None:
+                    values[:, c] = (target[:, plane] - recon[:, plane]) * FEATURE_SCALE / steps[c]
+                    recon[:, plane] = target[:, plane]
             grids[i] = values
     return grids
 
@@ -144,17 +115,10 @@ def initial_weights(model: SynthesisModel, generator: torch.Generator) -> dict[s
             weight = noise(shape, 0.05)
             stage = int(layer.name[5])
             at = 0
-            for i, slot in enumerate(model.profile.slots):
-                count = model.structure.injected(i)
-                if slot.stage != stage or not count:
-                    continue
-                if model.structure.moving and i in model.profile.mixed_slots:
-                    _inject_phases(weight, at, planes, generator)
-                    at += count
-                    continue
-                moved = model.structure.moving and i in model.profile.warped_slots
-                kinds = moving_features(model, i, planes) if moved else plane_channels(slot, count, planes)
-                for c, plane in enumerate(kinds):
+            for i in model.profile.slots_of_stage(stage):
+                slot, count = model.profile.slots[i], model.grid_channels[i]
+                kinds = plane_features(model, planes) if slot.at_nodes else plane_channels(slot, count, planes)
+                for c, plane in enumerate(kinds[:count]):
                     if plane is not None and plane < shape[0]:
                         weight[:, at + c] *= 0.5
                         weight[:planes, at + c] = 0
@@ -162,8 +126,8 @@ def initial_weights(model: SynthesisModel, generator: torch.Generator) -> dict[s
                     else:
                         weight[:, at + c] *= 3
                 at += count
-        elif layer.kind == "mix":
-            weight = (0.5 * torch.tensor(MIX_SIGNS)).repeat(shape[0] // len(MIX_SIGNS), 1)
+            if at < shape[1]:
+                _inject_phases(weight, at, planes, generator)
         elif layer.kind == "temporal":
             weight = torch.zeros(shape)
             weight[:, 1] = 1
@@ -183,7 +147,7 @@ def initial_weights(model: SynthesisModel, generator: torch.Generator) -> dict[s
             for channel in range(full, min(planes, shape[0])):
                 weight[channel, 0] = 0
                 weight[channel, 0, 1, 1] = 1
-            if model.structure.moving and shape[0] >= planes + 4:
+            if model.structure.has_luma and shape[0] >= planes + 4:
                 weight[planes : planes + 4, 0] = 0
                 weight[planes : planes + 4, 0, 1, 1] = 1
         else:
@@ -200,7 +164,7 @@ def initial_weights(model: SynthesisModel, generator: torch.Generator) -> dict[s
                 if column < 4 * min(planes, last):
                     weight[row] = 0
                     weight[row, column] = 1
-                    if model.structure.moving and last >= planes + 4 and row < 4:
+                    if model.structure.has_luma and last >= planes + 4 and row < 4:
                         weight[row, 4 * (planes + row)] = 1
         out[layer.name] = (weight, bias)
     return out

@@ -18,6 +18,7 @@ from nvrc_decoder.bitstream.units import (
     NetworkHeader,
     ScheduleKind,
     SequenceHeader,
+    node_map,
 )
 from nvrc_decoder.bitstream.writer import StreamWriter
 from nvrc_decoder.entropy.coder import SymbolEncoder
@@ -82,12 +83,14 @@ def _network_header(
 ) -> NetworkHeader:
     structure = trainer.model.structure
     grids = tuple(
-        GridHeader(i, tuple(int(m) for m in multiplier), schedule=schedule, base=i == structure.base_slot)
+        GridHeader(i, tuple(int(m) for m in multiplier), schedule=schedule)
         for i, multiplier in enumerate(trainer.multipliers)
         if multiplier is not None
     )
     widths = (trainer.bank.layers[0].outputs, trainer.bank.layers[1].outputs)
-    return NetworkHeader(structure.stage_channels, structure.stage_blocks, grids, widths, layers, payload)
+    return NetworkHeader(
+        structure.stage_channels, structure.stage_blocks, grids, widths, layers, payload, structure.pyramid
+    )
 
 
 def _code_lengths(values: np.ndarray) -> np.ndarray:
@@ -173,7 +176,7 @@ def write_stream(
     writer = _begin(buffer, sequence, network, metadata)
     for gop, promised in enumerate(frames):
         coarser: tuple[GridSlot, np.ndarray] | None = None
-        payloads = []
+        payloads, maps = [], []
         final = trainer.final_grids(gop)
         for header in grids:
             tensor = final[header.slot]
@@ -183,16 +186,20 @@ def write_stream(
             slot = profile.slots[header.slot]
             encoder = SymbolEncoder()
             splits = header.splits((values.shape[0], *values.shape[2:]))
-            code_grid(encoder, splits, context, values.shape, header.slot, slot, None if slot.flow else coarser, values)
+            place = header.slot, slot, network.pyramid, None if slot.flow else coarser
+            coded = values.any((1, 2, 3)) if slot.at_nodes else None
+            code_grid(encoder, splits, context, values.shape, *place, values, coded)
+            if coded is not None:
+                maps.append(node_map(coded))
             payloads.append(encoder.finish())
             if not slot.flow:
                 coarser = slot, values
-            name = f"grid {header.slot} (1/{slot.stride}, t{slot.temporal_stride}, {header.channels} ch)"
+            name = f"grid {header.slot} ({slot.kind.value} 1/{slot.stride}, {header.channels} ch)"
             components[name] = components.get(name, 0.0) + len(payloads[-1])
         digest = GopDigest()
         for frame in promised:
             digest.update(frame)
-        writer.gop(Gop(len(promised), tuple(payloads)), digest.digest())
+        writer.gop(Gop(len(promised), tuple(payloads), tuple(maps)), digest.digest())
     writer.finish(index=index)
     data = buffer.getvalue()
     total_bits = sum(bits.values())
@@ -218,13 +225,21 @@ def _blank(bits: float) -> bytes:
     return bytes(_WORD_BITS // 8 * math.ceil((bits + _CODER_BITS) / _WORD_BITS) if bits > 0 else 0)
 
 
+def _blank_maps(trainer: Trainer, frames: int) -> tuple[bytes, ...]:
+    """Node maps of a GOP, as long as they will be."""
+    structure = trainer.model.structure
+    nodes = structure.pyramid.node_count(frames)
+    return tuple(node_map([False] * nodes) for i in structure.profile.node_slots if structure.grid_channels[i])
+
+
 def over_default_limits(trainer: Trainer, sequence: SequenceHeader, schedule: ScheduleKind) -> str | None:
     """The first of the decoder's default limits (spec 9.3) that the stream will be over; None if there is none.
 
     Arguments as in `write_stream`. Payloads are not counted, as they are not known yet.
     """
     network = _network_header(trainer, schedule, (), b"")
-    gop = Gop(max(trainer.frame_counts), tuple(b"" for _ in network.grids))
+    longest = max(trainer.frame_counts)
+    gop = Gop(longest, tuple(b"" for _ in network.grids), _blank_maps(trainer, longest))
     try:
         check_sequence_limits(DEFAULT_LIMITS, sequence.width, sequence.height)
         check_limit("max_gop_frames", gop.frame_count, DEFAULT_LIMITS)
@@ -260,6 +275,7 @@ def estimate_bytes(
     total = sum(trainer.frame_counts)
     present = [estimate.grid_bits[grid.slot] or 0.0 for grid in network.coding_order(trainer.model.profile)]
     for frames in trainer.frame_counts:
-        writer.gop(Gop(frames, tuple(_blank(bits * frames / total) for bits in present)), bytes(DIGEST_BYTES))
+        payloads = tuple(_blank(bits * frames / total) for bits in present)
+        writer.gop(Gop(frames, payloads, _blank_maps(trainer, frames)), bytes(DIGEST_BYTES))
     writer.finish(index=index)
     return len(buffer.getvalue())

@@ -10,7 +10,6 @@ import argparse
 import dataclasses
 import io
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +18,18 @@ from nvrc_encoder.options import PRESETS
 from nvrc_encoder.source import open_source
 
 PROFILE = "lite"
-STILL_STEP = 76 / math.sqrt(5e-3)
-"""Step of the grids without motion over the square root of lambda."""
 
 
-def variants(lagrangian: float, channels: int, iterations: int) -> dict[str, dict[str, Any]]:
+def variants(channels: int, iterations: int) -> dict[str, dict[str, Any]]:
     """Name -> what differs from the run with everything: fields of `EncodeOptions`, and of `Plan` under "plan"."""
     return {
         "everything": {},
-        "no motion: all grids, interpolated": {"motion": False, "slots": (0, 1, 2, 3, 4, 5)},
-        "no base channel": {"base": False},
-        "steps of the grids as without motion": {"grid_step": round(STILL_STEP * math.sqrt(lagrangian))},
-        "grids a frame beside the planes": {"slots": (0, 1, 2, 3, 4, 5)},
+        "no motion: all grids": {"motion": False, "slots": tuple(range(9))},
+        "nodes every 2 frames": {"node_spacing": 2},
+        "nodes every 4 frames": {"node_spacing": 4},
+        "keys every 16 frames": {"key_spacing": 16, "node_spacing": 16},
+        "planes of chroma alone": {"slots": (0, 1, 2, 3, 4)},
+        "grids a frame beside the planes": {"slots": tuple(range(9))},
         "no search of weight steps": {"plan": {"search": 0.0}},
         "twice the width": {"channels": 2 * channels},
         "windows of eight frames, equal time": {"plan": {"window": 8}, "iterations": round(0.72 * iterations)},
@@ -55,7 +54,7 @@ def main() -> None:
     usual = PRESETS["medium"]
     rows = []
     print(f"{'':38} J * 1e4   bytes     bpp    Y dB  YUV dB  seconds", flush=True)
-    for name, changes in variants(arguments.lagrangian, arguments.channels, arguments.iterations).items():
+    for name, changes in variants(arguments.channels, arguments.iterations).items():
         if arguments.only and not name.startswith(tuple(arguments.only)):
             continue
         chosen = {"channels": arguments.channels, "blocks": 1, "iterations": arguments.iterations, **changes}

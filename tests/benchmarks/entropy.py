@@ -31,7 +31,7 @@ from nvrc_decoder.octree.context import NEIGHBOURS
 from nvrc_decoder.octree.grid import code_grid
 from nvrc_decoder.octree.network import ContextNetwork
 from nvrc_decoder.octree.schedule import octree_schedule, temporal_first_schedule
-from nvrc_decoder.profiles import GridSlot
+from nvrc_decoder.profiles import DEFAULT_PYRAMID, GridSlot
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer
 from nvrc_ref.benchmark.plain_coder import PlainCoding
 
@@ -93,10 +93,11 @@ def timed(call: Callable[[], Any]) -> float:
 def measure(shape: tuple[int, int, int, int], splits: tuple[int, ...], repeats: int) -> dict[str, float]:
     """Medians over `repeats` interleaved runs."""
     nodes, _, rows, columns = shape
-    grid, network, slot = moving_field(shape, 1), averaging_network(), GridSlot(4, 1, 8)
-    coarser = GridSlot(8, 1, 8), moving_field((nodes, 3, -(-rows // 2), -(-columns // 2)), 2)
+    grid, network, slot = moving_field(shape, 1), averaging_network(), GridSlot(4, 8)
+    coarser = GridSlot(8, 8), moving_field((nodes, 3, -(-rows // 2), -(-columns // 2)), 2)
+    place = 4, slot, DEFAULT_PYRAMID, coarser
     encoder = SymbolEncoder()
-    code_grid(encoder, splits, network, shape, 4, slot, coarser, grid)
+    code_grid(encoder, splits, network, shape, *place, grid)
     payload = encoder.finish()
 
     plain = PlainCoding(grid.size)
@@ -113,7 +114,7 @@ def measure(shape: tuple[int, int, int, int], splits: tuple[int, ...], repeats: 
     runs: dict[str, list[float]] = {"decode": [], "contexts": [], "network": [], "rans": [], "plain": []}
     for _ in range(repeats):
         decoder = SymbolDecoder(payload)
-        runs["decode"].append(timed(lambda: code_grid(decoder, splits, network, shape, 4, slot, coarser)))  # noqa: B023
+        runs["decode"].append(timed(lambda: code_grid(decoder, splits, network, shape, *place)))  # noqa: B023
         decoder.finish()
         runs["plain"].append(plain.time().seconds)
 
@@ -122,7 +123,7 @@ def measure(shape: tuple[int, int, int, int], splits: tuple[int, ...], repeats: 
         spent["network"] = 0.0
         network_module.BoundNetwork.__call__ = timed_predict  # type: ignore[method-assign]
         try:
-            whole = timed(lambda: code_grid(clocked, splits, network, shape, 4, slot, coarser))  # noqa: B023
+            whole = timed(lambda: code_grid(clocked, splits, network, shape, *place))  # noqa: B023
         finally:
             network_module.BoundNetwork.__call__ = predict  # type: ignore[method-assign]
         runs["rans"].append(clocked.seconds)

@@ -54,7 +54,7 @@ class StaticTrainer(Trainer):
         real: dict[str, tuple[Tensor, Tensor]],
         grids: Sequence[Tensor | None],
         gop: int,
-        nodes: Sequence[slice],
+        nodes: Sequence[Tensor],
         exact: bool,
     ) -> list[Tensor | None]:
         out: list[Tensor | None] = []
@@ -65,7 +65,7 @@ class StaticTrainer(Trainer):
             # The best table for all nodes of the channel, as a stream would say it once.
             scale = likely_scale(grid.detach().abs().mean((0, 2, 3)))
             scale = torch.exp2(-4 + quantised_scale(scale).float() / 4)
-            out.append(laplace_bits(grid[which], scale.view(1, -1, 1, 1)).sum((1, 2, 3)))
+            out.append(laplace_bits(grid[which.to(grid.device)], scale.view(1, -1, 1, 1)).sum((1, 2, 3)))
         # Keep the context network in the graph, so that the optimiser sees its (zero) gradient.
         anchor = sum(w.sum() * 0 + b.sum() * 0 for w, b in real.values())
         return [None if b is None else b + anchor for b in out]
@@ -79,7 +79,7 @@ def raster_context(trainer: Trainer, gop: int) -> list[GridContext | None]:
         if context is None:
             out.append(None)
             continue
-        nodes, height, width = shape = node_shape(slot, frames, *trainer.size)
+        nodes, height, width = shape = node_shape(slot, frames, *trainer.size, trainer.model.structure.pyramid)
         position = np.stack(np.meshgrid(*(np.arange(n) for n in shape), indexing="ij"), -1)
         columns = []
         for offset in RASTER:
@@ -96,6 +96,7 @@ def raster_context(trainer: Trainer, gop: int) -> list[GridContext | None]:
                 torch.zeros(nodes, height * width, dtype=torch.int64),
                 torch.tensor([constant_inputs(first, i)]),
                 context.centred,
+                context.skipped,
             )
         )
     return out
@@ -105,7 +106,7 @@ def fit(trainer: Trainer, rate: GopRate, iterations: int, seed: int) -> float:
     """Bits of the fixed grids of GOP 0 under a context network fitted to them, float weights."""
     torch.manual_seed(seed)
     grids = trainer.final_grids(0)
-    whole = [slice(0, 1 << 20)] * len(grids)
+    whole = [torch.arange(0 if grid is None else len(grid)) for grid in grids]
     initial = trainer.initial_context((trainer.bank.layers[0].outputs, trainer.bank.layers[1].outputs), trainer.order)
     parameters = {name: (w.clone().requires_grad_(), b.clone().requires_grad_()) for name, (w, b) in initial.items()}
     flat = [p for pair in parameters.values() for p in pair]

@@ -17,40 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
-from nvrc_conformance.drafts import NetworkDraft, random_network
-from nvrc_conformance.sampling import SamplingCoder
-from nvrc_decoder.bitstream.units import Gop, SequenceHeader
+from nvrc_conformance.drafts import NetworkDraft, random_gop, random_network
+from nvrc_decoder.bitstream.units import SequenceHeader
 from nvrc_decoder.bitstream.writer import StreamWriter
-from nvrc_decoder.engine import Synthesizer, make_synthesizer
-from nvrc_decoder.frames import GopDigest
-from nvrc_decoder.gop import Grid, Network, grid_shape, load_network
-from nvrc_decoder.octree.grid import code_grid
-from nvrc_decoder.profiles import PROFILES, GridSlot
+from nvrc_decoder.engine import make_synthesizer
+from nvrc_decoder.gop import load_network
+from nvrc_decoder.profiles import PROFILES
 from nvrc_ref.allocator import keep_large_arrays
-
-
-def random_gop(
-    rng: np.random.RandomState, sequence: SequenceHeader, network: Network, synthesizer: Synthesizer, count: int
-) -> tuple[Gop, bytes]:
-    """A GOP of random grids, and the digest of its frames."""
-    grids: list[Grid | None] = [None] * len(network.profile.slots)
-    coarser: tuple[GridSlot, Grid] | None = None
-    payloads = []
-    for header in network.header.coding_order(network.profile):
-        slot = network.profile.slots[header.slot]
-        coder = SamplingCoder(rng, 0)
-        shape = grid_shape(sequence, header, count)
-        splits = header.splits((shape[0], *shape[2:]))
-        grid = code_grid(coder, splits, network.context, shape, header.slot, slot, coarser)
-        payloads.append(coder.finish())
-        grids[header.slot] = grid
-        if not slot.flow:
-            coarser = slot, grid
-    digest = GopDigest()
-    for t in range(count):
-        for frame in synthesizer.synthesise(grids, count, range(t, t + 1)):
-            digest.update(frame)
-    return Gop(count, tuple(payloads)), digest.digest()
 
 
 def random_stream(profile: str, width: int, height: int, gops: list[int], seed: int) -> bytes:
@@ -58,14 +31,15 @@ def random_stream(profile: str, width: int, height: int, gops: list[int], seed: 
     rng = np.random.RandomState(seed)
     number = next(p.id for p in PROFILES if p.name == profile)
     sequence = SequenceHeader(width, height, 24000, 1001, profile=number, level=6)
-    header = random_network(rng, sequence, NetworkDraft(context_widths=(10, 10)), max(gops))
+    draft = NetworkDraft(context_widths=(10, 10))
+    header = random_network(rng, sequence, draft, max(gops))
     network = load_network(sequence, header)
     synthesizer = make_synthesizer("onnxruntime", sequence, network)
     file = io.BytesIO()
     writer = StreamWriter(file, sequence)
     writer.network(header)
     for count in gops:
-        writer.gop(*random_gop(rng, sequence, network, synthesizer, count))
+        writer.gop(*random_gop(rng, sequence, network, draft, count, synthesizer.synthesise))
     writer.finish(True)
     return file.getvalue()
 

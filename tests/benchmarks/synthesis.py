@@ -22,7 +22,7 @@ from pathlib import Path
 
 import onnxruntime
 
-from nvrc_decoder.profiles import PROFILES, Profile, kmac_per_pixel
+from nvrc_decoder.profiles import CHROMA_420, DEFAULT_PYRAMID, PROFILES, Profile, kmac_per_pixel
 from nvrc_decoder.synthesis.initializers import graph_initializers
 from nvrc_decoder.synthesis.runtime import OrtSynthesizer
 from nvrc_decoder.synthesis.session import graph_bytes
@@ -41,7 +41,7 @@ def measure(
 ) -> dict[str, float]:
     """Median milliseconds a frame of each variant in the middle of a GOP, all channels and slots active."""
     case = random_case(1, profile, Picture(width, height), 9, full=True)
-    graph, tensors = graph_bytes(profile), graph_initializers(*case.network)
+    graph, tensors = graph_bytes(profile), graph_initializers(*case.network[:-1])
     smooth = without_floor(graph)
     runtime = OrtSynthesizer(*case.network, threads=threads)
     feeds = {1: runtime.feeds(case.grids, case.frame_count, range(4, 5))}
@@ -79,7 +79,12 @@ def main() -> None:
     rows = []
     for profile in (profile for profile in PROFILES if profile.name in options.profiles):
         cost = kmac_per_pixel(
-            profile, profile.max_channels, profile.blocks, [slot.max_channels for slot in profile.slots], 1
+            profile,
+            profile.max_channels,
+            profile.blocks,
+            [slot.max_channels for slot in profile.slots],
+            CHROMA_420,
+            DEFAULT_PYRAMID,
         )
         for width, height in SIZES:
             medians = measure(profile, width, height, options.threads, options.repeats, clock)

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from synthesis_cases import PYRAMIDS
 
 from nvrc_conformance.drafts import NetworkDraft, random_network
 from nvrc_decoder.bitstream.units import SequenceHeader
 from nvrc_decoder.gop import Grid, Network, grid_shape, load_network
-from nvrc_decoder.profiles import PROFILES, Q_MAX
+from nvrc_decoder.profiles import FLOW_CHANNELS, PROFILES, Q_MAX
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
 from nvrc_decoder.synthesis.runtime import OrtSynthesizer
 
@@ -30,23 +31,22 @@ def cases(draw: st.DrawFn) -> tuple[SequenceHeader, NetworkDraft, int, int, int]
         profile=profile.id,
         level=6,
     )
-    slots = sorted(draw(st.sets(st.integers(0, profile.flow_slot - 1), min_size=1)))
-    channels = {slot: draw(st.integers(1, profile.slots[slot].max_channels)) for slot in slots}
-    moving = draw(st.booleans())
-    if moving:
-        channels[profile.flow_slot] = 2
-        for slot in profile.mixed_slots:
-            if slot in channels:
-                channels[slot] = profile.slots[slot].max_channels if channels[slot] > 4 else 4
+    slots = draw(st.sets(st.integers(0, profile.plane_slot)))
+    channels = {slot: draw(st.integers(1, profile.slots[slot].max_channels)) for slot in sorted(slots)}
+    if not channels or draw(st.booleans()):
+        channels.update((slot, profile.slots[slot].max_channels) for slot in profile.band_slots)
+    if not channels.keys().isdisjoint(profile.node_slots) and draw(st.booleans()):
+        channels[profile.flow_slot] = FLOW_CHANNELS
     draft = NetworkDraft(
         tuple(draw(st.integers(1, most)) for most in profile.max_channels),
         tuple(draw(st.integers(0, most)) for most in profile.blocks),
         channels,
-        draw(st.sampled_from(((1, 6), (1, 2049)))),
+        draw(st.sampled_from(PYRAMIDS)),
+        flow_multipliers=draw(st.sampled_from(((1, 6), (1, 2049)))),
+        blend_multipliers=draw(st.sampled_from(((1, 9), (1, 2049)))),
         context_widths=(1, 1),
         bound=draw(st.booleans()),
         wild=draw(st.sampled_from((0, 0, 9))),
-        base=moving and {profile.base_slot, *profile.mixed_slots} <= channels.keys() and draw(st.booleans()),
     )
     return sequence, draft, draw(st.integers(1, 18)), draw(st.integers(0, 1 << 31)), draw(st.sampled_from((3, Q_MAX)))
 
@@ -56,8 +56,11 @@ def random_grids(
 ) -> list[Grid | None]:
     grids: list[Grid | None] = [None] * len(network.profile.slots)
     for header in network.header.grids:
-        shape = grid_shape(sequence, header, frame_count)
-        grids[header.slot] = rng.randint(-largest, largest + 1, size=shape).astype(np.int16)
+        shape = grid_shape(sequence, network.header, header, frame_count)
+        grid = rng.randint(-largest, largest + 1, size=shape).astype(np.int16)
+        if network.profile.slots[header.slot].at_nodes:
+            grid[rng.randint(0, 4, size=shape[0]) == 0] = 0
+        grids[header.slot] = grid
     return grids
 
 
@@ -75,7 +78,7 @@ def test_engines_agree(case: tuple[SequenceHeader, NetworkDraft, int, int, int],
         network.header.stage_blocks,
         network.layers,
         network.multipliers,
-        network.header.base,
+        network.header.pyramid,
     )
     first = data.draw(st.integers(0, frame_count - 1), label="first")
     frames = range(first, min(frame_count, first + 4))

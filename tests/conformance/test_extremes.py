@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import numpy as np
 import pytest
 
 from nvrc_conformance.manifest import load_manifest
 from nvrc_conformance.stages import decode_stream, frames_of
 from nvrc_decoder.profiles import synthesis_layers
-from nvrc_decoder.synthesis import motion, reference
+from nvrc_decoder.synthesis import motion, planes, reference, wavelet
 from nvrc_decoder.synthesis.arithmetic import ACCUMULATOR_LIMIT, WEIGHT_MAX, IntegerLayer, worst_case
 
 MANIFEST = load_manifest()
@@ -26,7 +28,6 @@ def test_every_layer_comes_near_the_bound(name: str) -> None:
             channels,
             item.sequence.chroma_format,
             item.sequence.bit_depth,
-            item.network.header.base,
         )
         for spec in specs:
             layer = item.network.layers[spec.name]
@@ -62,23 +63,18 @@ def test_activations_meet_both_clips(name: str, monkeypatch: pytest.MonkeyPatch)
     assert {int(samples.min()), int(samples.max())} == {0, 255}
 
 
-@pytest.mark.parametrize("function", ["add_base", "predict"])
-def test_base_and_predictions_meet_both_clips(function: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Past either clip before clipping, where base channels and predictions are added."""
+@pytest.mark.parametrize("module", [wavelet, motion, planes], ids=["wavelet", "half-samples", "nodes"])
+def test_planes_meet_both_clips(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Past either clip before clipping: lifting, samples between samples, predictions and residuals."""
     met: set[str] = set()
-    clip, original = motion.clip_activation, getattr(reference, function)
+    clip = module.clip_activation
 
     def watched(x: reference.Feature) -> reference.Feature:
         met.update({"low"} if (x < -2048).any() else (), {"high"} if (x > 2047).any() else ())
-        return clip(x)
+        clipped: reference.Feature = clip(x)
+        return clipped
 
-    def within(*arguments: object) -> reference.Feature:
-        with monkeypatch.context() as patch:
-            patch.setattr(motion, "clip_activation", watched)
-            found: reference.Feature = original(*arguments)
-            return found
-
-    monkeypatch.setattr(reference, function, within)
-    (item,) = decode_stream(MANIFEST.read("main-base-bound"))
+    monkeypatch.setattr(module, "clip_activation", watched)
+    (item,) = decode_stream(MANIFEST.read("main-motion-bound"))
     frames_of(item)
     assert met == {"low", "high"}

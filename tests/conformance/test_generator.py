@@ -15,14 +15,14 @@ from nvrc_conformance import generate
 from nvrc_conformance.manifest import Manifest, load_manifest
 from nvrc_conformance.recipes import RECIPES
 from nvrc_conformance.sampling import bound_layer, plain_layer, random_state
-from nvrc_conformance.stages import decode_stream, stages_of
+from nvrc_conformance.stages import decode_stream, network_text, stages_of
 from nvrc_conformance.stages import main as print_stages
 from nvrc_decoder.bitstream.units import UnitType
 from nvrc_decoder.profiles import PROFILES, context_layers, synthesis_layers
 from nvrc_decoder.synthesis.arithmetic import ACCUMULATOR_LIMIT, make_layer, worst_case
 
 MANIFEST = load_manifest()
-SMALL = [recipe for recipe in RECIPES if recipe.id in ("nano-sparse", "nano-units", "main-444-10")]
+SMALL = [recipe for recipe in RECIPES if recipe.id in ("nano-sparse", "nano-units", "main-444-10", "nano-planes")]
 
 
 def copy_of_suite(folder: Path) -> Manifest:
@@ -150,18 +150,32 @@ def test_random_layers_keep_the_bound() -> None:
             assert any(np.abs(layer.bias).max() > 0 for layer in made)
 
 
-def test_printing_the_stages() -> None:
+@pytest.mark.parametrize("name", ["nano-sparse", "nano-planes", "nano-motion-frame"])
+def test_printing_the_stages(name: str) -> None:
     """What it prints carries the digests of the manifest, and the values that they are digests of."""
-    stream = MANIFEST.stream("nano-sparse")
+    stream = MANIFEST.stream(name)
     done = CliRunner().invoke(print_stages, [str(MANIFEST.file(stream))])
     assert done.exit_code == 0, done.output
     stages = stream.stages
     wanted = [stages.sequence, *stream.frame_md5]
     wanted += [digest for network in stages.networks for digest in (network.header, *network.parameters.values())]
     wanted += [digest for gop in stages.gops for digest in gop.grids.values()]
+    wanted += [f"nodes of grid{slot}: {nodes}" for gop in stages.gops for slot, nodes in gop.nodes.items()]
     for digest in wanted:
         assert digest in done.output
     assert f"width={stream.width}\nheight={stream.height}\n" in done.output
+
+
+def test_the_pyramid_and_the_nodes_are_stages() -> None:
+    for name, pyramid in (("nano-planes", "key_spacing=8\nnode_spacing=2\nstep_factors=20,24\n"), ("nano-sparse", "")):
+        (item,) = decode_stream(MANIFEST.read(name))
+        text = network_text(item.sequence, item.network.header)
+        assert text.split("\n", 2)[2].startswith(pyramid + "grid")
+    (gop,) = MANIFEST.stream("nano-planes").stages.gops
+    assert gop.nodes == {"4": "11111"}
+    (gop,) = MANIFEST.stream("nano-empty").stages.gops
+    assert gop.nodes == {str(slot): "000" for slot in range(4, 9)}
+    assert MANIFEST.stream("nano-sparse").stages.gops[0].nodes == {}
 
 
 def test_a_network_that_no_gop_follows_is_no_stage(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_onnx_runtime_frames(stream: GoldenStream, threads: int, optimization: b
             network.header.stage_blocks,
             network.layers,
             network.multipliers,
-            network.header.base,
+            network.header.pyramid,
             threads=threads,
             optimization=optimization,
             layout=layout,
@@ -118,12 +118,12 @@ def test_any_frame_by_itself(stream: GoldenStream) -> None:
 
 
 def test_onnx_runtime_makes_parts_of_a_gop() -> None:
-    """Runs of frames that start and end anywhere, where temporal filters and strides reach over their ends."""
-    for name in ("lite-schedules", "main-random", "main-sparse", "lite-motion", "main-base", "nano-chain"):
+    """Runs of frames that start and end anywhere, where temporal filters and predictions reach over their ends."""
+    for name in ("lite-schedules", "main-random", "main-sparse", "lite-motion", "main-pyramid", "nano-keys"):
         for item in decode_stream(MANIFEST.read(name)):
             network, count = item.network, item.gop.frame_count
             active = network.header.stage_channels, network.header.stage_blocks
-            integers = network.layers, network.multipliers, network.header.base
+            integers = network.layers, network.multipliers, network.header.pyramid
             synthesizer = OrtSynthesizer(network.profile, item.sequence, *active, *integers, threads=1, batch=WHOLE_GOP)
             wanted = md5s(frames_of(item))
             for first in range(count):
@@ -139,23 +139,27 @@ def test_streams_cover_the_format() -> None:
     assert covered >= {
         *("profile nano", "profile lite", "profile main"),
         *("chroma 4:0:0", "chroma 4:2:0", "chroma 4:4:4", "8 bits", "10 bits"),
-        *("odd size", "one sample", "one frame a GOP", "several GOPs", "GOPs of unequal length"),
+        *("odd size", "one sample", "one column", "one frame a GOP", "several GOPs", "GOPs of unequal length"),
         *("several NETWORK units", "absent slots", "inactive channels", "stage without grids"),
         *("inactive blocks", "no blocks", "one multiplier", "a multiplier a channel"),
-        *("motion", "motion of no grid", "motion at both clips", "warp of single channels", "warp with mixed channels"),
-        *("base channel", "base channel alone", "chain of nodes", "chain of many nodes"),
-        *(
-            "fractional displacements",
-            "displacements between eighths",
-            "displacements larger than the picture",
-            "grid node after the last flow node",
-        ),
+        *("no planes", "luma and planes", "luma without planes", "planes without luma", "planes without features"),
+        *("temporal stem with planes", "planes without motion", "motion", "motion at both clips", "several pyramids"),
+        *(f"pyramid {spacings}" for spacings in ("1-1", "4-1", "8-2", "8-4", "8-8", "16-1", "16-2", "16-16")),
+        *("last frame is a key", "last key after the last frame", "chain of keys", "chain of many keys"),
+        *("step factor 1", "step factor 255", "node multiplier clipped at 1", "node multiplier clipped at 2048"),
+        *("all nodes coded", "empty nodes", "grid of empty nodes"),
+        *("coded node after the last frame", "empty node after the last frame"),
+        *("fractional displacements", "displacements of half a sample", "displacements between eighths"),
+        *("displacements larger than the picture", "blend weight 0", "blend weight between", "blend weight 32"),
+        *("wavelet at both clips", "half samples at both clips", "nodes at both clips"),
         *("schedule kind temporal-first", "schedule kind octree", "schedule kind explicit"),
         *("schedule temporal-first", "schedule octree", "schedule without splits", "32 splits"),
         *("phase x", "phase y", "phase t", "halve x alone", "halve y alone", "halve t alone"),
         *("grid escapes", "weight escapes", "bias escapes", "grid values at both ends", "accumulators at the bound"),
         *("INDEX", "no INDEX", "METADATA", "unknown optional unit", "later minor version"),
     }
+    lengths = {gop.frame_count for stream in MANIFEST.streams for gop in stream.stages.gops if gop.nodes}
+    assert lengths >= {1, 2, 10, 12, 33}
     for profile in ("nano", "lite", "main"):
         bound = [stream for stream in MANIFEST.streams if "accumulators at the bound" in stream.features]
         assert profile in {stream.profile for stream in bound}

@@ -175,12 +175,16 @@ def test_process_memory_does_not_grow_with_the_number_of_gops(tmp_path: Path) ->
 def test_two_streams_joined_decode_to_both() -> None:
     """Two NETWORK units with other slots, channels and parameters under one SEQUENCE."""
     first = StreamDraft(
-        "lite", 40, 30, [[3, 2]], [NetworkDraft((5, 4, 6, 5, 4), grid_channels={0: 2, 4: 1}, context_widths=(4, 3))]
+        "lite",
+        40,
+        30,
+        [[3, 2]],
+        [NetworkDraft((5, 4, 6, 5, 4), grid_channels={0: 2, 4: 1, 9: 3}, context_widths=(4, 3))],
     )
     second = replace(
         first,
         gops=[[1, 4]],
-        networks=[NetworkDraft((8, 4, 3, 9, 7), grid_channels={1: 3, 5: 2, 6: 1}, context_widths=(2, 6))],
+        networks=[NetworkDraft((8, 4, 3, 9, 7), grid_channels={1: 3, 3: 2, 4: 1}, context_widths=(2, 6))],
     )
     streams = [first.build(random_state("first")), second.build(random_state("second"))]
     both = joined(*streams)

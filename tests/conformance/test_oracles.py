@@ -32,27 +32,31 @@ def check_parameters(item: DecodedGop) -> None:
 
 
 def check_grids(item: DecodedGop, budget: int) -> int:
-    """Checks grids in order while the budget lasts; returns how many."""
+    """Checks the grids that are small enough, in order, while the budget lasts; returns how many."""
     previous: tuple[GridSlot, np.ndarray] | None = None
     checked = 0
-    for header, payload in zip(item.network.header.coding_order(item.network.profile), item.gop.grids, strict=True):
-        grid, slot = item.grids[header.slot], item.network.profile.slots[header.slot]
+    profile, pyramid, maps = item.network.profile, item.network.header.pyramid, iter(item.gop.node_maps)
+    for header, payload in zip(item.network.header.coding_order(profile), item.gop.grids, strict=True):
+        grid, slot = item.grids[header.slot], profile.slots[header.slot]
         assert grid is not None
+        coded = next(maps) if slot.at_nodes else b"\xff" * len(grid)
+        empty = [n for n in range(len(grid)) if not coded[n // 8] >> n % 8 & 1]
+        coarser, previous = previous, previous if slot.flow else (slot, grid)
+        if math.prod(grid.shape) > budget:
+            continue
         budget -= math.prod(grid.shape)
-        if budget < 0:
-            break
         coder = rans.Decoder(payload)
 
         def coarse(
             position: tuple[int, int, int],
             slot: GridSlot = slot,
-            previous: tuple[GridSlot, np.ndarray] | None = previous,
+            coarser: tuple[GridSlot, np.ndarray] | None = coarser,
         ) -> int:
-            if previous is None:
+            if coarser is None or slot.flow:
                 return 0
-            other, values = previous
-            strides = (slot.stride, slot.temporal_stride), (other.stride, other.temporal_stride)
-            return context.coarse_value(position, *strides, values)
+            other, values = coarser
+            spacings = ((of.stride, pyramid.node_spacing if of.at_nodes else 1) for of in (slot, other))
+            return context.coarse_value(position, *spacings, values)
 
         walked = context.walk(
             lambda tables, means, _, coder=coder: coder.step(TABLES, tables, means),
@@ -62,11 +66,10 @@ def check_grids(item: DecodedGop, budget: int) -> int:
             header.slot,
             coarse,
             slot.flow,
+            empty,
         )
         np.testing.assert_array_equal(walked, grid)
         assert coder.exhausted()
-        if not slot.flow:
-            previous = slot, grid
         checked += 1
     return checked
 

@@ -13,7 +13,7 @@ from synthesis_cases import Case, Picture, random_case
 from nvrc_conformance.manifest import Manifest
 from nvrc_conformance.stages import decode_stream
 from nvrc_decoder.frames import Planes
-from nvrc_decoder.profiles import Profile
+from nvrc_decoder.profiles import Profile, Pyramid
 from nvrc_decoder.synthesis.batches import plan_calls
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
 from nvrc_decoder.synthesis.runtime import OrtSynthesizer
@@ -25,6 +25,11 @@ REFERENCE_SAMPLES = 352 * 288
 # Up to here there are all kinds of networks; above, one with everything active.
 VARIED_SAMPLES = 128 * 128
 _FORMATS = ((1, 8), (2, 10), (0, 8), (1, 10))
+# For each kind of network, without motion and with it.
+_PYRAMIDS = (
+    (Pyramid(4, 4), Pyramid(1, 1), Pyramid(8, 1, (20, 24, 40)), Pyramid(8, 8)),
+    (Pyramid(8, 2, (22, 29)), Pyramid(8, 8), Pyramid(4, 1, (40, 16)), Pyramid(16, 2, (1, 100, 255))),
+)
 
 
 @dataclass(frozen=True)
@@ -46,10 +51,10 @@ class Work:
     against: str
 
     @property
-    def moving(self) -> bool:
-        """Whether motion is on."""
+    def has_planes(self) -> bool:
+        """Whether anything is predicted from frame to frame."""
         profile, multipliers = self.profile, self.network[5]
-        return profile.motion_is_on([len(factors) for factors in multipliers])  # type: ignore[attr-defined]
+        return profile.has_planes([len(factors) for factors in multipliers])  # type: ignore[attr-defined]
 
     @property
     def size(self) -> tuple[int, int]:
@@ -96,7 +101,7 @@ def golden_work(manifest: Manifest) -> Iterator[Work]:
                 network.header.stage_blocks,
                 network.layers,
                 network.multipliers,
-                network.header.base,
+                network.header.pyramid,
             )
             count = item.gop.frame_count
             frames = ReferenceSynthesizer(*arguments).synthesise(item.grids, count, range(count))
@@ -123,7 +128,7 @@ def random_work(
         chroma_format, bit_depth = _FORMATS[which]
         picture = Picture(width, height, chroma_format, bit_depth)
         # The network is drawn before the grids: the same one for every number of frames.
-        options = {"style": style, "full": full, "motion": motion, "base": motion and which < 2}
+        options = {"style": style, "full": full, "motion": motion, "pyramid": _PYRAMIDS[motion][which]}
         cases = [random_case(17, profile, picture, count, **options) for count in frame_counts]  # type: ignore[arg-type]
         name = f"{style} {('4:0:0', '4:2:0', '4:4:4')[chroma_format]} {bit_depth}{' motion' * motion}"
         small = width * height <= REFERENCE_SAMPLES

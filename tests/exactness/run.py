@@ -233,7 +233,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows = [] if options.no_golden else list(through_the_decoder(options.provider, options.threads))
     variants = decoder_variants(options.provider, options.tf32)
     for work in works(options.sizes, not options.no_golden, options):
-        for variant in (one for one in variants if work.moving or not one.moving):
+        for variant in (one for one in variants if work.has_planes or not one.planes):
             for row in compare(work, variant, options.provider, options):
                 rows.append(row)
                 if failed(row):

@@ -16,15 +16,12 @@ import numpy as np
 from synthesis_cases import Picture, random_case
 
 import nvrc_decoder
-from nvrc_conformance.drafts import NetworkDraft, random_network
-from nvrc_conformance.sampling import SamplingCoder
-from nvrc_decoder.bitstream.units import Gop, SequenceHeader, gop_symbols
+from nvrc_conformance.drafts import NetworkDraft, random_gop, random_network
+from nvrc_decoder.bitstream.units import SequenceHeader, coded_symbols
 from nvrc_decoder.bitstream.writer import StreamWriter
-from nvrc_decoder.frames import GopDigest
-from nvrc_decoder.gop import Grid, grid_shape, load_network
+from nvrc_decoder.gop import load_network
 from nvrc_decoder.limits import DEFAULT_LIMITS
-from nvrc_decoder.octree.grid import code_grid
-from nvrc_decoder.profiles import GridSlot, Profile
+from nvrc_decoder.profiles import LUMA_CHANNELS, Profile
 from nvrc_decoder.synthesis.batches import plan_calls
 from nvrc_decoder.synthesis.initializers import graph_initializers
 from nvrc_decoder.synthesis.providers import CPU_PROVIDER, CUDA_OPTIONS, CUDA_PROVIDER, device_memory
@@ -69,29 +66,14 @@ def random_stream(profile: Profile, width: int, height: int, gops: Sequence[int]
     draft = NetworkDraft()
     header = random_network(rng, sequence, draft, max(gops))
     network = load_network(sequence, header)
-    arguments = profile, sequence, header.stage_channels, header.stage_blocks, network.layers, network.multipliers
+    active = header.stage_channels, header.stage_blocks
+    arguments = profile, sequence, *active, network.layers, network.multipliers, header.pyramid
     synthesizer = OrtSynthesizer(*arguments, threads=threads)
     file = io.BytesIO()
     writer = StreamWriter(file, sequence)
     writer.network(header)
     for count in gops:
-        grids: list[Grid | None] = [None] * len(profile.slots)
-        coarser: tuple[GridSlot, Grid] | None = None
-        payloads = []
-        for grid in header.coding_order(profile):
-            slot = profile.slots[grid.slot]
-            coder = SamplingCoder(rng, 0)
-            shape = grid_shape(sequence, grid, count)
-            splits = grid.splits((shape[0], *shape[2:]))
-            values = code_grid(coder, splits, network.context, shape, grid.slot, slot, coarser)
-            payloads.append(coder.finish())
-            grids[grid.slot] = values
-            if not slot.flow:
-                coarser = slot, values
-        digest = GopDigest()
-        for frame in synthesizer.stream(grids, count, range(count)):
-            digest.update(frame)
-        writer.gop(Gop(count, tuple(payloads)), digest.digest())
+        writer.gop(*random_gop(rng, sequence, network, draft, count, synthesizer.stream))
     writer.finish()
     return file.getvalue()
 
@@ -125,7 +107,7 @@ def _symbols(data: bytes) -> int:
 
     table = RandomAccess(io.BytesIO(data), nvrc_decoder.Limits(max_unit_bytes=len(data)))
     records = [table.gop(number) for number in range(table.gop_count)]
-    return sum(gop_symbols(table.sequence, record.network, record.gop.frame_count) for record in records)
+    return sum(coded_symbols(table.sequence, record.network, record.gop) for record in records)
 
 
 def layer_traffic(profile: Profile, width: int, height: int) -> int:
@@ -135,7 +117,7 @@ def layer_traffic(profile: Profile, width: int, height: int) -> int:
     injection is never written. No implementation that goes layer by layer moves less.
     """
     channels, rows = profile.max_channels[-1], 12
-    injected = sum(slot.max_channels for slot in profile.slots if slot.stride == 2 and not slot.flow)
+    injected = LUMA_CHANNELS
     samples = -(-height // 2) * -(-width // 2)
     grids = 2 * injected
     inject = injected + channels
@@ -156,7 +138,7 @@ def operator_traffic(profile: Profile, width: int, height: int, provider: str) -
 
     onnxruntime = import_onnxruntime()
     case = random_case(17, profile, Picture(width, height), 3, full=True)
-    tensors = graph_initializers(*case.network)
+    tensors = graph_initializers(*case.network[:-1])
     values = [onnxruntime.OrtValue.ortvalue_from_numpy(tensor) for tensor in tensors.values()]
     feeds = OrtSynthesizer(*case.network, threads=1).feeds(case.grids, 3, range(1, 2))
     with tempfile.TemporaryDirectory() as folder:
@@ -169,7 +151,7 @@ def operator_traffic(profile: Profile, width: int, height: int, provider: str) -
         providers: list[object] = [(CUDA_PROVIDER, CUDA_OPTIONS)] if provider == "cuda" else []
         model = graph_bytes(profile) + output_bytes(1, 8)
         session = onnxruntime.InferenceSession(model, options, [*providers, CPU_PROVIDER], enable_fallback=0)
-        session.run(["luma", "chroma"], feeds)
+        session.run(["y", "uv"], feeds)
         events = json.loads(Path(session.end_profiling()).read_text())
     half = -(-height // 2) * -(-width // 2)
     moved = {"all": 0, "half": 0}

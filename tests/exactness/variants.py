@@ -16,24 +16,24 @@ class Variant:
         name: for the table.
         cuda: what differs from `providers.CUDA_OPTIONS`.
         runtime: other keyword arguments.
-        moving: whether it makes a difference only where there is motion.
+        planes: whether it makes a difference only where there are planes.
     """
 
     name: str
     cuda: Mapping[str, str] = field(default_factory=dict)
     runtime: Mapping[str, object] = field(default_factory=dict)
-    moving: bool = False
+    planes: bool = False
 
 
 def decoder_variants(provider: str, tf32: str) -> list[Variant]:
     """What has to be exact: the decoder's own options, on CUDA the same with TF32 forced on.
 
-    On the CPU OpenCV does what a device does in graphs; those are tried there, too.
+    On the CPU NumPy and OpenCV make the planes, which a device makes in graphs; those are tried there, too.
     """
     own = Variant("decoder")
     forced = Variant("decoder, TF32 on", {"use_tf32": "1"})
     if provider == "cpu":
-        graphs = Variant("motion in graphs", runtime={"motion_graphs": True}, moving=True)
+        graphs = Variant("planes in graphs", runtime={"motion_graphs": True}, planes=True)
         return [own, Variant("3 frames at a time", runtime={"frame_threads": 3}), graphs]
     return {"off": [own], "on": [forced], "both": [own, forced]}[tf32]
 

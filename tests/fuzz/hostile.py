@@ -7,6 +7,8 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from stream_builders import with_payload
+
 from nvrc_conformance.drafts import NetworkDraft, StreamDraft, random_network
 from nvrc_conformance.sampling import random_state
 from nvrc_decoder.bitstream.container import encode_footer, encode_header, encode_unit
@@ -24,6 +26,7 @@ from nvrc_decoder.bitstream.units import (
     ScheduleRun,
     SequenceHeader,
     UnitType,
+    node_map,
     serialise_digest,
     serialise_end,
     serialise_gop,
@@ -31,6 +34,7 @@ from nvrc_decoder.bitstream.units import (
     serialise_network,
     serialise_sequence,
 )
+from nvrc_decoder.profiles import Pyramid
 
 __all__ = ["Case", "hostile_cases"]
 
@@ -54,8 +58,19 @@ class Case:
 
 
 def _network(sequence: SequenceHeader, draft: NetworkDraft | None = None) -> NetworkHeader:
-    chosen = draft or NetworkDraft((2, 2, 2, 2, 2), grid_channels={0: 1, 5: 1}, context_widths=(2, 2))
+    chosen = draft or NetworkDraft((2, 2, 2, 2, 2), grid_channels={0: 1, 4: 1}, context_widths=(2, 2))
     return random_network(random_state("hostile"), sequence, chosen, 2)
+
+
+def _gop(
+    network: NetworkHeader, frame_count: int, grids: Sequence[bytes] | None = None, maps: Sequence[bytes] | None = None
+) -> bytes:
+    """The payload of a GOP whose checks are off; all nodes are coded where `maps` says nothing."""
+    payloads = tuple(grids if grids is not None else [_WORDS] * len(network.grids))
+    slots = [grid.slot for grid in network.grids if grid.slot in SMALL.profile_spec.node_slots]
+    full = node_map([True] * network.pyramid.node_count(frame_count))
+    whole = Gop(frame_count, payloads, tuple(maps if maps is not None else [full] * len(slots)))
+    return serialise_gop(whole, network, SMALL.profile_spec, check=False)
 
 
 def _stream(
@@ -63,17 +78,17 @@ def _stream(
     network: NetworkHeader,
     frame_count: int = 2,
     grids: Sequence[bytes] | None = None,
+    maps: Sequence[bytes] | None = None,
     digest: bytes = bytes(16),
     extra: bytes = b"",
 ) -> bytes:
     """A stream of one GOP whose checks are all off; `extra` comes before END."""
-    payloads = tuple(grids if grids is not None else [_WORDS] * len(network.grids))
     return b"".join(
         (
             encode_header(),
             encode_unit(UnitType.SEQUENCE, serialise_sequence(sequence, check=False)),
             encode_unit(UnitType.NETWORK, serialise_network(network, sequence, check=False)),
-            encode_unit(UnitType.GOP, serialise_gop(Gop(frame_count, payloads), network, check=False)),
+            encode_unit(UnitType.GOP, _gop(network, frame_count, grids, maps)),
             encode_unit(UnitType.DIGEST, serialise_digest(Digest(digest), check=False)),
             extra,
             encode_unit(UnitType.END, serialise_end(End(frame_count, 1))),
@@ -128,13 +143,14 @@ def _sizes() -> list[Case]:
     cases.append(Case("a picture of 2^24 samples", _stream(largest, _network(SMALL)), _ENTROPY))
     everything = NetworkDraft(context_widths=(2, 2))
     flat = _with_schedule(_network(largest, everything), ())
-    cases.append(Case("grids of 5 million values in one step each", _stream(largest, flat, 1), _ENTROPY))
-    cases.append(Case("an empty payload for 5 million values", _stream(largest, flat, 1, [b""] * 7), _ENTROPY))
+    cases.append(Case("grids of 23 million values in one step each", _stream(largest, flat, 1), _ENTROPY))
+    cases.append(Case("empty payloads for 23 million values", _stream(largest, flat, 1, [b""] * 10), _ENTROPY))
     uhd = replace(SMALL, width=3840, height=2160, level=6)
-    thin = _with_schedule(_network(uhd, NetworkDraft((1,) * 5, grid_channels={5: 1}, context_widths=(2, 2))), ())
+    thin = _with_schedule(_network(uhd, NetworkDraft((1,) * 5, grid_channels={3: 1}, context_widths=(2, 2))), ())
     cases.append(Case("a grid of 2 million values in one step", _stream(uhd, thin, 1), _ENTROPY))
-    wide = _with_schedule(_network(uhd, NetworkDraft((1,) * 5, grid_channels={5: 4}, context_widths=(64, 64))), ())
-    cases.append(Case("a grid of 40 million values in one step", _stream(uhd, wide, 33), ("E_LIMIT",)))
+    keys = NetworkDraft((1,) * 5, grid_channels={4: 3}, pyramid=Pyramid(1, 1), context_widths=(64, 64))
+    wide = _with_schedule(_network(uhd, keys), ())
+    cases.append(Case("a grid of 50 million values in one step", _stream(uhd, wide, 33), ("E_LIMIT",)))
     for frames in (65536, 4097):
         cases.append(Case(f"{frames} frames of 2^24 samples", _stream(largest, flat, frames), ("E_LEVEL", "E_LIMIT")))
         cases.append(
@@ -186,44 +202,93 @@ def _patched(network: NetworkHeader, place: int, value: int) -> bytes:
     units = (
         encode_unit(UnitType.SEQUENCE, serialise_sequence(SMALL)),
         encode_unit(UnitType.NETWORK, bytes(payload)),
-        encode_unit(UnitType.GOP, serialise_gop(Gop(2, (_WORDS,) * len(network.grids)), network)),
+        encode_unit(UnitType.GOP, _gop(network, 2)),
     )
     return encode_header() + b"".join(units)
 
 
-def _motion() -> list[Case]:
-    """Flow grids, active blocks and the compact headers."""
-    draft = NetworkDraft((2,) * 5, grid_channels={0: 1, 4: 2, 5: 4, 6: 2}, context_widths=(2, 2))
-    network = _network(SMALL, draft)
-    multipliers = {grid.slot: grid.multipliers for grid in network.grids}
+_MOVING = NetworkDraft(
+    (2,) * 5,
+    grid_channels={0: 1, 4: 2, 5: 4, 6: 3, 7: 3, 8: 3, 9: 3},
+    pyramid=Pyramid(8, 4, (17,)),
+    context_widths=(2, 2),
+)
 
-    def present(**channels: int) -> NetworkHeader:
+
+def _headers() -> list[Case]:
+    """Grids that may not be present together, pyramids, active blocks and the compact headers."""
+    network = _network(SMALL, _MOVING)
+    multiplier = network.grids[0].multipliers[0]
+
+    def present(**channels: int) -> bytes:
         grids = tuple(GridHeader(int(slot[1:]), (7,) * count) for slot, count in channels.items())
-        return replace(network, grids=grids)
+        return _stream(SMALL, replace(network, grids=grids))
 
-    def based(header: NetworkHeader) -> NetworkHeader:
-        grids = tuple(replace(grid, base=grid.slot == SMALL.profile_spec.base_slot) for grid in header.grids)
-        return replace(header, grids=grids)
-
+    # stage_channels, stage_blocks, grid_mask, spacings, one step factor; then grid_layout, one multiplier and schedule
+    # of slot 0.
+    layout = 14
     cases = [
-        Case("a flow grid alone", _stream(SMALL, present(s6=2)), ("E_RANGE",)),
-        Case("a flow grid of one channel", _stream(SMALL, present(s0=1, s6=1)), ("E_RANGE",)),
-        Case("a flow grid of 63 channels", _stream(SMALL, present(s0=1, s6=63)), ("E_RANGE",)),
-        Case("three channels to mix", _stream(SMALL, present(s5=3, s6=2)), ("E_RANGE",)),
-        Case("a base channel without motion", _stream(SMALL, based(present(s4=2, s5=4))), ("E_RANGE",)),
-        Case("a base channel of nothing", _stream(SMALL, based(present(s4=2, s6=2))), ("E_RANGE",)),
-        # stage_channels, stage_blocks, grid_mask; then grid_layout, one multiplier and schedule of slot 0.
+        Case("a flow grid alone", present(s9=3), ("E_RANGE",)),
+        Case("a flow grid of one channel", present(s4=1, s9=1), ("E_RANGE",)),
+        Case("a flow grid of 63 channels", present(s4=1, s9=63), ("E_RANGE",)),
+        Case("motion of features", present(s0=1, s9=3), ("E_RANGE",)),
+        Case("some of the bands", present(s5=4, s6=3, s8=3), ("E_RANGE",)),
+        Case("a band of two channels", present(s5=4, s6=2, s7=3, s8=3), ("E_RANGE",)),
         Case("255 blocks", _patched(network, 9, 255), ("E_RANGE",)),
-        Case("a reserved bit of a grid's layout", _patched(network, 12, 0xC1), ("E_RESERVED",)),
-        Case("a grid without channels", _patched(network, 12, 0x80), ("E_RANGE",)),
-        Case("a schedule of no kind", _patched(network, 13 + len(encode_leb128(multipliers[0][0])), 3), ("E_RANGE",)),
+        Case("nodes 32 frames apart", _patched(network, 12, 0x55), ("E_RANGE",)),
+        Case("keys nearer than nodes", _patched(network, 12, 0x12), ("E_RANGE",)),
+        Case("a reserved bit of the spacings", _patched(network, 12, 0xB2), ("E_RESERVED",)),
+        Case("a step factor of 0", _patched(network, 13, 0), ("E_RANGE",)),
+        Case("a reserved bit of a grid's layout", _patched(network, layout, 0xC1), ("E_RESERVED",)),
+        Case("a grid without channels", _patched(network, layout, 0x80), ("E_RANGE",)),
+        Case(
+            "a schedule of no kind",
+            _patched(network, layout + 1 + len(encode_leb128(multiplier)), 3),
+            ("E_RANGE",),
+        ),
     ]
+    return cases
+
+
+def _maps() -> list[Case]:
+    """Node maps that lie: of a GOP of two frames, which has three nodes."""
+    cases = []
+
+    def lie(name: str, empty_nodes: int, grid: bytes | None, map_: bytes, *codes: str) -> None:
+        """Another payload and map of the grid of planes in a valid stream."""
+        draft = StreamDraft("nano", 48, 32, [[2]], [replace(_MOVING, empty_nodes=empty_nodes)], index=False)
+        stream = draft.build(random_state("hostile nodes"))
+        units = {unit.type: unit.content for unit in UnitReader(io.BytesIO(stream))}
+        network, gop = units[UnitType.NETWORK], units[UnitType.GOP]
+        assert isinstance(network, NetworkHeader)
+        assert isinstance(gop, Gop)
+        flow, feature, planes, *bands = gop.grids
+        lying = Gop(2, (flow, feature, planes if grid is None else grid, *bands), (map_, *gop.node_maps[1:]))
+        payload = serialise_gop(lying, network, SMALL.profile_spec, check=False)
+        cases.append(Case(name, with_payload(stream, UnitType.GOP, payload), codes))
+
+    lie("a node behind the last one", 0, None, b"\x0f", "E_RESERVED")
+    lie("a payload of empty nodes", 1, b"\x01\0\0\0", b"\x00", "E_ENTROPY")
+    lie("no payload for a coded node", 1, b"", b"\x04", "E_ESCAPE")
+    lie("a coded node that is said to be empty", 0, None, b"\x05", "E_ENTROPY", "E_ESCAPE", "E_RANGE")
+    lie("the map of a longer GOP", 0, None, b"\x07\x00", "E_LENGTH", "E_RESERVED")
+    keys = _network(SMALL, replace(_MOVING, pyramid=Pyramid(1, 1)))
+    largest = replace(SMALL, width=8192, height=2048, level=6)
+    for frames in (1000, 65536):
+        # Nothing but maps: nearly no bytes for planes of 2^24 samples a frame.
+        data = _stream(largest, keys, frames, [b""] * 7, [bytes(-(-frames // 8))] * 5)
+        cases.append(Case(f"{frames} frames of empty nodes of 2^24 samples", data, ("E_LEVEL", "E_LIMIT")))
+    return cases
+
+
+def _motion() -> list[Case]:
+    """Flow grids."""
+    network = _network(SMALL, _MOVING)
+    cases = []
     for name, payload in (("no payload", b""), ("escapes", b"\x01\0\0\0" * 64), ("all ones", b"\xff" * 64)):
-        grids = [payload, *[_WORDS] * 3]
+        grids = [payload, *[_WORDS] * 6]
         cases.append(Case(f"flow grid: {name}", _stream(SMALL, network, grids=grids), (*_ENTROPY, "E_LENGTH")))
-    wild = StreamDraft(
-        "nano", 45, 61, [[9]], [replace(draft, flow_multipliers=(2000, 2049), wild=2, base=True)], index=False
-    )
+    wild = StreamDraft("nano", 45, 61, [[9]], [replace(_MOVING, flow_multipliers=(2000, 2049), wild=2)], index=False)
     stream = bytearray(wild.build(random_state("hostile motion")))
     digest = next(unit for unit in UnitReader(io.BytesIO(stream)) if unit.type == UnitType.DIGEST)
     stream[digest.payload_offset] ^= 1
@@ -284,4 +349,4 @@ def _lies(stream: bytes) -> list[Case]:
 
 def hostile_cases(stream: bytes) -> list[Case]:
     """All cases; those about INDEX and DIGEST are made from `stream`, a valid one of two GOPs with INDEX."""
-    return [*_lengths(), *_sizes(), *_payloads(), *_motion(), *_lies(stream)]
+    return [*_lengths(), *_sizes(), *_payloads(), *_headers(), *_maps(), *_motion(), *_lies(stream)]

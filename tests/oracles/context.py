@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,7 +71,7 @@ def inputs(
     coarse: int,
     flow: bool = False,
 ) -> tuple[list[int], int]:
-    """The 48 context inputs of one symbol and its centre (spec 5.3, 5.4). `decoded` [N,H,W] marks the earlier steps."""
+    """The 50 context inputs of one symbol and its centre (spec 5.3, 5.4). `decoded` [N,H,W] marks the earlier steps."""
 
     def look(offset: tuple[int, int, int]) -> int | None:
         place = tuple(p + d * s for p, d, s in zip(position, offset, step.spacing, strict=True))
@@ -93,15 +93,15 @@ def inputs(
     for offset in NEIGHBOUR_LIST:
         value = neighbour(*offset)
         result.append(0 if value is None else max(-15, min(15, value - centre)))
-    one_hots = [0] * 29
-    one_hots[step.kind] = one_hots[13 + step.ordinal] = one_hots[21 + min(7, slot_index)] = 1
+    one_hots = [0] * 31
+    one_hots[step.kind] = one_hots[13 + step.ordinal] = one_hots[21 + slot_index] = 1
     return [*result, coarse, *one_hots], centre
 
 
 def coarse_value(
     position: tuple[int, int, int], own: tuple[int, int], other: tuple[int, int], values: np.ndarray
 ) -> int:
-    """Spec 5.3; `own` and `other` are (stride, temporal stride)."""
+    """Spec 5.3; `own` and `other` are (stride, frames from one node to the next)."""
     scale = (own[1], own[0], own[0])
     theirs = (other[1], other[0], other[0])
     extent = (values.shape[0], values.shape[2], values.shape[3])
@@ -130,14 +130,18 @@ def walk(
     slot_index: int,
     coarse: Callable[[tuple[int, int, int]], int],
     flow: bool = False,
+    empty: Collection[int] = (),
 ) -> np.ndarray:
-    """Spec 5.6: a whole grid; `code(tables, means, places)` returns the values of one step."""
+    """Spec 5.6: a whole grid; `code(tables, means, places)` returns the values of one step.
+
+    The nodes in `empty` have no symbols; their values are 0, and decoded when they would have been coded.
+    """
     nodes, channels, rows, columns = shape
     grid = np.zeros(shape, dtype=int)
     decoded = np.zeros((nodes, rows, columns), dtype=bool)
     for step in steps((nodes, rows, columns), splits):
         # Raster order over (n, c, y, x).
-        places = sorted((n, c, y, x) for n, y, x in step.positions for c in range(channels))
+        places = sorted((n, c, y, x) for n, y, x in step.positions for c in range(channels) if n not in empty)
         predicted = []
         for n, c, y, x in places:
             seen, centre = inputs(grid, decoded, step, (n, y, x), c, slot_index, coarse((n, y, x)), flow)

@@ -1,27 +1,17 @@
-"""Motion of spec 7.6 in Python integers, one sample at a time."""
+"""The planes of spec 7.6 in Python integers, one sample at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 Plane = list[list[int]]
 
 
-def clip(value: int, low: int, high: int) -> int:
+def clip(value: int, low: int = -2048, high: int = 2047) -> int:
     return max(low, min(high, value))
-
-
-def positions(flow: np.ndarray, multipliers: Sequence[int], tau: int, axis: int) -> Plane:
-    """P(tau) of one axis on the flow lattice."""
-
-    def node(j: int, y: int, x: int) -> int:
-        return clip(int(flow[min(j, flow.shape[0] - 1), axis, y, x]) * multipliers[axis], -2048, 2047)
-
-    _, _, rows, columns = flow.shape
-    return [[node(tau, y, x) for x in range(columns)] for y in range(rows)]
 
 
 def up(a: Plane, rows: int, columns: int) -> Plane:
@@ -39,116 +29,179 @@ def up(a: Plane, rows: int, columns: int) -> Plane:
     return out
 
 
-def displacement(
-    flow: np.ndarray, multipliers: Sequence[int], tau: int, t: int, axis: int, height: int, width: int
-) -> Plane:
-    """D towards the node at frame `tau`, for each cell of 4x4 luma samples."""
-    there, here = positions(flow, multipliers, tau, axis), positions(flow, multipliers, t, axis)
-    d = [[4 * (a - b) for a, b in zip(p, q, strict=True)] for p, q in zip(there, here, strict=True)]
-    d = up(d, -(-height // 8), -(-width // 8))
-    return up(d, -(-height // 4), -(-width // 4))
+def transposed(a: Plane) -> Plane:
+    return [list(row) for row in zip(*a, strict=True)]
 
 
-def fetch(plane: Plane, step: int, d: tuple[Plane, Plane], y: int, x: int) -> int:
-    """1024 times the plane where its sample (y, x) is displaced to; `step` luma samples a sample."""
-    vertical, horizontal = (axis[y * step // 4][x * step // 4] for axis in d)
-    if step == 4:
-        vertical, horizontal = (vertical + 2) // 4, (horizontal + 2) // 4
+def inverse(low: Sequence[int], high: Sequence[int]) -> list[int]:
+    """One level of the wavelet along a line (7.6.5)."""
+    last = len(low) - 1
+    s, d = [(315 * value + 128) // 256 for value in low], list(high)
+    for i in range(last + 1):
+        s[i] -= (57 * (d[max(i - 1, 0)] + d[i]) + 64) // 128
+    for i in range(last + 1):
+        d[i] -= (113 * (s[i] + s[min(i + 1, last)]) + 64) // 128
+    for i in range(last + 1):
+        s[i] += (217 * (d[max(i - 1, 0)] + d[i]) + 2048) // 4096
+    for i in range(last + 1):
+        d[i] += (203 * (s[i] + s[min(i + 1, last)]) + 64) // 128
+    return [clip(value) for pair in zip(s, d, strict=True) for value in pair]
+
+
+def level(low: Plane, hl: Plane, lh: Plane, hh: Plane) -> Plane:
+    """One level of the wavelet; `low` may have a row or a column more than the details."""
+    left = [inverse(a[: len(b)], b) for a, b in zip(transposed(low), transposed(lh), strict=False)]
+    right = [inverse(a, b) for a, b in zip(transposed(hl), transposed(hh), strict=True)]
+    return [inverse(a, b) for a, b in zip(transposed(left), transposed(right), strict=True)]
+
+
+def luma(bands: Sequence[Sequence[Plane]]) -> Plane:
+    """The luma plane of dequantised bands, coarse to fine."""
+    low, *first = bands[0]
+    for details in (first, *bands[1:]):
+        low = level(low, *details)
+    return low
+
+
+def half_samples(plane: Plane) -> Plane:
+    """The plane with a sample between each two (7.6.2)."""
+
+    def line(a: Sequence[int]) -> list[int]:
+        out = []
+        for i, value in enumerate(a):
+            taps = [a[clip(i + k, 0, len(a) - 1)] for k in (-1, 0, 1, 2)]
+            between = sum(factor * tap for factor, tap in zip((-3, 19, 19, -3), taps, strict=True))
+            out += [value, clip((between + 16) // 32)]
+        return out[:-1]
+
+    return transposed([line(column) for column in transposed([line(row) for row in plane])])
+
+
+def fetch(refined: Plane, step: int, d: tuple[int, int], y: int, x: int) -> int:
+    """256 times the plane where its sample (y, x) is displaced to; `step` luma samples a sample (7.6.3)."""
+    vertical, horizontal = ((axis + 2) // 4 for axis in d) if step == 4 else d
     big_y, big_x = 32 * y + vertical, 32 * x + horizontal
-    iy, fy, ix, fx = big_y // 32, big_y % 32, big_x // 32, big_x % 32
-    total = 0
-    for i, wy in ((iy, 32 - fy), (iy + 1, fy)):
-        for j, wx in ((ix, 32 - fx), (ix + 1, fx)):
-            total += wy * wx * plane[clip(i, 0, len(plane) - 1)][clip(j, 0, len(plane[0]) - 1)]
-    return total
+    i, fy, j, fx = big_y // 16, big_y % 16, big_x // 16, big_x % 16
+
+    def at(row: int, column: int) -> int:
+        return refined[clip(row, 0, len(refined) - 1)][clip(column, 0, len(refined[0]) - 1)]
+
+    return (
+        (16 - fy) * (16 - fx) * at(i, j)
+        + (16 - fy) * fx * at(i, j + 1)
+        + fy * (16 - fx) * at(i + 1, j)
+        + fy * fx * at(i + 1, j + 1)
+    )
 
 
 @dataclass
-class Moved:
-    """A warped grid with all that moves it.
+class Gop:
+    """What planes of a GOP are made of, of the plane slot or of luma.
 
     Attributes:
-        grid, multipliers: of the slot.
-        flow, flow_multipliers: of the flow slot.
+        slots: of the plane slot, or of the four band slots, the grid and the multipliers.
+        flow: likewise of the flow slot; None where it is absent.
         size: rows and columns of the picture.
-        base, base_multiplier: channel 0 of the base slot [N, H, W] where there is a base channel.
-        mix: output `row` of the mix layer from its four inputs; None for the grid of stride 4.
+        step: luma samples a sample of the planes, 1 or 4.
+        key_spacing, node_spacing, factors: the pyramid.
+        nodes: those made so far, by frame, with half samples.
     """
 
-    grid: np.ndarray
-    multipliers: Sequence[int]
-    flow: np.ndarray
-    flow_multipliers: Sequence[int]
+    slots: Sequence[tuple[np.ndarray, Sequence[int]]]
+    flow: tuple[np.ndarray, Sequence[int]] | None
     size: tuple[int, int]
-    base: np.ndarray | None
-    base_multiplier: int
-    mix: Callable[[list[int], int], int] | None
+    step: int
+    key_spacing: int
+    node_spacing: int
+    factors: Sequence[int]
+    nodes: dict[int, list[tuple[Plane, Plane]]] = field(default_factory=dict)
 
-    @property
-    def step(self) -> int:
-        """Luma samples a sample of the planes."""
-        return 4 if self.mix is None else 1
+    def references(self, t: int) -> tuple[int, int, int] | None:
+        """The two frames that frame t is predicted from, and the share of the later one."""
+        if t == 0:
+            return None
+        if t % self.key_spacing == 0:
+            return t - self.key_spacing, t - self.key_spacing, 0
+        distance = self.key_spacing // 2
+        while distance >= self.node_spacing:
+            if t % distance == 0:
+                return t - distance, t + distance, 16
+            distance //= 2
+        node = t // self.node_spacing * self.node_spacing
+        return node, node + self.node_spacing, 32 * (t - node) // self.node_spacing
 
-    def displacements(self, n: int, t: int) -> tuple[Plane, Plane]:
-        """From frame t to node n."""
-        arguments = self.flow, self.flow_multipliers, 8 * n, t
-        return displacement(*arguments, 0, *self.size), displacement(*arguments, 1, *self.size)
+    def multiplier(self, t: int, own: int) -> int:
+        """Of the node at frame t."""
+        level, distance = 0, self.key_spacing
+        while t % distance:
+            level, distance = level + 1, distance // 2
+        factor = 16 if level == 0 else self.factors[level - 1]
+        return clip((own * factor + 8) // 16, 1, 2048)
 
-    def channel(self, n: int, c: int) -> Plane:
-        """An activation channel of a node, the base channel added where there is one."""
-        values = [[clip(int(q) * self.multipliers[c], -2048, 2047) for q in row] for row in self.grid[n, c]]
-        if self.mix is None or self.base is None or c:
-            return values
-        rows, columns = len(values), len(values[0])
-        low = [[clip(int(q) * self.base_multiplier, -2048, 2047) for q in row] for row in self.base[n]]
-        added = up(low, rows, columns)
-        return [[clip(values[y][x] + added[y][x], -2048, 2047) for x in range(columns)] for y in range(rows)]
+    def cells(self, values: Plane) -> Plane:
+        """Values of the flow lattice for each cell of 4x4 luma samples."""
+        rows, columns = self.size
+        return up(up(values, -(-rows // 8), -(-columns // 8)), -(-rows // 4), -(-columns // 4))
 
-    def residuals(self, n: int) -> list[Plane]:
-        """R[n]."""
-        channels = [self.channel(n, c) for c in range(self.grid.shape[1])]
-        if self.mix is None:
-            return channels[0 if self.base is None else 1 :]
-        _, _, rows, columns = self.grid.shape
-        planes = []
-        for g in range(len(channels) // 4):
-            plane = [[0] * (2 * columns) for _ in range(2 * rows)]
-            for y, x in np.ndindex(2 * rows, 2 * columns):
-                inputs = [channels[4 * g + i][y // 2][x // 2] for i in range(4)]
-                plane[y][x] = self.mix(inputs, 4 * g + 2 * (y % 2) + x % 2)
-            planes.append(plane)
-        return planes
+    def flow_channel(self, t: int, c: int) -> Plane:
+        rows, columns = (-(-extent // 16) for extent in self.size)
+        if self.flow is None:
+            return [[0] * columns for _ in range(rows)]
+        grid, multipliers = self.flow
+        node = grid[min(t, len(grid) - 1), c]
+        return [[clip(int(q) * multipliers[c]) for q in row] for row in node]
 
-    def planes(self, n: int) -> list[Plane]:
-        """A[n]."""
-        residuals = self.residuals(n)
-        if n == 0:
-            return residuals
-        d, made = self.displacements(n - 1, 8 * n), []
-        for plane, before in zip(residuals, self.planes(n - 1), strict=True):
-            made.append(
-                [
-                    [
-                        clip(value + (fetch(before, self.step, d, y, x) + 512) // 1024, -2048, 2047)
-                        for x, value in enumerate(row)
-                    ]
-                    for y, row in enumerate(plane)
-                ]
-            )
+    def displacement(self, reference: int, t: int, axis: int) -> Plane:
+        """D from frame t to a frame that it is predicted from (7.6.1)."""
+        there, here = self.flow_channel(reference, axis), self.flow_channel(t, axis)
+        return self.cells([[4 * (a - b) for a, b in zip(p, q, strict=True)] for p, q in zip(there, here, strict=True)])
+
+    def residual(self, t: int) -> list[Plane]:
+        """What the grids hold of the node at frame t."""
+        bands = []
+        for grid, multipliers in self.slots:
+            factors = [self.multiplier(t, own) for own in multipliers]
+            channels = zip(grid[t // self.node_spacing], factors, strict=True)
+            bands.append([[[clip(int(q) * factor) for q in row] for row in channel] for channel, factor in channels])
+        return bands[0] if self.step == 4 else [luma(bands)]
+
+    def predicted(self, t: int, references: tuple[int, int, int]) -> list[Plane]:
+        before, after, share = references
+        d = [[self.displacement(r, t, axis) for axis in range(2)] for r in (before, after)]
+        blend = self.cells(self.flow_channel(t, 2))
+        made = []
+        for (plane, a), (_, b) in zip(self.node(before), self.node(after), strict=True):
+            out = [[0] * len(plane[0]) for _ in plane]
+            for y, x in np.ndindex(len(plane), len(plane[0])):
+                v, h = y * self.step // 4, x * self.step // 4
+                first, second = (
+                    fetch(s, self.step, (m[0][v][h], m[1][v][h]), y, x) for s, m in zip((a, b), d, strict=True)
+                )
+                w = clip(share + blend[v][h], 0, 32)
+                out[y][x] = (first * (32 - w) + second * w + 4096) // 8192
+            made.append(out)
         return made
 
+    def node(self, t: int) -> list[tuple[Plane, Plane]]:
+        """The planes of a node, each without and with half samples."""
+        if t not in self.nodes:
+            planes, references = self.residual(t), self.references(t)
+            if references is not None:
+                planes = [
+                    [[clip(a + b) for a, b in zip(p, q, strict=True)] for p, q in zip(plane, other, strict=True)]
+                    for plane, other in zip(planes, self.predicted(t, references), strict=True)
+                ]
+            self.nodes[t] = [(plane, half_samples(plane)) for plane in planes]
+        return self.nodes[t]
+
     def at(self, t: int) -> np.ndarray:
-        """The grid at frame t: [C, H, W], without the base channel."""
-        _, _, rows, columns = self.grid.shape
-        n0, f = t // 8, t % 8
-        n1 = min(n0 + 1, self.grid.shape[0] - 1)
-        pairs = [(self.planes(n), self.displacements(n, t)) for n in (n0, n1)]
-        out = []
-        for p in range(len(pairs[0][0])):
-            height, width = len(pairs[0][0][p]), len(pairs[0][0][p][0])
-            plane = np.zeros((height, width), dtype=int)
-            for y, x in np.ndindex(height, width):
-                v0, v1 = (fetch(planes[p], self.step, d, y, x) for planes, d in pairs)
-                plane[y, x] = (v0 * (8 - f) + v1 * f + 4096) // 8192
-            out += [plane] if self.mix is None else [plane[i::2, j::2] for i in (0, 1) for j in (0, 1)]
-        return np.array(out).reshape(-1, rows, columns)
+        """What enters the stage at frame t: [planes, rows, columns], or the four phases of luma (7.6.6)."""
+        if t % self.node_spacing == 0:
+            planes = np.array([plane for plane, _ in self.node(t)])
+        else:
+            references = self.references(t)
+            assert references is not None
+            planes = np.array(self.predicted(t, references))
+        if self.step == 4:
+            return planes
+        return np.array([planes[0, y::2, x::2] for y in (0, 1) for x in (0, 1)])

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stream_builders import make_stream, read_all, reseal, split
+from stream_builders import make_node_stream, make_stream, read_all, reseal, split
 
 from nvrc_decoder.bitstream.container import encode_header, encode_unit
 from nvrc_decoder.bitstream.descriptors import LEB128_MAX, ByteReader, encode_leb128, read_leb128
@@ -47,7 +47,7 @@ from nvrc_decoder.bitstream.units import (
     serialise_sequence,
 )
 from nvrc_decoder.errors import InternalError, InvalidStreamError, NvrcError
-from nvrc_decoder.profiles import PROFILES
+from nvrc_decoder.profiles import PROFILES, Pyramid, SlotKind
 
 BYTE = st.integers(0, 255)
 RATE = st.integers(1, (1 << 31) - 1)
@@ -87,31 +87,41 @@ def runs(draw: st.DrawFn) -> tuple[ScheduleRun, ...]:
 
 
 @st.composite
+def pyramids(draw: st.DrawFn) -> Pyramid:
+    key = draw(st.integers(0, 4))
+    node = draw(st.integers(0, key))
+    return Pyramid(1 << key, 1 << node, tuple(draw(st.integers(1, 255)) for _ in range(key - node)))
+
+
+@st.composite
 def networks(draw: st.DrawFn) -> tuple[SequenceHeader, NetworkHeader]:
     sequence = draw(sequences())
     profile = sequence.profile_spec
-    count = len(profile.slots)
-    slots = sorted(draw(st.sets(st.integers(0, count - 2), min_size=1)))
-    motion = draw(st.booleans())
+    features = [i for i, slot in enumerate(profile.slots) if slot.kind is SlotKind.FEATURE]
+    slots = draw(st.sets(st.sampled_from([*features, profile.plane_slot])))
+    if not slots or draw(st.booleans()):
+        slots |= set(profile.band_slots)
+    has_nodes = not slots.isdisjoint(profile.node_slots)
+    if has_nodes and draw(st.booleans()):
+        slots.add(profile.flow_slot)
     multiplier = st.integers(1, 2048)
     grids = []
-    for slot in [*slots, profile.flow_slot] if motion else slots:
+    for slot in sorted(slots):
         most = profile.slots[slot].max_channels
-        channels = st.integers(1, most)
-        if motion and slot in profile.mixed_slots:
-            channels = st.sampled_from(range(4, most + 1, 4))
-        n = 2 if profile.slots[slot].flow else draw(channels)
+        fixed = profile.slots[slot].kind in (SlotKind.BAND, SlotKind.FLOW)
+        n = most if fixed else draw(st.integers(1, most))
         multipliers = draw(st.lists(multiplier, min_size=n, max_size=n) | multiplier.map(lambda m, n=n: [m] * n))
         kind = draw(st.sampled_from(ScheduleKind))
         chosen = draw(runs()) if kind is ScheduleKind.EXPLICIT else ()
-        may = motion and slot == profile.base_slot and profile.mixed_slots[0] in slots
-        grids.append(GridHeader(slot, tuple(multipliers), chosen, kind, may and draw(st.booleans())))
+        grids.append(GridHeader(slot, tuple(multipliers), chosen, kind))
     active = (
         tuple(draw(st.integers(1, most)) for most in profile.max_channels),
         tuple(draw(st.integers(0, most)) for most in profile.blocks),
     )
     widths = draw(st.tuples(st.integers(1, 64), st.integers(1, 64)))
     network = NetworkHeader(*active, tuple(grids), widths, (), draw(WORDS))
+    if has_nodes:
+        network = replace(network, pyramid=draw(pyramids()))
     scale = st.integers(0, 39)
     layers = tuple(
         LayerHeader(*draw(st.tuples(st.integers(4, 7), st.integers(0, 24), scale, st.integers(0, 23), scale)))
@@ -161,8 +171,18 @@ def test_network_and_gop(pair: tuple[SequenceHeader, NetworkHeader], data: st.Da
             assert splits == (0x03,) * 6 + (0x34,) * 5
         if grid.schedule is ScheduleKind.OCTREE:
             assert splits == (0x07,) * 6
-    gop = Gop(data.draw(st.integers(1, 65536)), tuple(data.draw(WORDS) for _ in network.grids))
-    assert parse_gop(serialise_gop(gop, network), network) == gop
+    profile, frames = sequence.profile_spec, data.draw(st.integers(1, 65536) | st.integers(1, 40))
+    nodes = network.pyramid.node_count(frames)
+    # The last node alone, all, or any of the first ones: maps of thousands of drawn bits would take too long.
+    some = st.integers(0, (1 << min(nodes, 40)) - 1)
+    coded = some | st.sampled_from((1 << nodes - 1, (1 << nodes) - 1))
+    maps = tuple(
+        data.draw(coded).to_bytes(-(-nodes // 8), "little")
+        for grid in network.grids
+        if profile.slots[grid.slot].at_nodes
+    )
+    gop = Gop(frames, tuple(data.draw(WORDS) for _ in network.grids), maps)
+    assert parse_gop(serialise_gop(gop, network, profile), network, profile) == gop
 
 
 @given(st.text(min_size=1, max_size=60), st.binary(max_size=50), st.binary(min_size=16, max_size=16))
@@ -231,10 +251,10 @@ def consume(stream: bytes) -> Any:
 
 def test_mutated_streams() -> None:
     generator = random.Random(2024)
-    originals = (make_stream(), make_stream(index=False))
+    originals = (make_stream(), make_stream(index=False), make_node_stream(10, b"\x15"))
     outcomes: dict[str, int] = {}
     for i in range(4000):
-        stream = mutate(generator, originals[i % 2])
+        stream = mutate(generator, originals[i % 3])
         if i % 4 < 2:
             stream = reseal(stream)
         for read in (consume, lambda data: [RandomAccess(io.BytesIO(data)).gop(0)]):

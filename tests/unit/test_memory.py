@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 from benchmarks.memory import measure
-from silent_streams import silent_network
+from silent_streams import silent_gop, silent_network
 
 from nvrc_decoder.bitstream.units import Gop, NetworkHeader, SequenceHeader
 from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
 from nvrc_decoder.memory import PROCESS_BYTES, estimate_gop_memory, gop_memory, grid_memory
 from nvrc_decoder.octree.schedule import octree_schedule, temporal_first_schedule
-from nvrc_decoder.profiles import PROFILES, Profile
+from nvrc_decoder.profiles import PROFILES, Profile, Pyramid
 from nvrc_decoder.synthesis.tiles import halo
 
 CHAPTER = (Path(__file__).parents[2] / "spec" / "09-errors-limits.md").read_text(encoding="utf-8")
@@ -26,7 +26,7 @@ HD = SequenceHeader(1920, 1080, 25, 1, profile=2, level=6)
 
 
 def estimate(sequence: SequenceHeader, network: NetworkHeader, frames: int, limits: Limits = DEFAULT_LIMITS) -> int:
-    return estimate_gop_memory(sequence, network, Gop(frames, tuple(b"" for _ in network.grids)), limits)
+    return estimate_gop_memory(sequence, network, Gop(frames, ()), limits)
 
 
 @pytest.mark.parametrize(
@@ -54,8 +54,8 @@ def test_frames_at_a_time_take_what_is_counted_for_them(profile: str, size: tupl
 def test_tiles_are_made_one_at_a_time() -> None:
     sequence = SequenceHeader(3840, 2160, 25, 1, profile=1, level=6)
     network = silent_network(sequence, 1)
-    gop = Gop(1, tuple(b"" for _ in network.grids))
-    for limit, frame_threads in ((3_600_000_000, 1), (5_600_000_000, 2)):
+    gop = silent_gop(sequence, network, 1)
+    for limit, frame_threads in ((3_400_000_000, 1), (5_600_000_000, 2)):
         memory = gop_memory(sequence, network, gop, Limits(max_memory_bytes=limit), 2)
         # There is room for two.
         assert replace(memory, frame_threads=2, frame_count=2).holding + memory.ahead <= limit
@@ -63,7 +63,7 @@ def test_tiles_are_made_one_at_a_time() -> None:
 
 
 def test_grids_that_are_too_large_are_refused_before_they_are_decoded() -> None:
-    row = measure("main", 1920, 1080, (32,), "none", "reference", frames=1)
+    row = measure("main", 1920, 1080, (96,), "none", "reference", frames=1)
     assert "max_memory_bytes" in row["outcome"]
     assert row["peak"] < PROCESS_BYTES
 
@@ -89,7 +89,8 @@ def test_largest_profile_fits_at_1080p_with_32_frames(schedule) -> None:  # type
 
 
 def test_one_step_for_all_is_what_makes_the_difference() -> None:
-    default, flat = silent_network(HD, 32), silent_network(HD, 32, lambda *_: ())
+    dense = Pyramid(8, 1, (16, 16, 16))
+    default, flat = silent_network(HD, 32, pyramid=dense), silent_network(HD, 32, lambda *_: (), pyramid=dense)
     held, decoding = grid_memory(HD, default, 32)
     assert grid_memory(HD, flat, 32)[0] == held
     assert grid_memory(HD, flat, 32)[1] > 2 * decoding
@@ -110,38 +111,43 @@ def by_the_formula(sequence: SequenceHeader, network: NetworkHeader, frames: int
     constants = re.findall(r"(\d+) for (nano|lite|main)", re.findall(r"A is [^:]*:", CHAPTER)[0])
     a = {name: int(value) for value, name in constants}[profile.name]
     order = sorted(network.present_slots, key=lambda i: (i != profile.flow_slot, i))
-    grid_bytes = decoding = previous = warped = 0
+    pyramid, channels = network.pyramid, network.grid_channels(profile)
+    keys = math.ceil((frames - 1) / pyramid.key_spacing)
+    grid_bytes = decoding = previous = 0
     for i in order:
-        slot, c, flow = profile.slots[i], network.grid_channels(profile)[i], i == profile.flow_slot
-        n, h, w = (
-            math.ceil((frames - 1) / slot.temporal_stride) + 1,
-            math.ceil(sequence.height / slot.stride),
-            math.ceil(sequence.width / slot.stride),
-        )
+        slot, c, flow = profile.slots[i], channels[i], i == profile.flow_slot
+        n = keys * pyramid.key_spacing // pyramid.node_spacing + 1 if i in profile.node_slots else frames
+        h, w = math.ceil(sequence.height / slot.stride), math.ceil(sequence.width / slot.stride)
         grid_bytes += 2 * n * c * h * w
         lattice = (n + 2) * (2 * c + 1 if flow else c) * (h + 2) * (w + 2)
         decoding = max(decoding, grid_bytes + lattice + n * h * w + previous + 32 * n * c * h * w)
         previous = 0 if flow else n * h * w
-        warped += slot.max_channels * (4 // slot.stride) ** 2 if slot.temporal_stride == 8 else 0
     cells = (math.ceil(sequence.height / 4) + 2) * (math.ceil(sequence.width / 4) + 2)
-    motion = 16_000_000 + cells * (128 + 10 * warped) if profile.flow_slot in order and warped else 0
-    synthesis = motion + a * (sequence.height // 2 + 2) * (sequence.width // 2 + 2)
+    luma = int(channels[profile.band_slots[0]] > 0)
+    samples = channels[profile.plane_slot] + 16 * luma
+    node = samples * (8 if profile.flow_slot in order else 2)
+    frame = 2 * samples + 2 * profile.slots[profile.plane_slot].max_channels + 64 * luma + 120
+    planes = 16_000_000 + cells * ((len(pyramid.factors) + 2) * node + frame)
+    synthesis = planes * any(i in order for i in profile.node_slots) + a * (sequence.height // 2 + 2) * (
+        sequence.width // 2 + 2
+    )
     frame = sequence.width * sequence.height + 2 * math.ceil(sequence.width / 2) * math.ceil(sequence.height / 2)
     return 110_000_000 + 3 * frame + max(min(72_000_000, synthesis) + decoding, grid_bytes + synthesis)
 
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
-@pytest.mark.parametrize("frames", [1, 9])
-@pytest.mark.parametrize("absent", ["none", "flow", "warped", "mixed"])
-def test_the_estimate_is_what_chapter_9_says(profile: Profile, frames: int, absent: str) -> None:
+@pytest.mark.parametrize(("frames", "pyramid"), [(1, Pyramid()), (9, Pyramid(8, 8)), (10, Pyramid(16, 2, (9, 9, 9)))])
+@pytest.mark.parametrize("absent", ["none", "flow", "planes", "luma", "nodes"])
+def test_the_estimate_is_what_chapter_9_says(profile: Profile, frames: int, pyramid: Pyramid, absent: str) -> None:
     sequence = replace(HD, width=333, height=201, profile=profile.id)
     left_out: dict[str, tuple[int, ...]] = {
         "none": (),
         "flow": (profile.flow_slot,),
-        "warped": profile.warped_slots,
-        "mixed": profile.mixed_slots,
+        "planes": (profile.plane_slot,),
+        "luma": profile.band_slots,
+        "nodes": (*profile.node_slots, profile.flow_slot),
     }
-    network = silent_network(sequence, frames, lambda *_: ())
+    network = silent_network(sequence, frames, lambda *_: (), pyramid=pyramid)
     network = replace(network, grids=tuple(grid for grid in network.grids if grid.slot not in left_out[absent]))
     assert estimate(sequence, network, frames) == by_the_formula(sequence, network, frames)
 

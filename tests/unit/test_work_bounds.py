@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from silent_streams import silent_network, silent_stream
+from silent_streams import silent_gop, silent_network, silent_stream
 
 import nvrc_decoder
 from nvrc_decoder.bitstream.units import SequenceHeader, gop_symbols
@@ -21,7 +21,7 @@ from nvrc_decoder.errors import InvalidStreamError, LimitError
 from nvrc_decoder.gop import decode_grids, load_network
 from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
 from nvrc_decoder.octree.schedule import SPLITS_MAX, expand_schedule
-from nvrc_decoder.profiles import PROFILES
+from nvrc_decoder.profiles import PROFILES, Pyramid, node_shape
 
 SPLIT_BYTES = [h | p << 4 for h in range(1, 8) for p in range(8) if not h & p]
 
@@ -69,7 +69,9 @@ def test_grids_of_small_pictures_are_small() -> None:
     # At about a million symbols a second for the slowest context network.
     for profile in PROFILES:
         sequence = SequenceHeader(48, 32, 25, 1, profile=profile.id, level=6)
-        assert gop_symbols(sequence, silent_network(sequence, 1), DEFAULT_LIMITS.max_gop_frames) < 2_000_000
+        for pyramid, most in ((Pyramid(8, 8), 700_000), (Pyramid(1, 1), 2_500_000)):
+            network = silent_network(sequence, 1, pyramid=pyramid)
+            assert gop_symbols(sequence, network, DEFAULT_LIMITS.max_gop_frames) < most
 
 
 @pytest.mark.parametrize("payload", [b"", b"\x01\0\0\0"], ids=["empty", "one small word"])
@@ -78,11 +80,30 @@ def test_a_payload_that_runs_dry_ends_with_its_step(payload: bytes, steps_decode
     sequence = SequenceHeader(48, 32, 25, 1, profile=2, level=6)
     header = silent_network(sequence, 1000)
     network = load_network(sequence, header)
+    maps = silent_gop(sequence, header, 1000).node_maps
     steps_decoded.clear()
     with pytest.raises(InvalidStreamError) as caught:
-        decode_grids(sequence, network, 1000, [payload] * len(header.grids))
+        decode_grids(sequence, network, 1000, [payload] * len(header.grids), maps)
     assert caught.value.code == "E_ESCAPE"
     assert steps_decoded["symbols"] < 20_000
+
+
+def test_empty_nodes_cost_no_steps(steps_decoded: Counter[str]) -> None:
+    sequence = SequenceHeader(48, 32, 25, 1, profile=2, level=6)
+    header = silent_network(sequence, 1000, pyramid=Pyramid(1, 1))
+    network = load_network(sequence, header)
+    gop = silent_gop(sequence, header, 1000)
+    at_nodes = [sequence.profile_spec.slots[g.slot].at_nodes for g in header.coding_order(sequence.profile_spec)]
+    payloads = [b"" if at else payload for at, payload in zip(at_nodes, gop.grids, strict=True)]
+    steps_decoded.clear()
+    grids = decode_grids(sequence, network, 1000, payloads, [bytes(len(data)) for data in gop.node_maps])
+    features = (g for g, at in zip(header.coding_order(sequence.profile_spec), at_nodes, strict=True) if not at)
+    wanted = 0
+    for grid in features:
+        slot = sequence.profile_spec.slots[grid.slot]
+        wanted += grid.channels * math.prod(node_shape(slot, 1000, 32, 48, header.pyramid))
+    assert steps_decoded["symbols"] == wanted
+    assert not any(grid.any() for grid in grids if grid is not None)
 
 
 @settings(deadline=None)

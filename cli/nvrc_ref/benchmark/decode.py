@@ -24,7 +24,7 @@ from nvrc_decoder.synthesis.runtime import OrtSynthesizer
 from nvrc_decoder.synthesis.session import graph_bytes
 from nvrc_decoder.video import video_format
 from nvrc_ref.allocator import return_large_arrays
-from nvrc_ref.benchmark.float_graph import RowsSession, interpolation, without_floor
+from nvrc_ref.benchmark.float_graph import RowsSession, without_floor
 from nvrc_ref.benchmark.peak_memory import measure as measure_memory
 from nvrc_ref.benchmark.plain_coder import PlainCoding
 from nvrc_ref.benchmark.reference_video import ReferenceVideo, encode_x265, open_reference
@@ -49,7 +49,7 @@ and memory."""
 
 _GRAPH_FRAMES = 2
 # Two steps of the grids that motion moves, so that making their nodes is spread over frames as in a long GOP.
-_MOTION_FRAMES = 16
+_PLANE_FRAMES = 16
 _PACKAGES = ("numpy", "constriction", "onnxruntime", "onnxruntime-gpu", "av")
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -67,36 +67,33 @@ class _Rounds:
 
 
 class _Graphs:
-    """The exact graph, its interpolation alone, the float graphs; fed with the middle of the first GOP.
+    """The exact graph and the float graphs, fed with the middle of the first GOP.
 
-    Motion has graphs of its own, which run before these; it is timed on the first frames of the GOP.
+    Planes are made before these run; they are timed on the first frames of the GOP.
     """
 
     def __init__(self, decoding: Decoding) -> None:
         sequence, network, grids, count = first_gop(decoding)
         profile = network.profile
         active = network.header.stage_channels, network.header.stage_blocks
-        arguments = (profile, sequence, *active, network.layers, network.multipliers, network.header.base)
-        graph, tensors, threads = graph_bytes(profile), graph_initializers(*arguments), decoding.threads
+        arguments = (profile, sequence, *active, network.layers, network.multipliers, network.header.pyramid)
+        graph, tensors, threads = graph_bytes(profile), graph_initializers(*arguments[:-1]), decoding.threads
         # Which layout is faster depends on profile, size and machine: each graph is given both.
         self._sessions = {
             (name, blocked): RowsSession(model, tensors, blocked=blocked, threads=threads)
             for name, model in (("exact", graph), ("float", without_floor(graph)))
             for blocked in (False, True)
         }
-        self._sessions["interpolation", False] = RowsSession(
-            interpolation(graph), tensors, blocked=False, threads=threads
-        )
         runtime = OrtSynthesizer(*arguments, threads=threads)
         start = max(0, (count - _GRAPH_FRAMES) // 2)
         frames = range(start, min(start + _GRAPH_FRAMES, count))
         self._feeds = [runtime.feeds(grids, count, range(t, t + 1)) for t in frames]
         self._runtime, self._grids, self._count = runtime, grids, count
-        self._moving = profile.motion_is_on(network.header.grid_channels(profile))
+        self._has_planes = profile.has_planes(network.header.grid_channels(profile))
         self.time()
 
     def time(self) -> dict[tuple[str, bool], Span]:
-        """Time of one frame in each graph, blocked and not, by turns, and of motion where it is on."""
+        """Time of one frame in each graph, blocked and not, by turns, and of the planes where there are any."""
         total = dict.fromkeys(self._sessions, Span())
         for feeds in self._feeds:
             for name, session in self._sessions.items():
@@ -104,12 +101,12 @@ class _Graphs:
                 total[name] += span
         n = len(self._feeds)
         times = {name: Span(span.seconds / n, span.cpu / n) for name, span in total.items()}
-        if self._moving:
+        if self._has_planes:
             # Other arrays of the same values: what is kept of the nodes from the last time is of no use.
             grids = [None if grid is None else grid.view() for grid in self._grids]
-            n = min(self._count, _MOTION_FRAMES)
+            n = min(self._count, _PLANE_FRAMES)
             span, _ = timed(lambda: self._runtime.warped(grids, self._count, range(n)))
-            times["motion", False] = Span(span.seconds / n, span.cpu / n)
+            times["planes", False] = Span(span.seconds / n, span.cpu / n)
         return times
 
 
@@ -213,7 +210,7 @@ def _stream(decoding: Decoding) -> dict[str, Any]:
     picture = video_format(sequence)
     profile = sequence.profile_spec
     active = network.stage_channels, network.stage_blocks, network.grid_channels(profile)
-    cost = kmac_per_pixel(profile, *active, sequence.chroma_format, network.base)
+    cost = kmac_per_pixel(profile, *active, sequence.chroma_format, network.pyramid)
     return {
         "path": Path(decoding.path).name,
         "profile": profile.name,
@@ -323,7 +320,7 @@ def _entropy(rounds: _Rounds, symbols: int) -> dict[str, Any] | None:
 def _synthesis(rounds: _Rounds, frames: int) -> dict[str, Any] | None:
     """The graph with rounding against the graph without it, and the decoder's whole stage against the latter.
 
-    Of the two layouts the faster one counts for each. Motion is in neither graph, but in the decoder's stage.
+    Of the two layouts the faster one counts for each. Planes are in neither graph, but in the decoder's stage.
     """
     if not rounds.graphs:
         return None
@@ -337,8 +334,7 @@ def _synthesis(rounds: _Rounds, frames: int) -> dict[str, Any] | None:
     if rounds.samples:
         stage = statistics.median(sample["synthesis"].seconds for sample in rounds.samples) / frames
     return {
-        "interpolation_ms": 1000 * fastest["interpolation"].seconds,
-        "motion_ms": 1000 * fastest["motion"].seconds if "motion" in fastest else None,
+        "planes_ms": 1000 * fastest["planes"].seconds if "planes" in fastest else None,
         "exact_graph_ms": 1000 * exact.seconds,
         "float_graph_ms": 1000 * plain.seconds,
         "ratio_to_float": exact.seconds / plain.seconds,

@@ -1,10 +1,8 @@
-"""Variants of a profile's graph: without its rounding, which is what a float network of the same shape would cost, and
-cut off where its interpolation ends."""
+"""A profile's graph without its rounding, which is what a float network of the same shape would cost."""
 
 from __future__ import annotations
 
 import importlib.util
-import re
 from typing import TYPE_CHECKING, Any
 
 from nvrc_decoder.errors import MissingExtraError
@@ -16,10 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["RowsSession", "interpolation", "without_floor"]
-
-# The convolution by which each stage's injection begins; what feeds it is the interpolated grids of the stage.
-_INJECTION = re.compile(r"stage\d+\.unfold\.filters")
+__all__ = ["RowsSession", "without_floor"]
 
 
 def _onnx() -> Any:
@@ -49,33 +44,6 @@ def without_floor(graph: bytes) -> bytes:
         kept.append(node)
     del model.graph.node[:]
     model.graph.node.extend(kept)
-    data: bytes = model.SerializeToString()
-    return data
-
-
-def interpolation(graph: bytes) -> bytes:
-    """The part of the graph from the grids to what the injections read: scaling and interpolation in time.
-
-    Raises:
-        MissingExtraError: E_MISSING_EXTRA, onnx is not installed.
-    """
-    onnx = _onnx()
-    model = onnx.load_from_string(graph)
-    wanted = {node.input[0] for node in model.graph.node if any(map(_INJECTION.fullmatch, node.input))}
-    outputs, kept = sorted(wanted), []
-    for node in reversed(model.graph.node):
-        if wanted.intersection(node.output):
-            kept.append(node)
-            wanted.update(node.input)
-    tensors = [tensor for tensor in model.graph.initializer if tensor.name in wanted]
-    inputs = [value for value in model.graph.input if value.name in wanted]
-    for part, content in (("node", kept[::-1]), ("initializer", tensors), ("input", inputs)):
-        del getattr(model.graph, part)[:]
-        getattr(model.graph, part).extend(content)
-    del model.graph.output[:]
-    model.graph.output.extend(
-        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in outputs
-    )
     data: bytes = model.SerializeToString()
     return data
 

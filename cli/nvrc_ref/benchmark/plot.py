@@ -16,7 +16,7 @@ _COLOURS = {
     "network": "#bbbbbb",
     "contexts": "#d55e00",
     "rANS": "#e69f00",
-    "interpolation": "#cc79a7",
+    "planes": "#cc79a7",
     "synthesis": "#0072b2",
     "digest": "#56b4e9",
     "output": "#009e73",
@@ -32,13 +32,13 @@ def _text(stage: str) -> str:
 
 
 def _widths(document: dict[str, Any]) -> dict[str, float]:
-    """Milliseconds a frame of each bar; interpolation apart from the rest of synthesis where that was measured."""
+    """Milliseconds a frame of each bar; planes apart from the rest of synthesis where they were measured."""
     widths: dict[str, float] = {}
     for name, stage in document["stages"].items():
         width = stage["ms_per_frame"]
-        if name == "synthesis" and document["synthesis"] is not None:
-            widths["interpolation"] = min(document["synthesis"]["interpolation_ms"], width)
-            width -= widths["interpolation"]
+        if name == "synthesis" and document["synthesis"] is not None and document["synthesis"]["planes_ms"] is not None:
+            widths["planes"] = min(document["synthesis"]["planes_ms"], width)
+            width -= widths["planes"]
         widths[name] = width
     return widths
 

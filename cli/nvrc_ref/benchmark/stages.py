@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import nvrc_decoder
 from nvrc_decoder.bitstream.reader import UnitReader
-from nvrc_decoder.bitstream.units import Digest, Gop, NetworkHeader, SequenceHeader, gop_symbols
+from nvrc_decoder.bitstream.units import Digest, Gop, NetworkHeader, SequenceHeader, coded_symbols
 from nvrc_decoder.engine import EngineName, Synthesizers, choose_gpu
 from nvrc_decoder.entropy.coder import SymbolDecoder
 from nvrc_decoder.errors import InvalidStreamError
@@ -40,7 +40,7 @@ ENTROPY_STAGES = ("contexts", "rANS")
 FRAME_STAGES = ("synthesis", "digest", "output")
 STAGES = ("parse", "network", *ENTROPY_STAGES, *FRAME_STAGES)
 """parse: units, headers, CRCs. network: parameters, their proof, and the engine's session. contexts: gathers, context
-network and their bookkeeping. rANS: sorting by table, decoding, escapes. synthesis: interpolation, motion, network,
+network and their bookkeeping. rANS: sorting by table, decoding, escapes. synthesis: planes, network,
 planes. digest: SHA-256. output: y4m to the null device."""
 
 
@@ -107,7 +107,13 @@ def run_stages(decoding: Decoding) -> dict[str, Span]:
                     last = memory
                     with watch.part("entropy"):
                         grids = decode_grids(
-                            sequence, network, gop.frame_count, gop.grids, coder=_clocked(watch), scratch=scratch
+                            sequence,
+                            network,
+                            gop.frame_count,
+                            gop.grids,
+                            gop.node_maps,
+                            coder=_clocked(watch),
+                            scratch=scratch,
                         )
                     with watch.part("network"):
                         synthesizers.of(network, memory.frame_threads)
@@ -169,7 +175,7 @@ def end_to_end(decoding: Decoding) -> tuple[Span, float]:
 
 
 def count_symbols(decoding: Decoding) -> tuple[SequenceHeader, NetworkHeader, list[int], int]:
-    """SEQUENCE, first NETWORK, frames of each GOP, and grid values of the stream; nothing is decoded."""
+    """SEQUENCE, first NETWORK, frames of each GOP, and coded grid values of the stream; nothing is decoded."""
     symbols, gops = 0, []
     first: NetworkHeader | None = None
     with open(decoding.path, "rb") as file:
@@ -178,7 +184,7 @@ def count_symbols(decoding: Decoding) -> tuple[SequenceHeader, NetworkHeader, li
             if isinstance(unit.content, Gop) and reader.sequence is not None and reader.network is not None:
                 first = first or reader.network
                 gops.append(unit.content.frame_count)
-                symbols += gop_symbols(reader.sequence, reader.network, unit.content.frame_count)
+                symbols += coded_symbols(reader.sequence, reader.network, unit.content)
     if reader.sequence is None or first is None:
         raise InvalidStreamError("E_ORDER", "the stream has no GOP")
     return reader.sequence, first, gops, symbols
@@ -194,7 +200,7 @@ def first_gop(decoding: Decoding) -> tuple[SequenceHeader, Network, list[Grid | 
             if isinstance(content, NetworkHeader) and reader.sequence is not None:
                 network = load_network(reader.sequence, content)
             elif isinstance(content, Gop) and reader.sequence is not None and network is not None:
-                grids = decode_grids(reader.sequence, network, content.frame_count, content.grids)
+                grids = decode_grids(reader.sequence, network, content.frame_count, content.grids, content.node_maps)
                 return reader.sequence, network, grids, content.frame_count
     raise InvalidStreamError("E_ORDER", "the stream has no GOP")
 

@@ -82,10 +82,10 @@ def _ratios(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
             )
         yield "entropy", text
     if synthesis is not None:
-        motion = "" if synthesis["motion_ms"] is None else f"; motion before it {synthesis['motion_ms']:.1f}"
+        planes = "" if synthesis["planes_ms"] is None else f", planes before it {synthesis['planes_ms']:.1f}"
         text = (
-            f"graph {synthesis['exact_graph_ms']:.1f} ms a frame, of which interpolation "
-            f"{synthesis['interpolation_ms']:.1f}{motion}; {synthesis['ratio_to_float']:.2f} times the float graph "
+            f"graph {synthesis['exact_graph_ms']:.1f} ms a frame{planes}; "
+            f"{synthesis['ratio_to_float']:.2f} times the float graph "
             f"({synthesis['float_graph_ms']:.1f} ms; {synthesis['cpu_ratio_to_float']:.2f} in processor time)"
         )
         if synthesis["stage_to_float"] is not None:

@@ -16,7 +16,18 @@ import click
 from nvrc_decoder.errors import MissingExtraError
 from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444, PROFILES
 from nvrc_decoder.video_format import Colour
-from nvrc_encoder.options import CHANNELS_MAX, DEVICES, GOP_MAX, PRESETS, SEED_MAX, TUNES, EncodeOptions
+from nvrc_encoder.options import (
+    CHANNELS_MAX,
+    DEVICES,
+    GOP_MAX,
+    KEY_SPACING,
+    NODE_SPACING,
+    PRESETS,
+    SEED_MAX,
+    SPACING_MAX,
+    TUNES,
+    EncodeOptions,
+)
 from nvrc_ref.allocator import keep_large_arrays
 from nvrc_ref.encode_report import report_document, report_table
 from nvrc_ref.options import json_option, quiet_option
@@ -70,7 +81,7 @@ def _parse_numbers(context: click.Context, parameter: click.Parameter, value: st
     if value is None:
         return None
     if re.fullmatch(r"[0-9]{1,3}(,[0-9]{1,3})*", value) is None:
-        raise click.BadParameter(f"{value!r} is not a list of numbers, such as 0,0,0,0,3,4,0")
+        raise click.BadParameter(f"{value!r} is not a list of numbers, such as 0,0,0,0,3,4,3,3,3,0")
     return tuple(int(part) for part in value.split(","))
 
 
@@ -135,17 +146,25 @@ def _require_encoder() -> None:
 @click.option(
     "--motion/--no-motion",
     default=None,
-    help="Warp the grids of long temporal stride along a flow.  [default: by trials, or yes]",
+    help="Predict planes along a flow.  [default: by trials, or yes]",
 )
 @click.option(
-    "--base/--no-base",
-    default=None,
-    help="With motion: one grid holds a base of the warped planes.  [default: by trials, or yes]",
+    "--key-spacing",
+    type=click.IntRange(1, SPACING_MAX),
+    metavar="N",
+    help=f"Frames between keys: 1, 2, 4, 8 or 16.  [default: {KEY_SPACING}]",
+)
+@click.option(
+    "--node-spacing",
+    type=click.IntRange(1, SPACING_MAX),
+    metavar="N",
+    help="Frames between nodes, whose planes have residuals; no more than between keys.  "
+    f"[default: by trials, or {NODE_SPACING}]",
 )
 @click.option(
     "--trials/--no-trials",
     default=None,
-    help="Settle --motion, --base, --grids and --channels, where not given, by short trainings.  "
+    help="Settle --motion, --node-spacing, --grids and --channels, where not given, by short trainings.  "
     "[default: yes, but not for draft]",
 )
 @click.option(
@@ -226,7 +245,8 @@ def command(
     bitrate: float | None,
     target_psnr: float | None,
     motion: bool | None,
-    base: bool | None,
+    key_spacing: int | None,
+    node_spacing: int | None,
     trials: bool | None,
     channels: int | None,
     blocks: int | None,
@@ -259,8 +279,6 @@ def command(
     _one_target(click.get_current_context())
     if as_json and output == "-":
         raise click.UsageError("--json and the stream cannot both go to the standard output")
-    if base and motion is False:
-        raise click.UsageError("--base needs motion, and goes without --no-motion")
     spare_inputs([output, report, checkpoint], [input_path])
     if report is not None and report != "-":
         check_target(Path(report))
@@ -289,7 +307,8 @@ def command(
         "target_bitrate": bitrate,
         "target_psnr": target_psnr,
         "motion": motion,
-        "base": base,
+        "key_spacing": key_spacing,
+        "node_spacing": node_spacing,
         "iterations": iterations,
         "trials": trials,
         "channels": channels,

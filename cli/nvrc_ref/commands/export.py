@@ -42,9 +42,9 @@ def command(
 ) -> None:
     """Write INPUT (- is the standard input) as plain ONNX into a folder.
 
-    The folder has the synthesis graph of each NETWORK with its weights, the decoded grids of each GOP, a manifest with
-    the MD5 of every frame, and a README that shows how any ONNX runtime makes the frames. It appears only when
-    everything was decoded and every digest was right.
+    The folder has the synthesis graph of each NETWORK with its weights, the inputs of the frames of each GOP, a
+    manifest with the MD5 of every frame, and a README that shows how any ONNX runtime makes the frames. It appears only
+    when everything was decoded and every digest was right.
     """
     check_provider(engine, provider)
     if output == "-":

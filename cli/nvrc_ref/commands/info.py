@@ -10,7 +10,7 @@ import click
 
 from nvrc_decoder.bitstream.container import FOOTER_BYTES
 from nvrc_decoder.bitstream.reader import Unit, UnitReader
-from nvrc_decoder.bitstream.units import Digest, End, Gop, Index, Metadata, NetworkHeader, SequenceHeader, gop_symbols
+from nvrc_decoder.bitstream.units import Digest, End, Gop, Index, Metadata, NetworkHeader, SequenceHeader, coded_symbols
 from nvrc_decoder.limits import Limits
 from nvrc_decoder.profiles import context_macs, kmac_per_pixel, motion_kmac_per_pixel
 from nvrc_decoder.video import video_format
@@ -19,6 +19,7 @@ from nvrc_ref.render import emit_json, table
 
 __all__ = ["command"]
 
+_KINDS = {"feature": "features", "plane": "planes", "band": "band of the luma plane", "flow": "motion"}
 _COSTS = ("synthesis", "motion", "entropy")
 
 
@@ -28,7 +29,9 @@ def _describe_network(network: NetworkHeader, sequence: SequenceHeader) -> dict[
         "stage_channels": list(network.stage_channels),
         "stage_blocks": list(network.stage_blocks),
         "motion": profile.motion_is_on(network.grid_channels(profile)),
-        "base": network.base,
+        "key_spacing": network.pyramid.key_spacing,
+        "node_spacing": network.pyramid.node_spacing,
+        "step_factors": list(network.pyramid.factors),
         "context_widths": list(network.context_widths),
         "parameter_bytes": len(network.parameters),
         "kmac_per_pixel": round(sum(_synthesis_cost(network, sequence)), 3),
@@ -36,8 +39,8 @@ def _describe_network(network: NetworkHeader, sequence: SequenceHeader) -> dict[
             {
                 "slot": grid.slot,
                 "stride": profile.slots[grid.slot].stride,
-                "temporal_stride": profile.slots[grid.slot].temporal_stride,
-                "flow": profile.slots[grid.slot].flow,
+                "kind": profile.slots[grid.slot].kind.value,
+                "node_spacing": network.pyramid.spacing(profile.slots[grid.slot]),
                 "channels": grid.channels,
                 "multipliers": list(grid.multipliers),
                 "schedule": grid.schedule.name.lower().replace("_", "-"),
@@ -53,8 +56,8 @@ def _synthesis_cost(network: NetworkHeader, sequence: SequenceHeader) -> tuple[f
     profile = sequence.profile_spec
     channels = network.grid_channels(profile)
     active = network.stage_channels, network.stage_blocks, channels
-    motion = motion_kmac_per_pixel(profile, channels, network.base)
-    return kmac_per_pixel(profile, *active, sequence.chroma_format, network.base) - motion, motion
+    motion = motion_kmac_per_pixel(profile, channels, network.pyramid)
+    return kmac_per_pixel(profile, *active, sequence.chroma_format, network.pyramid) - motion, motion
 
 
 def _detail(unit: Unit, sequence: SequenceHeader | None) -> dict[str, Any]:
@@ -63,7 +66,11 @@ def _detail(unit: Unit, sequence: SequenceHeader | None) -> dict[str, Any]:
     if isinstance(content, NetworkHeader) and sequence is not None:
         return _describe_network(content, sequence)
     if isinstance(content, Gop):
-        return {"frames": content.frame_count, "grid_bytes": [len(payload) for payload in content.grids]}
+        return {
+            "frames": content.frame_count,
+            "grid_bytes": [len(payload) for payload in content.grids],
+            "node_maps": [data.hex() for data in content.node_maps],
+        }
     if isinstance(content, Digest):
         return {"digest": content.digest.hex()}
     if isinstance(content, Metadata):
@@ -135,7 +142,7 @@ class _Summary:
     def _add_costs(self, gop: Gop, network: NetworkHeader, sequence: SequenceHeader) -> None:
         """Add the thousands of multiplications that a GOP takes."""
         pixels = sequence.width * sequence.height * gop.frame_count
-        values = gop_symbols(sequence, network, gop.frame_count)
+        values = coded_symbols(sequence, network, gop)
         synthesis, motion = _synthesis_cost(network, sequence)
         entropy = context_macs(*network.context_widths) * values / 1000
         for name, cost in zip(_COSTS, (synthesis * pixels, motion * pixels, entropy), strict=True):
@@ -186,19 +193,21 @@ def _rows(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     costs = document["kmac_per_pixel"]
     yield "cost", f"{costs['total']} kMAC/pixel: " + ", ".join(f"{name} {costs[name]}" for name in _COSTS)
     for number, network in enumerate(document["networks"]):
-        motion = "with base" if network["base"] else "on" if network["motion"] else "off"
+        motion = "on" if network["motion"] else "off"
+        planes = f"keys every {network['key_spacing']} frames, nodes every {network['node_spacing']}, "
+        has_planes = any(grid["kind"] in ("plane", "band") for grid in network["grids"])
         yield (
             f"network {number}",
             f"channels {network['stage_channels']}, blocks {network['stage_blocks']}, "
-            f"motion {motion}, {network['kmac_per_pixel']} kMAC/pixel, "
+            f"{planes if has_planes else ''}motion {motion}, {network['kmac_per_pixel']} kMAC/pixel, "
             f"context {network['context_widths']}, {network['parameter_bytes']} bytes",
         )
     strides = {grid["slot"]: grid for network in document["networks"] for grid in network["grids"]}
     for slot, size in sizes["grids"].items():
         grid = strides[int(slot)]
-        place = f"stride {grid['stride']} in space, {grid['temporal_stride']} in time, {grid['channels']} channels"
-        if grid["flow"]:
-            place += " of motion"
+        spacing = grid["node_spacing"]
+        often = "every frame" if spacing == 1 else f"every {spacing} frames"
+        place = f"{_KINDS[grid['kind']]}, stride {grid['stride']}, {often}, {grid['channels']} channels"
         yield f"grid {slot}", f"{place}, {size} bytes"
     yield "headers", f"{sizes['headers']} bytes"
     yield from document["metadata"].items()

@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 MAGIC = bytes.fromhex("894e5652430d0a1a")
-VERSION = 2
+VERSION = 3
 MINOR = 0
 HEADER_BYTES = len(MAGIC) + 2
 FOOTER_MAGIC = b"NVRX"

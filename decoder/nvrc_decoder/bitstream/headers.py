@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+import numpy as np
+import numpy.typing as npt
+
 from nvrc_decoder.octree.schedule import octree_schedule, temporal_first_schedule
 from nvrc_decoder.profiles import (
+    DEFAULT_PYRAMID,
     PROFILES,
     GridSlot,
     LayerSpec,
     Profile,
+    Pyramid,
     context_layers,
     node_shape,
     synthesis_layers,
@@ -31,15 +37,18 @@ __all__ = [
     "ScheduleRun",
     "SequenceHeader",
     "UnitType",
+    "coded_nodes",
+    "coded_symbols",
     "gop_symbols",
     "layer_specs",
+    "node_map",
     "parameter_count",
     "schedule_runs",
 ]
 
 
 class UnitType(IntEnum):
-    """The unit types of version 2 (spec 2.4)."""
+    """The unit types of version 3 (spec 2.4)."""
 
     SEQUENCE = 0x01
     NETWORK = 0x02
@@ -126,14 +135,12 @@ class GridHeader:
         multipliers: one for each channel; the stream holds a single one where all are the same.
         runs: the schedule where its kind is `EXPLICIT`, else empty.
         schedule: kind of the schedule.
-        base: channel 0 is a base channel (spec 7.6.4); in one slot, and only with motion.
     """
 
     slot: int
     multipliers: tuple[int, ...]
     runs: tuple[ScheduleRun, ...] = ()
     schedule: ScheduleKind = ScheduleKind.EXPLICIT
-    base: bool = False
 
     @property
     def channels(self) -> int:
@@ -177,6 +184,7 @@ class NetworkHeader:
         context_widths: outputs of the two hidden layers of the context network.
         layers: in canonical order: context first, then synthesis (see `layer_specs`).
         parameters: the coded weights and biases.
+        pyramid: which frames are nodes; `DEFAULT_PYRAMID` where no present slot has nodes.
     """
 
     stage_channels: tuple[int, ...]
@@ -185,16 +193,12 @@ class NetworkHeader:
     context_widths: tuple[int, int]
     layers: tuple[LayerHeader, ...]
     parameters: bytes = field(repr=False)
+    pyramid: Pyramid = DEFAULT_PYRAMID
 
     @property
     def present_slots(self) -> tuple[int, ...]:
         """Slots of the present grids, ascending."""
         return tuple(grid.slot for grid in self.grids)
-
-    @property
-    def base(self) -> bool:
-        """Whether a grid has a base channel."""
-        return any(grid.base for grid in self.grids)
 
     def grid_channels(self, profile: Profile) -> tuple[int, ...]:
         """Channels of each slot of the profile, 0 where it is absent."""
@@ -208,10 +212,17 @@ class NetworkHeader:
 
 @dataclass(frozen=True)
 class Gop:
-    """GOP (spec 3.4): `grids` holds one payload for each present slot, in coding order."""
+    """GOP (spec 3.4).
+
+    Attributes:
+        frame_count: its frames.
+        grids: one payload for each present slot, in coding order.
+        node_maps: one for each present slot whose grid has nodes, in coding order; see `coded_nodes`.
+    """
 
     frame_count: int
     grids: tuple[bytes, ...] = field(repr=False)
+    node_maps: tuple[bytes, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -263,7 +274,6 @@ def layer_specs(sequence: SequenceHeader, network: NetworkHeader) -> tuple[Layer
         network.grid_channels(profile),
         sequence.chroma_format,
         sequence.bit_depth,
-        network.base,
     )
     return (*context_layers(*network.context_widths), *synthesis)
 
@@ -280,10 +290,34 @@ def parameter_count(sequence: SequenceHeader, network: NetworkHeader) -> int:
 
 
 def gop_symbols(sequence: SequenceHeader, network: NetworkHeader, frame_count: int) -> int:
-    """Number of grid values of a GOP: nodes x channels x rows x columns over the present grids."""
-    total = 0
-    for grid in network.grids:
-        slot: GridSlot = sequence.profile_spec.slots[grid.slot]
-        nodes, rows, columns = node_shape(slot, frame_count, sequence.height, sequence.width)
-        total += nodes * rows * columns * grid.channels
+    """Number of grid values of a GOP: nodes x channels x rows x columns over the present grids, empty nodes too."""
+    return sum(math.prod(shape) for _, shape in _grid_shapes(sequence, network, frame_count))
+
+
+def coded_symbols(sequence: SequenceHeader, network: NetworkHeader, gop: Gop) -> int:
+    """Number of grid values that a GOP codes: those of empty nodes are left out."""
+    total, maps = 0, iter(gop.node_maps)
+    for slot, (nodes, *size) in _grid_shapes(sequence, network, gop.frame_count):
+        coded = int(coded_nodes(next(maps), nodes).sum()) if slot.at_nodes else nodes
+        total += coded * math.prod(size)
     return total
+
+
+def _grid_shapes(
+    sequence: SequenceHeader, network: NetworkHeader, frame_count: int
+) -> Iterator[tuple[GridSlot, tuple[int, int, int, int]]]:
+    """Slot and shape of each present grid of a GOP, in coding order."""
+    for grid in network.coding_order(sequence.profile_spec):
+        slot = sequence.profile_spec.slots[grid.slot]
+        nodes, rows, columns = node_shape(slot, frame_count, sequence.height, sequence.width, network.pyramid)
+        yield slot, (nodes, grid.channels, rows, columns)
+
+
+def node_map(coded: Sequence[bool] | npt.NDArray[np.bool_]) -> bytes:
+    """The bytes that say which nodes of a grid are coded: node n is bit n % 8 of byte n // 8 (spec 3.4)."""
+    return np.packbits(np.asarray(coded, dtype=bool), bitorder="little").tobytes()
+
+
+def coded_nodes(data: bytes, nodes: int) -> npt.NDArray[np.bool_]:
+    """Which of a grid's nodes are coded, bool [nodes]; the others are empty. The inverse of `node_map`."""
+    return np.unpackbits(np.frombuffer(data, np.uint8), count=nodes, bitorder="little").astype(bool)

@@ -18,7 +18,7 @@ from nvrc_decoder.bitstream.syntax import (
     multiple_of_4,
     number_field,
 )
-from nvrc_decoder.profiles import MIX_GROUP, PROFILES, context_layers, synthesis_layers
+from nvrc_decoder.profiles import FLOW_CHANNELS, PROFILES, SPACING_LOG2_MAX, context_layers, synthesis_layers
 
 __all__ = ["NETWORK"]
 
@@ -33,13 +33,20 @@ def _layers(scope: Scope) -> tuple[str, ...]:
     profile = PROFILES[scope["profile"]]
     context = context_layers(scope["context_width_1"], scope["context_width_2"])
     shape = scope["stage_channels"], scope["stage_blocks"], channels
-    base = any(grid["has_base"] for grid in scope["grids"])
-    synthesis = synthesis_layers(profile, *shape, scope["chroma_format"], scope["bit_depth"], base)
+    synthesis = synthesis_layers(profile, *shape, scope["chroma_format"], scope["bit_depth"])
     return tuple(layer.name for layer in (*context, *synthesis))
 
 
-def _is_present(slot: str, scope: Scope) -> bool:
-    return bool(scope["grid_mask"] >> scope[slot] & 1)
+def _has_nodes(mask: int, scope: Scope) -> bool:
+    return any(mask >> slot & 1 for slot in scope["NodeSlots"])
+
+
+def _flow_has_planes(mask: int, scope: Scope) -> bool:
+    return not mask >> scope["FlowSlot"] & 1 or _has_nodes(mask, scope)
+
+
+def _bands_together(mask: int, scope: Scope) -> bool:
+    return len({mask >> slot & 1 for slot in scope["BandSlots"]}) == 1
 
 
 _SPLIT: tuple[Element, ...] = (
@@ -105,12 +112,53 @@ NETWORK: Table = (
                 "bits NumSlots and above of grid_mask are 0",
                 lambda value, scope: value >> scope["NumSlots"] == 0,
             ),
+            Check("R3.41", "E_RANGE", "the bits of BandSlots are all 0 or all 1", _bands_together),
+            Check("R3.42", "E_RANGE", "bit FlowSlot is 0 where no bit of NodeSlots is 1", _flow_has_planes),
         ),
     ),
     Derived(
         "PresentSlots",
         "the slots i with bit i of grid_mask set, ascending",
         lambda scope: [i for i in range(16) if scope["grid_mask"] >> i & 1],
+    ),
+    Option(
+        "a slot of NodeSlots is present",
+        lambda scope: _has_nodes(scope["grid_mask"], scope),
+        (
+            Bits(
+                "spacings",
+                (
+                    BitField(
+                        "node_spacing_log2",
+                        0,
+                        3,
+                        "Every 2^node_spacing_log2-th frame of a GOP is a node (7.5).",
+                        (in_range("node_spacing_log2", "R3.43", 0, SPACING_LOG2_MAX),),
+                    ),
+                    BitField(
+                        "key_spacing_log2",
+                        4,
+                        3,
+                        "Every 2^key_spacing_log2-th frame of a GOP is a key (7.5).",
+                        (in_range("key_spacing_log2", "R3.44", "node_spacing_log2", SPACING_LOG2_MAX),),
+                    ),
+                ),
+                "R3.45",
+            ),
+            Derived(
+                "NumLevels",
+                "key_spacing_log2 - node_spacing_log2",
+                lambda scope: scope["key_spacing_log2"] - scope["node_spacing_log2"],
+            ),
+            Field(
+                "step_factor",
+                "u8",
+                "Factor of the multipliers of the nodes of a level, in sixteenths: of the nodes halfway between keys "
+                "first, then of each finer level (7.4).",
+                (in_range("step_factor[i]", "R3.46", 1, 255),),
+                count="NumLevels",
+            ),
+        ),
     ),
     Loop(
         "grids",
@@ -130,47 +178,23 @@ NETWORK: Table = (
                             Check(
                                 "R3.39",
                                 "E_RANGE",
-                                "grid_channels of the slot FlowSlot is 2",
-                                lambda value, scope: value == 2 or scope["slot"] != scope["FlowSlot"],
+                                f"grid_channels of the slot FlowSlot is {FLOW_CHANNELS}",
+                                lambda value, scope: value == FLOW_CHANNELS or scope["slot"] != scope["FlowSlot"],
                             ),
                             Check(
                                 "R3.40",
                                 "E_RANGE",
-                                f"where slot FlowSlot is present, grid_channels of the slot MixedSlot is a multiple "
-                                f"of {MIX_GROUP}",
+                                "grid_channels of a slot of BandSlots is MaxGridChannels[slot]",
                                 lambda value, scope: (
-                                    value % MIX_GROUP == 0
-                                    or scope["slot"] != scope["MixedSlot"]
-                                    or not _is_present("FlowSlot", scope)
-                                ),
-                            ),
-                        ),
-                    ),
-                    BitField(
-                        "has_base",
-                        6,
-                        1,
-                        "1: channel 0 is a base channel (7.6.4).",
-                        (
-                            Check(
-                                "R3.26",
-                                "E_RESERVED",
-                                "has_base is 0 for a slot other than BaseSlot",
-                                lambda value, scope: value == 0 or scope["slot"] == scope["BaseSlot"],
-                            ),
-                            Check(
-                                "R3.41",
-                                "E_RANGE",
-                                "has_base is 0 where slot FlowSlot or slot MixedSlot is absent",
-                                lambda value, scope: (
-                                    value == 0 or (_is_present("FlowSlot", scope) and _is_present("MixedSlot", scope))
+                                    scope["slot"] not in scope["BandSlots"]
+                                    or value == scope["MaxGridChannels"][scope["slot"]]
                                 ),
                             ),
                         ),
                     ),
                     BitField("one_multiplier", 7, 1, "1: all channels share one multiplier."),
                 ),
-                None,
+                "R3.26",
             ),
             Derived(
                 "NumMultipliers",
@@ -223,7 +247,7 @@ NETWORK: Table = (
     Derived(
         "Layers",
         "the layers in canonical order: context.hidden1, context.hidden2, context.output (5.5), then those of "
-        "synthesis (7.13) for stage_channels, stage_blocks, grid_channels, has_base and chroma_format",
+        "synthesis (7.13) for stage_channels, stage_blocks, grid_channels and chroma_format",
         _layers,
     ),
     Loop(

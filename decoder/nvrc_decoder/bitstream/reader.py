@@ -119,7 +119,7 @@ def read_checked_gop(
 
     `first_frame` is the number of pictures in the GOPs before it.
     """
-    gop = parse_gop(_payload(raw), network, raw.payload_offset, unit)
+    gop = parse_gop(_payload(raw), network, sequence.profile_spec, raw.payload_offset, unit)
     symbols = gop_symbols(sequence, network, gop.frame_count)
     check_gop_level(sequence.level, gop.frame_count, symbols, offset=raw.offset, unit=unit)
     check_limit("max_gop_frames", gop.frame_count, limits, offset=raw.offset, unit=unit)

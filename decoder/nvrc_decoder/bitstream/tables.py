@@ -13,6 +13,7 @@ from nvrc_decoder.bitstream.syntax import (
     Derived,
     Field,
     Loop,
+    Option,
     Scope,
     Table,
     in_range,
@@ -107,6 +108,11 @@ _SEQUENCE: Table = (
 )
 
 
+def _map_ends(value: bytes, scope: Scope) -> bool:
+    nodes: int = scope["pyramid"].node_count(scope["frame_count"])
+    return int.from_bytes(value, "little") >> nodes == 0
+
+
 _GOP: Table = (
     number_field("frame_count", "leb128", "R3.31", 1, 65536, "Number of pictures in this GOP."),
     Loop(
@@ -114,6 +120,25 @@ _GOP: Table = (
         "slot",
         "CodingOrder",
         (
+            Option(
+                "slot is one of NodeSlots",
+                lambda scope: scope["slot"] in scope["NodeSlots"],
+                (
+                    Derived(
+                        "NodeMapBytes",
+                        "ceil(GridNodes / 8), with GridNodes of a node slot",
+                        lambda scope: -(-scope["pyramid"].node_count(scope["frame_count"]) // 8),
+                    ),
+                    Field(
+                        "node_map",
+                        "bytes",
+                        "Bit n % 8 of byte n // 8 is 1 where node n of the slot's grid is coded, and 0 where it is "
+                        "empty (5.2).",
+                        (Check("R3.47", "E_RESERVED", "bits GridNodes and above of node_map are 0", _map_ends),),
+                        length="NodeMapBytes",
+                    ),
+                ),
+            ),
             Field("grid_length", "leb128", "Bytes of grid_payload.", (multiple_of_4("grid_length", "R3.32"),)),
             Field(
                 "grid_payload",

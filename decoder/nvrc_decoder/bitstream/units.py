@@ -24,13 +24,18 @@ from nvrc_decoder.bitstream.headers import (
     ScheduleRun,
     SequenceHeader,
     UnitType,
+    coded_nodes,
+    coded_symbols,
     gop_symbols,
     layer_specs,
+    node_map,
     parameter_count,
     schedule_runs,
 )
 from nvrc_decoder.bitstream.syntax import parse, serialise
 from nvrc_decoder.bitstream.tables import PAYLOADS
+from nvrc_decoder.errors import InternalError
+from nvrc_decoder.profiles import DEFAULT_PYRAMID, Profile, Pyramid
 
 __all__ = [
     "Digest",
@@ -46,8 +51,11 @@ __all__ = [
     "ScheduleRun",
     "SequenceHeader",
     "UnitType",
+    "coded_nodes",
+    "coded_symbols",
     "gop_symbols",
     "layer_specs",
+    "node_map",
     "parameter_count",
     "parse_digest",
     "parse_end",
@@ -107,8 +115,8 @@ def _network_scope(sequence: SequenceHeader) -> dict[str, Any]:
         "MaxStageBlocks": profile.blocks,
         "NumSlots": len(profile.slots),
         "FlowSlot": profile.flow_slot,
-        "BaseSlot": profile.base_slot,
-        "MixedSlot": profile.mixed_slots[0],
+        "NodeSlots": profile.node_slots,
+        "BandSlots": profile.band_slots,
         "MaxGridChannels": [slot.max_channels for slot in profile.slots],
     }
 
@@ -126,7 +134,6 @@ def parse_network(payload: bytes, sequence: SequenceHeader, base: int = 0, unit:
             tuple(grid["multiplier"]) * (grid["grid_channels"] if grid["one_multiplier"] else 1),
             tuple(ScheduleRun(run["halve"], run["phase"], run["repeat"]) for run in grid.get("runs", ())),
             ScheduleKind(grid["schedule"]),
-            bool(grid["has_base"]),
         )
         for slot, grid in zip(values["PresentSlots"], values["grids"], strict=True)
     )
@@ -142,7 +149,15 @@ def parse_network(payload: bytes, sequence: SequenceHeader, base: int = 0, unit:
     )
     widths = (values["context_width_1"], values["context_width_2"])
     active = tuple(values["stage_channels"]), tuple(values["stage_blocks"])
-    return NetworkHeader(*active, grids, widths, layers, values["parameter_payload"])
+    return NetworkHeader(*active, grids, widths, layers, values["parameter_payload"], _pyramid(values))
+
+
+def _pyramid(values: Mapping[str, Any]) -> Pyramid:
+    """The pyramid of a parsed NETWORK; the default one where no slot has nodes."""
+    if "key_spacing_log2" not in values:
+        return DEFAULT_PYRAMID
+    spacings = 1 << values["key_spacing_log2"], 1 << values["node_spacing_log2"]
+    return Pyramid(*spacings, tuple(values["step_factor"]))
 
 
 def _is_uniform(grid: GridHeader) -> bool:
@@ -158,10 +173,12 @@ def serialise_network(network: NetworkHeader, sequence: SequenceHeader, *, check
         "stage_channels": list(network.stage_channels),
         "stage_blocks": list(network.stage_blocks),
         "grid_mask": mask,
+        "node_spacing_log2": network.pyramid.node_spacing.bit_length() - 1,
+        "key_spacing_log2": network.pyramid.key_spacing.bit_length() - 1,
+        "step_factor": list(network.pyramid.factors),
         "grids": [
             {
                 "grid_channels": grid.channels,
-                "has_base": int(grid.base),
                 "one_multiplier": int(_is_uniform(grid)),
                 "multiplier": list(grid.multipliers[:1] if _is_uniform(grid) else grid.multipliers),
                 "schedule": int(grid.schedule),
@@ -179,25 +196,40 @@ def serialise_network(network: NetworkHeader, sequence: SequenceHeader, *, check
     return _serialise(UnitType.NETWORK, values, _network_scope(sequence), check)
 
 
-def _gop_scope(network: NetworkHeader) -> dict[str, Any]:
-    # Only the number of slots matters to the syntax; `NetworkHeader.coding_order` tells which payload is whose.
-    return {"CodingOrder": network.present_slots}
+def _gop_scope(network: NetworkHeader, profile: Profile) -> dict[str, Any]:
+    return {
+        "CodingOrder": [grid.slot for grid in network.coding_order(profile)],
+        "NodeSlots": profile.node_slots,
+        "pyramid": network.pyramid,
+    }
 
 
-def parse_gop(payload: bytes, network: NetworkHeader, base: int = 0, unit: str | None = None) -> Gop:
+def parse_gop(payload: bytes, network: NetworkHeader, profile: Profile, base: int = 0, unit: str | None = None) -> Gop:
     """GOP from its payload, under the NETWORK in force.
 
     Raises:
         InvalidStreamError: a requirement of 3.4 is broken.
     """
-    values = _parse(UnitType.GOP, payload, base, unit, _gop_scope(network))
-    return Gop(values["frame_count"], tuple(grid["grid_payload"] for grid in values["grids"]))
+    values = _parse(UnitType.GOP, payload, base, unit, _gop_scope(network, profile))
+    grids = values["grids"]
+    return Gop(
+        values["frame_count"],
+        tuple(grid["grid_payload"] for grid in grids),
+        tuple(grid["node_map"] for grid in grids if "node_map" in grid),
+    )
 
 
-def serialise_gop(gop: Gop, network: NetworkHeader, *, check: bool = True) -> bytes:
-    """The payload of a GOP; InternalError where it breaks a requirement."""
-    grids = [{"grid_length": len(payload), "grid_payload": payload} for payload in gop.grids]
-    return _serialise(UnitType.GOP, {"frame_count": gop.frame_count, "grids": grids}, _gop_scope(network), check)
+def serialise_gop(gop: Gop, network: NetworkHeader, profile: Profile, *, check: bool = True) -> bytes:
+    """The payload of a GOP; InternalError where it breaks a requirement, or lacks a node map."""
+    scope = _gop_scope(network, profile)
+    grids: list[dict[str, Any]] = [{"grid_length": len(payload), "grid_payload": payload} for payload in gop.grids]
+    at_nodes = [i for i, slot in enumerate(scope["CodingOrder"]) if slot in profile.node_slots]
+    if len(at_nodes) != len(gop.node_maps):
+        raise InternalError("E_LENGTH", f"a GOP has {len(gop.node_maps)} node maps, not {len(at_nodes)}", section="3.4")
+    for i, data in zip(at_nodes, gop.node_maps, strict=True):
+        if i < len(grids):
+            grids[i]["node_map"] = data
+    return _serialise(UnitType.GOP, {"frame_count": gop.frame_count, "grids": grids}, scope, check)
 
 
 def parse_digest(payload: bytes, base: int = 0, unit: str | None = None) -> Digest:

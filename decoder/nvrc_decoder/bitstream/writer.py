@@ -84,7 +84,7 @@ class StreamWriter:
     def gop(self, gop: Gop, digest: bytes) -> None:
         """Writes a GOP and its DIGEST of 16 bytes."""
         network = self._network_in_force()
-        self.gop_payload(gop, serialise_gop(gop, network), serialise_digest(Digest(digest)))
+        self.gop_payload(gop, serialise_gop(gop, network, self.sequence.profile_spec), serialise_digest(Digest(digest)))
 
     def gop_payload(self, gop: Gop, payload: bytes, digest_payload: bytes) -> None:
         """Writes a GOP and its DIGEST from their payloads; `gop` is what `payload` holds."""

@@ -1,4 +1,4 @@
-"""A stream as plain ONNX: its graphs with their weights, its grids, and what is needed to make frames of them.
+"""A stream as plain ONNX: its graphs with their weights, and the inputs that they make the frames of.
 
 For runtimes that are not this decoder: ONNX Runtime in C++, C# or JavaScript, TensorRT. Nothing here imports onnx.
 """

@@ -1,4 +1,4 @@
-"""Writes the folder: graphs, grids, manifest and README.
+"""Writes the folder: graphs, their inputs, manifest and README.
 
 One pass over the stream, which may be a pipe; a GOP's grids are in memory at a time, no more. Everything is decoded
 and held against its DIGEST on the way, and the manifest has the MD5 of every frame.
@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 
 from nvrc_decoder.bitstream.reader import UnitReader
 from nvrc_decoder.bitstream.units import Digest, Gop, NetworkHeader, SequenceHeader
@@ -24,18 +25,18 @@ from nvrc_decoder.export.onnx_file import fill_initializers
 from nvrc_decoder.frames import GopDigest, plane_shapes
 from nvrc_decoder.gop import Grid, Network, decode_grids, load_network
 from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
-from nvrc_decoder.profiles import GridSlot, head_rows
+from nvrc_decoder.profiles import head_rows
 from nvrc_decoder.synthesis.device import GpuState
-from nvrc_decoder.synthesis.initializers import graph_initializers
-from nvrc_decoder.synthesis.motion_graphs import MotionGraphs
+from nvrc_decoder.synthesis.initializers import PREDICTED, graph_initializers, graph_inputs
 from nvrc_decoder.synthesis.providers import Provider
+from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
 from nvrc_decoder.synthesis.session import graph_bytes
-from nvrc_decoder.synthesis.warping import CELL
+from nvrc_decoder.synthesis.tiles import Resizable
 from nvrc_decoder.video_format import CHROMA_NAMES
 
 __all__ = ["Exported", "export_video"]
 
-VERSION = 2
+VERSION = 3
 _PLANE_NAMES = ("y", "u", "v")
 _ROWS = 12
 _PHASES = 4
@@ -106,14 +107,12 @@ class _Export:
         self._limits = limits
         self._files = self._bytes = self._frames = 0
         self._md5 = hashlib.md5(usedforsecurity=False)
-        self._networks: list[dict[str, Any]] = []
+        self._networks: list[str] = []
         self._gops: list[dict[str, Any]] = []
-        self._absent: dict[str, dict[str, Any]] = {}
         self._sequence: SequenceHeader | None = None
         self._synthesizers: Synthesizers | None = None
         self._network: Network | None = None
-        self._moving: tuple[int, ...] = ()
-        self._moved: tuple[int, ...] = ()
+        self._predictor: Resizable | None = None
 
     def begin(self, sequence: SequenceHeader) -> None:
         """SEQUENCE."""
@@ -124,66 +123,35 @@ class _Export:
         """NETWORK: its graph."""
         sequence = self._known_sequence()
         network = load_network(sequence, header, offset=offset, unit=unit)
-        profile = network.profile
-        tensors = graph_initializers(
-            profile,
-            sequence,
-            header.stage_channels,
-            header.stage_blocks,
-            network.layers,
-            network.multipliers,
-            header.base,
-        )
-        stem = f"network_{len(self._networks)}"
-        files: dict[str, Any] = {"file": self._graph(stem, graph_bytes(profile), tensors), "motion": None}
-        motion = MotionGraphs.of(profile, network.layers, network.multipliers, header.base)
-        if motion is not None:
-            files["motion"] = {
-                "moves": self._graph(f"{stem}_moves", *motion.moves),
-                "flow": f"grid{profile.flow_slot}",
-                "base": None if motion.base is None else self._graph(f"{stem}_base", *motion.base),
-                "base_grid": None if motion.base is None else f"grid{profile.base_slot}",
-                "slots": [
-                    {
-                        "input": f"warped{i}",
-                        "grid": f"grid{i}",
-                        "takes_base": i in profile.mixed_slots,
-                        "nodes": self._graph(f"{stem}_nodes{i}", graphs.nodes, graphs.values),
-                        "chain": self._graph(f"{stem}_chain{i}", graphs.chain, {}),
-                        "warp": self._graph(f"{stem}_warp{i}", graphs.warp, {}),
-                    }
-                    for i, graphs in motion.slots.items()
-                ],
-            }
-        self._networks.append(files)
-        self._moving = () if motion is None else tuple(motion.slots)
-        self._moved = () if motion is None else (*self._moving, profile.flow_slot)
-        if motion is not None and motion.base is not None and profile.base_slot not in self._moving:
-            self._moved += (profile.base_slot,)
-        self._network = network
+        profile, active = network.profile, (header.stage_channels, header.stage_blocks)
+        tensors = graph_initializers(profile, sequence, *active, network.layers, network.multipliers)
+        name = f"network_{len(self._networks)}.onnx"
+        self._write(name, fill_initializers(graph_bytes(profile), tensors))
+        self._networks.append(name)
+        self._network, self._predictor = network, None
+        if profile.has_planes([len(factors) for factors in network.multipliers]):
+            self._predictor = self._make_predictor(sequence, network)
+
+    def _make_predictor(self, sequence: SequenceHeader, network: Network) -> Resizable:
+        """What makes the planes: the frames for their MD5s may be made elsewhere."""
+        header = network.header
+        active = header.stage_channels, header.stage_blocks
+        arguments = network.profile, sequence, *active, network.layers, network.multipliers, header.pyramid
+        if self._engine == "reference":
+            return ReferenceSynthesizer(*arguments)
+        from nvrc_decoder.synthesis.runtime import OrtSynthesizer
+
+        return OrtSynthesizer(*arguments, threads=self._threads)
 
     def gop(self, gop: Gop, offset: int, unit: str, expected: bytes) -> None:
-        """GOP and its DIGEST: its grids, and the MD5 of each of its frames."""
+        """GOP and its DIGEST: the inputs for its frames, and the MD5 of each."""
         sequence = self._known_sequence()
         network = self._network
         if network is None or self._synthesizers is None:
             raise InternalError("E_INTERNAL", "the reader let a GOP come before NETWORK")
-        grids = decode_grids(sequence, network, gop.frame_count, gop.grids, offset=offset, unit=unit)
-        place = f"gops/{len(self._gops):05d}"
-        slots = network.profile.slots
-        written = {
-            i: self._grid(f"{place}/grid{i}.npy", slots[i], grid) for i, grid in enumerate(grids) if grid is not None
-        }
-        inputs: dict[str, Any] = {}
-        for i, slot in enumerate(slots):
-            if i in network.profile.warped_slots and i not in self._moving:
-                inputs[f"warped{i}"] = self._zeros(f"warped{i}", slot, (1, 1))
-            if i in self._moving:
-                inputs[f"grid{i}"] = self._zeros(f"still{i}", slot, (1, 1))
-            elif not slot.flow:
-                size = -(-sequence.height // slot.stride), -(-sequence.width // slot.stride)
-                inputs[f"grid{i}"] = written[i] if i in written else self._zeros(f"grid{i}", slot, size)
-        moved = {f"grid{i}": written[i] for i in self._moved} if self._moved else None
+        payloads = gop.grids, gop.node_maps
+        grids = decode_grids(sequence, network, gop.frame_count, *payloads, offset=offset, unit=unit)
+        inputs = self._inputs(f"gops/{len(self._gops):05d}", network, grids, gop.frame_count)
         digest = GopDigest()
         md5s: list[str] = []
         for frame in self._synthesizers.of(network).decode_gop(grids, gop.frame_count, 0, expected):
@@ -201,8 +169,7 @@ class _Export:
                 "network": len(self._networks) - 1,
                 "first_frame": self._frames,
                 "frame_count": gop.frame_count,
-                "grids": inputs,
-                "moved": moved,
+                "inputs": inputs,
                 "frame_md5s": md5s,
             }
         )
@@ -231,64 +198,81 @@ class _Export:
         self._files += 1
         self._bytes += len(data)
 
-    def _graph(self, stem: str, model: bytes, tensors: dict[str, Any]) -> str:
-        """Write a graph with its weights; the name of its file."""
-        name = f"{stem}.onnx"
-        self._write(name, fill_initializers(model, tensors))
-        return name
+    def _inputs(
+        self, folder: str, network: Network, grids: list[Grid | None], frame_count: int
+    ) -> dict[str, dict[str, Any]]:
+        """Write the inputs for all frames of a GOP that the NETWORK does not lack; where they are, by name."""
+        (self._folder / folder).mkdir(parents=True)
+        shapes = graph_inputs(network.profile)
+        files: dict[str, _Npy] = {}
+        with ExitStack() as stack:
 
-    def _grid(self, name: str, slot: GridSlot, grid: Grid) -> dict[str, Any]:
-        """A grid as the graph takes it: float32, the channels that the stream lacks are zeros."""
-        nodes, channels, rows, columns = grid.shape
-        empty = np.zeros((rows, columns), np.float32)
-        return self._npy(
-            name,
-            (nodes, slot.max_channels, rows, columns),
-            (
-                grid[n, c].astype("<f4") if c < channels else empty
-                for n in range(nodes)
-                for c in range(slot.max_channels)
-            ),
-        )
+            def write(name: str, frame: npt.NDArray[Any]) -> None:
+                if name not in files:
+                    file = stack.enter_context((self._folder / folder / f"{name}.npy").open("wb"))
+                    files[name] = _Npy(file, (frame_count, shapes[name].channels, *frame.shape[1:]))
+                files[name].write(frame)
 
-    def _zeros(self, name: str, slot: GridSlot, size: tuple[int, int]) -> dict[str, Any]:
-        """What the graph takes for nothing at all: one node of zeros, the same for every GOP."""
-        if name not in self._absent:
-            empty = np.zeros(size, np.float32)
-            shape = (1, slot.max_channels, *size)
-            self._absent[name] = self._npy(f"absent/{name}.npy", shape, (empty for _ in range(slot.max_channels)))
-        return self._absent[name]
+            for t in range(frame_count):
+                for name, item in shapes.items():
+                    grid = None if item.slot is None else grids[item.slot]
+                    if grid is not None:
+                        write(name, grid[t])
+                if self._predictor is not None:
+                    planes = self._predictor.warped(grids, frame_count, range(t, t + 1))
+                    for name, stage in PREDICTED.items():
+                        if stage in planes:
+                            write(name, planes[stage][0])
+        if self._predictor is not None:
+            # The frames are made next, and may need the room.
+            self._predictor.release()
+        self._files += len(files)
+        self._bytes += sum(file.bytes for file in files.values())
+        return {
+            name: {"file": f"{folder}/{name}.npy", "offset": file.offset, "shape": list(file.shape)}
+            for name, file in files.items()
+        }
 
-    def _npy(self, name: str, shape: Sequence[int], parts: Any) -> dict[str, Any]:
-        """Write float32 little-endian values as .npy, part by part."""
-        path = self._folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as file:
-            header = {"descr": "<f4", "fortran_order": False, "shape": tuple(shape)}
-            np.lib.format.write_array_header_1_0(file, header)
-            offset = file.tell()
-            for part in parts:
-                file.write(np.ascontiguousarray(part).tobytes())
-            self._bytes += file.tell()
-        self._files += 1
-        return {"file": name, "offset": offset, "shape": list(shape)}
+
+class _Npy:
+    """Float32 little-endian values in .npy, written a frame at a time.
+
+    Args:
+        file: where to.
+        shape: frames, channels, rows, columns.
+
+    Attributes:
+        offset: of the first value in the file.
+        bytes: written so far.
+    """
+
+    def __init__(self, file: BinaryIO, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+        self._file = file
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+        self.offset = self.bytes = file.tell()
+
+    def write(self, frame: npt.NDArray[Any]) -> None:
+        """A frame [channels, rows, columns]; channels that it lacks are zeros."""
+        values = np.zeros(self.shape[1:], "<f4")
+        values[: len(frame)] = frame
+        self.bytes += self._file.write(values.tobytes())
 
 
 def _describe(sequence: SequenceHeader) -> dict[str, Any]:
     """What holds for all of the stream."""
     profile = sequence.profile_spec
+    size = sequence.height, sequence.width
     half = [-(-sequence.height // 2), -(-sequence.width // 2)]
-    inputs: list[dict[str, Any]] = [{"name": "frames", "dtype": "int64", "shape": ["B"]}]
-    if profile.temporal_stem:
-        inputs.append({"name": "stem_frames", "dtype": "int64", "shape": ["B + 2"]})
-    for i, slot in enumerate(profile.slots):
-        if not slot.flow:
-            size = [-(-sequence.height // slot.stride), -(-sequence.width // slot.stride)]
-            inputs.append({"name": f"grid{i}", "dtype": "float32", "shape": ["N", slot.max_channels, *size]})
-    for i in profile.warped_slots:
-        slot = profile.slots[i]
-        size = [-(-sequence.height // slot.stride), -(-sequence.width // slot.stride)]
-        inputs.append({"name": f"warped{i}", "dtype": "float32", "shape": ["B", slot.max_channels, *size]})
+    inputs = [
+        {
+            "name": name,
+            "dtype": "float32",
+            "shape": ["B + 2" if item.halo else "B", item.channels, *item.size(*size)],
+            "halo": item.halo,
+        }
+        for name, item in graph_inputs(profile).items()
+    ]
     return {
         "format": "nvrc-export",
         "version": VERSION,
@@ -307,7 +291,6 @@ def _describe(sequence: SequenceHeader) -> dict[str, Any]:
             "chroma_sample_position": sequence.chroma_sample_position,
         },
         "inputs": inputs,
-        "cells": [-(-sequence.height // CELL), -(-sequence.width // CELL)],
         "output": {"name": "rows", "dtype": "float32", "shape": ["B", _ROWS, *half]},
         "planes": _planes(sequence),
     }

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from nvrc_decoder.entropy.coder import IntArray
 from nvrc_decoder.octree.network import Float32Array
 from nvrc_decoder.octree.schedule import LEVEL_KINDS, STEP_ORDERS, Axes, Step, axes
-from nvrc_decoder.profiles import CONTEXT_INPUT_MAX, Q_MAX, GridSlot
+from nvrc_decoder.profiles import CONTEXT_INPUT_MAX, Q_MAX, GridSlot, Pyramid
 from nvrc_decoder.scratch import Scratch
 
 __all__ = [
@@ -40,7 +40,6 @@ COARSE_INPUT = len(NEIGHBOURS)
 _LEVEL_INPUT = COARSE_INPUT + 1
 _ORDER_INPUT = _LEVEL_INPUT + LEVEL_KINDS
 _SLOT_INPUT = _ORDER_INPUT + STEP_ORDERS
-_SLOT_MAX = 7
 
 # Symbols whose contexts are made at once: large enough to hide call overhead, small enough to stay in the cache.
 _BLOCK_SYMBOLS = 16384
@@ -55,7 +54,7 @@ _LEAST_SYMBOLS = 1024
 
 def constant_inputs(step: Step, slot_index: int) -> tuple[int, int, int]:
     """Indices of the three one-hot inputs that are 1 in a step (spec 5.4)."""
-    return _LEVEL_INPUT + step.level_index, _ORDER_INPUT + step.step_index, _SLOT_INPUT + min(_SLOT_MAX, slot_index)
+    return _LEVEL_INPUT + step.level_index, _ORDER_INPUT + step.step_index, _SLOT_INPUT + slot_index
 
 
 @functools.lru_cache(maxsize=4096)
@@ -84,7 +83,7 @@ def _fold(vector: Axes, offset: Axes, mask: Axes) -> Axes:
 
 
 def coarse_magnitude(
-    shape: tuple[int, int, int], slot: GridSlot, coarser: tuple[GridSlot, IntArray] | None
+    shape: tuple[int, int, int], slot: GridSlot, coarser: tuple[GridSlot, IntArray] | None, pyramid: Pyramid
 ) -> npt.NDArray[np.uint8] | None:
     """Magnitude of the previous present slot's grid at each position, 0..15 (spec 5.3).
 
@@ -92,6 +91,7 @@ def coarse_magnitude(
         shape: nodes, rows and columns of the grid to code.
         slot: its slot.
         coarser: slot and values [N2, C2, H2, W2] of the previous present slot; None for the first.
+        pyramid: says which frames the nodes of both belong to.
 
     Returns:
         uint8 [N, H, W], or None where there is no coarser grid and the input is 0.
@@ -105,7 +105,7 @@ def coarse_magnitude(
     for node, total in zip(values, magnitude, strict=True):
         total[...] = np.minimum(np.abs(node).sum(axis=0, dtype=np.int32), CONTEXT_INPUT_MAX)
     scales = (
-        (slot.temporal_stride, other.temporal_stride),
+        (pyramid.spacing(slot), pyramid.spacing(other)),
         (slot.stride, other.stride),
         (slot.stride, other.stride),
     )
@@ -220,24 +220,35 @@ class Lattice:
         """Where the values of a step are."""
         return axes(a // g for a, g in zip(step.start, self._spacing, strict=True))
 
-    def blocks(self, step: Step, neighbours: tuple[int, ...], coarse: npt.NDArray[np.uint8] | None) -> Iterator[Block]:
+    def blocks(
+        self,
+        step: Step,
+        neighbours: tuple[int, ...],
+        coarse: npt.NDArray[np.uint8] | None,
+        kept: npt.NDArray[np.bool_] | None = None,
+    ) -> Iterator[Block]:
         """The inputs of a step, block by block.
 
         Args:
             step: a step of this lattice.
             neighbours: as `available_neighbours` gives them.
             coarse: as `coarse_magnitude` gives it.
+            kept: bool, which of the step's nodes have symbols; None for all.
         """
-        sources: list[npt.NDArray[Any]] = [self._view(self._padded, step, NEIGHBOURS[index]) for index in neighbours]
+        which = slice(None) if kept is None else kept
+        sources: list[npt.NDArray[Any]] = [
+            self._view(self._padded, step, NEIGHBOURS[index])[which] for index in neighbours
+        ]
         channels = self._padded[0, 0, 0].shape[1]
-        full = step.count[0], channels, step.count[1], step.count[2]
+        nodes = step.count[0] if kept is None else int(np.count_nonzero(kept))
+        full = nodes, channels, step.count[1], step.count[2]
         inside = None
         if self._inside:
-            views = (self._view(self._inside, step, NEIGHBOURS[index]) for index in neighbours)
+            views = (self._view(self._inside, step, NEIGHBOURS[index])[which] for index in neighbours)
             inside = [np.broadcast_to(view, full) for view in views]
         if coarse is not None:
             t, y, x = step.slices
-            sources.append(np.broadcast_to(np.ascontiguousarray(coarse[t, None, y, x]), full))
+            sources.append(np.broadcast_to(np.ascontiguousarray(coarse[t, None, y, x][which]), full))
         start = 0
         for cut in _cuts(full):
             shape = (*(part.stop - part.start for part in cut), full[3])

@@ -1,28 +1,60 @@
-"""Motion in graphs: each step runs whole, and nothing leaves the device (spec 7.6)."""
+"""Planes in graphs: each step runs whole, and nothing leaves the device (spec 7.6)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from nvrc_decoder.frames import PictureFormat
-from nvrc_decoder.profiles import WARPED_TEMPORAL_STRIDE, Profile
-from nvrc_decoder.synthesis.motion_graphs import MotionGraphs
-from nvrc_decoder.synthesis.session import Tensor
-from nvrc_decoder.synthesis.warping import CELL, Grid, MakeSession, Warped, Warper, present
+from nvrc_decoder.profiles import ACTIVATION_MIN, LUMA_CHANNELS, Profile, Pyramid
+from nvrc_decoder.synthesis.initializers import PREDICTED
+from nvrc_decoder.synthesis.session import GraphSession, motion_graph_bytes
+from nvrc_decoder.synthesis.warping import (
+    CELL,
+    LUMA_STAGE,
+    PLANE_STAGE,
+    Grid,
+    MakeSession,
+    Warped,
+    Warper,
+    dequantised,
+    plane_sizes,
+)
 
 __all__ = ["DeviceWarper"]
 
+# Names of graphs end with the luma samples between samples of the planes.
+_STEPS = {PLANE_STAGE: 4, LUMA_STAGE: 1}
 
-class DeviceWarper(Warper):
-    """Moves grids under one NETWORK where the sessions run; arguments as in `Warper`."""
+# Most frames that are predicted at once: each takes some fifty bytes a luma sample, and a GPU is busy with few.
+_MOST_FRAMES = 4
 
-    def __init__(self, profile: Profile, graphs: MotionGraphs, make: MakeSession) -> None:
-        super().__init__(profile, graphs, make)
-        self._chain = {i: make(slot.chain, ("planes",), {}) for i, slot in graphs.slots.items()}
-        self._warp = {i: make(slot.warp, ("warped",), {}) for i, slot in graphs.slots.items()}
+# Planes with half samples and repeated edges, by stage, where the sessions run.
+_Node = dict[int, Any]
+
+
+class DeviceWarper(Warper[_Node]):
+    """Predicts the planes of frames under one NETWORK where the sessions run.
+
+    Args:
+        profile, pyramid, multipliers: as in `Warper`.
+        make: makes a session of a graph, the outputs that are wanted, and what replaces placeholders.
+    """
+
+    def __init__(
+        self, profile: Profile, pyramid: Pyramid, multipliers: Sequence[Sequence[int]], make: MakeSession
+    ) -> None:
+        super().__init__(profile, pyramid, multipliers)
+
+        def session(name: str, output: str) -> GraphSession:
+            return make(motion_graph_bytes(name), (output,), {})
+
+        self._moves, self._join = session("moves", "moves"), session("join", "joined")
+        self._refine = {stage: session(f"refine-{_STEPS[stage]}", "refined") for stage in self.stages}
+        self._predict = {stage: session(f"predict-{_STEPS[stage]}", "predicted") for stage in self.stages}
+        self._wavelet = session("wavelet", "up")
 
     def warp(
         self, grids: Sequence[Grid | None], picture: PictureFormat, frames: range, *, compact: bool = False
@@ -30,49 +62,108 @@ class DeviceWarper(Warper):
         result = self._results(picture, frames, compact)
         for b, t in enumerate(frames):
             placed = self.warp_placed(grids, picture, range(t, t + 1))
-            for i, values in result.items():
-                values[b] = placed[f"warped{i}"].numpy()[0]
+            for name, stage in PREDICTED.items():
+                if stage in result:
+                    result[stage][b] = placed[name].numpy()[0]
         return result
 
     def warp_placed(self, grids: Sequence[Grid | None], picture: PictureFormat, frames: range) -> dict[str, Any]:
-        """What is warped at some frames between two nodes, as inputs of the main graph.
+        """What enters the stages at some frames, by the names of the main graph's inputs; arguments as in `warp`."""
+        parts: dict[str, list[Any]] = {name: [] for name, stage in PREDICTED.items() if stage in self._slots}
+        for some in self._runs(frames):
+            # A run begins with a node or behind it, and ends before the next one.
+            node = some.start - some.start % self._pyramid.node_spacing
+            before, after = self._around(grids, picture, some[-1])
+            shares = [self._share(t) for t in some]
+            moves = self._placed_moves(grids, picture, some, (node, node + self._pyramid.node_spacing), shares)
+            for name, made in parts.items():
+                stage = PREDICTED[name]
+                inputs = {"before": before[stage], "after": after[stage], **moves}
+                made += self._predict[stage].run_placed(inputs)
+        return {name: self._joined(made) for name, made in parts.items()}
 
-        Args:
-            grids, picture: as in `warp`.
-            frames: the frames wanted, none of which lies beyond the next multiple of 8.
-        """
-        node = frames.start // WARPED_TEMPORAL_STRIDE
-        moves = self._moves.place(self._moves_inputs(grids, picture, node, frames))
-        moves["moves"] = self._moves.run_placed(moves)[0]
-        cells = self._moves.place(_all_cells(picture))
-        result = {}
-        for i, session in self._warp.items():
-            before, after = self._planes(i, grids, picture, node)
-            inputs = {"frames": moves["frames"], "before": before, "after": after, "moves": moves["moves"], **cells}
-            (result[f"warped{i}"],) = session.run_placed(inputs)
-        return result
+    def _runs(self, frames: range) -> Iterator[range]:
+        """Frames that are predicted at once, from the same nodes."""
+        spacing, start = self._pyramid.node_spacing, frames.start
+        while start < frames.stop:
+            stop = min(frames.stop, start - start % spacing + spacing, start + _MOST_FRAMES)
+            yield range(start, stop)
+            start = stop
 
-    def _advance(
-        self, i: int, grids: Sequence[Grid | None], picture: PictureFormat, node: int, previous: Any, spare: Any
-    ) -> Any:
-        slot, grid = self._profile.slots[i], present(grids[i])
-        values = np.zeros((1, slot.max_channels, *grid.shape[2:]), np.float32)
-        values[0, : grid.shape[1]] = grid[node]
-        session = self._nodes[i]
-        if self._base is not None and i in self._profile.mixed_slots:
-            (base,) = self._base.run_placed(self._base.place(self._base_inputs(grids, picture, node)))
-            inputs = {**session.place({"grid": values}), "base": base}
-        else:
-            inputs = session.place({"grid": values, **self._base_input(i, None)})
-        (planes,) = session.run_placed(inputs)
-        if node == 0:
-            return planes
-        there = range(WARPED_TEMPORAL_STRIDE * node, WARPED_TEMPORAL_STRIDE * node + 1)
-        (moves,) = self._moves.run_placed(self._moves.place(self._moves_inputs(grids, picture, node - 1, there)))
-        cells = self._moves.place(_all_cells(picture))
-        (planes,) = self._chain[i].run_placed({"residual": planes, "previous": previous, "moves": moves, **cells})
-        return planes
+    def _joined(self, parts: list[Any]) -> Any:
+        """The frames of all parts in one; neighbours are joined first, so that few frames are copied often."""
+        while len(parts) > 1:
+            pairs = zip(parts[::2], parts[1::2], strict=False)
+            joined = [self._join.run_placed({"first": first, "second": second})[0] for first, second in pairs]
+            parts = joined + parts[len(parts) // 2 * 2 :]
+        return parts[0]
 
+    def _share(self, t: int) -> int:
+        """The later node's share in frame `t`; so small for a node that it is fetched from itself alone."""
+        references = self._pyramid.references(t)
+        return ACTIVATION_MIN if references is None or self._pyramid.is_node(t) else references.share
 
-def _all_cells(picture: PictureFormat) -> dict[str, Tensor]:
-    return {"cells": np.array((0, -(-picture.height // CELL)), np.int64)}
+    def _make(
+        self, grids: Sequence[Grid | None], picture: PictureFormat, t: int, before: _Node | None, after: _Node | None
+    ) -> _Node:
+        references, moves = self._pyramid.references(t), {}
+        if references is not None:
+            there = references.before, references.after
+            moves = self._placed_moves(grids, picture, range(t, t + 1), there, [references.share])
+        node = {}
+        for stage, (rows, columns) in plane_sizes(picture).items():
+            if stage not in self._slots:
+                continue
+            if before is None or after is None:
+                size = (
+                    (LUMA_CHANNELS, rows // 2, columns // 2) if stage == LUMA_STAGE else (self._planes, rows, columns)
+                )
+                predicted = self._refine[stage].place({"predicted": np.zeros((1, *size), np.float32)})
+            else:
+                inputs = {"before": before[stage], "after": after[stage], **moves}
+                predicted = {"predicted": self._predict[stage].run_placed(inputs)[0]}
+            residual = {"residual": self._placed_residual(grids, stage, t)}
+            (node[stage],) = self._refine[stage].run_placed({**predicted, **residual})
+        return node
+
+    @property
+    def _planes(self) -> int:
+        """All that the slot of planes may have."""
+        return self._profile.slots[self._profile.plane_slot].max_channels
+
+    def _placed_residual(self, grids: Sequence[Grid | None], stage: int, t: int) -> Any:
+        """Residual of the planes of a stage at the node of frame `t`."""
+        parts = self._residual(grids, stage, t)
+        if parts is None:
+            return self._wavelet.place({"zero": np.zeros((1, 1, 1, 1), np.float32)})["zero"]
+        bands = [dequantised(*part).astype(np.float32)[None] for part in parts]
+        if stage == PLANE_STAGE:
+            planes = np.zeros((1, self._planes, *bands[0].shape[2:]), np.float32)
+            planes[:, : bands[0].shape[1]] = bands[0]
+            return self._wavelet.place({"planes": planes})["planes"]
+        low = self._wavelet.place({"low": np.ascontiguousarray(bands[0][:, :1])})["low"]
+        for details in (bands[0][:, 1:], *bands[1:]):
+            placed = self._wavelet.place({"details": np.ascontiguousarray(details)})
+            (low,) = self._wavelet.run_placed({"low": low, **placed})
+        return low
+
+    def _placed_moves(
+        self,
+        grids: Sequence[Grid | None],
+        picture: PictureFormat,
+        frames: range,
+        references: tuple[int, int],
+        shares: Sequence[int],
+    ) -> dict[str, Any]:
+        """Displacements from some frames to two nodes, with the shares of the later one."""
+        before, after = (self._flow(grids, picture, n)[None].astype(np.float32) for n in references)
+        placed = self._moves.place(
+            {
+                "here": np.stack([self._flow(grids, picture, t) for t in frames]).astype(np.float32),
+                "before": before,
+                "after": after,
+                "share": np.array(shares, np.float32).reshape(-1, 1, 1, 1),
+                "size": np.array((-(-picture.height // CELL), -(-picture.width // CELL)), np.int64),
+            }
+        )
+        return {"moves": self._moves.run_placed(placed)[0]}

@@ -9,18 +9,20 @@ from __future__ import annotations
 import copy
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from typing import Self
 
 import numpy as np
 
 from nvrc_decoder.frames import PictureFormat, Plane, Planes, plane_shapes
-from nvrc_decoder.profiles import MIX_GROUP, STAGE_STRIDES, WARPED_TEMPORAL_STRIDE, Profile, head_rows
+from nvrc_decoder.profiles import DEFAULT_PYRAMID, STAGE_STRIDES, Profile, Pyramid, head_rows
 from nvrc_decoder.synthesis.activations import Feature, Grid, Warped, clip_activation, dequantise, double, finish
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer
-from nvrc_decoder.synthesis.motion import Chain, add_base, deinterleave, displacement, interleave, mix, predict, warp
+from nvrc_decoder.synthesis.planes import GopPlanes, phases
 
 __all__ = ["ReferenceSynthesizer", "synthesise"]
+
+# Stages that the planes of the plane slot and the luma plane enter.
+_PLANE_STAGE, _LUMA_STAGE = STAGE_STRIDES.index(4), STAGE_STRIDES.index(2)
 
 
 def taps(x: Feature) -> list[list[Feature]]:
@@ -28,18 +30,6 @@ def taps(x: Feature) -> list[list[Feature]]:
     _, rows, columns = x.shape
     padded = np.pad(x, ((0, 0), (1, 1), (1, 1)))
     return [[padded[:, i : i + rows, j : j + columns] for j in range(3)] for i in range(3)]
-
-
-def interpolate(grid: Grid, multipliers: Sequence[int], temporal_stride: int, t: int) -> Feature:
-    """The grid [N, C, H, W] at frame `t` of the GOP: [C, H, W] (7.5)."""
-    n0, fraction = divmod(t, temporal_stride)
-    n1 = min(n0 + 1, grid.shape[0] - 1)
-    before = dequantise(grid[n0], multipliers)
-    if temporal_stride == 1:
-        return before
-    after = dequantise(grid[n1], multipliers)
-    weighted = before * (temporal_stride - fraction) + after * fraction
-    return (weighted + temporal_stride // 2) >> (temporal_stride.bit_length() - 1)
 
 
 def inject(features: Feature, layer: IntegerLayer) -> Feature:
@@ -127,7 +117,7 @@ class ReferenceSynthesizer:
         stage_channels, stage_blocks: active channels and blocks of each stage.
         layers: proved layers by canonical name, exactly those of `profiles.synthesis_layers`.
         multipliers: per slot the multiplier of each active channel; empty where the slot is absent.
-        base: channel 0 of the slot `Profile.base_slot` is a base channel (7.6.4).
+        pyramid: says which frames are nodes.
     """
 
     def __init__(
@@ -138,7 +128,7 @@ class ReferenceSynthesizer:
         stage_blocks: Sequence[int],
         layers: Mapping[str, IntegerLayer],
         multipliers: Sequence[Sequence[int]],
-        base: bool = False,
+        pyramid: Pyramid = DEFAULT_PYRAMID,
     ) -> None:
         self._profile = profile
         self._picture = picture
@@ -146,21 +136,20 @@ class ReferenceSynthesizer:
         self._blocks = tuple(stage_blocks)
         self._layers = layers
         self._multipliers = multipliers
-        self._base = base
-        self._injected = profile.injected_channels([len(channels) for channels in multipliers], base)
-        self._chains: dict[int, Chain] = {}
-        self._chained: list[weakref.ref[Grid] | None] = []
+        self._pyramid = pyramid
+        self._planes: dict[int, GopPlanes] = {}
+        self._planes_of: list[weakref.ref[Grid] | None] = []
 
     def resized(self, picture: PictureFormat) -> Self:
         """The same synthesizer for pictures of another size; `picture` differs in nothing else."""
         twin = copy.copy(self)
         twin._picture = picture
-        twin._chained = []
+        twin.release()
         return twin
 
     def release(self) -> None:
-        """Give back what is kept for the next call: the nodes that motion needs."""
-        self._chains, self._chained = {}, []
+        """Give back what is kept for the next call: the nodes that other frames are predicted from."""
+        self._planes, self._planes_of = {}, []
 
     def synthesise(
         self,
@@ -180,7 +169,7 @@ class ReferenceSynthesizer:
         """
         moved = self.warped(grids, frame_count, frames) if warped is None else warped
         return [
-            self._frame(grids, frame_count, t, {slot: features[b] for slot, features in moved.items()})
+            self._frame(grids, frame_count, t, {stage: features[b] for stage, features in moved.items()})
             for b, t in enumerate(frames)
         ]
 
@@ -190,70 +179,42 @@ class ReferenceSynthesizer:
             yield from self.synthesise(grids, frame_count, range(t, t + 1))
 
     def warped(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> dict[int, Warped]:
-        """What motion makes of the grids that it warps, at `frames` (7.6); arguments as in `synthesise`.
+        """What enters the stages of the planes at `frames` (7.6.6); arguments as in `synthesise`.
 
         Returns:
-            Per warped slot int16 [frames, channels, rows, columns], without a base channel; a slot of which no channel
-            is left is not there, and none where motion is off or no frame is wanted.
+            Per stage int16 [frames, channels, rows, columns]: the planes of the plane slot, and the phases of the luma
+            plane; what is absent is not there.
         """
-        flow = grids[self._profile.flow_slot]
-        if flow is None or not frames:
+        if not frames:
             return {}
-        if not self._is_chained(grids):
-            self._chains = {slot: Chain() for slot in self._profile.warped_slots if self._injected[slot]}
-            self._chained = [None if grid is None else weakref.ref(grid) for grid in grids]
-        present = {i: grid for i, grid in enumerate(grids) if grid is not None}
-        return {slot: np.stack([self._warp(slot, present, t) for t in frames]) for slot in self._chains}
+        if not self._is_kept(grids):
+            self._planes = self._begin(grids)
+            self._planes_of = [None if grid is None else weakref.ref(grid) for grid in grids]
+        return {
+            stage: np.stack([self._entering(stage, planes.at(grids, t)) for t in frames])
+            for stage, planes in self._planes.items()
+        }
 
-    def _is_chained(self, grids: Sequence[Grid | None]) -> bool:
-        """Whether the chains are of these grids, the very same objects."""
-        if len(self._chained) != len(grids):
+    def _begin(self, grids: Sequence[Grid | None]) -> dict[int, GopPlanes]:
+        """The planes of a GOP, by the stage that they enter."""
+        size = self._picture.height, self._picture.width
+        made = {}
+        for stage, slot in ((_PLANE_STAGE, self._profile.plane_slot), (_LUMA_STAGE, self._profile.band_slots[0])):
+            if grids[slot] is not None:
+                arguments = self._profile, self._pyramid, self._multipliers, size
+                made[stage] = GopPlanes(*arguments, luma=stage == _LUMA_STAGE)
+        return made
+
+    @staticmethod
+    def _entering(stage: int, planes: Warped) -> Warped:
+        return phases(planes[0]) if stage == _LUMA_STAGE else planes
+
+    def _is_kept(self, grids: Sequence[Grid | None]) -> bool:
+        """Whether the planes that are kept are of these grids, the very same objects."""
+        if len(self._planes_of) != len(grids):
             return False
-        known = (None if kept is None else kept() for kept in self._chained)
+        known = (None if kept is None else kept() for kept in self._planes_of)
         return all(grid is old for grid, old in zip(grids, known, strict=True))
-
-    def _warp(self, slot: int, grids: Mapping[int, Grid], t: int) -> Warped:
-        """A grid moved to frame `t`: int16 [C, H, W] (7.6.5)."""
-        n0 = t // WARPED_TEMPORAL_STRIDE
-        n1 = min(n0 + 1, len(grids[slot]) - 1)
-        before, after = (self._chains[slot].node(n, partial(self._node, slot, grids)) for n in (n0, n1))
-        d0, d1 = (self._displacement(grids, n, t) for n in (n0, n1))
-        planes = warp(before, after, d0, d1, self._plane_stride(slot), t)
-        if slot not in self._profile.mixed_slots:
-            return planes
-        return np.concatenate([deinterleave(plane[None]) for plane in planes])
-
-    def _node(self, slot: int, grids: Mapping[int, Grid], n: int, before: Warped | None) -> Warped:
-        """The planes of node `n` of a warped grid: int16 [planes, rows, columns] (7.6.3)."""
-        d = None if before is None else self._displacement(grids, n - 1, WARPED_TEMPORAL_STRIDE * n)
-        planes = []
-        # One at a time: a channel, or a group of four.
-        for p in range(self._injected[slot] // (MIX_GROUP if slot in self._profile.mixed_slots else 1)):
-            plane = self._residual(slot, grids, n, p)
-            if before is not None and d is not None:
-                plane = predict(plane, before[p : p + 1], d, self._plane_stride(slot))
-            planes.append(plane.astype(np.int16))
-        return np.concatenate(planes)
-
-    def _residual(self, slot: int, grids: Mapping[int, Grid], n: int, p: int) -> Feature:
-        """Plane `p` of node `n` before its prediction: [1, rows, columns] (7.6.3, 7.6.4)."""
-        if slot not in self._profile.mixed_slots:
-            first = p + (self._base and slot == self._profile.base_slot)
-            return self._dequantised(slot, grids, n, slice(first, first + 1))
-        x = self._dequantised(slot, grids, n, slice(MIX_GROUP * p, MIX_GROUP * (p + 1)))
-        if self._base and p == 0:
-            x[:1] = add_base(x[:1], self._dequantised(self._profile.base_slot, grids, n, slice(0, 1)))
-        return interleave(mix(x, self._layers[f"slot{slot}.mix"], p))
-
-    def _dequantised(self, slot: int, grids: Mapping[int, Grid], n: int, channels: slice) -> Feature:
-        return dequantise(grids[slot][n, channels], self._multipliers[slot][channels])
-
-    def _plane_stride(self, slot: int) -> int:
-        return 1 if slot in self._profile.mixed_slots else self._profile.slots[slot].stride
-
-    def _displacement(self, grids: Mapping[int, Grid], n: int, t: int) -> Feature:
-        flow, size = self._profile.flow_slot, (self._picture.height, self._picture.width)
-        return displacement(grids[flow], self._multipliers[flow], n, t, size)
 
     def _frame(self, grids: Sequence[Grid | None], frame_count: int, t: int, warped: Mapping[int, Warped]) -> Planes:
         layers = self._layers
@@ -271,7 +232,7 @@ class ReferenceSynthesizer:
     def _stem(self, grids: Sequence[Grid | None], frame_count: int, t: int) -> Feature:
         """Stage 0 before its blocks: the injection, and in `main` the temporal filter with repeated ends (7.8).
 
-        No grid of stage 0 is warped.
+        No planes enter stage 0.
         """
         centre = self._injection(grids, 0, t, {})
         if not self._profile.temporal_stem:
@@ -281,17 +242,17 @@ class ReferenceSynthesizer:
         return temporal(before, centre, after, self._layers["stage0.temporal"])
 
     def _injection(self, grids: Sequence[Grid | None], k: int, t: int, warped: Mapping[int, Warped]) -> Feature:
-        """What the grids of stage `k` add at frame `t`; zeros where no slot of the stage is present (7.7).
+        """What enters stage `k` at frame `t`; zeros where nothing does (7.7).
 
-        `warped` holds those that motion moves to the frame, per slot [C, H, W].
+        `warped` holds what is made of the planes, per stage [C, H, W].
         """
         parts: list[Feature] = []
         for i in self._profile.slots_of_stage(k):
-            grid = grids[i] if self._injected[i] else None
-            if i in warped:
-                parts.append(warped[i].astype(np.int32))
-            elif grid is not None:
-                parts.append(interpolate(grid, self._multipliers[i], self._profile.slots[i].temporal_stride, t))
+            grid = grids[i]
+            if grid is not None and not self._profile.slots[i].at_nodes:
+                parts.append(dequantise(grid[t], self._multipliers[i]))
+        if k in warped:
+            parts.append(warped[k].astype(np.int32))
         if not parts:
             return np.zeros((self._channels[k], *self._size(k)), dtype=np.int32)
         return inject(np.concatenate(parts), self._layers[f"stage{k}.inject"])
@@ -312,8 +273,8 @@ def synthesise(
     multipliers: Sequence[Sequence[int]],
     frame_count: int,
     frames: range,
-    base: bool = False,
+    pyramid: Pyramid = DEFAULT_PYRAMID,
 ) -> list[Planes]:
     """`ReferenceSynthesizer` in one call; arguments as there."""
-    synthesizer = ReferenceSynthesizer(profile, picture, stage_channels, stage_blocks, layers, multipliers, base)
+    synthesizer = ReferenceSynthesizer(profile, picture, stage_channels, stage_blocks, layers, multipliers, pyramid)
     return synthesizer.synthesise(grids, frame_count, frames)

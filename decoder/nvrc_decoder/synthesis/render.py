@@ -17,6 +17,7 @@ from nvrc_decoder.profiles import (
     PROFILES,
     STAGE_STRIDES,
     Profile,
+    Pyramid,
     kmac_per_pixel,
     motion_kmac_per_pixel,
     synthesis_layers,
@@ -25,6 +26,8 @@ from nvrc_decoder.profiles import (
 __all__ = ["main", "render", "update"]
 
 _BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end generated -->)", re.DOTALL)
+# Every frame a node: the most expensive one.
+_EXPENSIVE = Pyramid(key_spacing=1, node_spacing=1)
 
 
 def _full_grids(profile: Profile) -> list[int]:
@@ -46,8 +49,8 @@ def _stages() -> Iterator[tuple[object, ...]]:
 def _slots() -> Iterator[tuple[object, ...]]:
     for profile in PROFILES:
         for i, slot in enumerate(profile.slots):
-            stage = "none: FlowSlot" if slot.stage is None else slot.stage
-            yield profile.name, i, slot.stride, slot.temporal_stride, slot.max_channels, stage
+            stage = "none" if slot.stage is None else slot.stage
+            yield profile.name, i, slot.kind.value, slot.stride, slot.max_channels, stage
 
 
 def _layers(profile: Profile) -> Iterator[tuple[object, ...]]:
@@ -66,9 +69,10 @@ def _cost() -> Iterator[tuple[object, ...]]:
             for size in spec.weight_shape:
                 weights *= size
             parameters += weights + spec.outputs
-        cost = kmac_per_pixel(profile, profile.max_channels, profile.blocks, _full_grids(profile), CHROMA_420)
-        motion = motion_kmac_per_pixel(profile, _full_grids(profile))
-        yield profile.name, len(layers), parameters, f"{cost:.3f}", f"{motion:.3f}"
+        shape = profile.max_channels, profile.blocks, _full_grids(profile)
+        cost = kmac_per_pixel(profile, *shape, CHROMA_420, _EXPENSIVE)
+        planes = motion_kmac_per_pixel(profile, _full_grids(profile), _EXPENSIVE)
+        yield profile.name, len(layers), parameters, f"{cost:.3f}", f"{planes:.3f}"
 
 
 def render(name: str) -> str:
@@ -79,9 +83,9 @@ def render(name: str) -> str:
             _stages(),
         )
     if name == "SLOTS":
-        return _table(("name", "slot", "stride", "temporal_stride", "MaxGridChannels", "stage"), _slots())
+        return _table(("name", "slot", "kind", "stride", "MaxGridChannels", "stage"), _slots())
     if name == "COST":
-        return _table(("name", "layers", "parameters", "kMAC / luma sample", "of which motion"), _cost())
+        return _table(("name", "layers", "parameters", "kMAC / luma sample", "of which planes"), _cost())
     by_name = {f"LAYERS_{profile.name.upper()}": profile for profile in PROFILES}
     head = ("layer", "kind", "weight shape", "outputs", "input_max", "lo..hi")
     return _table(head, _layers(by_name[name]))

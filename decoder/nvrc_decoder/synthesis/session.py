@@ -29,7 +29,7 @@ __all__ = ["GraphSession", "Tensor", "graph_bytes", "motion_graph_bytes", "outpu
 
 Tensor = npt.NDArray[np.float32] | npt.NDArray[np.int64] | npt.NDArray[np.int16]
 
-_OUTPUTS = {CHROMA_400: ("luma",), CHROMA_420: ("luma", "chroma"), CHROMA_444: ("planes",)}
+_OUTPUTS = {CHROMA_400: ("y",), CHROMA_420: ("y", "uv"), CHROMA_444: ("yuv",)}
 _CHROMA_NAMES = {CHROMA_400: "400", CHROMA_420: "420", CHROMA_444: "444"}
 
 
@@ -46,7 +46,7 @@ def output_bytes(chroma_format: int, bit_depth: int) -> bytes:
     """Nodes that turn a graph's rows into planes of samples; to be put behind the bytes of any profile's graph.
 
     Protocol buffers merge: the nodes and outputs of one message join those of the message before it. The outputs are
-    ``luma`` [B, 1, 2H, 2W] and ``chroma`` [B, 2, H, W], or for 4:4:4 ``planes`` [B, 3, 2H, 2W], uint8 or uint16.
+    ``y`` [B, 1, 2H, 2W] and ``uv`` [B, 2, H, W], or for 4:4:4 ``yuv`` [B, 3, 2H, 2W], uint8 or uint16.
     """
     return _shipped(f"planes-{_CHROMA_NAMES[chroma_format]}-{bit_depth}")
 
@@ -57,7 +57,10 @@ def output_names(chroma_format: int) -> tuple[str, ...]:
 
 
 def motion_graph_bytes(name: str) -> bytes:
-    """A graph of motion: ``moves``, ``base``, ``nodes-STRIDE-CHANNELS``, ``chain-STRIDE`` or ``warp-STRIDE``."""
+    """A graph of motion: ``wavelet``, ``moves``, ``predict-STEP``, ``refine-STEP`` or ``join``.
+
+    STEP is the distance between samples of the planes, 1 or 4 luma samples.
+    """
     return _shipped(name)
 
 

@@ -3,7 +3,7 @@
 A sample depends on grid values up to a fixed distance away, the halo. A tile is decoded together with a halo of real
 grid values around it, and the halo, which the tile's own borders have spoilt, is thrown away. Tiles and halos begin
 at multiples of the largest stride, so that grids of every stride can be cut there. Motion reaches further than any
-halo: what it moves is worked out for the whole picture, and cut like a grid.
+halo: planes are predicted for the whole picture, and cut like a grid.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from nvrc_decoder.frames import PictureFormat, Plane, Planes, plane_shapes
-from nvrc_decoder.profiles import CHROMA_420, STAGE_STRIDES, Profile
+from nvrc_decoder.profiles import CHROMA_420, STAGE_STRIDES, Profile, SlotKind
 
 __all__ = ["RETAINED_BYTES", "Span", "TiledSynthesizer", "activation_bytes", "halo", "largest_tile", "plan_tiles"]
 
 Grid = npt.NDArray[np.int16]
-# What motion makes of some slots: [frames, channels, rows, columns] in a type of the synthesizer's own.
+# Planes by the stage that they enter: [frames, channels, rows, columns] in a type of the synthesizer's own.
 Warped = Mapping[int, npt.NDArray[Any]]
 
 _UNIT = STAGE_STRIDES[0]
@@ -40,14 +40,14 @@ class Resizable(Protocol):
         """Give back the memory that is kept for the next call."""
 
     def warped(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> dict[int, Any]:
-        """What motion makes of the grids that it warps, for the whole picture; empty where motion is off."""
+        """The planes of the whole picture; empty where no slot has nodes."""
 
     def synthesise(
         self, grids: Sequence[Grid | None], frame_count: int, frames: range, warped: Any = None
     ) -> list[Planes]:
         """Frames `frames` of a GOP of `frame_count` frames, from the grids of the whole GOP.
 
-        `warped` is given for a part of a picture.
+        `warped` is given for a part of a picture, which needs no grids for it.
         """
 
     def stream(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> Iterator[Planes]:
@@ -76,9 +76,8 @@ class Span:
 
 def activation_bytes(profile: Profile) -> int:
     """Bytes of activations for each sample of the last stage, which is at half resolution; for both engines."""
-    last = len(profile.max_channels) - 1
-    injected = sum(profile.slots[i].max_channels for i in profile.slots_of_stage(last))
-    return 200 + 50 * injected + 20 * profile.max_channels[last]
+    # The four phases of the luma plane, which enter it in every profile, and their neighbourhoods are in the constant.
+    return 300 + 25 * profile.max_channels[-1]
 
 
 def halo(profile: Profile) -> int:
@@ -193,9 +192,12 @@ class TiledSynthesizer:
             for across in self._columns:
                 size = across.last - across.first, down.last - down.first
                 part = self._whole.resized(_Part(*size, picture.chroma_format, picture.bit_depth))
-                cut = [self._cut(i, grid, down, across) for i, grid in enumerate(grids)]
-                moved = {i: self._cut(i, values, down, across) for i, values in warped.items()}
-                (tile,) = part.synthesise(cut, frame_count, range(t, t + 1), moved)
+                features = [
+                    None if grid is None or slot.kind is not SlotKind.FEATURE else _cut(grid, slot.stride, down, across)
+                    for slot, grid in zip(self._profile.slots, grids, strict=True)
+                ]
+                own = {k: _cut(values, STAGE_STRIDES[k], down, across) for k, values in warped.items()}
+                (tile,) = part.synthesise(features, frame_count, range(t, t + 1), own)
                 for index, (plane, source) in enumerate(zip(planes, tile.planes(), strict=True)):
                     step = 2 if index and picture.chroma_format == CHROMA_420 else 1
                     rows, top = _kept(down, step)
@@ -204,12 +206,11 @@ class TiledSynthesizer:
                     kept[...] = source[top : top + kept.shape[0], left : left + kept.shape[1]]
         return Planes(*planes)
 
-    def _cut(self, i: int, grid: npt.NDArray[Any] | None, down: Span, across: Span) -> npt.NDArray[Any] | None:
-        if grid is None:
-            return None
-        stride = self._profile.slots[i].stride
-        rows, columns = (slice(span.first // stride, -(-span.last // stride)) for span in (down, across))
-        return grid[:, :, rows, columns]
+
+def _cut(values: npt.NDArray[Any], stride: int, down: Span, across: Span) -> npt.NDArray[Any]:
+    """A tile's part of [frames, channels, rows, columns], halo included; `stride` in luma samples."""
+    rows, columns = (slice(span.first // stride, -(-span.last // stride)) for span in (down, across))
+    return values[:, :, rows, columns]
 
 
 def _kept(span: Span, step: int) -> tuple[slice, int]:

@@ -1,8 +1,8 @@
-"""Motion beside ONNX Runtime's main graph: grids of temporal stride 8 are moved to a frame before it sees them (7.6).
+"""Planes beside ONNX Runtime's main graph: they are predicted from frame to frame before it sees them (spec 7.6).
 
-Planes of a node are made of its grid and of the planes of the node before, so they are rolled forward, two nodes at a
-time, and hold for eight frames; then they are moved to each frame. `device_warping` does both in graphs, `host_warping`
-through OpenCV; what they have in common is here.
+Only nodes have residuals, and all that is predicted is predicted from nodes. So the nodes that later frames need are
+kept, and frames are made of them. `device_warping` does that in graphs, `host_warping` in NumPy and OpenCV; what they
+have in common is here: which nodes are made when, and what the grids hold of them.
 """
 
 from __future__ import annotations
@@ -10,163 +10,248 @@ from __future__ import annotations
 import weakref
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from nvrc_decoder.frames import PictureFormat
-from nvrc_decoder.profiles import WARPED_TEMPORAL_STRIDE, Profile
-from nvrc_decoder.synthesis.motion_graphs import MotionGraphs
-from nvrc_decoder.synthesis.session import GraphSession, Tensor
+from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, LUMA_CHANNELS, STAGE_STRIDES, Profile, Pyramid
+from nvrc_decoder.synthesis.initializers import PREDICTED
+from nvrc_decoder.synthesis.session import GraphSession
 
-__all__ = ["CELL", "Grid", "MakeSession", "Warped", "Warper", "present"]
+__all__ = [
+    "CELL",
+    "LUMA_STAGE",
+    "PLANE_STAGE",
+    "Grid",
+    "Integers",
+    "MakeSession",
+    "Quantised",
+    "Spares",
+    "Warped",
+    "Warper",
+    "dequantised",
+    "plane_sizes",
+]
 
 Grid = npt.NDArray[np.int16]
+Integers = npt.NDArray[np.int32]
 Warped = npt.NDArray[np.float32] | npt.NDArray[np.int16]
 MakeSession = Callable[[bytes, Sequence[str], Mapping[str, npt.NDArray[np.float32]]], GraphSession]
+Quantised = tuple[Grid, Sequence[int]]
+"""Values [channels, rows, columns] of a slot at a node, and their multipliers."""
+Node = TypeVar("Node")
 
-# Luma samples along an axis that move together.
+PLANE_STAGE, LUMA_STAGE = PREDICTED["planes"], PREDICTED["luma"]
 CELL = 4
-_FLOW_RATIO = 8  # flow nodes from one node of the other grids to the next
+"""Luma samples along an axis that have one displacement (spec 7.6.1)."""
 
 
-@dataclass
-class _Chain:
-    """The planes of a grid's nodes `node` - 1 and `node`, wherever they are, and what they were made of."""
+class Spares:
+    """Arrays that are used again; those of one name have one shape at a time. Any thread may take and give."""
 
-    source: tuple[weakref.ref[Grid] | None, ...]
-    node: int = -1
-    before: Any = None
-    after: Any = None
+    def __init__(self) -> None:
+        self._arrays: dict[object, tuple[tuple[int, ...], deque[npt.NDArray[Any]]]] = {}
+
+    def take(self, name: object, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        """An array of any contents; a name has one dtype. Arrays of this name and of other shapes are released."""
+        if name not in self._arrays or self._arrays[name][0] != shape:
+            self._arrays[name] = shape, deque()
+        try:
+            return self._arrays[name][1].pop()
+        except IndexError:
+            return np.empty(shape, dtype)
+
+    def give(self, name: object, array: npt.NDArray[Any]) -> None:
+        """Return an array that `take` gave under this name."""
+        shape, arrays = self._arrays.get(name, ((), deque()))
+        if array.shape == shape:
+            arrays.append(array)
+
+    def clear(self) -> None:
+        """Release all arrays that are not in use."""
+        self._arrays.clear()
 
 
-class Warper(ABC):
-    """Moves grids under one NETWORK.
+class Warper(ABC, Generic[Node]):
+    """Predicts the planes of frames under one NETWORK that has a node slot.
 
     Args:
         profile: the stream's profile.
-        graphs: of the NETWORK.
-        make: makes a session of a graph, the outputs that are wanted, and what replaces placeholders.
+        pyramid: says which frames are nodes.
+        multipliers: per slot the multiplier of each active channel; empty where the slot is absent.
     """
 
-    def __init__(self, profile: Profile, graphs: MotionGraphs, make: MakeSession) -> None:
-        self._profile = profile
-        self._moves = make(graphs.moves[0], ("moves",), graphs.moves[1])
-        self._base = None if graphs.base is None else make(graphs.base[0], ("base",), graphs.base[1])
-        self._nodes = {i: make(slot.nodes, ("planes",), slot.values) for i, slot in graphs.slots.items()}
-        self._chains: dict[int, _Chain] = {}
-        self._spare: dict[int, tuple[tuple[int, ...], deque[npt.NDArray[np.float32]]]] = {}
+    def __init__(self, profile: Profile, pyramid: Pyramid, multipliers: Sequence[Sequence[int]]) -> None:
+        self._profile, self._pyramid, self._multipliers = profile, pyramid, multipliers
+        counts = [len(factors) for factors in multipliers]
+        self._slots: dict[int, tuple[int, ...]] = {}
+        if counts[profile.plane_slot]:
+            self._slots[PLANE_STAGE] = (profile.plane_slot,)
+        if profile.has_luma(counts):
+            self._slots[LUMA_STAGE] = profile.band_slots
+        self._nodes: dict[int, Node] = {}
+        self._source: list[weakref.ref[Grid] | None] = []
+        self._size = (0, 0)
+        self._spares = Spares()
 
     @property
-    def slots(self) -> tuple[int, ...]:
-        """The slots that are warped."""
-        return tuple(self._nodes)
-
-    def release(self) -> None:
-        """Give back the memory of this machine that is kept for the next frame."""
-        self._chains.clear()
-        self._spare.clear()
-
-    def take_back(self, i: int, values: npt.NDArray[Any]) -> None:
-        """What `warp` returned for a slot is needed no more: the next frame may have its place. Any thread may call.
-
-        New memory for each frame takes a tenth of the time of motion.
-        """
-        shape, arrays = self._spare.get(i, ((), deque()))
-        if values.shape == shape and values.dtype == np.float32:
-            arrays.append(values)
+    def stages(self) -> tuple[int, ...]:
+        """The stages that planes enter, ascending."""
+        return tuple(self._slots)
 
     @abstractmethod
     def warp(
         self, grids: Sequence[Grid | None], picture: PictureFormat, frames: range, *, compact: bool = False
     ) -> dict[int, Warped]:
-        """What is warped at some frames, in this machine's memory: per slot [frames, channels, rows, columns].
+        """What enters the stages at some frames, in this machine's memory (spec 7.6.6).
 
         Args:
-            grids: of the whole GOP; those of the slots that are warped are there.
+            grids: per slot int16 [nodes, channels, rows, columns] of the whole GOP, None where the slot is absent.
             picture: size of the picture.
-            frames: the frames wanted.
+            frames: the frames wanted. In order they cost least.
             compact: int16, to be kept, rather than float32, to be used.
+
+        Returns:
+            Per stage activations [frames, channels, rows, columns]: of the stage of planes all that the slot may have,
+            those of inactive channels 0; of the stage of luma its four phases.
         """
 
+    def take_back(self, stage: int, values: npt.NDArray[Any]) -> None:
+        """What `warp` returned for a stage is needed no more, and a later frame may have its memory. Any thread may
+        call.
+
+        New memory for each frame takes a tenth of the time of `warp`.
+        """
+        if values.dtype == np.float32:
+            self._spares.give(stage, values)
+
+    def release(self) -> None:
+        """Give back the memory of this machine that is kept for the next frame."""
+        self._nodes, self._source = {}, []
+        self._spares.clear()
+
     @abstractmethod
-    def _advance(
-        self, i: int, grids: Sequence[Grid | None], picture: PictureFormat, node: int, previous: Any, spare: Any
-    ) -> Any:
-        """Planes of a node, from those of the node before; `spare` are planes that are needed no more, or None."""
+    def _make(
+        self,
+        grids: Sequence[Grid | None],
+        picture: PictureFormat,
+        t: int,
+        before: Node | None,
+        after: Node | None,
+    ) -> Node:
+        """The node at frame `t` from its references: none for the first node, the same one twice for a key."""
+
+    def _retire(self, node: Node) -> None:
+        """Nothing is predicted from a node any more; its memory may be used again."""
+
+    def _around(self, grids: Sequence[Grid | None], picture: PictureFormat, t: int) -> tuple[Node, Node]:
+        """The nodes around frame `t`, or twice the node that it is.
+
+        At most 2 + levels nodes are kept. A frame before all of them, or of another GOP, begins anew.
+        """
+        if not self._is_kept(grids, picture):
+            self._retire_all_but(())
+            self._size = picture.height, picture.width
+            self._source = [None if grid is None else weakref.ref(grid) for grid in self._needed(grids)]
+        key, spacing = self._pyramid.key_spacing, self._pyramid.node_spacing
+        first = t - t % spacing
+        second = first if t == first else first + spacing
+        # With a node those that it is made of are kept, but for earlier ones: what comes after it does not need these.
+        start = max((n for n in self._nodes if n <= t), default=None)
+        if start is None:
+            self._retire_all_but(())
+        last = max((n for n in self._nodes if n % key == 0), default=-key)
+        needed = {last} | self._lineage(first) | self._lineage(second)
+        self._retire_all_but(n for n in needed if start is None or n >= start)
+        try:
+            # Key after key, as many as there may be, and not by recursion.
+            for n in range(last + key, t + 1, key):
+                self._node(grids, picture, n)
+                self._retire_all_but([n])
+            return self._node(grids, picture, first), self._node(grids, picture, second)
+        except BaseException:
+            # Some node is half made.
+            self._nodes.clear()
+            raise
+
+    def _lineage(self, t: int) -> set[int]:
+        """The node at frame `t` and all that it is made of, from the key before it to the one after."""
+        references = self._pyramid.references(t)
+        if references is None or t % self._pyramid.key_spacing == 0:
+            return {t}
+        return {t} | self._lineage(references.before) | self._lineage(references.after)
+
+    def _node(self, grids: Sequence[Grid | None], picture: PictureFormat, t: int) -> Node:
+        """The node at frame `t`, and first those that it is made of."""
+        if t not in self._nodes:
+            references = self._pyramid.references(t)
+            before = after = None
+            if references is not None:
+                before = self._node(grids, picture, references.before)
+                after = self._node(grids, picture, references.after)
+            self._nodes[t] = self._make(grids, picture, t, before, after)
+        return self._nodes[t]
+
+    def _retire_all_but(self, frames: Iterable[int]) -> None:
+        """Keep only the nodes at these frames."""
+        for n in set(self._nodes).difference(frames):
+            self._retire(self._nodes.pop(n))
+
+    def _needed(self, grids: Sequence[Grid | None]) -> list[Grid | None]:
+        """The grids that nodes are made of."""
+        return [grids[i] for i in (*self._profile.node_slots, self._profile.flow_slot)]
+
+    def _is_kept(self, grids: Sequence[Grid | None], picture: PictureFormat) -> bool:
+        """Whether the nodes that are kept are of these grids, the very same objects."""
+        known = [None if kept is None else kept() for kept in self._source]
+        needed = self._needed(grids)
+        same = len(known) == len(needed) and all(a is b for a, b in zip(known, needed, strict=True))
+        return same and self._size == (picture.height, picture.width)
+
+    def _residual(self, grids: Sequence[Grid | None], stage: int, t: int) -> list[Quantised] | None:
+        """What the slots of a stage hold of the node at frame `t`; None where that is all 0."""
+        node = t // self._pyramid.node_spacing
+        parts: list[Quantised] = []
+        for i in self._slots[stage]:
+            grid = grids[i]
+            if grid is None:
+                raise ValueError(f"the grid of slot {i} is missing")
+            factors = [self._pyramid.node_multiplier(t, factor) for factor in self._multipliers[i]]
+            parts.append((grid[node], factors))
+        return parts if any(values.any() for values, _ in parts) else None
+
+    def _flow(self, grids: Sequence[Grid | None], picture: PictureFormat, t: int) -> Integers:
+        """Positions and blend at frame `t`, dequantised: [3, rows, columns]; 0 where there is no flow grid."""
+        i = self._profile.flow_slot
+        slot, flow = self._profile.slots[i], grids[i]
+        if flow is None:
+            shape = -(-picture.height // slot.stride), -(-picture.width // slot.stride)
+            return np.zeros((slot.max_channels, *shape), np.int32)
+        # A node may lie behind the last frame, whose positions it has.
+        return dequantised(flow[min(t, len(flow) - 1)], self._multipliers[i])
 
     def _results(self, picture: PictureFormat, frames: range, compact: bool) -> dict[int, Warped]:
         """Arrays for `warp` to fill in."""
+        channels = {PLANE_STAGE: self._profile.slots[self._profile.plane_slot].max_channels, LUMA_STAGE: LUMA_CHANNELS}
         result: dict[int, Warped] = {}
-        for i in self.slots:
-            slot = self._profile.slots[i]
-            rows, columns = -(-picture.height // slot.stride), -(-picture.width // slot.stride)
-            shape = len(frames), slot.max_channels, rows, columns
-            if compact:
-                result[i] = np.empty(shape, np.int16)
-                continue
-            if i not in self._spare or self._spare[i][0] != shape:
-                self._spare[i] = shape, deque()
-            arrays = self._spare[i][1]
-            result[i] = arrays.pop() if arrays else np.empty(shape, np.float32)
+        for stage in self._slots:
+            stride = STAGE_STRIDES[stage]
+            shape = len(frames), channels[stage], -(-picture.height // stride), -(-picture.width // stride)
+            result[stage] = np.empty(shape, np.int16) if compact else self._spares.take(stage, shape, np.float32)
         return result
 
-    def _moves_inputs(
-        self, grids: Sequence[Grid | None], picture: PictureFormat, node: int, frames: range
-    ) -> dict[str, Tensor]:
-        """Inputs of the ``moves`` graph for frames from `node` to the next."""
-        nodes = len(present(grids[self.slots[0]]))
-        flow = present(grids[self._profile.flow_slot])[_FLOW_RATIO * node : _FLOW_RATIO * (node + 1) + 1]
-        base = WARPED_TEMPORAL_STRIDE * node
-        return {
-            "frames": np.arange(frames.start - base, frames.stop - base, dtype=np.int64),
-            "flow": flow.astype(np.float32),
-            "later": np.array((min(1, nodes - 1 - node),), np.int64),
-            "size": np.array((-(-picture.height // CELL), -(-picture.width // CELL)), np.int64),
-        }
 
-    def _planes(
-        self, i: int, grids: Sequence[Grid | None], picture: PictureFormat, node: int, *, later: bool = True
-    ) -> tuple[Any, Any]:
-        """Planes of a node and, where `later`, of the next, or twice of the last; kept for the next frame."""
-        grid = present(grids[i])
-        target = min(node + later, len(grid) - 1)
-        needed = (i, self._profile.flow_slot, self._profile.base_slot)
-        source = tuple(grids[k] for k in needed)
-        chain = self._chains.get(i)
-        known = () if chain is None else tuple(None if kept is None else kept() for kept in chain.source)
-        same = len(known) == len(source) and all(a is b for a, b in zip(known, source, strict=True))
-        if chain is None or not same or chain.node > node + 1:
-            # The grids of a GOP are gone with it, the memory of its planes is there to be used again.
-            left = (None, None) if chain is None else (chain.before, chain.after)
-            chain = _Chain(tuple(None if x is None else weakref.ref(x) for x in source), -1, *left)
-            self._chains[i] = chain
-        while chain.node < target:
-            # A step that fails leaves planes behind that nobody may take up.
-            del self._chains[i]
-            number = chain.node + 1
-            planes = self._advance(i, grids, picture, number, chain.after, chain.before)
-            chain.node, chain.before, chain.after = number, chain.after, planes
-            self._chains[i] = chain
-        return (chain.after if node == chain.node else chain.before), chain.after
-
-    def _base_input(self, i: int, base: Any) -> dict[str, Any]:
-        """The base channel for the ``nodes`` graph of a slot; zero where there is none, nothing where it takes none."""
-        if i not in self._profile.mixed_slots:
-            return {}
-        return {"base": np.zeros((1, 1, 1, 1), np.float32) if base is None else base}
-
-    def _base_inputs(self, grids: Sequence[Grid | None], picture: PictureFormat, node: int) -> dict[str, Tensor]:
-        """Inputs of the ``base`` graph."""
-        grid = present(grids[self._profile.base_slot])[node : node + 1, :1].astype(np.float32)
-        return {"grid": grid, "size": np.array((-(-picture.height // 2), -(-picture.width // 2)), np.int64)}
+def dequantised(values: Grid, multipliers: Sequence[int]) -> Integers:
+    """Activations of quantised values [channels, rows, columns] (spec 7.4)."""
+    factors = np.array(multipliers, np.int32)[:, None, None]
+    products = np.multiply(values, factors, dtype=np.int32)
+    return np.clip(products, ACTIVATION_MIN, ACTIVATION_MAX, out=products)
 
 
-def present(grid: Grid | None) -> Grid:
-    """The grid of a slot that is there."""
-    if grid is None:
-        raise ValueError("a grid of a slot that is present is missing")
-    return grid
+def plane_sizes(picture: PictureFormat) -> dict[int, tuple[int, int]]:
+    """Rows and columns of the planes of each stage (spec 7.6)."""
+    rows, columns = picture.height, picture.width
+    return {PLANE_STAGE: (-(-rows // 4), -(-columns // 4)), LUMA_STAGE: (2 * -(-rows // 2), 2 * -(-columns // 2))}

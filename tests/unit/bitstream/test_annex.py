@@ -43,10 +43,11 @@ def test_the_symbol_and_the_picture() -> None:
     assert isinstance(sequence, SequenceHeader)
     assert isinstance(header, NetworkHeader)
     assert isinstance(gop, Gop)
-    grids = decode_grids(sequence, load_network(sequence, header), gop.frame_count, gop.grids)
+    grids = decode_grids(sequence, load_network(sequence, header), gop.frame_count, gop.grids, gop.node_maps)
     assert grids[0] is not None
     assert "the value is **5**" in ANNEX
     np.testing.assert_array_equal(grids[0], [[[[5]]]])
+    np.testing.assert_array_equal(grids[4], [[[[0]]]])
     with nvrc_decoder.open(io.BytesIO(stream), engine="reference") as video:
         frames = [frame.y.tolist() for frame in video]
     rows = re.findall(r"^(\d+ \d+ \d+ \d+)$", ANNEX, re.MULTILINE)

@@ -9,11 +9,23 @@ import io
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
-from stream_builders import SEQUENCE, assemble, make_network, make_stream, read_all, split, with_payload
+from stream_builders import (
+    BANDS,
+    FLOW,
+    PLANES,
+    SEQUENCE,
+    assemble,
+    make_network,
+    make_node_network,
+    make_node_stream,
+    make_stream,
+    read_all,
+    split,
+    with_payload,
+)
 
 from nvrc_decoder.bitstream.container import encode_footer, encode_header, encode_unit
 from nvrc_decoder.bitstream.headers import ScheduleRun
@@ -40,6 +52,7 @@ from nvrc_decoder.bitstream.units import (
 from nvrc_decoder.bitstream.writer import StreamWriter
 from nvrc_decoder.errors import InvalidStreamError, NvrcError, UnsupportedError
 from nvrc_decoder.limits import LEVELS, Limits
+from nvrc_decoder.profiles import Pyramid
 
 SPEC = Path(__file__).parents[3] / "spec"
 CHAPTERS = ("01-conventions.md", "02-container.md", "03-syntax.md", "09-errors-limits.md")
@@ -61,7 +74,11 @@ STAGE0, BLOCKS, GRID_MASK, GRID_LAYOUT, MULTIPLIER, SCHEDULE, RUN_COUNT, SPLIT, 
     16,
     17,
 )
-SECOND_GRID, WIDTH_1, WIDTH_2, LAYER0 = 20, 26, 27, 28
+SECOND_GRID, WIDTH_1, WIDTH_2 = 20, 26, 27
+# In the payload of a NETWORK that has slots with nodes.
+SPACINGS, STEP_FACTOR = 12, 13
+
+PROFILE = SEQUENCE.profile_spec
 
 
 def sequence(**changes: int) -> bytes:
@@ -89,13 +106,19 @@ def grids(*present: GridHeader, **changes: object) -> bytes:
     return with_payload(PLAIN, UnitType.NETWORK, serialise_network(header, SEQUENCE, check=False))
 
 
+def pyramid(position: int, value: int) -> bytes:
+    payload = bytearray(serialise_network(make_node_network(), SEQUENCE))
+    payload[position] = value
+    return with_payload(PLAIN, UnitType.NETWORK, bytes(payload))
+
+
 def parameters(data: bytes) -> bytes:
     header = replace(NETWORK, parameters=data)
     return with_payload(PLAIN, UnitType.NETWORK, serialise_network(header, SEQUENCE, check=False))
 
 
 def gop(frames: int, payload: bytes = b"") -> bytes:
-    return with_payload(PLAIN, UnitType.GOP, serialise_gop(Gop(frames, (payload, b"")), NETWORK, check=False))
+    return with_payload(PLAIN, UnitType.GOP, serialise_gop(Gop(frames, (payload, b"")), NETWORK, PROFILE, check=False))
 
 
 def flipped(stream: bytes, position: int) -> bytes:
@@ -154,7 +177,7 @@ def too_many_symbols() -> bytes:
         [
             (UnitType.SEQUENCE, serialise_sequence(header)),
             (UnitType.NETWORK, serialise_network(thin, header)),
-            (UnitType.GOP, serialise_gop(Gop(frames, (b"", b"")), thin)),
+            (UnitType.GOP, serialise_gop(Gop(frames, (b"", b"")), thin, PROFILE)),
             (UnitType.DIGEST, bytes(16)),
             (UnitType.END, serialise_end(End(frames, 1))),
         ]
@@ -195,8 +218,8 @@ BROKEN: dict[str, Callable[[], bytes]] = {
     "R3.10": lambda: sequence(profile=3),
     "R3.11": lambda: sequence(level=7),
     "R3.12": lambda: network(STAGE0, 9),
-    "R3.13": lambda: network(GRID_MASK, 0b1000000),
-    "R3.14": lambda: network(GRID_MASK, 0b10000101),
+    "R3.13": lambda: network(GRID_MASK, 0),
+    "R3.14": lambda: network(GRID_MASK + 1, 0b100),
     "R3.15": lambda: network(GRID_LAYOUT, 0x85),
     "R3.16": lambda: network(MULTIPLIER, 0),
     "R3.17": lambda: network(RUN_COUNT, 17),
@@ -221,9 +244,15 @@ BROKEN: dict[str, Callable[[], bytes]] = {
     "R3.36": lambda: indexed(Index(tuple(reversed(entries())))),
     "R3.37": lambda: network(BLOCKS + 1, 2),
     "R3.38": lambda: network(SCHEDULE, 3),
-    "R3.39": lambda: grids(GridHeader(0, (3,)), GridHeader(6, (5,))),
-    "R3.40": lambda: grids(GridHeader(5, (1, 2, 3)), GridHeader(6, (5, 6))),
-    "R3.41": lambda: grids(GridHeader(4, (1, 2), base=True), GridHeader(6, (5, 6))),
+    "R3.39": lambda: grids(PLANES, GridHeader(9, (5, 6))),
+    "R3.40": lambda: grids(*BANDS[:3], GridHeader(8, (5, 6))),
+    "R3.41": lambda: grids(GridHeader(0, (7,)), *BANDS[:3]),
+    "R3.42": lambda: grids(GridHeader(0, (7,)), FLOW),
+    "R3.43": lambda: pyramid(SPACINGS, 0x55),
+    "R3.44": lambda: pyramid(SPACINGS, 0x23),
+    "R3.45": lambda: pyramid(SPACINGS, 0x3A),
+    "R3.46": lambda: pyramid(STEP_FACTOR, 0),
+    "R3.47": lambda: make_node_stream(9, b"\x08"),
     "R9.1": lambda: declared_level(0, width=512, height=257, rate_numerator=1),
     "R9.2": lambda: declared_level(0, width=1025, height=1, rate_numerator=1),
     "R9.3": lambda: declared_level(0, width=512, height=256, rate_numerator=33),
@@ -273,7 +302,7 @@ def test_the_siblings_are_valid() -> None:
 
 
 # The last four are of METADATA, which random access does not read, and of INDEX.
-@pytest.mark.parametrize("number", [f"R3.{i}" for i in (*range(1, 33), *range(37, 42))])
+@pytest.mark.parametrize("number", [f"R3.{i}" for i in (*range(1, 33), *range(37, 48))])
 def test_random_access_names_the_same_requirement(number: str) -> None:
     with pytest.raises(NvrcError) as caught:
         RandomAccess(io.BytesIO(BROKEN[number]())).gop(0)
@@ -283,17 +312,20 @@ def test_random_access_names_the_same_requirement(number: str) -> None:
 
 
 def test_the_siblings_of_grids_are_valid() -> None:
-    """What R3.13, R3.26 and R3.37 to R3.41 forbid is next to what they allow."""
-    network_of = partial(make_network, SEQUENCE)
-    motion = (GridHeader(0, (7,)), GridHeader(5, (3, 3, 3, 3)), GridHeader(6, (5, 6)))
-    base = (GridHeader(4, (1,), base=True), *motion[1:])
-    for present in (motion, base, (GridHeader(5, (1, 2, 3)),), (GridHeader(4, (1,)), GridHeader(6, (1, 1)))):
+    """What R3.13, R3.26 and R3.37 to R3.42 forbid is next to what they allow."""
+    feature = GridHeader(0, (7,))
+    for present in ((feature,), (PLANES,), BANDS, (feature, *BANDS), (feature, PLANES, *BANDS), (PLANES, FLOW)):
         for kind in ScheduleKind:
-            header = replace(network_of(), grids=tuple(replace(g, schedule=kind) for g in present))
+            header = replace(NETWORK, grids=tuple(replace(g, schedule=kind) for g in present))
+            header = replace(header, pyramid=Pyramid(16, 16) if len(present) > 1 else Pyramid())
             specs = layer_specs(SEQUENCE, header)
-            assert ("slot5.mix" in {spec.name for spec in specs}) == (present in (motion, base))
-            assert ("stage3.inject" in {spec.name for spec in specs}) == (present[0].slot == 4 and present is not base)
-            assert header.base == (present is base)
+            injected = {spec.name: spec.weight_shape[1] for spec in specs if spec.kind == "inject"}
+            wanted = {
+                "stage0": feature in present,
+                "stage3": 2 * (PLANES in present),
+                "stage4": 4 * (BANDS[0] in present),
+            }
+            assert injected == {f"{stage}.inject": count for stage, count in wanted.items() if count}
             header = replace(header, layers=(LayerHeader(5, 24, 39, 23, 39),) * len(specs))
             assert parse_network(serialise_network(header, SEQUENCE), SEQUENCE) == header
 
@@ -307,9 +339,9 @@ def test_a_multiplier_may_be_repeated_for_each_channel() -> None:
 
 
 def test_the_order_of_coding_has_the_flow_grid_first() -> None:
-    header = replace(NETWORK, grids=(GridHeader(0, (7,)), GridHeader(4, (3, 3)), GridHeader(6, (5, 6))))
-    assert [grid.slot for grid in header.coding_order(SEQUENCE.profile_spec)] == [6, 0, 4]
-    assert [grid.slot for grid in NETWORK.coding_order(SEQUENCE.profile_spec)] == [0, 2]
+    header = replace(NETWORK, grids=(GridHeader(0, (7,)), PLANES, *BANDS, FLOW))
+    assert [grid.slot for grid in header.coding_order(PROFILE)] == [9, 0, 4, 5, 6, 7, 8]
+    assert [grid.slot for grid in NETWORK.coding_order(PROFILE)] == [0, 2]
 
 
 def test_the_writer_refuses_what_the_reader_would() -> None:

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from nvrc_encoder.options import MULTIPLIER_MAX, PRESETS, EncodeOptions, profile_named
+from nvrc_decoder.profiles import DEFAULT_PYRAMID, MULTIPLIER_MAX, Pyramid, SlotKind
+from nvrc_encoder.choose import candidates
+from nvrc_encoder.options import PRESETS, EncodeOptions, profile_named
 from nvrc_ref.main import run
 
 
@@ -33,14 +35,21 @@ from nvrc_ref.main import run
         ("context_widths", (0, 10), "context_widths"),
         ("context_widths", (10, 65), "context_widths"),
         ("slots", (), "slots"),
-        ("slots", (0, 7), "slots"),
-        ("slots", (6,), "no grid"),
+        ("slots", (0, 10), "slots"),
+        ("slots", (9,), "no grid"),
+        ("slots", (4, 5, 6), "part of the bands"),
         ("blocks", -1, "blocks"),
         ("blocks", 2, "blocks"),
         ("grid_channels", (1, 1), "grid_channels"),
-        ("grid_channels", (5, 0, 0, 0, 0, 0, 0), "grid_channels"),
-        ("grid_channels", (0, 0, 0, 0, 0, 0, 2), "no grid"),
-        ("grid_channels", (0, 0, 0, 0, 0, 3, 0), "no grid"),
+        ("grid_channels", (5, 0, 0, 0, 0, 0, 0, 0, 0, 0), "grid_channels"),
+        ("grid_channels", (0, 0, 0, 0, 0, 0, 0, 0, 0, 3), "no grid"),
+        ("grid_channels", (0, 0, 0, 0, 0, 3, 3, 3, 3, 0), "part of the bands"),
+        ("key_spacing", 0, "key_spacing"),
+        ("key_spacing", 12, "key_spacing"),
+        ("key_spacing", 32, "key_spacing"),
+        ("node_spacing", 0, "node_spacing"),
+        ("node_spacing", 3, "node_spacing"),
+        ("node_spacing", -2, "node_spacing"),
         ("slots", (-1,), "slots"),
         ("target_bpp", 0.0, "target_bpp"),
         ("target_size", -5, "target_size"),
@@ -64,28 +73,67 @@ def test_values_at_their_ends() -> None:
         channels=255,
         grid_step=MULTIPLIER_MAX,
         context_widths=(64, 64),
-        slots=(6,),
+        slots=(3,),
+        key_spacing=16,
+        node_spacing=16,
         metadata={"k" * 255: ""},
     )
 
 
+def test_nodes_are_no_rarer_than_keys() -> None:
+    EncodeOptions(key_spacing=4, node_spacing=4)
+    with pytest.raises(ValueError, match=r"node_spacing .* is 8"):
+        EncodeOptions(key_spacing=4, node_spacing=8)
+
+
+@pytest.mark.parametrize(
+    ("changes", "pyramid"),
+    [
+        ({}, Pyramid(8, 8)),
+        ({"key_spacing": 4}, Pyramid(4, 4)),
+        ({"key_spacing": 16}, Pyramid(16, 8, (22,))),
+        ({"node_spacing": 16}, Pyramid(16, 16)),
+        ({"node_spacing": 2}, Pyramid(8, 2, (22, 29))),
+        ({"key_spacing": 16, "node_spacing": 1}, Pyramid(16, 1, (22, 29, 29, 29))),
+        ({"node_spacing": 1, "slots": (0, 1)}, DEFAULT_PYRAMID),
+    ],
+    ids=str,
+)
+def test_pyramid_of_the_options(changes: dict[str, Any], pyramid: Pyramid) -> None:
+    assert EncodeOptions(**changes).structure().pyramid == pyramid
+
+
+def test_trials_leave_what_is_given() -> None:
+    tried = candidates(EncodeOptions())
+    assert list(tried) == ["planes", "planes, pyramid", "planes, 1/8 a frame", "all grids, no motion"]
+    assert [options.spacings for options in tried.values()] == [(8, 8), (8, 2), (8, 8), (8, 8)]
+    assert [options.structure().moving for options in tried.values()] == [True, True, True, False]
+    assert tried["planes, 1/8 a frame"].structure().grid_channels == (0, 0, 3, 0, 3, 4, 3, 3, 3, 3)
+    assert list(candidates(EncodeOptions(node_spacing=4))) == ["planes", "planes, 1/8 a frame", "all grids, no motion"]
+    assert len(candidates(EncodeOptions(key_spacing=2))) == 3
+    (only,) = candidates(EncodeOptions(slots=(0, 1))).values()
+    assert only.structure() == EncodeOptions(slots=(0, 1)).structure()
+
+
 def test_slots_are_those_of_the_profile() -> None:
-    assert len(profile_named("lite").slots) == 8
-    EncodeOptions(profile="lite", slots=(6,))
+    assert len(profile_named("lite").slots) == 10
+    EncodeOptions(profile="lite", slots=(3,))
     with pytest.raises(ValueError, match="slots"):
-        EncodeOptions(profile="nano", slots=(7,))
+        EncodeOptions(profile="nano", slots=(10,))
 
 
 @pytest.mark.parametrize(
     ("changes", "grids"),
     [
-        ({}, (0, 0, 0, 0, 3, 4, 2)),
-        ({"motion": False}, (4, 3, 3, 2, 3, 4, 0)),
-        ({"slots": (0, 1)}, (4, 3, 0, 0, 0, 0, 0)),
-        ({"slots": (0, 3)}, (4, 0, 0, 2, 0, 0, 0)),
-        ({"slots": (0, 4)}, (4, 0, 0, 0, 3, 0, 2)),
-        ({"grid_channels": (1, 0, 2, 1, 0, 3, 0)}, (1, 0, 2, 1, 0, 0, 2)),
-        ({"grid_channels": (1, 0, 2, 1, 0, 3, 2), "motion": False}, (1, 0, 2, 1, 0, 3, 0)),
+        ({}, (0, 0, 0, 0, 3, 4, 3, 3, 3, 3)),
+        ({"motion": False}, (4, 3, 3, 2, 3, 4, 3, 3, 3, 0)),
+        ({"slots": (0, 1)}, (4, 3, 0, 0, 0, 0, 0, 0, 0, 0)),
+        ({"slots": (0, 3)}, (4, 0, 0, 2, 0, 0, 0, 0, 0, 0)),
+        ({"slots": (0, 4)}, (4, 0, 0, 0, 3, 0, 0, 0, 0, 3)),
+        ({"slots": (5, 6, 7, 8)}, (0, 0, 0, 0, 0, 4, 3, 3, 3, 3)),
+        ({"grid_channels": (1, 0, 2, 1, 0, 0, 0, 0, 0, 3)}, (1, 0, 2, 1, 0, 0, 0, 0, 0, 0)),
+        ({"grid_channels": (1, 0, 2, 1, 2, 0, 0, 0, 0, 0)}, (1, 0, 2, 1, 2, 0, 0, 0, 0, 3)),
+        ({"grid_channels": (1, 0, 2, 1, 2, 0, 0, 0, 0, 3), "motion": False}, (1, 0, 2, 1, 2, 0, 0, 0, 0, 0)),
     ],
     ids=str,
 )
@@ -105,27 +153,43 @@ def test_iterations_replace_those_of_the_preset_and_nothing_else() -> None:
     assert EncodeOptions(preset="slow").plan() == PRESETS["slow"]
 
 
-@pytest.mark.parametrize("lagrangian", [1e-30, 1e-6, 5e-3, 1.0, 1e30])
-def test_grid_step_follows_lambda_within_the_format(lagrangian: float) -> None:
-    assert 1 <= EncodeOptions(lagrangian=lagrangian).multiplier(True) <= MULTIPLIER_MAX
-    assert EncodeOptions(lagrangian=lagrangian, grid_step=17).multiplier(True) == 17
+def multipliers(**changes: Any) -> dict[SlotKind, list[int]]:
+    """The multipliers of the first slot of each kind."""
+    options = EncodeOptions(profile="nano", grid_channels=(4, 3, 3, 2, 3, 4, 3, 3, 3, 3), **changes)
+    found: dict[SlotKind, list[int]] = {}
+    structure = options.structure()
+    for slot, steps in zip(structure.profile.slots, options.multipliers(structure), strict=True):
+        if steps is not None:
+            found.setdefault(slot.kind, steps)
+    return found
 
 
-@pytest.mark.parametrize("lagrangian", [1e-30, 1e-6, 1.0, 1e30, 3e38])
-def test_step_of_the_flow_is_within_the_format(lagrangian: float) -> None:
-    assert 1 <= EncodeOptions(lagrangian=lagrangian).flow_step <= MULTIPLIER_MAX
+@pytest.mark.parametrize("lagrangian", [1e-30, 1e-6, 5e-3, 1.0, 1e30, 3e38])
+@pytest.mark.parametrize("motion", [False, True])
+def test_steps_are_within_the_format(lagrangian: float, motion: bool) -> None:
+    options = EncodeOptions(lagrangian=lagrangian, motion=motion)
+    for steps in options.multipliers(options.structure()):
+        assert all(1 <= step <= MULTIPLIER_MAX for step in steps or ())
 
 
-def test_step_of_the_flow_grows_with_lambda_but_less_than_the_others() -> None:
-    fine, coarse = EncodeOptions(lagrangian=2e-3), EncodeOptions(lagrangian=2e-2)
-    assert 1 < coarse.flow_step / fine.flow_step < coarse.multiplier(True) / fine.multiplier(True)
-    assert EncodeOptions(lagrangian=2e-2, grid_step=17).flow_step == coarse.flow_step
+def test_steps_grow_with_lambda_but_those_of_blends() -> None:
+    fine, middle, coarse = (multipliers(lagrangian=value) for value in (1e-3, 5e-3, 2.5e-2))
+    for kind in SlotKind:
+        assert fine[kind][0] < middle[kind][0] < coarse[kind][0]
+    plane, flow = (coarse[kind][0] / fine[kind][0] for kind in (SlotKind.PLANE, SlotKind.FLOW))
+    assert flow < plane == pytest.approx(5, rel=0.01)
+    assert {found[SlotKind.FLOW][2] for found in (fine, middle, coarse)} == {4}
 
 
-@pytest.mark.parametrize("moving", [False, True])
-def test_grid_step_grows_with_lambda(moving: bool) -> None:
-    steps = [EncodeOptions(lagrangian=value).multiplier(moving) for value in (1e-4, 1e-3, 1e-2)]
-    assert steps == sorted(set(steps))
+def test_given_step_is_that_of_an_orthonormal_transform() -> None:
+    steps = multipliers(grid_step=800)
+    assert steps[SlotKind.FEATURE] == [800] * 4
+    assert steps[SlotKind.PLANE] == [800] * 3
+    # Stride 16, so three levels below the finest: LL, HL, LH, HH.
+    assert steps[SlotKind.BAND] == [50, 81, 81, 132]
+    assert steps[SlotKind.FLOW] == multipliers()[SlotKind.FLOW]
+    options = EncodeOptions(grid_step=800)
+    assert options.multipliers(options.structure())[8] == [650, 650, 1057]
 
 
 @pytest.mark.parametrize(
@@ -151,6 +215,10 @@ def test_grid_step_grows_with_lambda(moving: bool) -> None:
         ["--grids", "1,2,"],
         ["--grids", "1,2"],
         ["--channels", "0"],
+        ["--key-spacing", "17"],
+        ["--node-spacing", "0"],
+        ["--node-spacing", "6"],
+        ["--node-spacing", "8", "--key-spacing", "4"],
         ["--target-bpp", "0.1", "--target-size", "9k"],
         ["--target-psnr", "30", "--lambda", "0.01"],
     ],

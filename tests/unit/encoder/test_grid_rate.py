@@ -16,7 +16,7 @@ from nvrc_decoder.entropy.tables import ESCAPE, TABLE_RADII, frequencies
 from nvrc_decoder.octree.grid import code_grid
 from nvrc_decoder.octree.network import ContextNetwork
 from nvrc_decoder.octree.schedule import expand_schedule, octree_schedule, temporal_first_schedule
-from nvrc_decoder.profiles import PROFILES, GridSlot, context_layers, node_shape
+from nvrc_decoder.profiles import DEFAULT_PYRAMID, PROFILES, GridSlot, Pyramid, context_layers, node_shape
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer, make_layer
 from nvrc_encoder.grid_rate import HIDDEN_UNIT, OUTPUT_UNIT, GopRate, build_context
 
@@ -84,18 +84,24 @@ def walk(
     splits: Sequence[int],
     slot_index: int,
     values: npt.NDArray[np.int16],
+    pyramid: Pyramid,
     coarser: tuple[GridSlot, npt.NDArray[np.int16]] | None,
 ) -> Coded:
+    """Empty nodes of a node slot are not coded: they cost nothing."""
     network = ContextNetwork(*layers)
     slot = SLOTS[slot_index]
+    coded = values.any((1, 2, 3)) if slot.at_nodes else np.ones(len(values), bool)
     recorder, encoder = Recorder(), SymbolEncoder()
     for coder in (recorder, encoder):
-        code_grid(coder, splits, network, values.shape, slot_index, slot, coarser, values)  # type: ignore[arg-type]
-    bits = np.full(values.shape, np.nan)
+        place = slot_index, slot, pyramid, coarser
+        code_grid(coder, splits, network, values.shape, *place, values, coded)  # type: ignore[arg-type]
+    bits = np.zeros(values.shape)
     nodes, _, rows, columns = values.shape
     tables: set[int] = set()
-    for step, (table, mean) in zip(expand_schedule((nodes, rows, columns), splits), recorder.steps, strict=True):
+    steps = [step for step in expand_schedule((nodes, rows, columns), splits) if coded[step.slices[0]].any()]
+    for step, (table, mean) in zip(steps, recorder.steps, strict=True):
         t, y, x = step.slices
+        t = np.arange(nodes)[t][coded[t]]
         part = values[t, :, y, x]
         symbol = part.reshape(-1) - mean + TABLE_RADII[table] + 1
         assert (symbol > ESCAPE).all()
@@ -107,13 +113,15 @@ def walk(
 
 
 def make_grids(
-    seed: int, channels: Sequence[int], frames: int, height: int, width: int
+    seed: int, channels: Sequence[int], frames: int, height: int, width: int, pyramid: Pyramid
 ) -> list[npt.NDArray[np.int16] | None]:
     rng = np.random.default_rng(seed)
     grids: list[npt.NDArray[np.int16] | None] = []
     for slot, count in zip(SLOTS, channels, strict=True):
-        nodes, rows, columns = node_shape(slot, frames, height, width)
+        nodes, rows, columns = node_shape(slot, frames, height, width, pyramid)
         values = np.round(rng.laplace(0, 2, (nodes, count, rows, columns))).clip(-9, 9)
+        if slot.at_nodes:
+            values[1:] *= rng.choice((0, 1, 1), (nodes - 1, 1, 1, 1))
         if slot.flow:
             # Beyond the range of a context's inputs, which are relative to a centre.
             values += rng.integers(-25, 26, (1, count, 1, 1))
@@ -129,13 +137,13 @@ SCHEDULES = {
 }
 
 CASES = [
-    # channels, frames, height, width
-    ((6, 4, 4, 2, 2, 6, 1, 2), 6, 32, 48),
-    ((1, 3, 0, 2, 1, 0, 1, 2), 11, 37, 53),
-    ((0, 0, 2, 0, 1, 1, 0, 0), 9, 33, 17),
-    ((2, 1, 1, 1, 1, 2, 1, 0), 1, 31, 45),
-    ((0, 0, 0, 0, 0, 3, 1, 2), 17, 5, 7),
-    ((1, 1, 1, 1, 1, 1, 1, 2), 3, 1, 1),
+    # channels, frames, height, width, pyramid
+    ((6, 4, 4, 2, 3, 4, 3, 3, 3, 3), 6, 32, 48, DEFAULT_PYRAMID),
+    ((1, 3, 0, 2, 1, 4, 3, 3, 3, 3), 11, 37, 53, Pyramid(8, 2, (22, 29))),
+    ((0, 0, 2, 0, 1, 0, 0, 0, 0, 0), 9, 33, 17, Pyramid(4, 1, (22, 29))),
+    ((2, 1, 1, 1, 0, 4, 3, 3, 3, 0), 1, 31, 45, DEFAULT_PYRAMID),
+    ((0, 0, 0, 0, 0, 4, 3, 3, 3, 3), 17, 5, 7, Pyramid(2, 1, (22,))),
+    ((1, 1, 1, 1, 1, 4, 3, 3, 3, 3), 3, 1, 1, Pyramid(16, 4, (22, 29))),
 ]
 
 
@@ -143,24 +151,24 @@ CASES = [
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("case", CASES)
 def test_predicted_bits_are_those_of_the_decoder(
-    case: tuple[tuple[int, ...], int, int, int], schedule: str, loud: bool
+    case: tuple[tuple[int, ...], int, int, int, Pyramid], schedule: str, loud: bool
 ) -> None:
-    channels, frames, height, width = case
-    layers, real = integer_network(frames, loud)
-    grids = make_grids(frames + 1, channels, frames, height, width)
+    channels, frames, height, width, pyramid = case
+    layers, real = integer_network(frames + 10, loud)
+    grids = make_grids(frames + 1, channels, frames, height, width, pyramid)
     contexts, whole, coded = [], [], []
     coarser: tuple[GridSlot, tuple[int, int, int]] | None = None
     below: tuple[GridSlot, npt.NDArray[np.int16]] | None = None
     for i, (slot, grid) in enumerate(zip(SLOTS, grids, strict=True)):
-        shape = node_shape(slot, frames, height, width)
-        whole.append(slice(0, shape[0]))
+        shape = node_shape(slot, frames, height, width, pyramid)
+        whole.append(torch.arange(shape[0]))
         if grid is None:
             contexts.append(None)
             coded.append(None)
             continue
         splits = SCHEDULES[schedule](*shape)
-        contexts.append(build_context(shape, splits, i, slot, None if slot.flow else coarser, CPU))
-        coded.append(walk(layers, splits, i, grid, None if slot.flow else below))
+        contexts.append(build_context(shape, splits, i, slot, pyramid, None if slot.flow else coarser, CPU))
+        coded.append(walk(layers, splits, i, grid, pyramid, None if slot.flow else below))
         coarser, below = (slot, shape), (slot, grid)
     rate = GopRate(contexts, channels)
     tensors = [None if grid is None else torch.from_numpy(grid).float() for grid in grids]
@@ -181,24 +189,23 @@ def test_predicted_bits_are_those_of_the_decoder(
 
 
 def test_a_window_has_the_bits_of_its_nodes() -> None:
-    channels, frames, height, width = CASES[1]
+    channels, frames, height, width, pyramid = CASES[1]
     _, real = integer_network(seed=3)
-    grids = make_grids(5, channels, frames, height, width)
+    grids = make_grids(5, channels, frames, height, width, pyramid)
     contexts = []
     coarser: tuple[GridSlot, tuple[int, int, int]] | None = None
     for i, (slot, grid) in enumerate(zip(SLOTS, grids, strict=True)):
-        shape = node_shape(slot, frames, height, width)
+        shape = node_shape(slot, frames, height, width, pyramid)
         if slot.flow:
             coarser = None
-        contexts.append(
-            None if grid is None else build_context(shape, temporal_first_schedule(*shape), i, slot, coarser, CPU)
-        )
+        place = i, slot, pyramid, coarser
+        contexts.append(None if grid is None else build_context(shape, temporal_first_schedule(*shape), *place, CPU))
         coarser = coarser if grid is None else (slot, shape)
     rate = GopRate(contexts, channels)
     tensors = [None if grid is None else torch.from_numpy(grid).float() for grid in grids]
-    counts = [node_shape(slot, frames, height, width)[0] for slot in SLOTS]
-    whole = rate.bits(real, tensors, [slice(0, n) for n in counts], True)
-    windows = [slice(n // 3, n // 3 + 1 + n // 2) for n in counts]
+    counts = [node_shape(slot, frames, height, width, pyramid)[0] for slot in SLOTS]
+    whole = rate.bits(real, tensors, [torch.arange(n) for n in counts], True)
+    windows = [torch.cat([torch.arange(n // 3), torch.arange(n // 2, n)]) for n in counts]
     # Twice: the second time from the cache.
     for _ in range(2):
         for part, full, window in zip(rate.bits(real, tensors, windows, True), whole, windows, strict=True):
@@ -207,24 +214,41 @@ def test_a_window_has_the_bits_of_its_nodes() -> None:
                 torch.testing.assert_close(part, full[window])
 
 
+def test_empty_nodes_cost_only_before_they_are_counted_exactly() -> None:
+    slot = SLOTS[4]
+    assert slot.at_nodes
+    shape = node_shape(slot, 17, 32, 32, DEFAULT_PYRAMID)
+    context = build_context(shape, temporal_first_schedule(*shape), 4, slot, DEFAULT_PYRAMID, None, CPU)
+    rate = GopRate([None] * 4 + [context], (0,) * 4 + (2,))
+    grid = torch.zeros(shape[0], 2, *shape[1:])
+    grid[1, 1, 3, 2] = 5
+    _, real = integer_network(seed=2)
+    nodes = [torch.arange(shape[0])] * 5
+    soft, exact = (rate.bits(real, [None] * 4 + [grid], nodes, exact)[4] for exact in (False, True))
+    assert soft is not None
+    assert exact is not None
+    assert (soft > 0).all()
+    assert (exact > 0).tolist() == [False, True, False]
+
+
 def test_bits_have_gradients_in_values_contexts_and_network() -> None:
-    channels = (1, 1, 0, 0, 0, 0, 0, 0)
-    frames, height, width = 3, 64, 64
+    channels = (1, 1, 0, 0, 0, 0, 0, 0, 0, 0)
+    frames, height, width, pyramid = 3, 64, 64, DEFAULT_PYRAMID
     _, real = integer_network(seed=1)
     real = {name: (w.clone().requires_grad_(), b.clone().requires_grad_()) for name, (w, b) in real.items()}
     contexts: list = []
     coarser = None
     for i, slot in enumerate(SLOTS):
-        shape = node_shape(slot, frames, height, width)
-        contexts.append(
-            build_context(shape, temporal_first_schedule(*shape), i, slot, coarser, CPU) if channels[i] else None
-        )
+        shape = node_shape(slot, frames, height, width, pyramid)
+        place = i, slot, pyramid, coarser
+        contexts.append(build_context(shape, temporal_first_schedule(*shape), *place, CPU) if channels[i] else None)
         coarser = (slot, shape)
-    grids = [None if g is None else torch.from_numpy(g).float() for g in make_grids(2, channels, frames, height, width)]
+    drawn = make_grids(2, channels, frames, height, width, pyramid)
+    grids = [None if g is None else torch.from_numpy(g).float() for g in drawn]
     coarse = grids[0]
     assert coarse is not None
     coarse = coarse.clamp(-3, 3).requires_grad_()
-    nodes = [slice(0, node_shape(slot, frames, height, width)[0]) for slot in SLOTS]
+    nodes = [torch.arange(node_shape(slot, frames, height, width, pyramid)[0]) for slot in SLOTS]
     bits = GopRate(contexts, channels).bits(real, [coarse, *grids[1:]], nodes, False)
     assert bits[1] is not None
     # The finer grid's bits alone: the coarser one matters to them as context only.
@@ -241,12 +265,13 @@ def test_a_flow_costs_the_same_wherever_it_points() -> None:
     """Centred contexts: a constant added to all positions changes the first value's bits and nothing else."""
     slot = SLOTS[-1]
     assert slot.flow
-    shape = node_shape(slot, 9, 64, 96)
-    context = build_context(shape, temporal_first_schedule(*shape), len(SLOTS) - 1, slot, None, CPU)
-    rate = GopRate([None] * (len(SLOTS) - 1) + [context], (0,) * (len(SLOTS) - 1) + (2,))
-    grid = torch.from_numpy(np.random.default_rng(0).integers(-5, 6, (shape[0], 2, *shape[1:]))).float()
+    shape = node_shape(slot, 9, 64, 96, DEFAULT_PYRAMID)
+    place = len(SLOTS) - 1, slot, DEFAULT_PYRAMID, None
+    context = build_context(shape, temporal_first_schedule(*shape), *place, CPU)
+    rate = GopRate([None] * (len(SLOTS) - 1) + [context], (0,) * (len(SLOTS) - 1) + (3,))
+    grid = torch.from_numpy(np.random.default_rng(0).integers(-5, 6, (shape[0], 3, *shape[1:]))).float()
     _, real = integer_network(seed=2)
-    nodes = [slice(0, 1)] * (len(SLOTS) - 1) + [slice(0, shape[0])]
+    nodes = [torch.arange(1)] * (len(SLOTS) - 1) + [torch.arange(shape[0])]
     bits = [
         rate.bits(real, [None] * (len(SLOTS) - 1) + [grid + offset], nodes, True)[-1] for offset in (0.0, 100.0, 1000.0)
     ]

@@ -57,10 +57,11 @@ def trainer_elsewhere(monkeypatch: pytest.MonkeyPatch, width: int, height: int, 
         ("nano", {}),
         ("lite", {}),
         ("main", {}),
-        ("nano", {"motion": False, "slots": (0, 1, 2, 3, 4, 5)}),
+        ("nano", {"node_spacing": 2}),
+        ("nano", {"motion": False, "slots": tuple(range(9))}),
         ("nano", {"tune": "ms-ssim"}),
     ],
-    ids=["nano", "lite", "main", "no motion", "ms-ssim"],
+    ids=["nano", "lite", "main", "pyramid", "no motion", "ms-ssim"],
 )
 def test_losses_and_gradients(profile: str, more: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     size = (97, 97) if "tune" in more else (32, 24)

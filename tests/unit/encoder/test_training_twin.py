@@ -7,10 +7,10 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from synthesis_cases import Case, Picture, differing, lively_layer, random_case
+from synthesis_cases import PYRAMIDS, Case, Picture, differing, lively_layer, random_case
 
 from nvrc_decoder.frames import Planes
-from nvrc_decoder.profiles import ACTIVATION_MAX, PROFILES, Profile, synthesis_layers
+from nvrc_decoder.profiles import ACTIVATION_MAX, PROFILES, Profile, Pyramid, SlotKind, synthesis_layers
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
 from nvrc_decoder.synthesis.runtime import OrtSynthesizer
 from nvrc_encoder.model import SynthesisModel
@@ -23,7 +23,7 @@ NANO, LITE, MAIN = PROFILES
 
 def model_of(case: Case) -> SynthesisModel:
     channels = tuple(0 if grid is None else grid.shape[1] for grid in case.grids)
-    structure = Structure(case.profile, case.stage_channels, case.stage_blocks, channels, base=case.base)
+    structure = Structure(case.profile, case.stage_channels, case.stage_blocks, channels, pyramid=case.pyramid)
     model = SynthesisModel(structure, case.picture.chroma_format, case.picture.bit_depth)
     model.set_size(case.picture.height, case.picture.width)
     return model
@@ -109,11 +109,20 @@ def test_gop_lengths_and_windows(profile: Profile, frame_count: int) -> None:
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
 def test_motion(profile: Profile, size: tuple[int, int], frame_count: int) -> None:
     """Twin, NumPy and ONNX Runtime, in windows that do not begin at a node either."""
-    case = random_case(frame_count, profile, Picture(*size), frame_count, motion=True)
+    case = random_case(frame_count, profile, Picture(*size), frame_count, full=True, motion=True)
     expected = check(case)
     assert differing(twin(case, window=3), expected) == []
     ort = OrtSynthesizer(*case.network)
     assert differing(ort.synthesise(case.grids, frame_count, range(frame_count)), expected) == []
+
+
+@pytest.mark.parametrize("motion", [False, True], ids=["still", "motion"])
+@pytest.mark.parametrize("pyramid", PYRAMIDS, ids=lambda pyramid: f"{pyramid.key_spacing}-{pyramid.node_spacing}")
+def test_pyramids(pyramid: Pyramid, motion: bool) -> None:
+    case = random_case(6, NANO, Picture(37, 30), 14, full=True, motion=motion, pyramid=pyramid)
+    expected = check(case)
+    assert differing(twin(case, window=3), expected) == []
+    assert differing(twin(case, window=5, gradients=True), expected) == []
 
 
 def test_motion_moves_something() -> None:
@@ -153,7 +162,8 @@ def test_the_way_of_the_gradients_in_float32_is_within_a_level() -> None:
 def test_stages_without_grids(profile: Profile, motion: bool, stages: tuple[int, ...]) -> None:
     full = random_case(5, profile, Picture(35, 29), 3, full=True)
     rng = np.random.default_rng(2)
-    kept = [slot.stage in stages or (slot.flow and motion) for slot in profile.slots]
+    kept = [slot.stage in stages or (slot.kind is SlotKind.BAND and 4 in stages) for slot in profile.slots]
+    kept[profile.flow_slot] = motion and profile.has_planes(kept)
     channels = [slot.max_channels * keep for slot, keep in zip(profile.slots, kept, strict=True)]
     specs = synthesis_layers(profile, full.stage_channels, full.stage_blocks, channels, 1, 8)
     case = dataclasses.replace(

@@ -23,7 +23,7 @@ def network(seed: int) -> tuple[list[LayerSpec], list[Header], dict[str, tuple[n
     rng = np.random.default_rng(seed)
     specs = [
         *context_layers(8, 5),
-        *synthesis_layers(PROFILES[2], (9, 8, 7, 6, 5), (1, 0, 2, 1, 0), (2, 1, 0, 2, 1, 4, 1, 2), 1),
+        *synthesis_layers(PROFILES[2], (9, 8, 7, 6, 5), (1, 0, 2, 1, 0), (2, 1, 0, 2, 4, 4, 3, 3, 3, 3), 1),
     ]
     headers = [Header(int(rng.integers(40)), int(rng.integers(40))) for _ in specs]
     values = {

@@ -23,17 +23,17 @@ from nvrc_decoder.export import export_video, fill_initializers
 from nvrc_decoder.gop import Network, decode_grids, load_network
 from nvrc_decoder.limits import DEFAULT_LIMITS
 from nvrc_decoder.profiles import PROFILES
-from nvrc_decoder.synthesis.initializers import graph_initializers
+from nvrc_decoder.synthesis.initializers import PREDICTED, graph_initializers
+from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
 from nvrc_decoder.synthesis.session import graph_bytes
 from nvrc_ref.main import run
 from nvrc_ref.output.files import atomic_directory
 
 MANIFEST = load_manifest()
 # Every profile, sample format and kind of network; absent slots, several GOPs and networks, odd sizes, motion.
-MOVING = ["nano-motion", "lite-motion", "main-motion-column"]
 STREAMS = [
     *("nano-1x1", "nano-400-10", "nano-444", "nano-four-gops", "lite-networks", "lite-420-10", "main-444-10"),
-    *MOVING,
+    *("nano-motion", "nano-planes", "lite-motion", "main-motion-column", "main-pyramid"),
 ]
 STREAM = "nano-two-gops"
 
@@ -90,10 +90,10 @@ def test_the_readme_s_script_makes_the_frames(tmp_path: Path, bare_packages: Pat
 def test_the_script_notices_a_wrong_frame(tmp_path: Path, bare_packages: Path) -> None:
     manifest = exported(STREAM, tmp_path / "out")
     gop = manifest["gops"][1]  # type: ignore[index]
-    grid = tmp_path / "out" / (gop["moved"] or gop["grids"])["grid5"]["file"]
-    values = np.load(grid)
+    file = tmp_path / "out" / gop["inputs"]["luma"]["file"]
+    values = np.load(file)
     values[0, 0] += 9
-    np.save(grid, values)
+    np.save(file, values)
     output = run_bare(bare_packages, readme_script(tmp_path / "out"), tmp_path / "out")
     first = gop["first_frame"]
     assert [line.endswith("ok") for line in output.splitlines()][: first + 1] == [True] * first + [False]
@@ -106,39 +106,31 @@ def test_bare_interpreter_has_nothing_else(tmp_path: Path, bare_packages: Path) 
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-def test_grids_can_be_read_without_npy_and_are_the_decoder_s(tmp_path: Path, stream: str) -> None:
+def test_inputs_can_be_read_without_npy_and_are_the_decoder_s(tmp_path: Path, stream: str) -> None:
     folder = tmp_path / "out"
     exported(stream, folder)
     manifest = json.loads((folder / "manifest.json").read_text())
     table = RandomAccess(io.BytesIO(MANIFEST.read(stream)), DEFAULT_LIMITS)
+    sequence, stated = table.sequence, {item["name"]: item["shape"] for item in manifest["inputs"]}
     for number, gop in enumerate(manifest["gops"]):
         record = table.gop(number)
-        assert (gop["first_frame"], gop["frame_count"]) == (record.first_frame, record.gop.frame_count)
-        network = load_network(table.sequence, record.network)
-        grids = decode_grids(table.sequence, network, record.gop.frame_count, record.gop.grids)
-        moved = gop["moved"] or {}
-        for i, grid in enumerate(grids):
-            name = f"grid{i}"
-            place = moved.get(name) or gop["grids"].get(name)
-            if place is None:
-                assert grid is None
-                assert table.sequence.profile_spec.slots[i].flow
-                continue
-            values = values_of(folder, place)
-            stated = [item["shape"] for item in manifest["inputs"] if item["name"] == name]
-            assert [list(values.shape[1:])] == [shape[1:] for shape in stated] or i == len(grids) - 1
-            if grid is None:
-                assert values.shape[0] == 1
-                assert not values.any()
-            else:
-                assert np.array_equal(values[:, : grid.shape[1]], grid)
-                assert not values[:, grid.shape[1] :].any()
-        # What is moved does not come as a grid too, and nothing else does as what is moved.
-        for name in {*moved} & {*gop["grids"]}:
-            assert not values_of(folder, gop["grids"][name]).any()
-        given = {*gop["grids"], *(slot["input"] for slot in networks_motion(manifest, gop))}
-        assert given == {item["name"] for item in manifest["inputs"]} - {"frames", "stem_frames"}
-        assert moved or stream == "main-motion-column" or stream not in MOVING
+        count = record.gop.frame_count
+        assert (gop["first_frame"], gop["frame_count"]) == (record.first_frame, count)
+        network = load_network(sequence, record.network)
+        header = network.header
+        grids = decode_grids(sequence, network, count, record.gop.grids, record.gop.node_maps)
+        active = header.stage_channels, header.stage_blocks
+        arguments = network.profile, sequence, *active, network.layers, network.multipliers, header.pyramid
+        planes = ReferenceSynthesizer(*arguments).warped(grids, count, range(count))
+        right = {name: planes.get(stage) for name, stage in PREDICTED.items()}
+        for name, shape in stated.items():
+            expected = grids[int(name[4:])] if name.startswith("grid") else right[name]
+            assert (expected is None) == (name not in gop["inputs"])
+            if expected is not None:
+                values = values_of(folder, gop["inputs"][name])
+                assert list(values.shape) == [count, *shape[1:]]
+                assert np.array_equal(values[:, : expected.shape[1]], expected)
+                assert not values[:, expected.shape[1] :].any()
 
 
 def values_of(folder: Path, place: dict[str, object]) -> np.ndarray:
@@ -149,12 +141,6 @@ def values_of(folder: Path, place: dict[str, object]) -> np.ndarray:
     return values
 
 
-def networks_motion(manifest: dict[str, object], gop: dict[str, object]) -> list[dict[str, str]]:
-    """The slots that motion moves in a GOP."""
-    motion = manifest["networks"][gop["network"]]["motion"]  # type: ignore[index]
-    return motion["slots"] if motion else []
-
-
 def test_frames_in_one_batch(tmp_path: Path) -> None:
     name = "main-pair"
     manifest = exported(name, tmp_path / "out")
@@ -162,12 +148,15 @@ def test_frames_in_one_batch(tmp_path: Path) -> None:
     session = onnxruntime.InferenceSession(str(tmp_path / "out" / "network_0.onnx"))
     assert [item.name for item in session.get_inputs()] == [item["name"] for item in manifest["inputs"]]  # type: ignore[attr-defined]
     (gop,) = manifest["gops"]  # type: ignore[misc]
-    feeds = {key: np.load(tmp_path / "out" / grid["file"]) for key, grid in gop["grids"].items()}
     count = gop["frame_count"]
     one_by_one = []
     for frames in [range(count), *(range(t, t + 1) for t in range(count))]:
-        feeds["frames"] = np.arange(frames.start, frames.stop)
-        feeds["stem_frames"] = np.clip(np.arange(frames.start - 1, frames.stop + 1), 0, count - 1)
+        feeds = {}
+        for item in manifest["inputs"]:  # type: ignore[attr-defined]
+            run = np.clip(np.arange(frames.start - item["halo"], frames.stop + item["halo"]), 0, count - 1)
+            feeds[item["name"]] = np.zeros((len(run), *item["shape"][1:]), np.float32)
+            if item["name"] in gop["inputs"]:
+                feeds[item["name"]] = np.load(tmp_path / "out" / gop["inputs"][item["name"]]["file"])[run]
         one_by_one.append(session.run(["rows"], feeds)[0])
     assert count == len(stream.frame_md5) > 1
     assert np.array_equal(one_by_one[0], np.concatenate(one_by_one[1:]))
@@ -199,9 +188,7 @@ def test_graph_is_the_profile_s_with_the_stream_s_weights(tmp_path: Path, name: 
 
 def initializers(sequence: SequenceHeader, network: Network) -> dict[str, np.ndarray]:
     active = network.header.stage_channels, network.header.stage_blocks
-    return dict(
-        graph_initializers(network.profile, sequence, *active, network.layers, network.multipliers, network.header.base)
-    )
+    return dict(graph_initializers(network.profile, sequence, *active, network.layers, network.multipliers))
 
 
 def all_tensors() -> tuple[bytes, dict[str, np.ndarray]]:

@@ -27,14 +27,16 @@ from nvrc_decoder.octree.context import (
 from nvrc_decoder.octree.grid import code_grid
 from nvrc_decoder.octree.network import ContextNetwork
 from nvrc_decoder.octree.schedule import expand_schedule, octree_schedule, temporal_first_schedule
-from nvrc_decoder.profiles import CONTEXT_INPUTS, GridSlot
+from nvrc_decoder.profiles import CONTEXT_INPUTS, PROFILES, GridSlot, Pyramid, SlotKind
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer
 
 VALID_SPLITS = [halve | phase << 4 for halve, phase in itertools.product(range(1, 8), range(8)) if not halve & phase]
 TABLES = rans.read_tables()
 shapes = st.tuples(st.integers(1, 7), st.integers(1, 3), st.integers(1, 6), st.integers(1, 6))
 schedules = st.lists(st.sampled_from(VALID_SPLITS), max_size=5)
-slots = st.builds(GridSlot, st.sampled_from([2, 4, 8, 16, 32]), st.sampled_from([1, 2, 8]), st.just(8), st.booleans())
+slots = st.builds(GridSlot, st.sampled_from([2, 4, 8, 16, 32]), st.just(8), st.sampled_from(SlotKind))
+pyramids = st.sampled_from([Pyramid(8, 8), Pyramid(8, 2), Pyramid(4, 1), Pyramid(1, 1), Pyramid(16, 16)])
+PLANE, FLOW, FEATURE = (GridSlot(4, 8, kind) for kind in (SlotKind.PLANE, SlotKind.FLOW, SlotKind.FEATURE))
 
 
 def make_network(seed: int, width_1: int = 6, width_2: int = 5, spread: int = 40) -> ContextNetwork:
@@ -44,7 +46,9 @@ def make_network(seed: int, width_1: int = 6, width_2: int = 5, spread: int = 40
         weight = rng.integers(-spread, spread + 1, (outputs, inputs))
         return IntegerLayer(weight, rng.integers(-300, 301, outputs), shift, low, 2047)
 
-    return ContextNetwork(layer(width_1, 48, 2, 0), layer(width_2, width_1, 5, 0), layer(2, width_2, 6, -2048))
+    return ContextNetwork(
+        layer(width_1, CONTEXT_INPUTS, 2, 0), layer(width_2, width_1, 5, 0), layer(2, width_2, 6, -2048)
+    )
 
 
 def make_grid(seed: int, shape: tuple[int, ...]) -> np.ndarray:
@@ -57,15 +61,17 @@ def make_grid(seed: int, shape: tuple[int, ...]) -> np.ndarray:
 
 def test_the_neighbour_order_is_that_of_the_specification() -> None:
     assert list(NEIGHBOURS) == context.NEIGHBOUR_LIST
-    assert COARSE_INPUT + 1 + 13 + 8 + 8 == CONTEXT_INPUTS
+    assert COARSE_INPUT + 1 + 13 + 8 + 10 == CONTEXT_INPUTS
+    assert {len(profile.slots) for profile in PROFILES} == {10}
 
 
 @settings(deadline=None, max_examples=80)
-@given(shapes, schedules, st.integers(0, 2**32 - 1), st.integers(0, 9), slots, slots, st.booleans())
-@example((2, 1, 3, 3), [0x04], 0, 0, GridSlot(4, 1, 1), GridSlot(8, 1, 1), True)
-@example((3, 2, 4, 4), [0x03, 0x03], 1, 0, GridSlot(4, 8, 1), GridSlot(4, 1, 1), True)
-@example((5, 2, 3, 4), [0x03, 0x34, 0x34], 3, 6, GridSlot(16, 2, 2, flow=True), GridSlot(4, 1, 1), False)
-@example((5, 1, 5, 5), [0x34, 0x34, 0x34], 2, 7, GridSlot(4, 1, 1), GridSlot(4, 8, 1), False)
+@given(shapes, schedules, st.integers(0, 2**32 - 1), st.integers(0, 9), slots, slots, pyramids, st.booleans())
+@example((2, 1, 3, 3), [0x04], 0, 0, FEATURE, GridSlot(8, 1), Pyramid(), True)
+@example((3, 2, 4, 4), [0x03, 0x03], 1, 4, PLANE, FEATURE, Pyramid(8, 4), True)
+@example((3, 2, 4, 4), [0x03, 0x03], 1, 5, FEATURE, PLANE, Pyramid(8, 2), True)
+@example((5, 2, 3, 4), [0x03, 0x34, 0x34], 3, 9, FLOW, FEATURE, Pyramid(), False)
+@example((5, 1, 5, 5), [0x34, 0x34, 0x34], 2, 8, FEATURE, PLANE, Pyramid(), False)
 def test_contexts_equal_the_oracle(
     shape: tuple[int, int, int, int],
     splits: list[int],
@@ -73,13 +79,14 @@ def test_contexts_equal_the_oracle(
     slot_index: int,
     slot: GridSlot,
     other: GridSlot,
+    pyramid: Pyramid,
     with_coarser: bool,
 ) -> None:
     nodes, channels, rows, columns = shape
     extent = (nodes, rows, columns)
     grid = make_grid(seed, shape)
     lower = make_grid(seed + 1, (1 + seed % 4, 1 + seed % 3, 1 + seed % 5, 1 + seed % 2))
-    coarse = coarse_magnitude(extent, slot, (other, lower) if with_coarser else None)
+    coarse = coarse_magnitude(extent, slot, (other, lower) if with_coarser else None, pyramid)
     seen = np.zeros_like(grid)
     decoded = np.zeros(extent, dtype=bool)
     lattice = None
@@ -102,8 +109,8 @@ def test_contexts_equal_the_oracle(
         for column, centre_found, (n, c, y, x) in zip(found.T, centres, places, strict=True):
             magnitude = 0
             if with_coarser:
-                strides = (slot.stride, slot.temporal_stride), (other.stride, other.temporal_stride)
-                magnitude = context.coarse_value((n, y, x), *strides, lower)
+                spacings = ((of.stride, pyramid.node_spacing if of.at_nodes else 1) for of in (slot, other))
+                magnitude = context.coarse_value((n, y, x), *spacings, lower)
             wanted = context.inputs(seen, decoded, expected, (n, y, x), c, slot_index, magnitude, slot.flow)
             assert (column.tolist(), int(centre_found)) == wanted
         t, y, x = step.slices
@@ -127,7 +134,7 @@ def test_runs_that_see_nothing_are_left_out(monkeypatch: pytest.MonkeyPatch) -> 
     for density, columns in itertools.product((0.0, 0.01, 0.1, 0.6), range(1, 14)):
         rng = np.random.default_rng(columns)
         grid = make_grid(columns, (5, 2, 9, columns)) * (rng.random((5, 2, 9, columns)) < density)
-        arguments = octree_schedule(5, 9, columns), network, grid.shape, 2, GridSlot(8, 1, 3), None
+        arguments = octree_schedule(5, 9, columns), network, grid.shape, 2, GridSlot(8, 3), Pyramid(), None
         payloads = []
         for least in (10**9, 1):
             with monkeypatch.context() as patch:
@@ -148,8 +155,8 @@ def test_runs_that_see_nothing_are_left_out(monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_block_size_changes_nothing(block: int, least: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(product, "_LEAST_SYMBOLS", least)
     grid = make_grid(5, (5, 3, 7, 6))
-    args = (octree_schedule(5, 7, 6), make_network(1), grid.shape, 2, GridSlot(8, 1, 3))
-    lower = GridSlot(16, 1, 2), make_grid(6, (5, 2, 4, 3))
+    args = (octree_schedule(5, 7, 6), make_network(1), grid.shape, 2, GridSlot(8, 3), Pyramid())
+    lower = GridSlot(16, 2), make_grid(6, (5, 2, 4, 3))
     payloads = []
     for _ in range(2):
         encoder = SymbolEncoder()
@@ -165,11 +172,11 @@ def test_the_network_equals_the_oracle(seed: int, spread: int, width_1: int, wid
     network = make_network(seed, width_1, width_2, spread)
     rng = np.random.default_rng(seed)
     used = sorted(rng.choice(19, size=int(rng.integers(0, 20)), replace=False).tolist())
-    ones = [19 + int(rng.integers(13)), 32 + int(rng.integers(8)), 40 + int(rng.integers(8))]
+    ones = [19 + int(rng.integers(13)), 32 + int(rng.integers(8)), 40 + int(rng.integers(10))]
     values = rng.integers(-15, 16, (len(used), 9))
     table, mean = network.bind(used, ones)(np.vstack([values, np.ones((1, 9))]).astype(np.float32))
     for j in range(9):
-        inputs = np.zeros(48, dtype=int)
+        inputs = np.zeros(CONTEXT_INPUTS, dtype=int)
         inputs[used] = values[:, j]
         inputs[ones] = 1
         assert (int(table[j]), int(mean[j])) == context.network(network.layers, inputs.tolist())
@@ -220,13 +227,13 @@ def test_stale_memory_reaches_neither_the_result_nor_the_user(width: int, count:
     _leave_signalling_nans_on_the_stack()
     table, mean = bound(inputs)
     for j in range(count):
-        whole = np.zeros(48, dtype=int)
+        whole = np.zeros(CONTEXT_INPUTS, dtype=int)
         whole[:width] = values[:, j]
         assert (int(table[j]), int(mean[j])) == context.network(network.layers, whole.tolist())
 
 
 def test_the_network_proves_its_bound() -> None:
-    heavy = IntegerLayer(np.full((64, 48), 1024), np.zeros(64, dtype=np.int64), 0, 0, 2047)
+    heavy = IntegerLayer(np.full((64, CONTEXT_INPUTS), 1024), np.zeros(64, dtype=np.int64), 0, 0, 2047)
     wide = IntegerLayer(np.full((2, 64), 1024), np.zeros(2, dtype=np.int64), 0, 0, 2047)
     with pytest.raises(InvalidStreamError, match="E_BOUND"):
         ContextNetwork(heavy, wide, IntegerLayer(np.ones((2, 2)), np.zeros(2, dtype=np.int64), 0, -2048, 2047))
@@ -240,39 +247,88 @@ def test_layers_that_do_not_chain_are_the_callers_fault() -> None:
         ContextNetwork(layers[0], layers[1], IntegerLayer(np.ones((3, 5)), np.zeros(3), 0, 0, 1))
 
 
-@settings(deadline=None, max_examples=30)
-@given(shapes, schedules, st.integers(0, 2**32 - 1), st.integers(0, 8), st.booleans(), st.booleans())
+@settings(deadline=None, max_examples=40)
+@given(
+    shapes,
+    schedules,
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([(3, FEATURE), (4, PLANE), (9, FLOW)]),
+    st.booleans(),
+    st.integers(0, 127),
+)
+@example((5, 2, 3, 3), list(temporal_first_schedule(5, 3, 3)), 1, (4, PLANE), False, 0b00010)
+@example((6, 1, 4, 4), [0x34, 0x34, 0x34], 2, (4, PLANE), True, 0b001011)
+@example((4, 1, 2, 3), list(octree_schedule(4, 2, 3)), 3, (4, PLANE), True, 0)
 def test_a_grid_is_decoded_as_by_the_oracle(
-    shape: tuple[int, int, int, int], splits: list[int], seed: int, slot_index: int, with_coarser: bool, flow: bool
+    shape: tuple[int, int, int, int],
+    splits: list[int],
+    seed: int,
+    place: tuple[int, GridSlot],
+    with_coarser: bool,
+    kept: int,
 ) -> None:
     nodes, _, rows, columns = shape
-    network = make_network(seed)
-    slot, other = GridSlot(4, 1, 8, flow), GridSlot(4, 8, 8)
-    lower = make_grid(seed + 1, (-(-(nodes - 1) // 8) + 1, 2, rows, columns))
-    coarser = (other, lower) if with_coarser else None
-    grid = make_grid(seed, shape)
+    network, pyramid, (slot_index, slot) = make_network(seed), Pyramid(8, 2, (16, 16)), place
+    coded = np.array([bool(kept >> n & 1) or not slot.at_nodes for n in range(nodes)])
+    lower = make_grid(seed + 1, (-(-(nodes - 1) // 2) + 1, 2, rows, columns))
+    arguments = splits, network, shape, slot_index, slot, pyramid, (FEATURE, lower) if with_coarser else None
+    grid = make_grid(seed, shape) * coded[:, None, None, None]
     encoder = SymbolEncoder()
-    np.testing.assert_array_equal(code_grid(encoder, splits, network, shape, slot_index, slot, coarser, grid), grid)
+    np.testing.assert_array_equal(code_grid(encoder, *arguments, grid, coded), grid)
     payload = encoder.finish()
+    assert (payload == b"") == (not coded.any())
 
     oracle = rans.Decoder(payload)
+    spacings = (4, 2 if slot.at_nodes else 1), (4, 1)
     walked = context.walk(
         lambda tables, means, _: oracle.step(TABLES, tables, means),
         splits,
         network.layers,
         shape,
         slot_index,
-        lambda place: context.coarse_value(place, (4, 1), (4, 8), lower) if with_coarser else 0,
-        flow,
+        lambda place: context.coarse_value(place, *spacings, lower) if with_coarser else 0,
+        slot.flow,
+        np.flatnonzero(~coded).tolist(),
     )
     assert oracle.exhausted()
     np.testing.assert_array_equal(walked, grid)
 
     decoder = SymbolDecoder(payload)
-    decoded = code_grid(decoder, splits, network, shape, slot_index, slot, coarser)
+    decoded = code_grid(decoder, *arguments, coded=coded)
     decoder.finish()
     assert decoded.dtype == np.int16
     np.testing.assert_array_equal(decoded, grid)
+
+
+def test_empty_nodes_are_zeros_to_the_contexts() -> None:
+    """A grid whose empty nodes hold 0 has, in the other nodes, the predictions of the same grid coded whole."""
+    grid = make_grid(11, (9, 2, 6, 7))
+    coded = np.array([True, False, True, True, False, False, True, False, True])
+    grid[~coded] = 0
+    seen: list[dict[tuple[int, ...], tuple[int, int]]] = []
+
+    class Watcher(SymbolEncoder):
+        def code_step(self, table_index: Any, mean: Any, values: Any = None, *, limit: int = 2047) -> Any:
+            steps.append((table_index.copy(), mean.copy()))
+            return super().code_step(table_index, mean, values, limit=limit)
+
+    for splits in (temporal_first_schedule(9, 6, 7), octree_schedule(9, 6, 7), (0x43, 0x34, 0x61)):
+        seen.clear()
+        for mask in (None, coded):
+            steps: list[tuple[np.ndarray, np.ndarray]] = []
+            code_grid(Watcher(), splits, make_network(5), grid.shape, 4, PLANE, Pyramid(), None, grid, mask)
+            found, remaining = {}, iter(steps)
+            for step in context.steps((9, 6, 7), splits):
+                places = sorted((n, c, y, x) for n, y, x in step.positions for c in range(2))
+                places = [place for place in places if mask is None or mask[place[0]]]
+                if places:
+                    tables, means = next(remaining)
+                    found.update(zip(places, zip(tables.tolist(), means.tolist(), strict=True), strict=True))
+            assert next(remaining, None) is None
+            seen.append(found)
+        whole, partial = seen
+        assert len(partial) == coded.sum() * 2 * 6 * 7
+        assert partial.items() <= whole.items()
 
 
 @settings(deadline=None, max_examples=60)
@@ -281,7 +337,9 @@ def test_a_hostile_payload_ends_in_values_or_a_typed_error(data: bytes, seed: in
     shape = (3, 2, 4, 5)
     try:
         decoder = SymbolDecoder(data)
-        values = code_grid(decoder, temporal_first_schedule(3, 4, 5), make_network(seed), shape, 0, GridSlot(32, 1, 4))
+        values = code_grid(
+            decoder, temporal_first_schedule(3, 4, 5), make_network(seed), shape, 0, GridSlot(32, 4), Pyramid()
+        )
         decoder.finish()
     except InvalidStreamError as error:
         assert error.code in {"E_LENGTH", "E_ENTROPY", "E_ESCAPE", "E_RANGE"}  # noqa: PT017 - both outcomes are right
@@ -292,7 +350,7 @@ def test_a_hostile_payload_ends_in_values_or_a_typed_error(data: bytes, seed: in
 @pytest.mark.parametrize("splits", [(), (0x07,) * 32, (0x04,) * 32, (0x41,) * 16 + (0x24,) * 16])
 def test_schedules_of_any_length_survive_the_round_trip(splits: tuple[int, ...]) -> None:
     grid = make_grid(3, (5, 2, 3, 6))
-    args = (splits, make_network(2), grid.shape, 1, GridSlot(16, 1, 3))
+    args = (splits, make_network(2), grid.shape, 1, GridSlot(16, 3), Pyramid())
     encoder = SymbolEncoder()
     code_grid(encoder, *args, values=grid)
     decoder = SymbolDecoder(encoder.finish())

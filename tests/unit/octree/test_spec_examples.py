@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 from oracles import context, rans
 
+from nvrc_decoder.bitstream.headers import node_map
 from nvrc_decoder.entropy.coder import SymbolDecoder, SymbolEncoder
 from nvrc_decoder.entropy.tables import LAPLACE_SHA256, RADII
 from nvrc_decoder.octree.context import available_neighbours
 from nvrc_decoder.octree.grid import code_grid
 from nvrc_decoder.octree.network import ContextNetwork
 from nvrc_decoder.octree.schedule import expand_schedule
-from nvrc_decoder.profiles import GridSlot
+from nvrc_decoder.profiles import CONTEXT_INPUTS, DEFAULT_PYRAMID, PROFILES
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer
 
 SPEC = Path(__file__).resolve().parents[3] / "spec"
@@ -24,6 +25,7 @@ STEP = [128, 83, 83, 83, 200], [0, 2, -1, 0, -3], [1, 2, -24, -1, 30]
 
 SPLITS = (0x03, 0x03, 0x34, 0x34)
 SHAPE = (3, 1, 3, 4)
+SLOT = 3
 
 
 class TracingDecoder(rans.Decoder):
@@ -63,7 +65,8 @@ def example_network() -> ContextNetwork:
         weight = (3 * i + 5 * o + i * i * (o + 1)) % modulus - modulus // 2
         return IntegerLayer(weight, bias * np.arange(outputs, dtype=np.int64) + 9, shift, low, 2047)
 
-    return ContextNetwork(layer(4, 48, 7, 20, 1, 0), layer(3, 4, 7, 20, 2, 0), layer(2, 3, 5, 160, 3, -2048))
+    hidden = layer(4, CONTEXT_INPUTS, 7, 20, 1, 0), layer(3, 4, 7, 20, 2, 0)
+    return ContextNetwork(*hidden, layer(2, 3, 5, 160, 3, -2048))
 
 
 def example_grid() -> np.ndarray:
@@ -92,9 +95,9 @@ def context_example() -> str:
     decoded = np.zeros((3, 3, 4), dtype=bool)
     for step in context.steps((3, 3, 4), SPLITS):
         if (1, 1, 2) in step.positions:
-            inputs, _ = context.inputs(np.where(decoded[:, None], grid, 0), decoded, step, (1, 1, 2), 0, 3, 0)
+            inputs, _ = context.inputs(np.where(decoded[:, None], grid, 0), decoded, step, (1, 1, 2), 0, SLOT, 0)
             lines.append(f"neighbours: {inputs[:18]}")
-            lines.append(f"inputs that are 1 of the one-hots: {[i for i in range(19, 48) if inputs[i]]}")
+            lines.append(f"inputs that are 1 of the one-hots: {[i for i in range(19, CONTEXT_INPUTS) if inputs[i]]}")
             x: list[int] = inputs
             for layer, name in zip(network.layers, ("hidden1", "hidden2", "output"), strict=True):
                 total = layer.weight @ np.array(x) + layer.bias
@@ -105,10 +108,11 @@ def context_example() -> str:
         for position in step.positions:
             decoded[position] = True
     encoder = SymbolEncoder()
-    code_grid(encoder, SPLITS, network, SHAPE, 3, GridSlot(4, 8, 1), None, grid)
+    place = SLOT, PROFILES[0].slots[SLOT], DEFAULT_PYRAMID
+    code_grid(encoder, SPLITS, network, SHAPE, *place, values=grid)
     payload = encoder.finish()
     decoder = SymbolDecoder(payload)
-    np.testing.assert_array_equal(code_grid(decoder, SPLITS, network, SHAPE, 3, GridSlot(4, 8, 1)), grid)
+    np.testing.assert_array_equal(code_grid(decoder, SPLITS, network, SHAPE, *place), grid)
     decoder.finish()
     lines.append(f"payload of the grid: {payload.hex(' ', 4)}")
     return "\n".join(lines)
@@ -120,11 +124,26 @@ def centre_example() -> str:
     for step in context.steps((3, 3, 4), SPLITS):
         if (2, 1, 3) in step.positions:
             seen = np.where(decoded[:, None], grid, 0)
-            inputs, centre = context.inputs(seen, decoded, step, (2, 1, 3), 0, 3, 0, flow=True)
+            inputs, centre = context.inputs(seen, decoded, step, (2, 1, 3), 0, SLOT, 0, flow=True)
             return f"Centre {centre}, neighbours: {inputs[:18]}"
         for position in step.positions:
             decoded[position] = True
     raise AssertionError("no step has the symbol")
+
+
+def empty_node_example() -> str:
+    """The payload, were the grid that of the plane slot and its node 1 empty."""
+    network, grid, coded = example_network(), example_grid(), np.array([True, False, True])
+    grid[1] = 0
+    slot = PROFILES[0].plane_slot
+    place = slot, PROFILES[0].slots[slot], DEFAULT_PYRAMID
+    encoder = SymbolEncoder()
+    code_grid(encoder, SPLITS, network, SHAPE, *place, values=grid, coded=coded)
+    payload = encoder.finish()
+    decoder = SymbolDecoder(payload)
+    np.testing.assert_array_equal(code_grid(decoder, SPLITS, network, SHAPE, *place, coded=coded), grid)
+    decoder.finish()
+    return f"node_map: {node_map(coded).hex()}, payload: {payload.hex(' ', 4)}"
 
 
 def test_the_example_of_chapter_4() -> None:
@@ -142,5 +161,6 @@ def test_the_examples_of_chapter_5() -> None:
     assert schedule_example() in text
     assert context_example() in text
     assert centre_example() in text
+    assert empty_node_example() in text
     grid = example_grid()
     assert "\n".join(f"q[{n}][0]: {grid[n, 0].tolist()}" for n in range(len(grid))) in text

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nvrc_decoder.errors import InvalidStreamError
-from nvrc_decoder.profiles import LayerSpec, context_layers
+from nvrc_decoder.profiles import CONTEXT_INPUTS, LayerSpec, context_layers
 from nvrc_decoder.synthesis.arithmetic import (
     ACCUMULATOR_LIMIT,
     IntegerLayer,
@@ -96,7 +96,7 @@ def test_bound_is_exact(shift, bias_shift, least, most):
 
 def test_bound_of_the_context_network_uses_its_own_input_range():
     hidden, second, _ = context_layers(1, 1)
-    weight = np.full(48, 256)
+    weight = np.full(CONTEXT_INPUTS, 256)
     make_layer(hidden, weight, np.zeros(1), 4, 0, 0)
     big = np.array([65535])
     with pytest.raises(InvalidStreamError, match=r"R5\.1"):

@@ -5,18 +5,18 @@ from __future__ import annotations
 import pytest
 
 from nvrc_decoder.memory import activation_bytes
-from nvrc_decoder.profiles import PROFILES
+from nvrc_decoder.profiles import LUMA_CHANNELS, PROFILES
 from nvrc_decoder.synthesis.batches import plan_calls
 
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
 @pytest.mark.parametrize("size", [(1, 1), (352, 288), (1920, 1080), (8192, 8192), (65535, 65535)])
 @pytest.mark.parametrize("free", [0, 1 << 20, 1 << 30, 80 << 30, 1 << 50])
-def test_a_call_fits_memory_and_indices(profile, size, free):
+@pytest.mark.parametrize("planes", [False, True])
+def test_a_call_fits_memory_and_indices(profile, size, free, planes):
     width, height = size
-    calls = plan_calls(profile, width, height, free)
-    injected = sum(slot.max_channels for slot in profile.slots if slot.stride == 2)
-    widest = max(9 * injected, *profile.max_channels)
+    calls = plan_calls(profile, width, height, free, planes)
+    widest = max(9 * LUMA_CHANNELS, *profile.max_channels)
     assert calls.frames >= 1
     samples = calls.samples // 4 if calls.tiled else calls.frames * -(-width // 2) * -(-height // 2)
     assert samples * widest < 1 << 31
@@ -30,3 +30,12 @@ def test_more_memory_means_more_frames_up_to_where_a_gpu_is_busy():
     assert frames[0] == 1
     assert 8 <= frames[2] < frames[3] <= frames[4] <= 45
     assert plan_calls(PROFILES[0], 1920, 1080, 80 << 30).frames == 32
+
+
+def test_planes_leave_less_room_for_frames_but_do_not_make_tiles_tiny():
+    without, with_planes = (plan_calls(PROFILES[2], 1920, 1080, 8 << 30, planes) for planes in (False, True))
+    assert 1 <= with_planes.frames < without.frames
+    without, with_planes = (plan_calls(PROFILES[2], 8192, 8192, 16 << 30, planes) for planes in (False, True))
+    assert without.tiled
+    assert with_planes.tiled
+    assert with_planes.samples * 3 >= without.samples

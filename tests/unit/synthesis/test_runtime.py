@@ -6,13 +6,14 @@ import itertools
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from synthesis_cases import Case, Picture, differing, random_case
+from synthesis_cases import Case, Picture, differing, layer_at_bound, random_case
 
 from nvrc_decoder.errors import InternalError, InvalidStreamError, MissingExtraError
-from nvrc_decoder.profiles import PROFILES, LayerSpec
+from nvrc_decoder.profiles import PROFILES, LayerSpec, synthesis_layers
 from nvrc_decoder.synthesis.arithmetic import ACCUMULATOR_LIMIT, make_layer, worst_case
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
 from nvrc_decoder.synthesis.runtime import OrtSynthesizer
@@ -34,22 +35,44 @@ def at_the_bound(extra: int) -> Case:
     grids = [None if grid is None else np.full_like(grid, -2047) for grid in case.grids]
     layers = {**case.layers, "stage4.inject": layer}
     multipliers = [[2048] * len(factors) for factors in case.multipliers]
-    active = case.stage_channels, case.stage_blocks
-    return Case(case.profile, case.picture, 1, *active, layers, multipliers, grids, case.base)
+    return replace(case, layers=layers, multipliers=multipliers, grids=grids)
 
 
 def test_a_layer_exactly_at_the_bound_decodes_the_same():
     case = at_the_bound(0)
-    expected = ReferenceSynthesizer(*case.network).synthesise(case.grids, 1, range(1))
+    planes = {3: np.full((1, 3, 5, 5), -2048, np.int16), 4: np.full((1, 4, 10, 10), -2048, np.int16)}
+    expected = ReferenceSynthesizer(*case.network).synthesise(case.grids, 1, range(1), planes)
     for optimization in (True, False):
         runtime = OrtSynthesizer(*case.network, threads=1, optimization=optimization)
-        assert differing(expected, runtime.synthesise(case.grids, 1, range(1))) == []
+        assert differing(expected, runtime.synthesise(case.grids, 1, range(1), planes)) == []
 
 
 def test_a_layer_just_over_the_bound_is_rejected():
     with pytest.raises(InvalidStreamError) as caught:
         at_the_bound(1)
     assert caught.value.code == "E_BOUND"
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
+@pytest.mark.parametrize("slot", [None, *range(10)])
+def test_absent_slots_are_zeros(profile, slot):
+    """One slot at a time, the bands together; a flow grid needs something to move, so the planes are with it."""
+    whole = random_case(4, profile, Picture(37, 22), 3, full=True, style="bound")
+    bands = profile.band_slots
+    present = bands if slot in bands else (profile.plane_slot, slot) if slot == profile.flow_slot else (slot,)
+    counts = [spec.max_channels * (i in present) for i, spec in enumerate(profile.slots)]
+    specs = synthesis_layers(profile, whole.stage_channels, whole.stage_blocks, counts, 1)
+    rng = np.random.default_rng(0)
+    case = replace(
+        whole,
+        layers={spec.name: layer_at_bound(rng, spec, aligned=False) for spec in specs},
+        multipliers=[factors if i in present else [] for i, factors in enumerate(whole.multipliers)],
+        grids=[grid if i in present else None for i, grid in enumerate(whole.grids)],
+    )
+    expected = ReferenceSynthesizer(*case.network).synthesise(case.grids, 3, range(3))
+    for batch in (1, 3):
+        runtime = OrtSynthesizer(*case.network, threads=1, batch=batch)
+        assert differing(expected, runtime.synthesise(case.grids, 3, range(3))) == []
 
 
 def test_each_bit_depth_and_slot_selection_gets_its_own_weights():

@@ -30,7 +30,9 @@ def test_tables_are_those_of_the_profiles():
 
 def test_an_outdated_table_is_noticed():
     chapter = text("07-profiles-synthesis.md")
-    assert update(chapter.replace("| nano | 0 | 32 | 1 | 4 | 0 |", "| nano | 0 | 32 | 1 | 5 | 0 |")) == chapter
+    row = "| nano | 0 | feature | 32 | 4 | 0 |"
+    assert row in chapter
+    assert update(chapter.replace(row, row.replace("4", "5"))) == chapter
 
 
 @pytest.mark.parametrize(

@@ -60,18 +60,18 @@ class Log:
         self.grids: list[Any] = []
         self.fails: tuple[int, int] | None = None
         monkeypatch.setattr(engine, "cores", lambda: cores)
-        feeds = OrtSynthesizer._feeds
+        features = OrtSynthesizer._features
 
-        def logged(synthesizer: OrtSynthesizer, grids: Any, count: int, frames: range, *rest: Any) -> Any:
+        def logged(synthesizer: OrtSynthesizer, grids: Any, count: int, frames: range) -> Any:
             if not any(grids is known for known in self.grids):
                 self.grids.append(grids)
             entry = next(i for i, known in enumerate(self.grids) if known is grids), frames.start
             self.begun.append(entry)
             if entry == self.fails:
                 raise InternalError("E_RUNTIME", "made for this test")
-            return feeds(synthesizer, grids, count, frames, *rest)
+            return features(synthesizer, grids, count, frames)
 
-        monkeypatch.setattr(OrtSynthesizer, "_feeds", logged)
+        monkeypatch.setattr(OrtSynthesizer, "_features", logged)
 
 
 def opened(data: bytes = DATA, **options: Any) -> nvrc_decoder.Video:
@@ -87,7 +87,7 @@ def test_the_same_frames(cores: int, verify: bool, monkeypatch: pytest.MonkeyPat
     assert log.begun == [(gop, t) for gop, count in enumerate(GOP_FRAMES) for t in range(count)]
 
 
-@pytest.mark.parametrize("name", ["nano-gops", "nano-two-gops", "trained-nano"])
+@pytest.mark.parametrize("name", ["nano-gops", "nano-two-gops", "nano-motion"])
 def test_the_same_frames_with_motion(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     log = Log(monkeypatch, 2)
     with opened(MANIFEST.read(name)) as video:

@@ -58,7 +58,7 @@ def stream(gops: Sequence[tuple[NetworkHeader, int]], damaged: int | None = None
         if number == damaged:
             payloads = list(gop.grids)
             payloads[grid] += b"\1\0\0\0"
-            gop = Gop(frames, tuple(payloads))
+            gop = replace(gop, grids=tuple(payloads))
         writer.network(network)
         writer.gop(gop, GopDigest().digest())
     writer.finish(True)

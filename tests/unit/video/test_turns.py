@@ -59,7 +59,7 @@ def test_symbols_rest_while_the_inputs_of_frames_are_made(
 ) -> None:
     monkeypatch.setattr(engine, "cores", lambda: cores)
     resting: list[bool] = []
-    rest, feeds = Lookahead.resting, OrtSynthesizer._feeds
+    rest, features = Lookahead.resting, OrtSynthesizer._features
     within = False
 
     @contextmanager
@@ -74,9 +74,9 @@ def test_symbols_rest_while_the_inputs_of_frames_are_made(
 
     def made(self: OrtSynthesizer, *arguments: Any) -> Any:
         resting.append(within)
-        return feeds(self, *arguments)
+        return features(self, *arguments)
 
     monkeypatch.setattr(Lookahead, "resting", noted)
-    monkeypatch.setattr(OrtSynthesizer, "_feeds", made)
+    monkeypatch.setattr(OrtSynthesizer, "_features", made)
     assert frames(lookahead=lookahead) == FOUR.frame_md5
     assert resting == [lookahead] * FOUR.frame_count

@@ -1,0 +1,105 @@
+"""Planes that are predicted from frame to frame, along the pyramid of nodes (spec 7.6.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from nvrc_decoder.profiles import BLEND_UNIT
+
+from .motion import Motion, fetch, half_samples, index_of, places_of, spread
+from .rounding import ACTIVATION_RANGE, Arithmetic, clip
+from .route import Route, Step
+
+__all__ = ["Residual", "follow", "in_turn"]
+
+Residual = Callable[[tuple[int, ...], Tensor | None], Tensor]
+"""Nodes (frames, those of a step) and what is predicted of their planes -> their residuals [nodes, C, H, W]."""
+
+
+def in_turn(route: Route, residuals: Tensor) -> Residual:
+    """Residuals [N, C, H, W] of the nodes of a route, in its order."""
+    nodes = set(route.nodes)
+    counts = [len(step.frames) for step in route.steps if step.frames[0] in nodes]
+    parts = iter(residuals.split(counts))
+    return lambda frames, predicted: next(parts)
+
+
+class _Predictor:
+    """Predicts planes step by step; without motion everything stays where it is (spec 7.6.3).
+
+    Args:
+        route, motion, stride, arithmetic: as in `follow`.
+        like: gives size, type and device of the planes.
+    """
+
+    def __init__(self, route: Route, motion: Motion | None, like: Tensor, stride: int, arithmetic: Arithmetic) -> None:
+        self._arithmetic = arithmetic
+        self._still = motion is None
+        self._refined: dict[int, Tensor] = {}
+        if motion is None:
+            shares = index_of(route.shares, like.device).to(like.dtype) / BLEND_UNIT
+            weights = shares.view(-1, 1, 1, 1)
+        else:
+            size = (like.shape[2], like.shape[3])
+            weights = spread(motion.weights, size, stride)
+            groups = [len(users) for step in route.steps for _, users in step.fetches]
+            self._places = iter(places_of(motion.moves, size, stride, arithmetic).split(groups))
+        self._weights = iter(weights.split([len(step.shares) for step in route.steps[1:]]))
+
+    def predict(self, step: Step, made: dict[int, Tensor]) -> Tensor:
+        """Planes [frames, C, H, W] of the next step after the first; `made` has those before, each [1, C, H, W]."""
+        weights = next(self._weights)
+        samples: dict[int, list[Tensor]] = {t: [] for t in step.frames}
+        # References are in ascending order: each frame gets the samples of its earlier one first.
+        for reference, users in step.fetches:
+            for t, found in zip(users, self._fetched(made[reference], reference, len(users)), strict=True):
+                samples[t].append(found)
+        if not step.shares:
+            return self._arithmetic.rounded(torch.cat([own for (own,) in samples.values()]))
+        before, after = (torch.cat([own[i] for own in samples.values()]) for i in (0, 1))
+        return self._arithmetic.rounded(before * (1 - weights) + after * weights)
+
+    def _fetched(self, planes: Tensor, reference: int, count: int) -> tuple[Tensor, ...]:
+        """What each of the `count` next pairs of the route has of its reference: [1, C, H, W]."""
+        if self._still:
+            return (planes,) * count
+        if reference not in self._refined:
+            self._refined[reference] = half_samples(planes, self._arithmetic)
+        return fetch(self._refined[reference], next(self._places)).split(1)
+
+
+def follow(
+    route: Route,
+    motion: Motion | None,
+    residual: Residual,
+    stride: int,
+    arithmetic: Arithmetic,
+) -> Tensor:
+    """Make planes along a route.
+
+    Args:
+        route: to the frames wanted.
+        motion: along the same route; None for none.
+        residual: what the grids hold of a node.
+        stride: luma samples in a sample of the planes, 1 or 4.
+        arithmetic: what is rounded.
+
+    Returns:
+        [frames, C, H, W] in feature units.
+    """
+    first, *steps = route.steps
+    batch = residual(first.frames, None)
+    made = {0: batch}
+    predictor = _Predictor(route, motion, batch, stride, arithmetic)
+    nodes = set(route.nodes)
+    for step in steps:
+        batch = predictor.predict(step, made)
+        if step.frames[0] in nodes:
+            batch = clip(batch + residual(step.frames, batch), *ACTIVATION_RANGE)
+        made |= zip(step.frames, batch.split(1), strict=True)
+    if route.steps[-1].frames == route.frames:
+        return batch
+    return torch.cat([made[t] for t in route.frames])

@@ -1,0 +1,135 @@
+"""The wavelet transform of the luma plane: the decoder's inverse, with gradients, and the forward one.
+
+CDF 9/7 by lifting with the decoder's constants (spec 7.6.5). Values are in integer activation steps. The gradients are
+written out, since each step of the lifting would otherwise cost several passes over the plane on the way back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN
+
+__all__ = ["bands_of", "luma_of"]
+
+_RANGE = float(ACTIVATION_MIN), float(ACTIVATION_MAX)
+_ROWS, _COLUMNS = 2, 3
+"""Axes of [N, C, H, W]."""
+_LOW_GAIN = 315 / 256
+# Factor and sign of each step: to the low samples from the high ones beside them, then the other way, and again.
+_STEPS = ((57 / 128, -1), (113 / 128, -1), (217 / 4096, 1), (203 / 128, 1))
+
+
+def _parts(x: Tensor, axis: int, ahead: bool) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Views of x: (all that have a neighbour, their neighbours), and the end that is its own neighbour, twice."""
+    count = x.shape[axis]
+    first, second = x.narrow(axis, 0, count - 1), x.narrow(axis, 1, count - 1)
+    end = x.narrow(axis, count - 1 if ahead else 0, 1)
+    return ((first, second) if ahead else (second, first)), (end, end)
+
+
+def _lift(into: Tensor, source: Tensor, step: int, axis: int, rounds: bool, back: bool = False) -> None:
+    """One step of the lifting in place: what each sample's two neighbours add to it; `back` takes it away again."""
+    factor, sign = _STEPS[step]
+    ahead = step % 2 == 1
+    sums = source.clone()
+    (own, _), (end, _) = _parts(sums, axis, ahead)
+    (_, beside), (_, repeated) = _parts(source, axis, ahead)
+    own.add_(beside)
+    end.add_(repeated)
+    sums.mul_(factor)
+    if rounds:
+        sums.add_(0.5).floor_()
+    into.add_(sums, alpha=-sign if back else sign)
+
+
+def _lift_gradient(into: Tensor, source: Tensor, step: int, axis: int) -> None:
+    """The transpose of `_lift` in place: `source` is the gradient of what the step wrote to."""
+    factor, sign = _STEPS[step]
+    ahead = step % 2 == 1
+    into.add_(source, alpha=sign * factor)
+    (_, beside), (_, end) = _parts(into, axis, ahead)
+    (own, _), (last, _) = _parts(source, axis, ahead)
+    beside.add_(own, alpha=sign * factor)
+    end.add_(last, alpha=sign * factor)
+
+
+class _Inverse(torch.autograd.Function):
+    """Low and high samples [N, C, h, w] to samples, twice as many along one axis."""
+
+    @staticmethod
+    def forward(ctx: Any, low: Tensor, high: Tensor, axis: int, rounds: bool) -> Tensor:  # type: ignore[override]
+        s, d = low * _LOW_GAIN, high.clone()
+        if rounds:
+            s.add_(0.5).floor_()
+        for step in range(len(_STEPS)):
+            into, source = (s, d) if step % 2 == 0 else (d, s)
+            _lift(into, source, step, axis, rounds)
+        out = torch.stack((s, d), axis + 1).flatten(axis, axis + 1).clamp_(*_RANGE)
+        ctx.save_for_backward(out)
+        ctx.axis = axis
+        return out
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:  # type: ignore[override]
+        (out,) = ctx.saved_tensors
+        axis = ctx.axis
+        gradient = torch.ops.aten.hardtanh_backward(gradient, out, *_RANGE)
+        s, d = (part.contiguous() for part in gradient.unflatten(axis, (-1, 2)).unbind(axis + 1))
+        for step in reversed(range(len(_STEPS))):
+            into, source = (d, s) if step % 2 == 0 else (s, d)
+            _lift_gradient(into, source, step, axis)
+        return s.mul_(_LOW_GAIN), d, None, None
+
+
+def _inverse(low: Tensor, high: Tensor, axis: int, rounds: bool) -> Tensor:
+    out: Tensor = _Inverse.apply(low, high, axis, rounds)
+    return out
+
+
+def luma_of(bands: Sequence[Tensor], rounds: bool) -> Tensor:
+    """The luma plane that the bands of some nodes hold: [N, 1, H, W], clipped to activations (spec 7.6.5).
+
+    Args:
+        bands: the four band slots, coarse to fine, in activation steps: [N, 4, h, w] (LL, HL, LH, HH), then
+            [N, 3, h, w] (HL, LH, HH), each of twice the rows and columns of the one before, or one less.
+        rounds: round each step of the lifting as the decoder does; the gradients are those without.
+    """
+    low, first = bands[0].split((1, 3), 1)
+    for details in (first, *bands[1:]):
+        rows, columns = details.shape[2:]
+        if low.shape[2:] != details.shape[2:]:
+            low = low[..., :rows, :columns]
+        beside, below = details.split((1, 2), 1)
+        pair = _inverse(torch.cat([low, beside], 1), below, _ROWS, rounds)
+        low = _inverse(*pair.split(1, 1), _COLUMNS, rounds)
+    return low
+
+
+def _forward(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    """Low and high samples of x [N, C, H, W], whose length along the axis is even: the exact inverse of `_inverse`."""
+    s, d = (part.contiguous() for part in x.unflatten(axis, (-1, 2)).unbind(axis + 1))
+    for step in reversed(range(len(_STEPS))):
+        into, source = (s, d) if step % 2 == 0 else (d, s)
+        _lift(into, source, step, axis, rounds=False, back=True)
+    return s / _LOW_GAIN, d
+
+
+@torch.no_grad()
+def bands_of(luma: Tensor, levels: int) -> list[Tensor]:
+    """The bands of planes [N, 1, H, W] of even sizes, coarse to fine, as `luma_of` takes them; nothing is rounded."""
+    low, bands = luma, []
+    for _ in range(levels):
+        low = functional.pad(low, (0, low.shape[3] % 2, 0, low.shape[2] % 2), mode="replicate")
+        left, right = _forward(low, _COLUMNS)
+        (low, below), (beside, both) = _forward(left, _ROWS), _forward(right, _ROWS)
+        bands.append(torch.cat([beside, below, both], 1))
+    bands[-1] = torch.cat([low, bands[-1]], 1)
+    return bands[::-1]
