@@ -25,7 +25,7 @@ from nvrc_decoder.bitstream.units import (
 )
 from nvrc_decoder.bitstream.writer import StreamWriter
 from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
-from nvrc_decoder.profiles import Pyramid
+from nvrc_decoder.pyramid import Pyramid
 
 SEQUENCE = SequenceHeader(width=48, height=32, rate_numerator=25, rate_denominator=1)
 PLANES = GridHeader(4, (6, 7))

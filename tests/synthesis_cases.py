@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nvrc_decoder.frames import Planes
-from nvrc_decoder.profiles import DEFAULT_PYRAMID, Q_MAX, LayerSpec, Profile, Pyramid, node_shape, synthesis_layers
+from nvrc_decoder.profiles import Q_MAX, LayerSpec, Profile, node_shape, synthesis_layers
+from nvrc_decoder.pyramid import DEFAULT_PYRAMID, Pyramid
 from nvrc_decoder.synthesis.arithmetic import (
     ACCUMULATOR_LIMIT,
     BIAS_Q_MAX,

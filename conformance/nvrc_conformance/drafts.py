@@ -29,7 +29,8 @@ from nvrc_decoder.frames import GopDigest, Planes
 from nvrc_decoder.gop import Grid, Network, grid_shape, load_network
 from nvrc_decoder.limits import minimum_level
 from nvrc_decoder.octree.grid import code_grid
-from nvrc_decoder.profiles import DEFAULT_PYRAMID, PROFILES, GridSlot, LayerSpec, Pyramid, node_shape
+from nvrc_decoder.profiles import PROFILES, GridSlot, LayerSpec, node_shape
+from nvrc_decoder.pyramid import DEFAULT_PYRAMID, Pyramid
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
 
 __all__ = ["NetworkDraft", "Recipe", "Schedule", "StreamDraft", "random_gop", "random_network"]

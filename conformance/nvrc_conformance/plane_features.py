@@ -7,7 +7,8 @@ import numpy as np
 from nvrc_conformance.stages import DecodedGop
 from nvrc_decoder.bitstream.units import coded_nodes
 from nvrc_decoder.gop import Grid
-from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, BLEND_UNIT, FACTOR_UNIT, MULTIPLIER_MAX, References
+from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN
+from nvrc_decoder.pyramid import BLEND_UNIT, FACTOR_UNIT, MULTIPLIER_MAX, References
 from nvrc_decoder.synthesis.activations import Feature, Warped, clip_activation, dequantise
 from nvrc_decoder.synthesis.motion import blend_weight, displacement, half_samples, position, predict
 from nvrc_decoder.synthesis.wavelet import luma_residual

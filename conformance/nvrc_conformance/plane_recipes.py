@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nvrc_conformance.drafts import NetworkDraft, Recipe, StreamDraft
 from nvrc_decoder.bitstream.units import ScheduleKind
-from nvrc_decoder.profiles import Pyramid
+from nvrc_decoder.pyramid import Pyramid
 
 __all__ = ["BANDS", "FLOW", "PLANE_RECIPES"]
 

@@ -8,7 +8,7 @@ from nvrc_conformance.drafts import NetworkDraft, Recipe, StreamDraft
 from nvrc_conformance.plane_recipes import BANDS, FLOW, PLANE_RECIPES
 from nvrc_decoder.bitstream.units import ScheduleKind
 from nvrc_decoder.octree.schedule import temporal_first_schedule
-from nvrc_decoder.profiles import Pyramid
+from nvrc_decoder.pyramid import Pyramid
 
 __all__ = ["RECIPES", "Recipe"]
 

@@ -11,29 +11,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from nvrc_decoder.pyramid import Pyramid
+
 __all__ = [
     "ACTIVATION_MAX",
     "ACTIVATION_MIN",
-    "BLEND_UNIT",
     "CHROMA_400",
     "CHROMA_420",
     "CHROMA_444",
     "CONTEXT_INPUTS",
     "CONTEXT_INPUT_MAX",
-    "DEFAULT_PYRAMID",
-    "FACTOR_UNIT",
     "FLOW_CHANNELS",
     "LUMA_CHANNELS",
-    "MULTIPLIER_MAX",
     "PROFILES",
     "Q_MAX",
-    "SPACING_LOG2_MAX",
     "STAGE_STRIDES",
     "GridSlot",
     "LayerSpec",
     "Profile",
-    "Pyramid",
-    "References",
     "SlotKind",
     "context_layers",
     "context_macs",
@@ -51,16 +46,10 @@ CONTEXT_INPUTS = 50
 CONTEXT_INPUT_MAX = 15
 STAGE_STRIDES = (32, 16, 8, 4, 2)
 CHROMA_400, CHROMA_420, CHROMA_444 = 0, 1, 2
-MULTIPLIER_MAX = 2048
 FLOW_CHANNELS = 3
 """Vertical and horizontal position, and what is added to the blend weight (spec 7.6.1)."""
-BLEND_UNIT = 32
-"""A blend weight is the later reference's share in 1/32 (spec 7.6.3)."""
 LUMA_CHANNELS = 4
 """The luma plane enters its stage as its four phases (spec 7.6.6)."""
-SPACING_LOG2_MAX = 4
-FACTOR_UNIT = 16
-"""Step factors of the pyramid's levels are in sixteenths (spec 7.4)."""
 
 
 class SlotKind(Enum):
@@ -106,83 +95,6 @@ class GridSlot:
     def stage(self) -> int | None:
         """Index of the synthesis stage that a feature or plane grid is injected into; None for band and flow slots."""
         return STAGE_STRIDES.index(self.stride) if self.kind in (SlotKind.FEATURE, SlotKind.PLANE) else None
-
-
-@dataclass(frozen=True)
-class References:
-    """The two frames that a frame's planes are predicted from, and what the later one counts (spec 7.5).
-
-    Attributes:
-        before, after: frames that are nodes; the same for a key.
-        share: the later one's share in 1/32, before the flow grid's blend is added.
-    """
-
-    before: int
-    after: int
-    share: int
-
-
-@dataclass(frozen=True)
-class Pyramid:
-    """Which frames of a GOP are nodes, and what each frame is predicted from (spec 7.5).
-
-    Every `key_spacing`-th frame is a key, predicted from the key before. Every `node_spacing`-th frame is a node: one
-    that is no key is predicted from the two nodes that lie as far away as the largest power of two that divides its
-    number. All other frames are predicted from the nodes around them. Nodes alone have values of their own.
-
-    Attributes:
-        key_spacing, node_spacing: powers of two, 1..16, the first at least as large.
-        factors: step factors, in sixteenths, of the nodes that are no keys: of those halfway between keys first, then
-            of each finer level.
-    """
-
-    key_spacing: int = 8
-    node_spacing: int = 8
-    factors: tuple[int, ...] = ()
-
-    @property
-    def levels(self) -> int:
-        """Levels of nodes between keys, the length of `factors`."""
-        return (self.key_spacing // self.node_spacing).bit_length() - 1
-
-    def node_count(self, frames: int) -> int:
-        """Nodes of a GOP of `frames` frames: up to the first key that is no earlier than the last frame."""
-        return -(-(frames - 1) // self.key_spacing) * (self.key_spacing // self.node_spacing) + 1
-
-    def is_node(self, t: int) -> bool:
-        """Whether frame `t` is a node, number ``t // node_spacing``."""
-        return t % self.node_spacing == 0
-
-    def references(self, t: int) -> References | None:
-        """What frame `t` is predicted from; None for frame 0, which is predicted from nothing."""
-        if t == 0:
-            return None
-        if t % self.key_spacing == 0:
-            return References(t - self.key_spacing, t - self.key_spacing, 0)
-        if self.is_node(t):
-            distance = t & -t
-            return References(t - distance, t + distance, BLEND_UNIT // 2)
-        before = t - t % self.node_spacing
-        return References(before, before + self.node_spacing, BLEND_UNIT * (t - before) // self.node_spacing)
-
-    def factor(self, t: int) -> int:
-        """Step factor of the node at frame `t`, in sixteenths."""
-        if t % self.key_spacing == 0:
-            return FACTOR_UNIT
-        return self.factors[(self.key_spacing // (t & -t)).bit_length() - 2]
-
-    def node_multiplier(self, t: int, multiplier: int) -> int:
-        """The multiplier of the node at frame `t` of a grid whose own is `multiplier` (spec 7.4)."""
-        scaled = (multiplier * self.factor(t) + FACTOR_UNIT // 2) // FACTOR_UNIT
-        return max(1, min(MULTIPLIER_MAX, scaled))
-
-    def spacing(self, slot: GridSlot) -> int:
-        """Frames from one node of a slot's grid to the next: 1 where it has a node for each frame."""
-        return self.node_spacing if slot.at_nodes else 1
-
-
-DEFAULT_PYRAMID = Pyramid()
-"""Stands where a NETWORK has no slot with nodes, and so no pyramid."""
 
 
 @dataclass(frozen=True)
@@ -410,7 +322,7 @@ _FETCH_MACS = 10
 _HALF_SAMPLE_MACS = 12
 """A sample of a node: three samples between it and its neighbours, of four taps each (spec 7.6.2)."""
 _WAVELET_MACS = 12
-"""A sample of the luma plane at a node: lifting takes 9 for a sample of each level, and 9 * 4 / 3 is 12 (spec 7.6.5)."""
+"""A sample of the luma plane at a node: the lifting takes 9 a sample of a level, and 9 * 4 / 3 is 12 (spec 7.6.5)."""
 
 
 def motion_kmac_per_pixel(profile: Profile, grid_channels: Sequence[int], pyramid: Pyramid) -> float:

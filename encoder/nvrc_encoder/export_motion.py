@@ -24,7 +24,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, BLEND_UNIT, FLOW_CHANNELS
+from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, FLOW_CHANNELS
+from nvrc_decoder.pyramid import BLEND_UNIT
 
 __all__ = ["MOTION_GRAPHS", "export_join", "export_moves", "export_predict", "export_refine", "export_wavelet"]
 

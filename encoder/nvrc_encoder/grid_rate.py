@@ -15,7 +15,8 @@ from torch import Tensor
 
 from nvrc_decoder.octree.context import NEIGHBOURS, constant_inputs
 from nvrc_decoder.octree.schedule import expand_schedule
-from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, CONTEXT_INPUT_MAX, GridSlot, Pyramid
+from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, CONTEXT_INPUT_MAX, GridSlot
+from nvrc_decoder.pyramid import Pyramid
 
 from .laplace import SCALE_COUNT, SCALE_LOG2_MIN, laplace_bits
 from .rounding import round_and_clip, straight_through_floor
@@ -104,7 +105,9 @@ def build_context(
     coarse = None
     if coarser is not None:
         below, (nodes2, height2, width2) = coarser
-        n2 = np.minimum(np.arange(nodes) * pyramid.spacing(slot) // pyramid.spacing(below), nodes2 - 1)
+        n2 = np.minimum(
+            np.arange(nodes) * pyramid.spacing(slot.at_nodes) // pyramid.spacing(below.at_nodes), nodes2 - 1
+        )
         y2 = np.minimum(np.arange(height) * slot.stride // below.stride, height2 - 1)
         x2 = np.minimum(np.arange(width) * slot.stride // below.stride, width2 - 1)
         index = (n2[:, None, None] * height2 + y2[:, None]) * width2 + x2

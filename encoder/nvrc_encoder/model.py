@@ -14,14 +14,8 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from nvrc_decoder.profiles import (
-    ACTIVATION_MAX,
-    ACTIVATION_MIN,
-    FACTOR_UNIT,
-    MULTIPLIER_MAX,
-    STAGE_STRIDES,
-    LayerSpec,
-)
+from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, STAGE_STRIDES, LayerSpec
+from nvrc_decoder.pyramid import FACTOR_UNIT, MULTIPLIER_MAX
 
 from .motion import CELL_STRIDE, index_of, make_motion
 from .planes import follow, in_turn

@@ -17,7 +17,8 @@ import torch.nn.functional as functional
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, BLEND_UNIT
+from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN
+from nvrc_decoder.pyramid import BLEND_UNIT
 
 from .rounding import ACTIVATION_RANGE, FEATURE_SCALE, Arithmetic, clip, straight_through_floor
 from .route import Route

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, Pyramid
+from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN
+from nvrc_decoder.pyramid import Pyramid
 
 from .motion import POSITION_UNITS
 

@@ -7,15 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from nvrc_decoder.profiles import (
-    DEFAULT_PYRAMID,
-    MULTIPLIER_MAX,
-    PROFILES,
-    SPACING_LOG2_MAX,
-    Profile,
-    Pyramid,
-    SlotKind,
-)
+from nvrc_decoder.profiles import PROFILES, Profile, SlotKind
+from nvrc_decoder.pyramid import DEFAULT_PYRAMID, MULTIPLIER_MAX, SPACING_LOG2_MAX, Pyramid
 
 from .goal import Goal
 from .plan import Plan

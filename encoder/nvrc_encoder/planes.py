@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from nvrc_decoder.profiles import BLEND_UNIT
+from nvrc_decoder.pyramid import BLEND_UNIT
 
 from .motion import Motion, fetch, half_samples, index_of, places_of, spread
 from .rounding import ACTIVATION_RANGE, Arithmetic, clip

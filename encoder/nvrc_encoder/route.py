@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from nvrc_decoder.profiles import Pyramid
+from nvrc_decoder.pyramid import Pyramid
 
 __all__ = ["Route", "Step", "find_route", "touched_nodes"]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nvrc_decoder.profiles import DEFAULT_PYRAMID, LayerSpec, Profile, Pyramid, kmac_per_pixel, synthesis_layers
+from nvrc_decoder.profiles import LayerSpec, Profile, kmac_per_pixel, synthesis_layers
+from nvrc_decoder.pyramid import DEFAULT_PYRAMID, Pyramid
 
 __all__ = ["Structure"]
 

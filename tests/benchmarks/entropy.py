@@ -31,7 +31,8 @@ from nvrc_decoder.octree.context import NEIGHBOURS
 from nvrc_decoder.octree.grid import code_grid
 from nvrc_decoder.octree.network import ContextNetwork
 from nvrc_decoder.octree.schedule import octree_schedule, temporal_first_schedule
-from nvrc_decoder.profiles import DEFAULT_PYRAMID, GridSlot
+from nvrc_decoder.profiles import GridSlot
+from nvrc_decoder.pyramid import DEFAULT_PYRAMID
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer
 from nvrc_ref.benchmark.plain_coder import PlainCoding
 

@@ -22,7 +22,8 @@ from pathlib import Path
 
 import onnxruntime
 
-from nvrc_decoder.profiles import CHROMA_420, DEFAULT_PYRAMID, PROFILES, Profile, kmac_per_pixel
+from nvrc_decoder.profiles import CHROMA_420, PROFILES, Profile, kmac_per_pixel
+from nvrc_decoder.pyramid import DEFAULT_PYRAMID
 from nvrc_decoder.synthesis.initializers import graph_initializers
 from nvrc_decoder.synthesis.runtime import OrtSynthesizer
 from nvrc_decoder.synthesis.session import graph_bytes

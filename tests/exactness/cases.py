@@ -13,7 +13,8 @@ from synthesis_cases import Case, Picture, random_case
 from nvrc_conformance.manifest import Manifest
 from nvrc_conformance.stages import decode_stream
 from nvrc_decoder.frames import Planes
-from nvrc_decoder.profiles import Profile, Pyramid
+from nvrc_decoder.profiles import Profile
+from nvrc_decoder.pyramid import Pyramid
 from nvrc_decoder.synthesis.batches import plan_calls
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
 from nvrc_decoder.synthesis.runtime import OrtSynthesizer

@@ -34,7 +34,7 @@ from nvrc_decoder.bitstream.units import (
     serialise_network,
     serialise_sequence,
 )
-from nvrc_decoder.profiles import Pyramid
+from nvrc_decoder.pyramid import Pyramid
 
 __all__ = ["Case", "hostile_cases"]
 

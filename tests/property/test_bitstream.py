@@ -47,7 +47,8 @@ from nvrc_decoder.bitstream.units import (
     serialise_sequence,
 )
 from nvrc_decoder.errors import InternalError, InvalidStreamError, NvrcError
-from nvrc_decoder.profiles import PROFILES, Pyramid, SlotKind
+from nvrc_decoder.profiles import PROFILES, SlotKind
+from nvrc_decoder.pyramid import Pyramid
 
 BYTE = st.integers(0, 255)
 RATE = st.integers(1, (1 << 31) - 1)

@@ -18,7 +18,8 @@ from nvrc_decoder.bitstream.units import Gop, NetworkHeader, SequenceHeader
 from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
 from nvrc_decoder.memory import PROCESS_BYTES, estimate_gop_memory, gop_memory, grid_memory
 from nvrc_decoder.octree.schedule import octree_schedule, temporal_first_schedule
-from nvrc_decoder.profiles import PROFILES, Profile, Pyramid
+from nvrc_decoder.profiles import PROFILES, Profile
+from nvrc_decoder.pyramid import Pyramid
 from nvrc_decoder.synthesis.tiles import halo
 
 CHAPTER = (Path(__file__).parents[2] / "spec" / "09-errors-limits.md").read_text(encoding="utf-8")

@@ -21,7 +21,8 @@ from nvrc_decoder.errors import InvalidStreamError, LimitError
 from nvrc_decoder.gop import decode_grids, load_network
 from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
 from nvrc_decoder.octree.schedule import SPLITS_MAX, expand_schedule
-from nvrc_decoder.profiles import PROFILES, Pyramid, node_shape
+from nvrc_decoder.profiles import PROFILES, node_shape
+from nvrc_decoder.pyramid import Pyramid
 
 SPLIT_BYTES = [h | p << 4 for h in range(1, 8) for p in range(8) if not h & p]
 

@@ -40,7 +40,7 @@ def _describe_network(network: NetworkHeader, sequence: SequenceHeader) -> dict[
                 "slot": grid.slot,
                 "stride": profile.slots[grid.slot].stride,
                 "kind": profile.slots[grid.slot].kind.value,
-                "node_spacing": network.pyramid.spacing(profile.slots[grid.slot]),
+                "node_spacing": network.pyramid.spacing(profile.slots[grid.slot].at_nodes),
                 "channels": grid.channels,
                 "multipliers": list(grid.multipliers),
                 "schedule": grid.schedule.name.lower().replace("_", "-"),

@@ -12,16 +12,15 @@ import numpy.typing as npt
 
 from nvrc_decoder.octree.schedule import octree_schedule, temporal_first_schedule
 from nvrc_decoder.profiles import (
-    DEFAULT_PYRAMID,
     PROFILES,
     GridSlot,
     LayerSpec,
     Profile,
-    Pyramid,
     context_layers,
     node_shape,
     synthesis_layers,
 )
+from nvrc_decoder.pyramid import DEFAULT_PYRAMID, Pyramid
 
 __all__ = [
     "Digest",

@@ -18,7 +18,8 @@ from nvrc_decoder.bitstream.syntax import (
     multiple_of_4,
     number_field,
 )
-from nvrc_decoder.profiles import FLOW_CHANNELS, PROFILES, SPACING_LOG2_MAX, context_layers, synthesis_layers
+from nvrc_decoder.profiles import FLOW_CHANNELS, PROFILES, context_layers, synthesis_layers
+from nvrc_decoder.pyramid import SPACING_LOG2_MAX
 
 __all__ = ["NETWORK"]
 

@@ -35,7 +35,8 @@ from nvrc_decoder.bitstream.headers import (
 from nvrc_decoder.bitstream.syntax import parse, serialise
 from nvrc_decoder.bitstream.tables import PAYLOADS
 from nvrc_decoder.errors import InternalError
-from nvrc_decoder.profiles import DEFAULT_PYRAMID, Profile, Pyramid
+from nvrc_decoder.profiles import Profile
+from nvrc_decoder.pyramid import DEFAULT_PYRAMID, Pyramid
 
 __all__ = [
     "Digest",

@@ -15,7 +15,8 @@ import numpy.typing as npt
 from nvrc_decoder.entropy.coder import IntArray
 from nvrc_decoder.octree.network import Float32Array
 from nvrc_decoder.octree.schedule import LEVEL_KINDS, STEP_ORDERS, Axes, Step, axes
-from nvrc_decoder.profiles import CONTEXT_INPUT_MAX, Q_MAX, GridSlot, Pyramid
+from nvrc_decoder.profiles import CONTEXT_INPUT_MAX, Q_MAX, GridSlot
+from nvrc_decoder.pyramid import Pyramid
 from nvrc_decoder.scratch import Scratch
 
 __all__ = [
@@ -105,7 +106,7 @@ def coarse_magnitude(
     for node, total in zip(values, magnitude, strict=True):
         total[...] = np.minimum(np.abs(node).sum(axis=0, dtype=np.int32), CONTEXT_INPUT_MAX)
     scales = (
-        (pyramid.spacing(slot), pyramid.spacing(other)),
+        (pyramid.spacing(slot.at_nodes), pyramid.spacing(other.at_nodes)),
         (slot.stride, other.stride),
         (slot.stride, other.stride),
     )

@@ -17,7 +17,8 @@ from nvrc_decoder.octree.context import (
 )
 from nvrc_decoder.octree.network import ContextNetwork
 from nvrc_decoder.octree.schedule import expand_schedule
-from nvrc_decoder.profiles import GridSlot, Pyramid
+from nvrc_decoder.profiles import GridSlot
+from nvrc_decoder.pyramid import Pyramid
 from nvrc_decoder.scratch import Scratch
 
 __all__ = ["code_grid"]

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from nvrc_decoder.frames import PictureFormat
-from nvrc_decoder.profiles import ACTIVATION_MIN, LUMA_CHANNELS, Profile, Pyramid
+from nvrc_decoder.profiles import ACTIVATION_MIN, LUMA_CHANNELS, Profile
+from nvrc_decoder.pyramid import Pyramid
 from nvrc_decoder.synthesis.initializers import PREDICTED
 from nvrc_decoder.synthesis.session import GraphSession, motion_graph_bytes
 from nvrc_decoder.synthesis.warping import (

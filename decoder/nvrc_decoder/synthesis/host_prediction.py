@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from nvrc_decoder.frames import PictureFormat
 from nvrc_decoder.opencv import call, import_cv2
-from nvrc_decoder.profiles import BLEND_UNIT, References
+from nvrc_decoder.pyramid import BLEND_UNIT, References
 from nvrc_decoder.synthesis.host_planes import Activations, HostPlanes
 from nvrc_decoder.synthesis.parallel import each
 from nvrc_decoder.synthesis.warping import CELL, Integers, Spares

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from nvrc_decoder.frames import PictureFormat
 from nvrc_decoder.opencv import import_cv2
-from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, DEFAULT_PYRAMID, LUMA_CHANNELS, Profile, Pyramid
+from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, LUMA_CHANNELS, Profile
+from nvrc_decoder.pyramid import DEFAULT_PYRAMID, Pyramid
 from nvrc_decoder.synthesis.host_planes import HostPlanes
 from nvrc_decoder.synthesis.host_prediction import BLOCK_BYTES, PURPOSE, Block, Motion, predict
 from nvrc_decoder.synthesis.host_wavelet import luma_plane

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nvrc_decoder.profiles import BLEND_UNIT
+from nvrc_decoder.pyramid import BLEND_UNIT
 from nvrc_decoder.synthesis.activations import Feature, Grid, Warped, clip_activation, dequantise, double
 
 __all__ = ["blend_weight", "displacement", "half_samples", "position", "predict"]

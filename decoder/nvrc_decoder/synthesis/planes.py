@@ -10,7 +10,8 @@ from functools import partial
 
 import numpy as np
 
-from nvrc_decoder.profiles import Profile, Pyramid, References, node_shape
+from nvrc_decoder.profiles import Profile, node_shape
+from nvrc_decoder.pyramid import Pyramid, References
 from nvrc_decoder.synthesis.activations import Feature, Grid, Warped, clip_activation, dequantise
 from nvrc_decoder.synthesis.motion import blend_weight, displacement, half_samples, predict
 from nvrc_decoder.synthesis.wavelet import luma_residual

@@ -17,11 +17,11 @@ from nvrc_decoder.profiles import (
     PROFILES,
     STAGE_STRIDES,
     Profile,
-    Pyramid,
     kmac_per_pixel,
     motion_kmac_per_pixel,
     synthesis_layers,
 )
+from nvrc_decoder.pyramid import Pyramid
 
 __all__ = ["main", "render", "update"]
 

@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nvrc_decoder.frames import PictureFormat, Planes, plane_shapes
-from nvrc_decoder.profiles import DEFAULT_PYRAMID, Profile, Pyramid
+from nvrc_decoder.profiles import Profile
+from nvrc_decoder.pyramid import DEFAULT_PYRAMID, Pyramid
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer
 from nvrc_decoder.synthesis.device_warping import DeviceWarper
 from nvrc_decoder.synthesis.host_warping import HostWarper

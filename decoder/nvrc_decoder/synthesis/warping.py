@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nvrc_decoder.frames import PictureFormat
-from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, LUMA_CHANNELS, STAGE_STRIDES, Profile, Pyramid
+from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, LUMA_CHANNELS, STAGE_STRIDES, Profile
+from nvrc_decoder.pyramid import Pyramid
 from nvrc_decoder.synthesis.initializers import PREDICTED
 from nvrc_decoder.synthesis.session import GraphSession
 

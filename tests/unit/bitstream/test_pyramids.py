@@ -21,7 +21,7 @@ from nvrc_decoder.bitstream.units import (
     serialise_network,
 )
 from nvrc_decoder.errors import InternalError, InvalidStreamError
-from nvrc_decoder.profiles import Pyramid, References
+from nvrc_decoder.pyramid import Pyramid, References
 
 PROFILE = SEQUENCE.profile_spec
 # In the payload of `make_node_network`.

@@ -52,7 +52,7 @@ from nvrc_decoder.bitstream.units import (
 from nvrc_decoder.bitstream.writer import StreamWriter
 from nvrc_decoder.errors import InvalidStreamError, NvrcError, UnsupportedError
 from nvrc_decoder.limits import LEVELS, Limits
-from nvrc_decoder.profiles import Pyramid
+from nvrc_decoder.pyramid import Pyramid
 
 SPEC = Path(__file__).parents[3] / "spec"
 CHAPTERS = ("01-conventions.md", "02-container.md", "03-syntax.md", "09-errors-limits.md")

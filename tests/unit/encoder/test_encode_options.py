@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from nvrc_decoder.profiles import DEFAULT_PYRAMID, MULTIPLIER_MAX, Pyramid, SlotKind
+from nvrc_decoder.profiles import SlotKind
+from nvrc_decoder.pyramid import DEFAULT_PYRAMID, MULTIPLIER_MAX, Pyramid
 from nvrc_encoder.choose import candidates
 from nvrc_encoder.options import PRESETS, EncodeOptions, profile_named
 from nvrc_ref.main import run

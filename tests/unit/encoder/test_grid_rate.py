@@ -16,7 +16,8 @@ from nvrc_decoder.entropy.tables import ESCAPE, TABLE_RADII, frequencies
 from nvrc_decoder.octree.grid import code_grid
 from nvrc_decoder.octree.network import ContextNetwork
 from nvrc_decoder.octree.schedule import expand_schedule, octree_schedule, temporal_first_schedule
-from nvrc_decoder.profiles import DEFAULT_PYRAMID, PROFILES, GridSlot, Pyramid, context_layers, node_shape
+from nvrc_decoder.profiles import PROFILES, GridSlot, context_layers, node_shape
+from nvrc_decoder.pyramid import DEFAULT_PYRAMID, Pyramid
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer, make_layer
 from nvrc_encoder.grid_rate import HIDDEN_UNIT, OUTPUT_UNIT, GopRate, build_context
 

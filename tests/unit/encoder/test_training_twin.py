@@ -10,7 +10,8 @@ import torch
 from synthesis_cases import PYRAMIDS, Case, Picture, differing, lively_layer, random_case
 
 from nvrc_decoder.frames import Planes
-from nvrc_decoder.profiles import ACTIVATION_MAX, PROFILES, Profile, Pyramid, SlotKind, synthesis_layers
+from nvrc_decoder.profiles import ACTIVATION_MAX, PROFILES, Profile, SlotKind, synthesis_layers
+from nvrc_decoder.pyramid import Pyramid
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
 from nvrc_decoder.synthesis.runtime import OrtSynthesizer
 from nvrc_encoder.model import SynthesisModel

@@ -27,7 +27,8 @@ from nvrc_decoder.octree.context import (
 from nvrc_decoder.octree.grid import code_grid
 from nvrc_decoder.octree.network import ContextNetwork
 from nvrc_decoder.octree.schedule import expand_schedule, octree_schedule, temporal_first_schedule
-from nvrc_decoder.profiles import CONTEXT_INPUTS, PROFILES, GridSlot, Pyramid, SlotKind
+from nvrc_decoder.profiles import CONTEXT_INPUTS, PROFILES, GridSlot, SlotKind
+from nvrc_decoder.pyramid import Pyramid
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer
 
 VALID_SPLITS = [halve | phase << 4 for halve, phase in itertools.product(range(1, 8), range(8)) if not halve & phase]

@@ -15,7 +15,8 @@ from nvrc_decoder.octree.context import available_neighbours
 from nvrc_decoder.octree.grid import code_grid
 from nvrc_decoder.octree.network import ContextNetwork
 from nvrc_decoder.octree.schedule import expand_schedule
-from nvrc_decoder.profiles import CONTEXT_INPUTS, DEFAULT_PYRAMID, PROFILES
+from nvrc_decoder.profiles import CONTEXT_INPUTS, PROFILES
+from nvrc_decoder.pyramid import DEFAULT_PYRAMID
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer
 
 SPEC = Path(__file__).resolve().parents[3] / "spec"

@@ -11,12 +11,12 @@ from nvrc_decoder.profiles import (
     CHROMA_444,
     PROFILES,
     Profile,
-    Pyramid,
     context_macs,
     kmac_per_pixel,
     motion_kmac_per_pixel,
     node_shape,
 )
+from nvrc_decoder.pyramid import Pyramid
 
 WIDTH, HEIGHT, FRAMES = 1920, 1080, 33
 

@@ -10,7 +10,8 @@ import pytest
 from synthesis_cases import Case, Picture, differing, random_case
 
 from nvrc_decoder.errors import InternalError
-from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, DEFAULT_PYRAMID, PROFILES, Pyramid, node_shape
+from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, PROFILES, node_shape
+from nvrc_decoder.pyramid import DEFAULT_PYRAMID, Pyramid
 from nvrc_decoder.synthesis import host_planes, host_prediction, host_wavelet, motion, wavelet
 from nvrc_decoder.synthesis.activations import dequantise
 from nvrc_decoder.synthesis.host_planes import HostPlanes

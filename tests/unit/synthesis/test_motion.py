@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from oracles import motion as oracle
 from synthesis_cases import PYRAMIDS, Case, Picture, random_case
 
-from nvrc_decoder.profiles import PROFILES, Profile, Pyramid
+from nvrc_decoder.profiles import PROFILES, Profile
+from nvrc_decoder.pyramid import Pyramid
 from nvrc_decoder.synthesis import motion
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
 from nvrc_decoder.synthesis.runtime import OrtSynthesizer

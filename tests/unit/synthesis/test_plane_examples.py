@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nvrc_decoder.profiles import DEFAULT_PYRAMID, PROFILES, Pyramid, node_shape
+from nvrc_decoder.profiles import PROFILES, node_shape
+from nvrc_decoder.pyramid import DEFAULT_PYRAMID, Pyramid
 from nvrc_decoder.synthesis.activations import clip_activation, double
 from nvrc_decoder.synthesis.motion import blend_weight, displacement, half_samples, predict
 from nvrc_decoder.synthesis.wavelet import inverse, luma_residual

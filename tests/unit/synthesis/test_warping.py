@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from synthesis_cases import PYRAMIDS, Case, Picture, differing, random_case
 
-from nvrc_decoder.profiles import PROFILES, Profile, Pyramid
+from nvrc_decoder.profiles import PROFILES, Profile
+from nvrc_decoder.pyramid import Pyramid
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
 from nvrc_decoder.synthesis.runtime import OrtSynthesizer
 from nvrc_decoder.synthesis.session import motion_graph_bytes
