@@ -45,8 +45,9 @@ class Plan:
         hard: share of the run, at its end, with hard rounding.
         window: frames an iteration.
         weight_rate, grid_rate, step_rate: Adam learning rates at the start; they fall along a cosine.
-        warm_up: iterations in which the learning rate of the weights rises to its own. The first steps of Adam are as
-            long as the rate whatever the gradient is, and would spoil what the weights start from.
+        warm_up: iterations in which the learning rate of the weights rises to its own, at most a tenth of the run. The
+            first steps of Adam are as long as the rate whatever the gradient is, and would spoil what the weights start
+            from.
         hard_grid_factor: factor on `grid_rate` in the hard phase.
         temperature: soft rounding, first and last.
         noise: width of the noise, first and last.
@@ -113,6 +114,10 @@ class Plan:
         """What holds in an iteration that rate control has added: exact, at a rate that can still move the grids."""
         return replace(self.at(self.hard_from), step_rate=0.0)
 
+    def _warmth(self, iteration: int) -> float:
+        """Share of its own learning rate that the weights have."""
+        return min(1.0, (iteration + 1) / max(1, min(self.warm_up, self.iterations // 10)))
+
     def at(self, iteration: int) -> Settings:
         """What holds in iteration 0 .. iterations - 1."""
         hard = iteration >= self.hard_from
@@ -121,7 +126,7 @@ class Plan:
         return Settings(
             hard=hard,
             quantised=iteration >= round(self.iterations * self.float_weights),
-            weight_rate=self.weight_rate * max(cosine, 0.01) * min(1.0, (iteration + 1) / self.warm_up),
+            weight_rate=self.weight_rate * max(cosine, 0.01) * self._warmth(iteration),
             step_rate=self.step_rate * max(cosine, 0.01),
             grid_rate=self.grid_rate * max(cosine, 0.02) * (self.hard_grid_factor if hard else 1.0),
             temperature=self.temperature[0] + (self.temperature[1] - self.temperature[0]) * soft,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nvrc_decoder.bitstream.reader import UnitReader
-from nvrc_decoder.bitstream.units import Gop, gop_symbols
+from nvrc_decoder.bitstream.units import Gop, coded_symbols
 from nvrc_ref.benchmark.stages import STAGES
 from nvrc_ref.main import run
 
@@ -35,7 +35,7 @@ def counted() -> tuple[int, int]:
         for unit in reader:
             if isinstance(unit.content, Gop):
                 frames += unit.content.frame_count
-                symbols += gop_symbols(reader.sequence, reader.network, unit.content.frame_count)
+                symbols += coded_symbols(reader.sequence, reader.network, unit.content)
     return frames, symbols
 
 
@@ -68,18 +68,18 @@ def test_document_and_plot(tmp_path: Path, counted: tuple[int, int], capsys: pyt
     assert output.err == ""
 
 
-def test_motion_is_timed_within_synthesis(capsys: pytest.CaptureFixture[str]) -> None:
+def test_planes_are_timed_beside_the_graph(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("onnx")
     times = {}
-    for name in ("trained-nano", "trained-main"):
+    for name in ("trained-nano", "nano-sparse"):
         stream = STREAM.with_name(f"{name}.nvrc")
         assert bench(stream, "--repeats", 1, "--part", "synthesis", "--threads", 1) == 0
         text = capsys.readouterr().out
         assert bench(stream, "--repeats", 1, "--part", "synthesis", "--threads", 1, "--json", "-") == 0
-        times[name] = json.loads(capsys.readouterr().out)["synthesis"]["motion_ms"]
-        assert ("motion before it" in text) is (times[name] is not None)
+        times[name] = json.loads(capsys.readouterr().out)["synthesis"]["planes_ms"]
+        assert ("planes before it" in text) is (times[name] is not None)
     assert times["trained-nano"] > 0
-    assert times["trained-main"] is None
+    assert times["nano-sparse"] is None
 
 
 def test_parts(capsys: pytest.CaptureFixture[str]) -> None:

@@ -65,9 +65,9 @@ def test_a_report_without_a_folder_is_refused_before_the_training(
     assert not output.exists()
 
 
-def test_a_base_without_motion_is_a_contradiction(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert call("encode", clip, "-o", clip.with_suffix(".nvrc"), "--no-motion", "--base") == 2
-    assert "--base needs motion" in capsys.readouterr().err
+def test_nodes_farther_apart_than_keys_are_refused(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("encode", clip, "-o", clip.with_suffix(".nvrc"), "--key-spacing", 4, "--node-spacing", 8) == 2
+    assert "no larger than key_spacing" in capsys.readouterr().err
 
 
 def test_frames_of_two_streams_do_not_mix(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

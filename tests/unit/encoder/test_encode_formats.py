@@ -105,9 +105,10 @@ def test_every_format_and_odd_size(chroma: int, depth: int, size: tuple[int, int
 
 @pytest.mark.parametrize(("chroma", "depth"), FORMATS)
 def test_quality_of_a_short_training(chroma: int, depth: int) -> None:
-    """30.3 dB and more was measured for each; a wrong scale, offset or row costs far more than the margin."""
+    """29.1 dB and more was measured for each; a wrong scale, offset or row costs far more than the margin."""
     source = gradient_source(48, 32, 4, chroma, depth)
-    report = encode(source, io.BytesIO(), EncodeOptions(preset="draft", iterations=60, device="cpu", trials=False))
+    options = EncodeOptions(preset="draft", iterations=60, lagrangian=2e-3, device="cpu", trials=False)
+    report = encode(source, io.BytesIO(), options)
     for value in (report.quality.y, report.quality.u, report.quality.v):
         assert value is None or value > 28
 
