@@ -175,7 +175,7 @@ class _Rows:
         """What the one-hots add to each row, [R, width_1], of a table [classes, width_1]."""
         parts = []
         for classes, channels in self.classes:
-            own = table.index_select(0, classes.view(-1)).view(*classes.shape, -1)
+            own = table.index_select(0, classes.view(-1)).view(*classes.shape, table.shape[1])
             parts.append(own.expand(-1, channels, -1, -1).reshape(-1, table.shape[1]))
         return torch.cat(parts)
 
@@ -328,7 +328,7 @@ class GopRate:
             if grid is None or context is None:
                 out.append(None)
                 continue
-            own = bits[at : at + grid.numel()].view(grid.shape[0], -1).sum(1)
+            own = bits[at : at + grid.numel()].view(grid.shape).flatten(1).sum(1)
             if exact and context.skipped:
                 own = own * (grid != 0).flatten(1).any(1)
             out.append(own)

@@ -42,6 +42,8 @@ DISPLACEMENT_UNITS = 32
 """Steps of a displacement in one luma sample."""
 CELL_STRIDE = 4
 """Luma samples along each side of a cell that shares one displacement."""
+_NEAR, _FAR = 19 / 32, -3 / 32
+"""What a half sample takes of the two samples beside it, each, and of the two beyond (spec 7.6.2)."""
 _HALVES = 2
 """Samples of a refined plane from one sample of the plane to the next."""
 
@@ -116,7 +118,7 @@ def _filter(x: Tensor, axis: int) -> Tensor:
     padded = functional.pad(x, padding, mode="replicate")
     near = padded.narrow(axis, 1, count) + padded.narrow(axis, 2, count)
     far = padded.narrow(axis, 0, count) + padded.narrow(axis, 3, count)
-    return near.mul_(19 / 32).sub_(far, alpha=3 / 32)
+    return near.mul_(_NEAR).add_(far, alpha=_FAR)
 
 
 def _filter_gradient(gradient: Tensor, axis: int) -> Tensor:
@@ -125,8 +127,8 @@ def _filter_gradient(gradient: Tensor, axis: int) -> Tensor:
     shape = list(gradient.shape)
     shape[axis] = count + 3
     padded = gradient.new_zeros(shape)
-    for at, factor in ((0, -3), (1, 19), (2, 19), (3, -3)):
-        padded.narrow(axis, at, count).add_(gradient, alpha=factor / 32)
+    for at, factor in enumerate((_FAR, _NEAR, _NEAR, _FAR)):
+        padded.narrow(axis, at, count).add_(gradient, alpha=factor)
     inner = padded.narrow(axis, 1, count + 1)
     inner.narrow(axis, 0, 1).add_(padded.narrow(axis, 0, 1))
     inner.narrow(axis, count, 1).add_(padded.narrow(axis, count + 2, 1))

@@ -31,6 +31,9 @@ from .warm_start import initial_grids, initial_weights
 
 __all__ = ["Estimate", "Schedule", "Target", "Trainer"]
 
+_VALUES_AT_ONCE = 4_000_000
+"""Grid values whose bits are worked out at once; they take some 500 bytes each."""
+
 
 Schedule = Callable[[int, int, int], Sequence[int]]
 """Nodes, rows and columns of a grid -> its split bytes."""
@@ -338,10 +341,14 @@ class Trainer:
         for gop, frames in enumerate(self.frame_counts):
             whole = self._nodes(gop, slice(0, frames))
             rounded = self.final_grids(gop) if grids is None else grids[gop]
-            bits = self.grid_rate(real, rounded, gop, whole, True)
-            for i, b in enumerate(bits):
-                if b is not None:
-                    slots[i] = (slots[i] or 0.0) + float(b.double().sum())
+            values = sum(grid.numel() for grid in rounded if grid is not None)
+            parts = -(-values // _VALUES_AT_ONCE)
+            # Slots have nodes for every frame or for few: each gives its share to a part, and some give none.
+            split = [nodes.tensor_split(parts) for nodes in whole]
+            for nodes in zip(*split, strict=True):
+                for i, b in enumerate(self.grid_rate(real, rounded, gop, nodes, True)):
+                    if b is not None:
+                        slots[i] = (slots[i] or 0.0) + float(b.double().sum())
         return slots
 
     @torch.no_grad()

@@ -1,20 +1,30 @@
-"""What each lever of the encoder is worth: one training with all of them, and one without each, of equal length.
+"""What each lever is worth: one training with all of them, and one without each, of equal length.
 
 python tests/benchmarks/ablation.py CLIP [--frames 32] [--gop 32] [--iterations 600] [--lambda 5e-3] [--channels 8]
-    [--only everything "no motion"] [--json FILE]
+    [--only everything "no motion"] [--tools] [--json FILE]
+
+With ``--tools`` the variants are those of the format's tools (`docs/levers.md`). Some are not in the format, so nothing
+is written: J and bits are the trainer's own estimate, hard-rounded, and the steps are not searched.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import io
 import json
+import time
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
-from nvrc_encoder import EncodeOptions, encode
+from torch import Tensor
+
+from nvrc_encoder import EncodeOptions, encode, model, motion, wavelet
+from nvrc_encoder.encoding import make_trainer
 from nvrc_encoder.options import PRESETS
+from nvrc_encoder.run import Run
 from nvrc_encoder.source import open_source
 
 PROFILE = "lite"
@@ -39,6 +49,73 @@ def variants(channels: int, iterations: int) -> dict[str, dict[str, Any]]:
     }
 
 
+# Lifting of the 5/3 wavelet in the place of the 9/7: factor and sign of each step.
+_FIVE_THREE = ((1 / 4, -1), (1 / 2, 1), (0.0, 1), (0.0, 1))
+
+
+def _without_blend(flow: Tensor, *others: Any) -> motion.Motion:
+    """The motion of a flow grid whose third channel does nothing."""
+    return motion.make_motion(flow * flow.new_tensor((1, 1, 0)).view(1, 3, 1, 1), *others)
+
+
+def tools() -> dict[str, dict[str, Any]]:
+    """Name -> what differs, as in `variants`; under "patch" attributes of the encoder's modules."""
+    pyramid = {"node_spacing": 2}
+    return {
+        "nodes every 8 frames": {},
+        "nodes every 4 frames": {"node_spacing": 4},
+        "nodes every 2 frames": pyramid,
+        "bilinear fetch": {"patch": {(motion, "_NEAR"): 0.5, (motion, "_FAR"): 0.0}},
+        "bilinear fetch, nodes every 2": {**pyramid, "patch": {(motion, "_NEAR"): 0.5, (motion, "_FAR"): 0.0}},
+        "5/3 wavelet": {"patch": {(wavelet, "_STEPS"): _FIVE_THREE, (wavelet, "_LOW_GAIN"): 1.0}},
+        "no blend": {"patch": {(model, "make_motion"): _without_blend}},
+        "no motion": {"motion": False},
+    }
+
+
+def estimate(clip: str, frames: int, options: EncodeOptions) -> dict[str, float]:
+    """Train, and what the trainer says of its best state; nothing is written."""
+    source = open_source(clip, frames=frames)
+    trainer, _, _ = make_trainer(source, list(source), options)
+    began = time.perf_counter()
+    run = Run(trainer, dataclasses.replace(options.plan(), search=0.0))
+    while not run.done:
+        run.advance()
+    seconds = time.perf_counter() - began
+    found, pixels = trainer.estimate(), sum(trainer.frame_counts) * trainer.pixels
+    return {
+        "cost": found.distortion + options.lagrangian * found.bits / pixels,
+        "bytes": found.bits / 8,
+        "bits_per_pixel": found.bits / pixels,
+        "psnr_y": found.psnr_y,
+        "milliseconds_an_iteration": 1000 * seconds / options.plan().iterations,
+    }
+
+
+def measure_tools(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """A row for each variant of `tools`."""
+    rows = []
+    print(f"{'':32} J * 1e4   bytes     bpp    Y dB  ms/iteration", flush=True)
+    for name, changes in tools().items():
+        if arguments.only and not name.startswith(tuple(arguments.only)):
+            continue
+        chosen = {"channels": arguments.channels, "blocks": 1, "iterations": arguments.iterations, **changes}
+        with contextlib.ExitStack() as stack:
+            for (module, attribute), value in chosen.pop("patch", {}).items():
+                stack.enter_context(mock.patch.object(module, attribute, value))
+            options = EncodeOptions(
+                profile=PROFILE, lagrangian=arguments.lagrangian, gop=arguments.gop, trials=False, **chosen
+            )
+            row = {"name": name, **estimate(arguments.clip, arguments.frames, options)}
+        rows.append(row)
+        print(
+            f"{name:32} {1e4 * row['cost']:7.3f} {row['bytes']:7.0f} {row['bits_per_pixel']:7.4f} {row['psnr_y']:7.2f}"
+            f" {row['milliseconds_an_iteration']:7.0f}",
+            flush=True,
+        )
+    return rows
+
+
 def main() -> None:
     """Train, write, measure and print every variant."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -49,8 +126,14 @@ def main() -> None:
     parser.add_argument("--lambda", dest="lagrangian", type=float, default=5e-3)
     parser.add_argument("--channels", type=int, default=8)
     parser.add_argument("--only", nargs="*", metavar="NAME", help="variants whose names begin with one of these")
+    parser.add_argument("--tools", action="store_true", help="the tools of the format, by the trainer's estimate")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
+    if arguments.tools:
+        found = measure_tools(arguments)
+        if arguments.json is not None:
+            arguments.json.write_text(json.dumps(found, indent=1) + "\n")
+        return
     usual = PRESETS["medium"]
     rows = []
     print(f"{'':38} J * 1e4   bytes     bpp    Y dB  YUV dB  seconds", flush=True)
