@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import io
+import math
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
+import pytest
 
+import nvrc_decoder
 from nvrc_decoder.frames import Planes, plane_shapes
 from nvrc_decoder.profiles import CHROMA_420
 from nvrc_decoder.video_format import VideoFormat
+from nvrc_encoder import EncodeOptions, EncodeReport, encode
 from nvrc_encoder.source import Source
 
-__all__ = ["gradient_source", "moving_gradient"]
+__all__ = ["check", "gradient_source", "moving_gradient", "options", "run"]
 
 
 def moving_gradient(
@@ -46,3 +52,41 @@ def gradient_source(
     clip = moving_gradient(width, height, frames, chroma_format, bit_depth)
     picture = VideoFormat(width, height, rate, chroma_format, bit_depth)
     return Source("gradient", picture, frames, lambda: iter(clip))
+
+
+def options(**changes: Any) -> EncodeOptions:
+    """A short training without trials on the CPU, and `changes`."""
+    return EncodeOptions(**{"preset": "draft", "iterations": 12, "device": "cpu", "trials": False, **changes})
+
+
+def run(source: Source, **changes: Any) -> tuple[bytes, EncodeReport]:
+    """The stream and the report of an encode with `options`."""
+    output = io.BytesIO()
+    report = encode(source, output, options(**changes))
+    return output.getvalue(), report
+
+
+def check(data: bytes, report: EncodeReport, source: Source) -> list[Planes]:
+    """The stream decodes, in NumPy too, to the frames of the report, and its figures are right; the frames."""
+    decoded: list[list[Planes]] = []
+    for engine in ("reference", "onnxruntime"):
+        with nvrc_decoder.open(io.BytesIO(data), engine=engine) as video:  # type: ignore[arg-type]
+            decoded.append(list(video))
+        assert [frame.md5() for frame in decoded[-1]] == list(report.frame_md5)
+    frames = decoded[0]
+    original = list(source)
+    assert len(frames) == len(original) == report.frames
+    for a, b in zip(frames, original, strict=True):
+        assert [p.shape for p in a.planes()] == [p.shape for p in b.planes()]
+        assert [p.dtype for p in a.planes()] == [p.dtype for p in b.planes()]
+    assert report.bytes == len(data)
+    assert abs(report.estimated_bytes - len(data)) <= 0.01 * len(data) + 200
+    assert report.bits_per_pixel == pytest.approx(8 * len(data) / (len(frames) * source.width * source.height))
+    assert sum(report.components.values()) == pytest.approx(len(data))
+    assert min(report.components.values()) >= 0
+    peak = (1 << source.bit_depth) - 1
+    mse = [float(((a.y.astype(float) - b.y) ** 2).mean()) for a, b in zip(frames, original, strict=True)]
+    psnr = np.mean([10 * math.log10(peak**2 / e) if e else 100 for e in mse])
+    assert report.quality.y == pytest.approx(psnr)
+    assert (report.quality.u is None) == (report.quality.v is None) == (source.chroma_format == 0)
+    return frames

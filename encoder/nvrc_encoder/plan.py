@@ -48,7 +48,7 @@ class Plan:
         warm_up: iterations in which the learning rate of the weights rises to its own, at most a tenth of the run. The
             first steps of Adam are as long as the rate whatever the gradient is, and would spoil what the weights start
             from.
-        hard_grid_factor: factor on `grid_rate` in the hard phase.
+        hard_grid_factor, hard_weight_factor: factors on `grid_rate` and `weight_rate` in the hard phase.
         temperature: soft rounding, first and last.
         noise: width of the noise, first and last.
         pretrain: iterations in which only the context network is fitted, before the others.
@@ -72,6 +72,7 @@ class Plan:
     step_rate: float = 1e-2
     warm_up: int = 30
     hard_grid_factor: float = 0.1
+    hard_weight_factor: float = 0.3
     temperature: tuple[float, float] = (0.3, 0.12)
     noise: tuple[float, float] = (1.0, 0.5)
     pretrain: int = 60
@@ -126,7 +127,9 @@ class Plan:
         return Settings(
             hard=hard,
             quantised=iteration >= round(self.iterations * self.float_weights),
-            weight_rate=self.weight_rate * max(cosine, 0.01) * self._warmth(iteration),
+            weight_rate=self.weight_rate
+            * max(cosine, 0.01)
+            * (self.hard_weight_factor if hard else self._warmth(iteration)),
             step_rate=self.step_rate * max(cosine, 0.01),
             grid_rate=self.grid_rate * max(cosine, 0.02) * (self.hard_grid_factor if hard else 1.0),
             temperature=self.temperature[0] + (self.temperature[1] - self.temperature[0]) * soft,

@@ -13,59 +13,22 @@ from typing import Any, NoReturn
 import numpy as np
 import pytest
 import torch
-from encoder_cases import gradient_source
+from encoder_cases import check, gradient_source, options, run
 
 import nvrc_decoder
 from nvrc_decoder.bitstream.random_access import RandomAccess
 from nvrc_decoder.bitstream.reader import list_units
-from nvrc_decoder.bitstream.units import coded_nodes
 from nvrc_decoder.errors import InputError, InternalError, InvalidStreamError, UnsupportedError
 from nvrc_decoder.frames import Planes
 from nvrc_decoder.limits import DEFAULT_LIMITS
 from nvrc_decoder.profiles import node_shape
-from nvrc_encoder import EncodeOptions, EncodeReport, encode, encoding
+from nvrc_encoder import EncodeReport, encode, encoding
 from nvrc_encoder.checkpoint import train
 from nvrc_encoder.options import profile_named
 from nvrc_encoder.rounding import Arithmetic
 from nvrc_encoder.run import Progress, Run
 from nvrc_encoder.source import Source
 from nvrc_encoder.training import Trainer
-
-
-def options(**changes: Any) -> EncodeOptions:
-    return EncodeOptions(**{"preset": "draft", "iterations": 12, "device": "cpu", "trials": False, **changes})
-
-
-def run(source: Source, **changes: Any) -> tuple[bytes, EncodeReport]:
-    output = io.BytesIO()
-    report = encode(source, output, options(**changes))
-    return output.getvalue(), report
-
-
-def check(data: bytes, report: EncodeReport, source: Source) -> list[Planes]:
-    """The stream decodes, in NumPy too, to the frames of the report, and its figures are right; the frames."""
-    decoded: list[list[Planes]] = []
-    for engine in ("reference", "onnxruntime"):
-        with nvrc_decoder.open(io.BytesIO(data), engine=engine) as video:  # type: ignore[arg-type]
-            decoded.append(list(video))
-        assert [frame.md5() for frame in decoded[-1]] == list(report.frame_md5)
-    frames = decoded[0]
-    original = list(source)
-    assert len(frames) == len(original) == report.frames
-    for a, b in zip(frames, original, strict=True):
-        assert [p.shape for p in a.planes()] == [p.shape for p in b.planes()]
-        assert [p.dtype for p in a.planes()] == [p.dtype for p in b.planes()]
-    assert report.bytes == len(data)
-    assert abs(report.estimated_bytes - len(data)) <= 0.01 * len(data) + 200
-    assert report.bits_per_pixel == pytest.approx(8 * len(data) / (len(frames) * source.width * source.height))
-    assert sum(report.components.values()) == pytest.approx(len(data))
-    assert min(report.components.values()) >= 0
-    peak = (1 << source.bit_depth) - 1
-    mse = [float(((a.y.astype(float) - b.y) ** 2).mean()) for a, b in zip(frames, original, strict=True)]
-    psnr = np.mean([10 * math.log10(peak**2 / e) if e else 100 for e in mse])
-    assert report.quality.y == pytest.approx(psnr)
-    assert (report.quality.u is None) == (report.quality.v is None) == (source.chroma_format == 0)
-    return frames
 
 
 def test_stream_is_what_the_report_says(caplog: pytest.LogCaptureFixture) -> None:
@@ -185,41 +148,6 @@ def test_options_at_their_ends(changes: dict[str, Any]) -> None:
         present = {int(name.split()[1]) for name in report.components if name.startswith("grid")}
         assert present - {9} == set(changes["slots"])
         assert (9 in present) == bool({4, 5} & present)
-
-
-@pytest.mark.parametrize("motion", [False, True], ids=["still", "motion"])
-@pytest.mark.parametrize("frames", [1, 2, 9, 12])
-def test_motion_in_a_short_last_gop(frames: int, motion: bool) -> None:
-    """The last GOP has one frame, or as many as go between its nodes, or the first GOP is not full."""
-    source = gradient_source(35, 21, frames)
-    data, report = run(source, gop=8, motion=motion, node_spacing=4)
-    check(data, report, source)
-    assert any(name.startswith("grid 9 ") for name in report.components) == motion
-
-
-@pytest.mark.parametrize(("key", "node"), [(1, 1), (2, 1), (4, 4), (8, 2), (16, 4), (16, 16)])
-def test_pyramids(key: int, node: int) -> None:
-    source = gradient_source(40, 32, 19)
-    data, report = run(source, key_spacing=key, node_spacing=node)
-    check(data, report, source)
-    network = RandomAccess(io.BytesIO(data), DEFAULT_LIMITS).gop(0).network
-    assert (network.pyramid.key_spacing, network.pyramid.node_spacing) == (key, node)
-    assert network.pyramid == report.structure.pyramid
-
-
-def test_empty_nodes_are_not_coded() -> None:
-    """At so coarse a step, and in a picture that stands still, most nodes add nothing."""
-    still = list(gradient_source(48, 32, 1)) * 17
-    source = Source("still", gradient_source(48, 32, 1).picture, 17, lambda: iter(still))
-    data, report = run(source, node_spacing=1, lagrangian=0.05)
-    check(data, report, source)
-    record = RandomAccess(io.BytesIO(data), DEFAULT_LIMITS).gop(0)
-    maps = [coded_nodes(one, 17) for one in record.gop.node_maps]
-    assert len(maps) == 5
-    assert 0 < sum(int(coded.sum()) for coded in maps) < 5 * 17 / 2
-    grids = record.network.coding_order(profile_named("nano"))
-    for header, payload in zip(grids[1:], record.gop.grids[1:], strict=True):
-        assert bool(payload) == bool(maps[header.slot - 4].any())
 
 
 def test_estimate_holds_for_many_short_gops() -> None:
@@ -398,6 +326,13 @@ def test_layer_that_the_exact_phase_moves_out_of_the_contract(monkeypatch: pytes
     assert trainer.bank.enforce_contract() == []
 
 
+def squared_cost(report: EncodeReport) -> float:
+    """J with the weighed MSE for a distortion, at lambda 1e-3."""
+    quality = (report.quality.y, report.quality.u, report.quality.v)
+    errors = [10 ** (-value / 10) for value in quality if value is not None]
+    return float(np.dot((0.75, 0.125, 0.125), errors)) + 1e-3 * report.bits_per_pixel
+
+
 def test_tuned_for_similarity() -> None:
     """At equal lambda and length each does better by its own measure."""
     source = gradient_source(112, 104, 2)
@@ -406,7 +341,8 @@ def test_tuned_for_similarity() -> None:
     assert plain.ms_ssim_y is None
     assert tuned.ms_ssim_y is not None
     assert 0.9 < tuned.ms_ssim_y < 1
-    assert plain.quality.y > tuned.quality.y
+    # By their own measures at the same lambda; one may spend more bits than the other.
+    assert squared_cost(plain) < squared_cost(tuned)
     assert tuned.cost == pytest.approx(
         0.75 * 0.05 * (1 - tuned.ms_ssim_y)
         + 0.125 * (10 ** (-tuned.quality.u / 10) + 10 ** (-tuned.quality.v / 10))  # type: ignore[operator]
