@@ -248,7 +248,7 @@ NETWORK: Table = (
     Derived(
         "Layers",
         "the layers in canonical order: context.hidden1, context.hidden2, context.output (5.5), then those of "
-        "synthesis (7.13) for stage_channels, stage_blocks, grid_channels and chroma_format",
+        "synthesis (7.13) for the profile, stage_channels, stage_blocks, PresentSlots, grid_channels and chroma_format",
         _layers,
     ),
     Loop(
