@@ -22,7 +22,6 @@ from nvrc_decoder.synthesis.warping import (
     LUMA_STAGE,
     PLANE_STAGE,
     Grid,
-    MakeSession,
     Warped,
     Warper,
     dequantised,
@@ -62,7 +61,6 @@ class HostWarper(Warper[_Node]):
 
     Args:
         profile, pyramid, multipliers: as in `Warper`.
-        make: not called: no graph is needed here. `DeviceWarper` has the same argument.
         threads: at most so many blocks at a time; None: as many as there are cores.
 
     Raises:
@@ -74,7 +72,6 @@ class HostWarper(Warper[_Node]):
         profile: Profile,
         pyramid: Pyramid,
         multipliers: Sequence[Sequence[int]],
-        make: MakeSession,
         threads: int | None,
     ) -> None:
         super().__init__(profile, pyramid, multipliers)

@@ -138,7 +138,7 @@ class OrtSynthesizer:
             self._warper = (
                 DeviceWarper(profile, pyramid, multipliers, make_motion)
                 if motion_graphs or self.provider != "cpu"
-                else HostWarper(profile, pyramid, multipliers, make_motion, threads)
+                else HostWarper(profile, pyramid, multipliers, threads)
             )
         one_by_one = self.provider != "cpu" or isinstance(self._warper, DeviceWarper)
         self._frame_threads = 1 if one_by_one else frame_threads

@@ -222,7 +222,7 @@ def test_memory_of_nodes_is_used_again(monkeypatch: pytest.MonkeyPatch):
     case = random_case(3, PROFILES[0], Picture(84, 52), 33, full=True, pyramid=pyramid)
     slot = case.profile.plane_slot
     case.grids[slot], case.multipliers[slot] = case.grids[slot][:, :1], case.multipliers[slot][:1]  # type: ignore[index]
-    warper = HostWarper(case.profile, pyramid, case.multipliers, None, 1)
+    warper = HostWarper(case.profile, pyramid, case.multipliers, 1)
     monkeypatch.setattr(np, "empty", noted)
     warper.warp(case.grids, case.picture, range(33))
     # Half samples of every node that is kept; planes without them of one that is made, and of one that has yet none.
@@ -234,7 +234,7 @@ def test_memory_of_nodes_is_used_again(monkeypatch: pytest.MonkeyPatch):
 def test_nothing_is_refined_where_nothing_moves():
     """Half samples take most of the memory and half of a node's time."""
     case = random_case(3, PROFILES[0], Picture(27, 22), 9, full=True, motion=False)
-    warper = HostWarper(case.profile, case.pyramid, case.multipliers, None, 1)
+    warper = HostWarper(case.profile, case.pyramid, case.multipliers, 1)
     warper.warp(case.grids, case.picture, range(9))
     assert all(planes._refined is None for node in warper._nodes.values() for planes in node.values())
 
@@ -243,7 +243,7 @@ def test_memory_of_planes_is_estimated():
     """The arrays that are alive take no more than the estimate, and the most of it where planes are large."""
     profile, pyramid = PROFILES[0], Pyramid(8, 2, (16, 16))
     case = random_case(3, profile, Picture(640, 360), 17, full=True, pyramid=pyramid)
-    warper = HostWarper(profile, pyramid, case.multipliers, None, 1)
+    warper = HostWarper(profile, pyramid, case.multipliers, 1)
     most = 0
     for t in range(17):
         warper.warp(case.grids, case.picture, range(t, t + 1))
