@@ -104,7 +104,12 @@ def measure_tools(arguments: argparse.Namespace) -> list[dict[str, Any]]:
             for (module, attribute), value in chosen.pop("patch", {}).items():
                 stack.enter_context(mock.patch.object(module, attribute, value))
             options = EncodeOptions(
-                profile=PROFILE, lagrangian=arguments.lagrangian, gop=arguments.gop, trials=False, **chosen
+                profile=PROFILE,
+                lagrangian=arguments.lagrangian,
+                gop=arguments.gop,
+                trials=False,
+                context_widths=(arguments.context_width,) * 2,
+                **chosen,
             )
             row = {"name": name, **estimate(arguments.clip, arguments.frames, options)}
         rows.append(row)
@@ -125,6 +130,7 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=600)
     parser.add_argument("--lambda", dest="lagrangian", type=float, default=5e-3)
     parser.add_argument("--channels", type=int, default=8)
+    parser.add_argument("--context-width", type=int, default=10, help="of both hidden layers, with --tools (10)")
     parser.add_argument("--only", nargs="*", metavar="NAME", help="variants whose names begin with one of these")
     parser.add_argument("--tools", action="store_true", help="the tools of the format, by the trainer's estimate")
     parser.add_argument("--json", type=Path)
