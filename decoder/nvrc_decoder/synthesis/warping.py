@@ -160,7 +160,7 @@ class Warper(ABC, Generic[Node]):
         key, spacing = self._pyramid.key_spacing, self._pyramid.node_spacing
         first = t - t % spacing
         second = first if t == first else first + spacing
-        # With a node those that it is made of are kept, but for earlier ones: what comes after it does not need these.
+        # This frame and later ones need the two nodes and their references, but none before the last node up to here.
         start = max((n for n in self._nodes if n <= t), default=None)
         if start is None:
             self._retire_all_but(())
@@ -168,13 +168,13 @@ class Warper(ABC, Generic[Node]):
         needed = {last} | self._lineage(first) | self._lineage(second)
         self._retire_all_but(n for n in needed if start is None or n >= start)
         try:
-            # Key after key, as many as there may be, and not by recursion.
+            # Keys are made one after the other: recursion would go as deep as the GOP is long.
             for n in range(last + key, t + 1, key):
                 self._node(grids, picture, n)
                 self._retire_all_but([n])
             return self._node(grids, picture, first), self._node(grids, picture, second)
         except BaseException:
-            # Some node is half made.
+            # A node may be incomplete.
             self._nodes.clear()
             raise
 
