@@ -16,7 +16,7 @@ __all__ = [
 
 MULTIPLIER_MAX = 2048
 BLEND_UNIT = 32
-"""A blend weight is the later reference's share in 1/32 (spec 7.6.3)."""
+"""A blend weight is the later reference's share in 1/32 (spec 7.6.1)."""
 SPACING_LOG2_MAX = 4
 FACTOR_UNIT = 16
 """Step factors of the pyramid's levels are in sixteenths (spec 7.4)."""
