@@ -38,11 +38,17 @@ def silent_network(
     schedule: Callable[[int, int, int], Sequence[int]] = temporal_first_schedule,
     context_widths: tuple[int, int] = (16, 16),
     pyramid: Pyramid = DEFAULT_PYRAMID,
+    split: bool = True,
 ) -> NetworkHeader:
-    """A NETWORK of the profile's largest size, all zeros; schedules are made for a GOP of `frame_count` frames."""
+    """A NETWORK of the profile's largest size, all zeros; schedules are made for a GOP of `frame_count` frames.
+
+    The split grid, whose node map takes a bit for each frame, may be left out.
+    """
     profile = sequence.profile_spec
     grids = []
     for i, slot in enumerate(profile.slots):
+        if i == profile.split_slot and not split:
+            continue
         shape = node_shape(slot, frame_count, sequence.height, sequence.width, pyramid)
         grids.append(GridHeader(i, (1,) * slot.max_channels, schedule_runs(tuple(schedule(*shape)))))
     header = NetworkHeader(profile.max_channels, profile.blocks, tuple(grids), context_widths, (), b"", pyramid)
@@ -69,7 +75,7 @@ def silent_gop(sequence: SequenceHeader, network: NetworkHeader, frame_count: in
     for grid in network.coding_order(profile):
         shape = grid_shape(sequence, network, grid, frame_count)
         payloads.append(silent_payload(int(np.prod(shape, dtype=object))))
-        if profile.slots[grid.slot].at_nodes:
+        if profile.slots[grid.slot].mapped:
             maps.append(node_map([True] * shape[0]))
     return Gop(frame_count, tuple(payloads), tuple(maps))
 
@@ -86,18 +92,21 @@ def silent_stream(
     digests: bool = True,
     level: int = 6,
     pyramid: Pyramid = DEFAULT_PYRAMID,
+    split: bool = True,
 ) -> bytes:
     """A valid stream of GOPs of these frame counts; without `digests` those of the GOPs are wrong, but made at once."""
     number = next(p.id for p in PROFILES if p.name == profile)
     sequence = SequenceHeader(width, height, 25, 1, profile=number, level=level)
-    network = silent_network(sequence, max(gops), schedule, context_widths, pyramid)
+    network = silent_network(sequence, max(gops), schedule, context_widths, pyramid, split)
     frame = None
     if digests:
         loaded = load_network(sequence, network)
         active = network.stage_channels, network.stage_blocks
         arguments = loaded.profile, sequence, *active, loaded.layers, loaded.multipliers, pyramid
         synthesizer = ReferenceSynthesizer(*arguments)
-        grids = [np.zeros(grid_shape(sequence, network, grid, 1), np.int16) for grid in network.grids]
+        grids: list[np.ndarray | None] = [None] * len(loaded.profile.slots)
+        for grid in network.grids:
+            grids[grid.slot] = np.zeros(grid_shape(sequence, network, grid, 1), np.int16)
         (frame,) = synthesizer.synthesise(grids, 1, range(1))
     file = io.BytesIO()
     writer = StreamWriter(file, sequence)

@@ -34,6 +34,7 @@ BANDS = tuple(
     for slot in SEQUENCE.profile_spec.band_slots
 )
 FLOW = GridHeader(9, (3, 4, 5))
+SPLIT_GRID = GridHeader(10, (9, 9, 5))
 TWO_LEVELS = Pyramid(8, 4, (18,))
 
 

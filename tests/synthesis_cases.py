@@ -150,6 +150,7 @@ def random_case(
         motion = bool(rng.integers(2)) if motion is None else motion
         counts = _drawn_channels(rng, profile, motion=motion)
     counts[profile.flow_slot] *= motion
+    counts[profile.split_slot] *= motion
     drawn = PYRAMIDS[int(rng.integers(len(PYRAMIDS)))]
     pyramid = (drawn if pyramid is None else pyramid) if profile.has_planes(counts) else DEFAULT_PYRAMID
     specs = synthesis_layers(profile, stage_channels, stage_blocks, counts, picture.chroma_format, picture.bit_depth)
@@ -167,10 +168,10 @@ def random_case(
         values = rng.integers(-peak, peak + 1, (nodes, count, rows, columns))
         if style == "aligned":
             values = np.full_like(values, int(rng.choice((-peak, peak))))
-        if slot.at_nodes:
+        if slot.mapped:
             # Some nodes are empty, but for the first.
             values[1:] *= rng.choice((0, 1, 1), (nodes - 1, 1, 1, 1))
-        if slot.flow and count and style == "lively":
+        if slot.motion and count and style == "lively":
             # Some vectors within a picture, some far outside; blends that do not all end at 0 or 32.
             values[:, :2] = values[:, :2] * rng.choice((0, 1, 1, 30), (nodes, 1, 1, 1)) // 3
             values[:, 2] //= 25
@@ -179,9 +180,9 @@ def random_case(
 
 
 def _drawn_channels(rng: np.random.Generator, profile: Profile, *, motion: bool) -> list[int]:
-    """Channels of each slot; some slot but the flow slot is present, with `motion` one of nodes."""
+    """Channels of each slot; some slot that holds no motion is present, with `motion` one of nodes."""
     counts = [int(rng.integers(0, slot.max_channels + 1)) * int(rng.random() < 0.8) for slot in profile.slots]
-    counts[profile.flow_slot] = 0
+    counts[profile.flow_slot] = counts[profile.split_slot] = 0
     luma = int(rng.integers(2))
     for i in profile.band_slots:
         counts[i] = luma * profile.slots[i].max_channels
@@ -189,6 +190,7 @@ def _drawn_channels(rng: np.random.Generator, profile: Profile, *, motion: bool)
         counts[profile.plane_slot] = 1
     if motion:
         counts[profile.flow_slot] = profile.slots[profile.flow_slot].max_channels
+        counts[profile.split_slot] = int(rng.integers(2)) * profile.slots[profile.split_slot].max_channels
     return counts
 
 

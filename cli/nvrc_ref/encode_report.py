@@ -47,6 +47,7 @@ def report_document(report: EncodeReport, output: str) -> dict[str, Any]:
             "stage_blocks": list(structure.stage_blocks),
             "grid_channels": list(structure.grid_channels),
             "motion": structure.moving,
+            "split": structure.splitting,
             "key_spacing": structure.pyramid.key_spacing,
             "node_spacing": structure.pyramid.node_spacing,
             "step_factors": list(structure.pyramid.factors),

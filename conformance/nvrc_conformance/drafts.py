@@ -189,7 +189,7 @@ def _parameters(rng: np.random.RandomState, spec: LayerSpec, draft: NetworkDraft
 
 def _multipliers(rng: np.random.RandomState, slot: GridSlot, channels: int, draft: NetworkDraft) -> list[int]:
     """Random multipliers of one grid."""
-    if slot.flow:
+    if slot.motion:
         ranges = draft.flow_multipliers, draft.flow_multipliers, draft.blend_multipliers
         drawn = [int(rng.randint(*ends)) for ends in ranges[:channels]]
     else:
@@ -257,16 +257,16 @@ def random_gop(
     for one in header.coding_order(profile):
         slot = profile.slots[one.slot]
         shape = grid_shape(sequence, header, one, frame_count)
-        coded = _coded_nodes(rng, draft, shape[0]) if slot.at_nodes else None
+        coded = _coded_nodes(rng, draft, shape[0]) if slot.mapped else None
         if coded is not None:
             maps.append(node_map(coded))
         coder = SamplingCoder(rng, draft.wild)
         splits = one.splits((shape[0], *shape[2:]))
-        place = one.slot, slot, header.pyramid, coarser
+        place = one.slot, slot, header.pyramid, None if slot.motion else coarser
         grid = code_grid(coder, splits, network.context, shape, *place, coded=coded)
         payloads.append(coder.finish())
         grids[one.slot] = grid
-        if not slot.flow:
+        if not slot.motion:
             coarser = slot, grid
     digest = GopDigest()
     for frame in synthesise(grids, frame_count, range(frame_count)):

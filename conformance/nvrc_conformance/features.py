@@ -49,10 +49,10 @@ def _grid_escapes(item: DecodedGop) -> int:
         counter = _EscapeCounter(payload)
         shape = grid_shape(item.sequence, network.header, header, item.gop.frame_count)
         splits = header.splits((shape[0], *shape[2:]))
-        coded = coded_nodes(next(maps), shape[0]) if slot.at_nodes else None
+        coded = coded_nodes(next(maps), shape[0]) if slot.mapped else None
         place = header.slot, slot, pyramid, coarser
         grid = code_grid(counter, splits, network.context, shape, *place, coded=coded)
-        if not slot.flow:
+        if not slot.motion:
             coarser = slot, grid
         total += counter.count
     return total

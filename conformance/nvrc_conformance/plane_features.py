@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from nvrc_conformance.stages import DecodedGop
@@ -10,7 +12,7 @@ from nvrc_decoder.gop import Grid
 from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN
 from nvrc_decoder.pyramid import BLEND_UNIT, FACTOR_UNIT, MULTIPLIER_MAX, References
 from nvrc_decoder.synthesis.activations import Feature, Warped, clip_activation, dequantise
-from nvrc_decoder.synthesis.motion import blend_weight, displacement, half_samples, position, predict
+from nvrc_decoder.synthesis.motion import GopMotion, half_samples, position, predict
 from nvrc_decoder.synthesis.wavelet import luma_residual
 
 __all__ = ["plane_features"]
@@ -68,9 +70,12 @@ def _node_features(item: DecodedGop) -> set[str]:
     order = [header.slot for header in item.network.header.coding_order(profile)]
     maps = iter(item.gop.node_maps)
     for slot, payload in zip(order, item.gop.grids, strict=True):
+        if not profile.slots[slot].mapped:
+            continue
+        data = next(maps)
         if not profile.slots[slot].at_nodes:
             continue
-        coded = coded_nodes(next(maps), pyramid.node_count(item.gop.frame_count))
+        coded = coded_nodes(data, pyramid.node_count(item.gop.frame_count))
         if coded.all():
             found.add("all nodes coded")
         elif coded.any():
@@ -86,7 +91,11 @@ def _motion_features(item: DecodedGop, flow: Grid) -> set[str]:
     """Where the flow grid moves things, and how much it blends."""
     pyramid, profile, count = item.network.header.pyramid, item.network.profile, item.gop.frame_count
     multipliers, size = item.network.multipliers[profile.flow_slot], (item.sequence.height, item.sequence.width)
+    motion = _motion_of(item)
     found = {"motion"}
+    split = item.grids[profile.split_slot]
+    if split is not None:
+        found |= _split_features(split, item.network.multipliers[profile.split_slot])
     ends = {int(end) for t in range(count) for p in [position(flow, multipliers, t)] for end in (p.min(), p.max())}
     if {ACTIVATION_MIN, ACTIVATION_MAX} <= ends:
         found.add("motion at both clips")
@@ -95,7 +104,7 @@ def _motion_features(item: DecodedGop, flow: Grid) -> set[str]:
         if references is None:
             continue
         for reference in {references.before, references.after}:
-            d = displacement(flow, multipliers, t, reference, size)
+            d = motion.displacement(t, reference)
             if int(np.abs(d).max()) > 32 * max(size):
                 found.add("displacements larger than the picture")
             for name, bits in (("fractional displacements", 31), ("displacements between eighths", 3)):
@@ -104,10 +113,29 @@ def _motion_features(item: DecodedGop, flow: Grid) -> set[str]:
             if np.any(d & 31 == 16):
                 found.add("displacements of half a sample")
         if references.before != references.after:
-            w = blend_weight(flow, multipliers, t, references.share, size)
+            w = motion.weight(t, references.share)
             found |= {f"blend weight {end}" for end in (0, BLEND_UNIT) if np.any(w == end)}
             if np.any((w > 0) & (w < BLEND_UNIT) & (w != references.share)):
                 found.add("blend weight between")
+    return found
+
+
+def _motion_of(item: DecodedGop) -> GopMotion:
+    size = item.sequence.height, item.sequence.width
+    return GopMotion(item.network.profile, item.grids, item.network.multipliers, size)
+
+
+def _split_features(split: Grid, multipliers: Sequence[int]) -> set[str]:
+    """What the split grid holds."""
+    some = split.any((1, 2, 3))
+    found = {"split"} if some.any() else {"split of empty frames"}
+    if some.any() and not some.all():
+        found.add("split of some frames")
+    if set().union(*(_ends(dequantise(node[:2], multipliers[:2])) for node in split)) == {
+        ACTIVATION_MIN,
+        ACTIVATION_MAX,
+    }:
+        found.add("split at both clips")
     return found
 
 
@@ -124,6 +152,7 @@ class _Planes:
         self._luma = luma
         self._pyramid = item.network.header.pyramid
         self._size = item.sequence.height, item.sequence.width
+        self._motion = _motion_of(item)
         self._nodes: dict[int, Warped] = {}
 
     def features(self) -> set[str]:
@@ -165,20 +194,11 @@ class _Planes:
 
     def _predicted(self, t: int, references: References, shape: tuple[int, ...]) -> Feature:
         before, after = self._nodes[references.before], self._nodes[references.after]
-        flow, multipliers = self._flow()
-        d0, d1 = (displacement(flow, multipliers, t, r, self._size) for r in (references.before, references.after))
-        weight = blend_weight(flow, multipliers, t, references.share, self._size)
+        d0, d1 = (self._motion.displacement(t, r) for r in (references.before, references.after))
+        weight = self._motion.weight(t, references.share)
         stride = 1 if self._luma else 4
         pairs = zip(map(half_samples, before), map(half_samples, after), strict=True)
         return np.stack([predict(a, b, d0, d1, weight, (shape[1], shape[2]), stride) for a, b in pairs])
-
-    def _flow(self) -> tuple[Grid, tuple[int, ...]]:
-        slot = self._item.network.profile.flow_slot
-        flow = self._item.grids[slot]
-        if flow is not None:
-            return flow, self._item.network.multipliers[slot]
-        rows, columns = (-(-extent // 16) for extent in self._size)
-        return np.zeros((1, 3, rows, columns), np.int16), (1, 1, 1)
 
 
 def _between(plane: Warped) -> Feature:

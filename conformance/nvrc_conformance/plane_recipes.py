@@ -6,10 +6,11 @@ from nvrc_conformance.drafts import NetworkDraft, Recipe, StreamDraft
 from nvrc_decoder.bitstream.units import ScheduleKind
 from nvrc_decoder.pyramid import Pyramid
 
-__all__ = ["BANDS", "FLOW", "PLANE_RECIPES"]
+__all__ = ["BANDS", "FLOW", "PLANE_RECIPES", "SPLIT"]
 
 BANDS = {5: 4, 6: 3, 7: 3, 8: 3}
 FLOW = {9: 3}
+SPLIT = {10: 3}
 _OCTREE = ScheduleKind.OCTREE
 _TEN = {"bit_depth": 10}
 _NONE = (0, 0, 0, 0, 0)
@@ -248,6 +249,66 @@ PLANE_RECIPES: tuple[Recipe, ...] = (
                     context_widths=(3, 3),
                 ),
                 NetworkDraft((2, 3, 2, 3, 2), _NONE, {1: 2, 4: 3}, context_widths=(3, 3)),
+            ],
+        ),
+    ),
+    Recipe(
+        "nano-split",
+        "blocks with motion of their own in some frames of two GOPs; three levels of nodes; odd size",
+        StreamDraft(
+            "nano",
+            35,
+            21,
+            [[11, 4]],
+            [
+                NetworkDraft(
+                    (3, 4, 3, 4, 3),
+                    _NONE,
+                    {4: 1, **BANDS, **FLOW, **SPLIT},
+                    Pyramid(8, 2, (20, 27)),
+                    empty_nodes=3,
+                    blend_multipliers=(2, 9),
+                    context_widths=(5, 4),
+                )
+            ],
+        ),
+    ),
+    Recipe(
+        "lite-split-far",
+        "blocks that move far outside of the picture, at both clips; each second frame a key; 4:4:4 at 10 bits",
+        StreamDraft(
+            "lite",
+            33,
+            18,
+            [[6]],
+            [
+                NetworkDraft(
+                    (5, 6, 4, 5, 6),
+                    (0, 1, 0, 1, 0),
+                    {3: 1, 4: 2, **FLOW, **SPLIT},
+                    Pyramid(2, 2),
+                    flow_multipliers=(60, 2049),
+                    blend_multipliers=(5, 90),
+                    context_widths=(4, 5),
+                    wild=9,
+                )
+            ],
+            {**_TEN, "chroma_format": 2},
+        ),
+    ),
+    Recipe(
+        "main-split-empty",
+        "a split grid whose frames are all empty; a NETWORK with motion and without it after that",
+        StreamDraft(
+            "main",
+            17,
+            26,
+            [[3], [3]],
+            [
+                NetworkDraft(
+                    (2, 3, 2, 3, 2), _NONE, {1: 1, 4: 1, **FLOW, **SPLIT}, empty_nodes=1, context_widths=(3, 3)
+                ),
+                NetworkDraft((2, 3, 2, 3, 2), _NONE, {1: 1, 4: 1, **FLOW}, empty_nodes=0, context_widths=(3, 3)),
             ],
         ),
     ),

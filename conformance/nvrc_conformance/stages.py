@@ -183,7 +183,7 @@ def nodes_text(item: DecodedGop) -> dict[str, str]:
     profile = item.network.profile
     order = (header.slot for header in item.network.header.coding_order(profile))
     found = {}
-    for slot, data in zip((slot for slot in order if profile.slots[slot].at_nodes), item.gop.node_maps, strict=True):
+    for slot, data in zip((slot for slot in order if profile.slots[slot].mapped), item.gop.node_maps, strict=True):
         grid = item.grids[slot]
         if grid is not None:
             found[str(slot)] = "".join(map(str, coded_nodes(data, len(grid)).astype(int)))

@@ -117,7 +117,7 @@ def decode_grids(
     check: Callable[[], None] = no_check,
     scratch: Scratch | None = None,
 ) -> list[Grid | None]:
-    """Decode the grids of a GOP: the flow grid, then coarse to fine in slot order.
+    """Decode the grids of a GOP: motion, then coarse to fine in slot order.
 
     Args:
         sequence: the stream's SEQUENCE.
@@ -150,11 +150,11 @@ def decode_grids(
             slot = network.profile.slots[header.slot]
             shape = grid_shape(sequence, network.header, header, frame_count)
             splits = header.splits((shape[0], *shape[2:]))
-            place = header.slot, slot, pyramid, coarser
-            coded = coded_nodes(next(maps), shape[0]) if slot.at_nodes else None
+            place = header.slot, slot, pyramid, None if slot.motion else coarser
+            coded = coded_nodes(next(maps), shape[0]) if slot.mapped else None
             grid = code_grid(decoder, splits, network.context, shape, *place, coded=coded, check=check, scratch=scratch)
             decoder.finish()
             grids[header.slot] = grid
-            if not slot.flow:
+            if not slot.motion:
                 coarser = slot, grid
     return grids

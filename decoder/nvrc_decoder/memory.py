@@ -58,7 +58,7 @@ def grid_memory(sequence: SequenceHeader, network: NetworkHeader, frame_count: i
         magnitude = nodes * rows * columns + coarser
         step = largest_step((nodes, rows, columns), grid.splits((nodes, rows, columns))) * grid.channels
         peak = max(peak, held + lattice + magnitude + _STEP_BYTES * step)
-        coarser = 0 if slot.flow else nodes * rows * columns
+        coarser = 0 if slot.motion else nodes * rows * columns
     return held, peak
 
 

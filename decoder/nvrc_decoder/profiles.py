@@ -25,6 +25,7 @@ __all__ = [
     "LUMA_CHANNELS",
     "PROFILES",
     "Q_MAX",
+    "SPLIT_CHANNELS",
     "STAGE_STRIDES",
     "GridSlot",
     "LayerSpec",
@@ -42,12 +43,14 @@ __all__ = [
 Q_MAX = 2047
 ACTIVATION_MIN = -2048
 ACTIVATION_MAX = 2047
-CONTEXT_INPUTS = 50
+CONTEXT_INPUTS = 51
 CONTEXT_INPUT_MAX = 15
 STAGE_STRIDES = (32, 16, 8, 4, 2)
 CHROMA_400, CHROMA_420, CHROMA_444 = 0, 1, 2
 FLOW_CHANNELS = 3
 """Vertical and horizontal position, and what is added to the blend weight (spec 7.6.1)."""
+SPLIT_CHANNELS = 3
+"""What is added to the vertical and the horizontal displacement, and to the blend weight (spec 7.6.1)."""
 LUMA_CHANNELS = 4
 """The luma plane enters its stage as its four phases (spec 7.6.6)."""
 
@@ -58,13 +61,15 @@ class SlotKind(Enum):
     FEATURE: features of every frame, injected into the stage of the slot's stride.
     PLANE: planes at the nodes of the pyramid, one a channel, at the slot's stride.
     BAND: one level of the wavelet transform of the luma plane at the nodes of the pyramid.
-    FLOW: positions and blend weights of every frame.
+    FLOW: smooth positions and blend weights of every frame.
+    SPLIT: what 8x8 luma samples of a frame add to the displacements and weights of the flow grid.
     """
 
     FEATURE = "feature"
     PLANE = "plane"
     BAND = "band"
     FLOW = "flow"
+    SPLIT = "split"
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ class GridSlot:
 
     Attributes:
         stride: between its values, in luma samples.
-        max_channels: most channels; a band and a flow grid have exactly these.
+        max_channels: most channels; band, flow and split grids have exactly these.
         kind: what its grid holds.
     """
 
@@ -83,8 +88,18 @@ class GridSlot:
 
     @property
     def flow(self) -> bool:
-        """Whether the grid holds motion."""
+        """Whether the grid holds positions, whose differences are motion."""
         return self.kind is SlotKind.FLOW
+
+    @property
+    def motion(self) -> bool:
+        """Whether the grid holds motion: it is coded before the others, and they are no context of each other."""
+        return self.kind in (SlotKind.FLOW, SlotKind.SPLIT)
+
+    @property
+    def mapped(self) -> bool:
+        """Whether a node map says which of the grid's nodes are coded (spec 3.4)."""
+        return self.kind in (SlotKind.PLANE, SlotKind.BAND, SlotKind.SPLIT)
 
     @property
     def at_nodes(self) -> bool:
@@ -93,7 +108,7 @@ class GridSlot:
 
     @property
     def stage(self) -> int | None:
-        """Index of the synthesis stage that a feature or plane grid is injected into; None for band and flow slots."""
+        """Index of the synthesis stage that a feature or plane grid is injected into; None for other slots."""
         return STAGE_STRIDES.index(self.stride) if self.kind in (SlotKind.FEATURE, SlotKind.PLANE) else None
 
 
@@ -112,6 +127,16 @@ class Profile:
     def flow_slot(self) -> int:
         """Index of the one flow slot."""
         return next(i for i, slot in enumerate(self.slots) if slot.flow)
+
+    @property
+    def split_slot(self) -> int:
+        """Index of the one split slot."""
+        return next(i for i, slot in enumerate(self.slots) if slot.kind is SlotKind.SPLIT)
+
+    @property
+    def mapped_slots(self) -> tuple[int, ...]:
+        """Indices of the slots whose grids have a node map."""
+        return tuple(i for i, slot in enumerate(self.slots) if slot.mapped)
 
     @property
     def plane_slot(self) -> int:
@@ -150,12 +175,13 @@ class Profile:
         return sum(grid_channels[i] for i in self.slots_of_stage(stage)) + LUMA_CHANNELS * luma
 
 
-_BANDS_AND_FLOW = (
+_BANDS_AND_MOTION = (
     GridSlot(16, 4, SlotKind.BAND),
     GridSlot(8, 3, SlotKind.BAND),
     GridSlot(4, 3, SlotKind.BAND),
     GridSlot(2, 3, SlotKind.BAND),
     GridSlot(16, FLOW_CHANNELS, SlotKind.FLOW),
+    GridSlot(8, SPLIT_CHANNELS, SlotKind.SPLIT),
 )
 
 PROFILES: tuple[Profile, ...] = (
@@ -171,7 +197,7 @@ PROFILES: tuple[Profile, ...] = (
             GridSlot(8, 3),
             GridSlot(4, 2),
             GridSlot(4, 3, SlotKind.PLANE),
-            *_BANDS_AND_FLOW,
+            *_BANDS_AND_MOTION,
         ),
     ),
     Profile(
@@ -186,7 +212,7 @@ PROFILES: tuple[Profile, ...] = (
             GridSlot(8, 4),
             GridSlot(4, 2),
             GridSlot(4, 3, SlotKind.PLANE),
-            *_BANDS_AND_FLOW,
+            *_BANDS_AND_MOTION,
         ),
     ),
     Profile(
@@ -201,7 +227,7 @@ PROFILES: tuple[Profile, ...] = (
             GridSlot(8, 4),
             GridSlot(4, 2),
             GridSlot(4, 4, SlotKind.PLANE),
-            *_BANDS_AND_FLOW,
+            *_BANDS_AND_MOTION,
         ),
     ),
 )
@@ -242,7 +268,7 @@ def head_rows(chroma_format: int) -> tuple[int, ...]:
 def node_shape(slot: GridSlot, frames: int, height: int, width: int, pyramid: Pyramid) -> tuple[int, int, int]:
     """(nodes, rows, columns) of a grid in a GOP of `frames` frames of `height` x `width` luma samples (spec 3.4).
 
-    A feature or flow grid has a node for each frame.
+    A feature, flow or split grid has a node for each frame.
     """
     nodes = pyramid.node_count(frames) if slot.at_nodes else frames
     return nodes, -(-height // slot.stride), -(-width // slot.stride)

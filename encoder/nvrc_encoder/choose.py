@@ -40,7 +40,7 @@ WEIGHT_SHARE = 0.1
 CONTEXT_WIDTHS = ((10, 0), (16, 150_000), (24, 600_000))
 """Hidden width of the context network, and the bits of grids from which on it pays."""
 
-_SETTLED = ("lagrangian", "channels", "slots", "motion", "key_spacing", "node_spacing", "context_widths")
+_SETTLED = ("lagrangian", "channels", "slots", "motion", "split", "key_spacing", "node_spacing", "context_widths")
 """Options that are found before the training."""
 
 MakeTrainer = Callable[[Sequence[Planes], EncodeOptions], Trainer]
@@ -73,24 +73,27 @@ class Choice:
 
 
 def candidates(options: EncodeOptions) -> dict[str, EncodeOptions]:
-    """What to try, by name: which slots, motion and nodes; what `options` fix stays. No structure comes twice."""
+    """What to try, by name: which slots, motion, split and nodes; what `options` fix stays. None comes twice."""
     profile = profile_named(options.profile)
     features = [i for i, slot in enumerate(profile.slots) if slot.kind is SlotKind.FEATURE]
     planes = profile.node_slots
     at_stride = {profile.slots[i].stride: i for i in features}
-    layouts: dict[str, tuple[Sequence[int], bool, int]] = {
-        "planes": (planes, True, NODE_SPACING),
-        "planes, pyramid": (planes, True, PYRAMID_NODE_SPACING),
-        "planes, 1/8 a frame": ((*planes, at_stride[8]), True, NODE_SPACING),
-        "all grids, no motion": ((*features, *planes), False, NODE_SPACING),
+    layouts: dict[str, tuple[Sequence[int], bool, bool, int]] = {
+        "planes": (planes, True, False, NODE_SPACING),
+        "planes, split": (planes, True, True, NODE_SPACING),
+        "planes, split, pyramid": (planes, True, True, PYRAMID_NODE_SPACING),
+        "planes, 1/8 a frame": ((*planes, at_stride[8]), True, False, NODE_SPACING),
+        "all grids, no motion": ((*features, *planes), False, False, NODE_SPACING),
     }
     out: dict[str, EncodeOptions] = {}
-    for name, (slots, motion, node_spacing) in layouts.items():
+    for name, (slots, motion, split, node_spacing) in layouts.items():
         changes: dict[str, object] = {"key_spacing": options.spacings[0]}
         if options.slots is None and options.grid_channels is None:
             changes["slots"] = tuple(sorted(slots))
         if options.motion is None:
             changes["motion"] = motion
+        if options.split is None:
+            changes["split"] = split
         if options.node_spacing is None:
             changes["node_spacing"] = min(node_spacing, options.spacings[0])
         candidate = dataclasses.replace(options, **changes)  # type: ignore[arg-type]

@@ -165,12 +165,14 @@ def export_moves() -> onnx.ModelProto:
     """Where the cells of some frames lie in two nodes, and what the later one counts (spec 7.6.1).
 
     Inputs: ``here`` float32 [B, 3, H, W], dequantised positions and blend; ``before`` and ``after`` [1, 3, H, W], those
-    of the nodes; ``share`` [B, 1, 1, 1]; ``size`` int64 [2], rows and columns of cells. Output ``moves`` float32
-    [B, 5, rows, columns]: vertical and horizontal displacement to the node before, then to the one after; weight.
+    of the nodes; ``split`` [B, 5, H', W'], what 8x8 samples add to each channel of the output; ``share`` [B, 1, 1, 1];
+    ``size`` int64 [2], rows and columns of cells. Output ``moves`` float32 [B, 5, rows, columns]: vertical and
+    horizontal displacement to the node before, then to the one after; weight.
     """
     g = _Graph()
     here = g.input("here", TensorProto.FLOAT, "batch", FLOW_CHANNELS, "flow_rows", "flow_columns")
     nodes = [g.input(name, TensorProto.FLOAT, 1, FLOW_CHANNELS, "flow_rows", "flow_columns") for name in NODES]
+    split = g.input("split", TensorProto.FLOAT, "batch", 5, "split_rows", "split_columns")
     share = g.input("share", TensorProto.FLOAT, "batch", 1, 1, 1)
     size = g.input("size", TensorProto.INT64, 2)
     position = g.slice(here, 1, 0, 2)
@@ -178,6 +180,9 @@ def export_moves() -> onnx.ModelProto:
     moves = g.node("Concat", *steps, g.slice(here, 1, 2, 3), axis=1)
     for sizes in (g.halved(size), size):
         moves = _doubled(g, moves, sizes)
+    # Each value of the split grid is that of 2x2 cells.
+    added = g.node("DepthToSpace", g.node("Concat", *(4 * [split]), axis=1), blocksize=2, mode="DCR")
+    moves = g.node("Add", moves, g.node("Slice", added, g.ints(0, 0), size, g.ints(2, 3)))
     weight = g.clip(g.node("Add", g.slice(moves, 1, 4, 5), share), 0, BLEND_UNIT)
     moves = g.node("Concat", g.slice(moves, 1, 0, 4), weight, axis=1)
     return g.output(moves, "moves", TensorProto.FLOAT, "batch", 5, "cell_rows", "cell_columns")

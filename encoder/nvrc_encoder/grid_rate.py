@@ -38,14 +38,16 @@ class GridContext:
         coarse: int64 [N, H*W], row of the next coarser grid, or None in the first grid.
         classes: int64 [N, H*W], row of the table of distinct one-hot triples.
         triples: int64 [K, 3], the columns of the one-hots (kind and level, step, slot) that each class switches on.
+        motion: the grid is no context of others (a flow or split grid).
         centred: the grid's contexts are relative to a centre (a flow grid).
-        skipped: nodes whose values are all zero are not coded (a grid of a node slot).
+        skipped: nodes whose values are all zero are not coded (a grid with a node map).
     """
 
     neighbours: Tensor
     coarse: Tensor | None
     classes: Tensor
     triples: Tensor
+    motion: bool
     centred: bool
     skipped: bool
 
@@ -117,8 +119,9 @@ def build_context(
         coarse,
         torch.from_numpy(classes.reshape(nodes, height * width)).to(device),
         torch.tensor(triples, device=device),
+        slot.motion,
         slot.flow,
-        slot.at_nodes,
+        slot.mapped,
     )
 
 
@@ -248,7 +251,7 @@ class GopRate:
             at += len(inputs[-1])
             if context.centred:
                 centred = slice(at - len(inputs[-1]), at)
-            else:
+            if not context.motion:
                 below = slot
         index = torch.cat(inputs)
         # What is gathered often stays in the cache, and so does its gradient.

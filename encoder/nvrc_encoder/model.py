@@ -94,7 +94,11 @@ class SynthesisModel:
             return {}
         route = find_route(structure.pyramid, frames.start, frames.stop)
         flow, step = grids[profile.flow_slot], multipliers[profile.flow_slot]
-        motion = None if flow is None or step is None else make_motion(flow, step, route, self.size, arithmetic)
+        motion = None
+        if flow is not None and step is not None:
+            grid, steps = grids[profile.split_slot], multipliers[profile.split_slot]
+            split = None if grid is None or steps is None else (grid, steps)
+            motion = make_motion(flow, step, route, self.size, arithmetic, split)
         made: dict[int, Tensor] = {}
         if structure.grid_channels[profile.plane_slot]:
             own = self._residuals(profile.plane_slot, grids, multipliers, route) / FEATURE_SCALE

@@ -1,4 +1,4 @@
-"""Motion: displacements and blend weights from a flow grid, half samples, and fetches (spec 7.6.1 to 7.6.3).
+"""Motion: displacements and blend weights from its grids, half samples, and fetches (spec 7.6.1 to 7.6.3).
 
 Positions are in eighths of a luma sample, displacements in thirty-seconds, planes in feature units. `Arithmetic` says
 what is rounded. Where gradients are wanted the bilinear fetch is PyTorch's own, exact in float64; without them it is
@@ -77,8 +77,23 @@ def _to_cells(x: Tensor, size: tuple[int, int], arithmetic: Arithmetic) -> Tenso
     return x
 
 
+def _dequantised(grid: Tensor, multiplier: Tensor) -> Tensor:
+    return clip(grid * multiplier.to(grid.dtype).view(1, -1, 1, 1), ACTIVATION_MIN, ACTIVATION_MAX)
+
+
+def _split_cells(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Values [B, C, rows, columns] of the split grid at each cell: each is that of 2x2 cells, cropped."""
+    x = functional.interpolate(x, scale_factor=2, mode="nearest")
+    return x[..., : -(-size[0] // CELL_STRIDE), : -(-size[1] // CELL_STRIDE)]
+
+
 def make_motion(
-    flow: Tensor, multiplier: Tensor, route: Route, size: tuple[int, int], arithmetic: Arithmetic
+    flow: Tensor,
+    multiplier: Tensor,
+    route: Route,
+    size: tuple[int, int],
+    arithmetic: Arithmetic,
+    split: tuple[Tensor, Tensor] | None = None,
 ) -> Motion:
     """The motion along a route.
 
@@ -88,16 +103,23 @@ def make_motion(
         route: which frames are predicted from which.
         size: (height, width) in luma samples.
         arithmetic: what is rounded.
+        split: [T, 3, h8, w8] quantised (or noisy) split grid, and [3] the multipliers of its channels.
     """
     last = len(flow) - 1
-    values = clip(flow * multiplier.to(flow.dtype).view(1, -1, 1, 1), ACTIVATION_MIN, ACTIVATION_MAX)
-    positions, blends = values.split((2, 1), 1)
+    positions, blends = _dequantised(flow, multiplier).split((2, 1), 1)
     frames, references = (tuple(min(pair[i], last) for pair in route.pairs) for i in (0, 1))
     here, there = (positions.index_select(0, index_of(times, flow.device)) for times in (frames, references))
     moves = _to_cells((there - here) * (DISPLACEMENT_UNITS // POSITION_UNITS), size, arithmetic)
-    own = blends.index_select(0, index_of(tuple(min(t, last) for t in route.blended), flow.device))
+    blended = index_of(tuple(min(t, last) for t in route.blended), flow.device)
+    added = _to_cells(blends.index_select(0, blended), size, arithmetic)
+    if split is not None:
+        steps, blend_steps = _dequantised(*split).split((2, 1), 1)
+        signs = index_of(tuple(1 if r < t else -1 for t, r in route.pairs), flow.device).to(flow.dtype)
+        own = steps.index_select(0, index_of(frames, flow.device)) * signs.view(-1, 1, 1, 1)
+        moves = moves + _split_cells(own, size)
+        added = added + _split_cells(blend_steps.index_select(0, blended), size)
     shares = index_of(route.shares, flow.device).to(flow.dtype).view(-1, 1, 1, 1)
-    weights = clip(_to_cells(own, size, arithmetic) + shares, 0, BLEND_UNIT) / BLEND_UNIT
+    weights = clip(added + shares, 0, BLEND_UNIT) / BLEND_UNIT
     # PyTorch's gradient of a fetch writes out of bounds where a position is no number; the loss or the next check tells
     # of it.
     return Motion(torch.nan_to_num(moves, 0.0, 0.0, 0.0), weights)

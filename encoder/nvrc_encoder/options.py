@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from nvrc_decoder.profiles import PROFILES, Profile, SlotKind
+from nvrc_decoder.profiles import PROFILES, SPLIT_CHANNELS, Profile, SlotKind
 from nvrc_decoder.pyramid import DEFAULT_PYRAMID, MULTIPLIER_MAX, SPACING_LOG2_MAX, Pyramid
 
 from .goal import Goal
+from .motion import DISPLACEMENT_UNITS, POSITION_UNITS
 from .plan import Plan
 from .structure import Structure
 
@@ -60,6 +61,8 @@ _FLOW_STEP_AT_REFERENCE = 4.4
 """Step of the positions of the flow grid in eighths of a sample."""
 _BLEND_STEP = 4
 """Step of the blend channel of the flow grid in 1/32."""
+_SPLIT_BLEND_STEP = 8
+"""The same of the split grid: two steps take a block from both references to one."""
 _FLOW_GROWTH = 0.4
 """Exponent of lambda in the step of the positions: measured, see docs/measurements.md."""
 _GRID_GROWTH = 0.5
@@ -83,15 +86,16 @@ class EncodeOptions:
         seed: of every random draw.
         device: `auto`, `cpu` or `cuda`.
         schedule: one of `SCHEDULES`.
-        trials: short trials (`choose`) settle what is None of slots, motion and node_spacing, and how many channels and
-            which context_widths the clip's bits are worth; None: not for the preset draft. Without them these are the
-            slots of planes and flow, yes, 8, the profile's most, and 10 and 10.
+        trials: short trials (`choose`) settle what is None of slots, motion, split and node_spacing, and how many
+            channels and which context_widths the clip's bits are worth; None: not for the preset draft. Without them
+            these are the slots of planes and flow, yes, no, 8, the profile's most, and 10 and 10.
         channels: active channels of every stage; where the profile has fewer, those.
         blocks: most active blocks of a stage; None for as many as the profile has.
-        slots: grid slots to use, at least one; those of bands all or none. The flow slot is `motion`'s.
+        slots: grid slots to use, at least one; those of bands all or none. `motion` and `split` decide on the last two.
         grid_channels: channels of each slot, 0 to leave it out; None for as many as the profile has in `slots`. Bands
-            have all of theirs, or none. The flow slot's number does not count.
+            have all of theirs, or none. The numbers of the flow and the split slot do not count.
         motion: planes are predicted along a flow grid, where there are any.
+        split: where there is motion, 8x8 blocks may have their own beside that of the flow grid.
         key_spacing, node_spacing: frames between keys, 8 where it is None, and between nodes (spec 7.5): powers of two,
             1..16, the second no larger.
         grid_step: quantisation step of the grids in integer activation steps (1/8 of a pixel level at 8 bits), of bands
@@ -120,6 +124,7 @@ class EncodeOptions:
     slots: tuple[int, ...] | None = None
     grid_channels: tuple[int, ...] | None = None
     motion: bool | None = None
+    split: bool | None = None
     key_spacing: int | None = None
     node_spacing: int | None = None
     grid_step: int | None = None
@@ -166,7 +171,7 @@ class EncodeOptions:
             for i, (slot, channels) in enumerate(zip(profile.slots, self.grid_channels, strict=True)):
                 self._within(f"grid_channels (--grids) of slot {i}", channels, 0, slot.max_channels)
         grids = self.structure().grid_channels
-        if not any(n for n, slot in zip(grids, profile.slots, strict=True) if not slot.flow):
+        if not any(n for n, slot in zip(grids, profile.slots, strict=True) if not slot.motion):
             raise ValueError("no grid is left: choose one besides the flow's")
         bands = [(grids[i], profile.slots[i].max_channels) for i in profile.band_slots]
         if any(n for n, _ in bands) and any(n != most for n, most in bands):
@@ -240,6 +245,9 @@ class EncodeOptions:
         for slot, channels in zip(structure.profile.slots, structure.grid_channels, strict=True):
             if slot.kind is SlotKind.FLOW:
                 steps = [position, position, _BLEND_STEP]
+            elif slot.kind is SlotKind.SPLIT:
+                step = position * DISPLACEMENT_UNITS / POSITION_UNITS
+                steps = [step, step, _SPLIT_BLEND_STEP]
             elif slot.kind is SlotKind.BAND:
                 # Each level halves what a step of the one above it is worth.
                 level = 2 * plane / slot.stride
@@ -262,9 +270,10 @@ class EncodeOptions:
         wanted: Sequence[int] = range(len(profile.slots)) if self.slots is None else self.slots
         if self.slots is None and self.grid_channels is None and moving:
             wanted = profile.node_slots
-        grids = [n if i in wanted and not profile.slots[i].flow else 0 for i, n in enumerate(channels)]
+        grids = [n if i in wanted and not profile.slots[i].motion else 0 for i, n in enumerate(channels)]
         if moving and profile.has_planes(grids):
             grids[profile.flow_slot] = profile.slots[profile.flow_slot].max_channels
+            grids[profile.split_slot] = SPLIT_CHANNELS if self.split else 0
         return grids
 
     def structure(self) -> Structure:

@@ -18,7 +18,7 @@ class Structure:
         profile: the profile.
         stage_channels: active channels of each stage.
         stage_blocks: active blocks of each stage.
-        grid_channels: channels of each slot, 0 where absent; the flow slot's say whether there is motion.
+        grid_channels: channels of each slot, 0 where absent.
         context_widths: hidden widths of the context network.
         pyramid: which frames are nodes; the default one where no slot has nodes.
     """
@@ -34,6 +34,11 @@ class Structure:
     def moving(self) -> bool:
         """Whether there is a flow grid."""
         return self.profile.motion_is_on(self.grid_channels)
+
+    @property
+    def splitting(self) -> bool:
+        """Whether there is a split grid."""
+        return self.grid_channels[self.profile.split_slot] > 0
 
     @property
     def has_planes(self) -> bool:

@@ -120,7 +120,7 @@ class Trainer:
         to_eight = 2.0 ** -(bit_depth - 8)
         self.grids: list[list[Tensor | None]] = []
         for target in targets:
-            grids = initial_grids(self.model, target.rows * to_eight, multipliers)
+            grids = initial_grids(self.model, target.rows * to_eight, multipliers, lagrangian)
             self.grids.append([None if g is None else g.to(device).requires_grad_() for g in grids])
         # GOPs of one length share their contexts, which weigh far more than the grids.
         by_length = {
@@ -158,9 +158,9 @@ class Trainer:
                 out.append(None)
                 continue
             shape = node_shape(slot, frames, *self.size, structure.pyramid)
-            place = i, slot, structure.pyramid, None if slot.flow else coarser
+            place = i, slot, structure.pyramid, None if slot.motion else coarser
             out.append(build_context(shape, schedule(*shape), *place, self.device))
-            if not slot.flow:
+            if not slot.motion:
                 coarser = (slot, shape)
         return out
 

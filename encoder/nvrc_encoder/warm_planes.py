@@ -19,6 +19,7 @@ from .motion_search import initial_flow
 from .planes import follow
 from .rounding import FEATURE_SCALE, Arithmetic
 from .route import Route, find_route
+from .split_search import initial_split
 from .wavelet import bands_of, luma_of
 
 __all__ = ["half", "initial_planes", "plane_features"]
@@ -27,6 +28,8 @@ _KEY_DEAD_ZONE, _SHRUNK = 0.6, 0.3
 """Coefficients of keys below so many steps are scaled down: training takes up those that are worth their bits."""
 _DEAD_ZONE = 1.0
 """Coefficients of other nodes below so many steps start at zero."""
+_LEVELS_SQUARED = 255**2 * 4 / 3
+"""Squared levels of luma in a unit of the distortion, of which luma is three quarters."""
 
 
 def half(x: Tensor) -> Tensor:
@@ -114,15 +117,17 @@ def initial_planes(
     features: Tensor,
     multipliers: Sequence[Sequence[int] | None],
     grids: list[Tensor | None],
+    lagrangian: float,
 ) -> Tensor:
-    """Fill the flow grid and the grids of nodes, and say what they leave of the video.
+    """Fill the grids of motion and of nodes, and say what they leave of the video.
 
     Args:
         model: gives profile, structure and size.
         rows: [T, rows, h2, w2] the GOP's phases in 8-bit pixel levels.
         features: [T, 1 or 3, h2, w2] Y, Cb and Cr at half resolution, feature units.
         multipliers: per slot those of its channels, None where absent.
-        grids: per slot the values to start from; those of flow and node slots are entered.
+        grids: per slot the values to start from; those of motion and of node slots are entered.
+        lagrangian: lambda, which says what a bit may gain.
 
     Returns:
         `features` less what the planes give.
@@ -137,7 +142,15 @@ def initial_planes(
         positions = initial_flow(samples, profile.slots[profile.flow_slot].stride, structure.pyramid)
         flow = functional.pad(positions, (0, 0, 0, 0, 0, FLOW_CHANNELS - positions.shape[1]))
         grids[profile.flow_slot] = flow / torch.tensor(steps).view(1, -1, 1, 1)
-        motion = make_motion(flow, torch.ones(FLOW_CHANNELS), route, model.size, Arithmetic.FLOAT)
+        blocks = multipliers[profile.split_slot]
+        split = None
+        if blocks is not None:
+            smooth = make_motion(flow, torch.ones(FLOW_CHANNELS), route, model.size, Arithmetic.EXACT)
+            stride = profile.slots[profile.split_slot].stride
+            values = initial_split(samples, smooth, route, stride, blocks, lagrangian * _LEVELS_SQUARED)
+            grids[profile.split_slot] = values
+            split = values, torch.tensor(blocks)
+        motion = make_motion(flow, torch.ones(FLOW_CHANNELS), route, model.size, Arithmetic.FLOAT, split)
     left = features.clone()
     if structure.has_luma:
         levels = len(profile.band_slots)

@@ -40,7 +40,7 @@ def plane_channels(slot: GridSlot, channels: int, planes: int) -> list[int | Non
 
 
 def initial_grids(
-    model: SynthesisModel, rows: Tensor, multipliers: Sequence[Sequence[int] | None]
+    model: SynthesisModel, rows: Tensor, multipliers: Sequence[Sequence[int] | None], lagrangian: float
 ) -> list[Tensor | None]:
     """Grids of one GOP in quantised units, not rounded.
 
@@ -48,6 +48,7 @@ def initial_grids(
         model: gives profile, channels, size and chroma format.
         rows: [T, rows, h2, w2] the GOP's phases in 8-bit pixel levels.
         multipliers: per slot those of its channels, None where absent.
+        lagrangian: lambda, weight of bits per pixel against the distortion.
     """
     profile = model.profile
     frames = rows.shape[0]
@@ -63,7 +64,7 @@ def initial_grids(
     grids: list[Tensor | None] = [None] * len(profile.slots)
     if model.structure.has_planes:
         # What the planes cannot give is left to the grids of every frame.
-        base = initial_planes(model, rows, base, multipliers, grids)
+        base = initial_planes(model, rows, base, multipliers, grids, lagrangian)
     pyramid = {2: base}
     for stride in (4, 8, 16, 32):
         pyramid[stride] = half(pyramid[stride // 2])

@@ -30,7 +30,7 @@ from nvrc_decoder.limits import DEFAULT_LIMITS, check_limit, check_sequence_limi
 from nvrc_decoder.memory import estimate_gop_memory
 from nvrc_decoder.octree.grid import code_grid
 from nvrc_decoder.octree.network import ContextNetwork
-from nvrc_decoder.profiles import CHROMA_420, GridSlot
+from nvrc_decoder.profiles import CHROMA_420, GridSlot, node_shape
 from nvrc_decoder.synthesis.arithmetic import make_layer
 from nvrc_decoder.video_format import VideoFormat
 
@@ -186,13 +186,13 @@ def write_stream(
             slot = profile.slots[header.slot]
             encoder = SymbolEncoder()
             splits = header.splits((values.shape[0], *values.shape[2:]))
-            place = header.slot, slot, network.pyramid, None if slot.flow else coarser
-            coded = values.any((1, 2, 3)) if slot.at_nodes else None
+            place = header.slot, slot, network.pyramid, None if slot.motion else coarser
+            coded = values.any((1, 2, 3)) if slot.mapped else None
             code_grid(encoder, splits, context, values.shape, *place, values, coded)
             if coded is not None:
                 maps.append(node_map(coded))
             payloads.append(encoder.finish())
-            if not slot.flow:
+            if not slot.motion:
                 coarser = slot, values
             name = f"grid {header.slot} ({slot.kind.value} 1/{slot.stride}, {header.channels} ch)"
             components[name] = components.get(name, 0.0) + len(payloads[-1])
@@ -228,8 +228,10 @@ def _blank(bits: float) -> bytes:
 def _blank_maps(trainer: Trainer, frames: int) -> tuple[bytes, ...]:
     """Node maps of a GOP, as long as they will be."""
     structure = trainer.model.structure
-    nodes = structure.pyramid.node_count(frames)
-    return tuple(node_map([False] * nodes) for i in structure.profile.node_slots if structure.grid_channels[i])
+    mapped = (
+        slot for slot, n in zip(structure.profile.slots, structure.grid_channels, strict=True) if n and slot.mapped
+    )
+    return tuple(node_map([False] * node_shape(slot, frames, 1, 1, structure.pyramid)[0]) for slot in mapped)
 
 
 def over_default_limits(trainer: Trainer, sequence: SequenceHeader, schedule: ScheduleKind) -> str | None:

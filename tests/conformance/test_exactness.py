@@ -12,7 +12,7 @@ from synthesis_cases import PYRAMIDS
 from nvrc_conformance.drafts import NetworkDraft, random_network
 from nvrc_decoder.bitstream.units import SequenceHeader
 from nvrc_decoder.gop import Grid, Network, grid_shape, load_network
-from nvrc_decoder.profiles import FLOW_CHANNELS, PROFILES, Q_MAX
+from nvrc_decoder.profiles import FLOW_CHANNELS, PROFILES, Q_MAX, SPLIT_CHANNELS
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
 from nvrc_decoder.synthesis.runtime import OrtSynthesizer
 
@@ -37,6 +37,8 @@ def cases(draw: st.DrawFn) -> tuple[SequenceHeader, NetworkDraft, int, int, int]
         channels.update((slot, profile.slots[slot].max_channels) for slot in profile.band_slots)
     if not channels.keys().isdisjoint(profile.node_slots) and draw(st.booleans()):
         channels[profile.flow_slot] = FLOW_CHANNELS
+        if draw(st.booleans()):
+            channels[profile.split_slot] = SPLIT_CHANNELS
     draft = NetworkDraft(
         tuple(draw(st.integers(1, most)) for most in profile.max_channels),
         tuple(draw(st.integers(0, most)) for most in profile.blocks),
@@ -58,7 +60,7 @@ def random_grids(
     for header in network.header.grids:
         shape = grid_shape(sequence, network.header, header, frame_count)
         grid = rng.randint(-largest, largest + 1, size=shape).astype(np.int16)
-        if network.profile.slots[header.slot].at_nodes:
+        if network.profile.slots[header.slot].mapped:
             grid[rng.randint(0, 4, size=shape[0]) == 0] = 0
         grids[header.slot] = grid
     return grids

@@ -174,7 +174,7 @@ def test_the_pyramid_and_the_nodes_are_stages() -> None:
     (gop,) = MANIFEST.stream("nano-planes").stages.gops
     assert gop.nodes == {"4": "11111"}
     (gop,) = MANIFEST.stream("nano-empty").stages.gops
-    assert gop.nodes == {str(slot): "000" for slot in range(4, 9)}
+    assert gop.nodes == {"10": "00000", **{str(slot): "000" for slot in range(4, 9)}}
     assert MANIFEST.stream("nano-sparse").stages.gops[0].nodes == {}
 
 

@@ -39,9 +39,9 @@ def check_grids(item: DecodedGop, budget: int) -> int:
     for header, payload in zip(item.network.header.coding_order(profile), item.gop.grids, strict=True):
         grid, slot = item.grids[header.slot], profile.slots[header.slot]
         assert grid is not None
-        coded = next(maps) if slot.at_nodes else b"\xff" * len(grid)
+        coded = next(maps) if slot.mapped else b"\xff" * len(grid)
         empty = [n for n in range(len(grid)) if not coded[n // 8] >> n % 8 & 1]
-        coarser, previous = previous, previous if slot.flow else (slot, grid)
+        coarser, previous = previous, previous if slot.motion else (slot, grid)
         if math.prod(grid.shape) > budget:
             continue
         budget -= math.prod(grid.shape)
@@ -52,7 +52,7 @@ def check_grids(item: DecodedGop, budget: int) -> int:
             slot: GridSlot = slot,
             coarser: tuple[GridSlot, np.ndarray] | None = coarser,
         ) -> int:
-            if coarser is None or slot.flow:
+            if coarser is None or slot.motion:
                 return 0
             other, values = coarser
             spacings = ((of.stride, pyramid.node_spacing if of.at_nodes else 1) for of in (slot, other))

@@ -34,6 +34,7 @@ from nvrc_decoder.bitstream.units import (
     serialise_network,
     serialise_sequence,
 )
+from nvrc_decoder.profiles import node_shape
 from nvrc_decoder.pyramid import Pyramid
 
 __all__ = ["Case", "hostile_cases"]
@@ -67,9 +68,10 @@ def _gop(
 ) -> bytes:
     """The payload of a GOP whose checks are off; all nodes are coded where `maps` says nothing."""
     payloads = tuple(grids if grids is not None else [_WORDS] * len(network.grids))
-    slots = [grid.slot for grid in network.grids if grid.slot in SMALL.profile_spec.node_slots]
-    full = node_map([True] * network.pyramid.node_count(frame_count))
-    whole = Gop(frame_count, payloads, tuple(maps if maps is not None else [full] * len(slots)))
+    mapped = (SMALL.profile_spec.slots[grid.slot] for grid in network.coding_order(SMALL.profile_spec))
+    counts = [node_shape(slot, frame_count, 1, 1, network.pyramid)[0] for slot in mapped if slot.mapped]
+    full = [node_map([True] * count) for count in counts]
+    whole = Gop(frame_count, payloads, tuple(full if maps is None else maps))
     return serialise_gop(whole, network, SMALL.profile_spec, check=False)
 
 
@@ -144,7 +146,7 @@ def _sizes() -> list[Case]:
     everything = NetworkDraft(context_widths=(2, 2))
     flat = _with_schedule(_network(largest, everything), ())
     cases.append(Case("grids of 23 million values in one step each", _stream(largest, flat, 1), _ENTROPY))
-    cases.append(Case("empty payloads for 23 million values", _stream(largest, flat, 1, [b""] * 10), _ENTROPY))
+    cases.append(Case("empty payloads for 23 million values", _stream(largest, flat, 1, [b""] * 11), _ENTROPY))
     uhd = replace(SMALL, width=3840, height=2160, level=6)
     thin = _with_schedule(_network(uhd, NetworkDraft((1,) * 5, grid_channels={3: 1}, context_widths=(2, 2))), ())
     cases.append(Case("a grid of 2 million values in one step", _stream(uhd, thin, 1), _ENTROPY))
@@ -231,6 +233,8 @@ def _headers() -> list[Case]:
         Case("a flow grid alone", present(s9=3), ("E_RANGE",)),
         Case("a flow grid of one channel", present(s4=1, s9=1), ("E_RANGE",)),
         Case("a flow grid of 63 channels", present(s4=1, s9=63), ("E_RANGE",)),
+        Case("a split grid without a flow grid", present(s4=1, s10=3), ("E_RANGE",)),
+        Case("a split grid of two channels", present(s4=1, s9=3, s10=2), ("E_RANGE",)),
         Case("motion of features", present(s0=1, s9=3), ("E_RANGE",)),
         Case("some of the bands", present(s5=4, s6=3, s8=3), ("E_RANGE",)),
         Case("a band of two channels", present(s5=4, s6=2, s7=3, s8=3), ("E_RANGE",)),

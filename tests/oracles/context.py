@@ -71,7 +71,7 @@ def inputs(
     coarse: int,
     flow: bool = False,
 ) -> tuple[list[int], int]:
-    """The 50 context inputs of one symbol and its centre (spec 5.3, 5.4). `decoded` [N,H,W] marks the earlier steps."""
+    """The 51 context inputs of one symbol and its centre (spec 5.3, 5.4). `decoded` [N,H,W] marks the earlier steps."""
 
     def look(offset: tuple[int, int, int]) -> int | None:
         place = tuple(p + d * s for p, d, s in zip(position, offset, step.spacing, strict=True))
@@ -93,7 +93,7 @@ def inputs(
     for offset in NEIGHBOUR_LIST:
         value = neighbour(*offset)
         result.append(0 if value is None else max(-15, min(15, value - centre)))
-    one_hots = [0] * 31
+    one_hots = [0] * 32
     one_hots[step.kind] = one_hots[13 + step.ordinal] = one_hots[21 + slot_index] = 1
     return [*result, coarse, *one_hots], centre
 

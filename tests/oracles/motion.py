@@ -100,7 +100,7 @@ class Gop:
 
     Attributes:
         slots: of the plane slot, or of the four band slots, the grid and the multipliers.
-        flow: likewise of the flow slot; None where it is absent.
+        flow, split: likewise of the flow slot and of the split slot; None where it is absent.
         size: rows and columns of the picture.
         step: luma samples a sample of the planes, 1 or 4.
         key_spacing, node_spacing, factors: the pyramid.
@@ -109,6 +109,7 @@ class Gop:
 
     slots: Sequence[tuple[np.ndarray, Sequence[int]]]
     flow: tuple[np.ndarray, Sequence[int]] | None
+    split: tuple[np.ndarray, Sequence[int]] | None
     size: tuple[int, int]
     step: int
     key_spacing: int
@@ -154,7 +155,18 @@ class Gop:
     def displacement(self, reference: int, t: int, axis: int) -> Plane:
         """D from frame t to a frame that it is predicted from (7.6.1)."""
         there, here = self.flow_channel(reference, axis), self.flow_channel(t, axis)
-        return self.cells([[4 * (a - b) for a, b in zip(p, q, strict=True)] for p, q in zip(there, here, strict=True)])
+        smooth = self.cells(
+            [[4 * (a - b) for a, b in zip(p, q, strict=True)] for p, q in zip(there, here, strict=True)]
+        )
+        sign = 1 if reference < t else -1
+        return [[d + sign * self.added(t, axis, y, x) for x, d in enumerate(row)] for y, row in enumerate(smooth)]
+
+    def added(self, t: int, c: int, y: int, x: int) -> int:
+        """What the split grid adds in a cell of frame t."""
+        if self.split is None:
+            return 0
+        grid, multipliers = self.split
+        return clip(int(grid[min(t, len(grid) - 1), c, y // 2, x // 2]) * multipliers[c])
 
     def residual(self, t: int) -> list[Plane]:
         """What the grids hold of the node at frame t."""
@@ -177,7 +189,7 @@ class Gop:
                 first, second = (
                     fetch(s, self.step, (m[0][v][h], m[1][v][h]), y, x) for s, m in zip((a, b), d, strict=True)
                 )
-                w = clip(share + blend[v][h], 0, 32)
+                w = clip(share + blend[v][h] + self.added(t, 2, v, h), 0, 32)
                 out[y][x] = (first * (32 - w) + second * w + 4096) // 8192
             made.append(out)
         return made

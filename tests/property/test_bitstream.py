@@ -47,7 +47,7 @@ from nvrc_decoder.bitstream.units import (
     serialise_sequence,
 )
 from nvrc_decoder.errors import InternalError, InvalidStreamError, NvrcError
-from nvrc_decoder.profiles import PROFILES, SlotKind
+from nvrc_decoder.profiles import PROFILES, SlotKind, node_shape
 from nvrc_decoder.pyramid import Pyramid
 
 BYTE = st.integers(0, 255)
@@ -105,11 +105,13 @@ def networks(draw: st.DrawFn) -> tuple[SequenceHeader, NetworkHeader]:
     has_nodes = not slots.isdisjoint(profile.node_slots)
     if has_nodes and draw(st.booleans()):
         slots.add(profile.flow_slot)
+        if draw(st.booleans()):
+            slots.add(profile.split_slot)
     multiplier = st.integers(1, 2048)
     grids = []
     for slot in sorted(slots):
         most = profile.slots[slot].max_channels
-        fixed = profile.slots[slot].kind in (SlotKind.BAND, SlotKind.FLOW)
+        fixed = profile.slots[slot].kind in (SlotKind.BAND, SlotKind.FLOW, SlotKind.SPLIT)
         n = most if fixed else draw(st.integers(1, most))
         multipliers = draw(st.lists(multiplier, min_size=n, max_size=n) | multiplier.map(lambda m, n=n: [m] * n))
         kind = draw(st.sampled_from(ScheduleKind))
@@ -173,16 +175,16 @@ def test_network_and_gop(pair: tuple[SequenceHeader, NetworkHeader], data: st.Da
         if grid.schedule is ScheduleKind.OCTREE:
             assert splits == (0x07,) * 6
     profile, frames = sequence.profile_spec, data.draw(st.integers(1, 65536) | st.integers(1, 40))
-    nodes = network.pyramid.node_count(frames)
-    # The last node alone, all, or any of the first ones: maps of thousands of drawn bits would take too long.
-    some = st.integers(0, (1 << min(nodes, 40)) - 1)
-    coded = some | st.sampled_from((1 << nodes - 1, (1 << nodes) - 1))
-    maps = tuple(
-        data.draw(coded).to_bytes(-(-nodes // 8), "little")
-        for grid in network.grids
-        if profile.slots[grid.slot].at_nodes
-    )
-    gop = Gop(frames, tuple(data.draw(WORDS) for _ in network.grids), maps)
+    maps = []
+    for grid in network.coding_order(profile):
+        slot = profile.slots[grid.slot]
+        nodes, _, _ = node_shape(slot, frames, 1, 1, network.pyramid)
+        # The last node alone, all, or any of the first ones: maps of thousands of drawn bits would take too long.
+        some = st.integers(0, (1 << min(nodes, 40)) - 1)
+        coded = some | st.sampled_from((1 << nodes - 1, (1 << nodes) - 1))
+        if slot.mapped:
+            maps.append(data.draw(coded).to_bytes(-(-nodes // 8), "little"))
+    gop = Gop(frames, tuple(data.draw(WORDS) for _ in network.grids), tuple(maps))
     assert parse_gop(serialise_gop(gop, network, profile), network, profile) == gop
 
 

@@ -111,7 +111,7 @@ def by_the_formula(sequence: SequenceHeader, network: NetworkHeader, frames: int
     profile = sequence.profile_spec
     constants = re.findall(r"(\d+) for (nano|lite|main)", re.findall(r"A is [^:]*:", CHAPTER)[0])
     a = {name: int(value) for value, name in constants}[profile.name]
-    order = sorted(network.present_slots, key=lambda i: (i != profile.flow_slot, i))
+    order = sorted(network.present_slots, key=lambda i: (i not in (profile.flow_slot, profile.split_slot), i))
     pyramid, channels = network.pyramid, network.grid_channels(profile)
     keys = math.ceil((frames - 1) / pyramid.key_spacing)
     grid_bytes = decoding = previous = 0
@@ -122,7 +122,7 @@ def by_the_formula(sequence: SequenceHeader, network: NetworkHeader, frames: int
         grid_bytes += 2 * n * c * h * w
         lattice = (n + 2) * (2 * c + 1 if flow else c) * (h + 2) * (w + 2)
         decoding = max(decoding, grid_bytes + lattice + n * h * w + previous + 32 * n * c * h * w)
-        previous = 0 if flow else n * h * w
+        previous = 0 if i in (profile.flow_slot, profile.split_slot) else n * h * w
     cells = (math.ceil(sequence.height / 4) + 2) * (math.ceil(sequence.width / 4) + 2)
     luma = int(channels[profile.band_slots[0]] > 0)
     samples = channels[profile.plane_slot] + 16 * luma
@@ -143,10 +143,10 @@ def test_the_estimate_is_what_chapter_9_says(profile: Profile, frames: int, pyra
     sequence = replace(HD, width=333, height=201, profile=profile.id)
     left_out: dict[str, tuple[int, ...]] = {
         "none": (),
-        "flow": (profile.flow_slot,),
+        "flow": (profile.flow_slot, profile.split_slot),
         "planes": (profile.plane_slot,),
         "luma": profile.band_slots,
-        "nodes": (*profile.node_slots, profile.flow_slot),
+        "nodes": (*profile.node_slots, profile.flow_slot, profile.split_slot),
     }
     network = silent_network(sequence, frames, lambda *_: (), pyramid=pyramid)
     network = replace(network, grids=tuple(grid for grid in network.grids if grid.slot not in left_out[absent]))

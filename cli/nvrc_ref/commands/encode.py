@@ -81,7 +81,7 @@ def _parse_numbers(context: click.Context, parameter: click.Parameter, value: st
     if value is None:
         return None
     if re.fullmatch(r"[0-9]{1,3}(,[0-9]{1,3})*", value) is None:
-        raise click.BadParameter(f"{value!r} is not a list of numbers, such as 0,0,0,0,3,4,3,3,3,0")
+        raise click.BadParameter(f"{value!r} is not a list of numbers, such as 0,0,0,0,3,4,3,3,3,0,0")
     return tuple(int(part) for part in value.split(","))
 
 
@@ -149,6 +149,11 @@ def _require_encoder() -> None:
     help="Predict planes along a flow.  [default: by trials, or yes]",
 )
 @click.option(
+    "--split/--no-split",
+    default=None,
+    help="Give 8x8 blocks motion of their own where it pays.  [default: by trials, or no]",
+)
+@click.option(
     "--key-spacing",
     type=click.IntRange(1, SPACING_MAX),
     metavar="N",
@@ -164,7 +169,7 @@ def _require_encoder() -> None:
 @click.option(
     "--trials/--no-trials",
     default=None,
-    help="Settle --motion, --node-spacing, --grids and --channels, where not given, by short trainings.  "
+    help="Settle --motion, --split, --node-spacing, --grids and --channels, where not given, by short trainings.  "
     "[default: yes, but not for draft]",
 )
 @click.option(
@@ -245,6 +250,7 @@ def command(
     bitrate: float | None,
     target_psnr: float | None,
     motion: bool | None,
+    split: bool | None,
     key_spacing: int | None,
     node_spacing: int | None,
     trials: bool | None,
@@ -307,6 +313,7 @@ def command(
         "target_bitrate": bitrate,
         "target_psnr": target_psnr,
         "motion": motion,
+        "split": split,
         "key_spacing": key_spacing,
         "node_spacing": node_spacing,
         "iterations": iterations,

@@ -19,7 +19,13 @@ from nvrc_ref.render import emit_json, table
 
 __all__ = ["command"]
 
-_KINDS = {"feature": "features", "plane": "planes", "band": "band of the luma plane", "flow": "motion"}
+_KINDS = {
+    "feature": "features",
+    "plane": "planes",
+    "band": "band of the luma plane",
+    "flow": "smooth motion",
+    "split": "motion of blocks",
+}
 _COSTS = ("synthesis", "motion", "entropy")
 
 

@@ -205,8 +205,8 @@ class NetworkHeader:
         return tuple(channels.get(i, 0) for i in range(len(profile.slots)))
 
     def coding_order(self, profile: Profile) -> tuple[GridHeader, ...]:
-        """The present grids in the order in which a GOP codes them: the flow grid first, then by slot (spec 3.4)."""
-        return tuple(sorted(self.grids, key=lambda grid: (not profile.slots[grid.slot].flow, grid.slot)))
+        """The present grids in the order in which a GOP codes them: motion first, then by slot (spec 3.4)."""
+        return tuple(sorted(self.grids, key=lambda grid: (not profile.slots[grid.slot].motion, grid.slot)))
 
 
 @dataclass(frozen=True)
@@ -216,7 +216,7 @@ class Gop:
     Attributes:
         frame_count: its frames.
         grids: one payload for each present slot, in coding order.
-        node_maps: one for each present slot whose grid has nodes, in coding order; see `coded_nodes`.
+        node_maps: one for each present slot whose grid has one, in coding order; see `coded_nodes`.
     """
 
     frame_count: int
@@ -297,7 +297,7 @@ def coded_symbols(sequence: SequenceHeader, network: NetworkHeader, gop: Gop) ->
     """Number of grid values that a GOP codes: those of empty nodes are left out."""
     total, maps = 0, iter(gop.node_maps)
     for slot, (nodes, *size) in _grid_shapes(sequence, network, gop.frame_count):
-        coded = int(coded_nodes(next(maps), nodes).sum()) if slot.at_nodes else nodes
+        coded = int(coded_nodes(next(maps), nodes).sum()) if slot.mapped else nodes
         total += coded * math.prod(size)
     return total
 

@@ -18,7 +18,7 @@ from nvrc_decoder.bitstream.syntax import (
     multiple_of_4,
     number_field,
 )
-from nvrc_decoder.profiles import FLOW_CHANNELS, PROFILES, context_layers, synthesis_layers
+from nvrc_decoder.profiles import FLOW_CHANNELS, PROFILES, SPLIT_CHANNELS, context_layers, synthesis_layers
 from nvrc_decoder.pyramid import SPACING_LOG2_MAX
 
 __all__ = ["NETWORK"]
@@ -44,6 +44,10 @@ def _has_nodes(mask: int, scope: Scope) -> bool:
 
 def _flow_has_planes(mask: int, scope: Scope) -> bool:
     return not mask >> scope["FlowSlot"] & 1 or _has_nodes(mask, scope)
+
+
+def _split_has_flow(mask: int, scope: Scope) -> bool:
+    return not mask >> scope["SplitSlot"] & 1 or bool(mask >> scope["FlowSlot"] & 1)
 
 
 def _bands_together(mask: int, scope: Scope) -> bool:
@@ -104,8 +108,8 @@ NETWORK: Table = (
             Check(
                 "R3.13",
                 "E_RANGE",
-                "a bit of grid_mask other than bit FlowSlot is 1",
-                lambda value, scope: value & ~(1 << scope["FlowSlot"]) != 0,
+                "a bit of grid_mask other than bits FlowSlot and SplitSlot is 1",
+                lambda value, scope: value & ~(1 << scope["FlowSlot"] | 1 << scope["SplitSlot"]) != 0,
             ),
             Check(
                 "R3.14",
@@ -115,6 +119,7 @@ NETWORK: Table = (
             ),
             Check("R3.41", "E_RANGE", "the bits of BandSlots are all 0 or all 1", _bands_together),
             Check("R3.42", "E_RANGE", "bit FlowSlot is 0 where no bit of NodeSlots is 1", _flow_has_planes),
+            Check("R3.48", "E_RANGE", "bit SplitSlot is 0 where bit FlowSlot is 0", _split_has_flow),
         ),
     ),
     Derived(
@@ -181,6 +186,12 @@ NETWORK: Table = (
                                 "E_RANGE",
                                 f"grid_channels of the slot FlowSlot is {FLOW_CHANNELS}",
                                 lambda value, scope: value == FLOW_CHANNELS or scope["slot"] != scope["FlowSlot"],
+                            ),
+                            Check(
+                                "R3.49",
+                                "E_RANGE",
+                                f"grid_channels of the slot SplitSlot is {SPLIT_CHANNELS}",
+                                lambda value, scope: value == SPLIT_CHANNELS or scope["slot"] != scope["SplitSlot"],
                             ),
                             Check(
                                 "R3.40",

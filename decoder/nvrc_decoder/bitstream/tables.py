@@ -108,9 +108,15 @@ _SEQUENCE: Table = (
 )
 
 
+def _grid_nodes(scope: Scope) -> int:
+    """GridNodes of the slot in hand (3.4)."""
+    frames: int = scope["frame_count"]
+    nodes: int = scope["pyramid"].node_count(frames) if scope["slot"] in scope["NodeSlots"] else frames
+    return nodes
+
+
 def _map_ends(value: bytes, scope: Scope) -> bool:
-    nodes: int = scope["pyramid"].node_count(scope["frame_count"])
-    return int.from_bytes(value, "little") >> nodes == 0
+    return int.from_bytes(value, "little") >> _grid_nodes(scope) == 0
 
 
 _GOP: Table = (
@@ -121,13 +127,13 @@ _GOP: Table = (
         "CodingOrder",
         (
             Option(
-                "slot is one of NodeSlots",
-                lambda scope: scope["slot"] in scope["NodeSlots"],
+                "slot is one of MappedSlots",
+                lambda scope: scope["slot"] in scope["MappedSlots"],
                 (
                     Derived(
                         "NodeMapBytes",
-                        "ceil(GridNodes / 8), with GridNodes of a node slot",
-                        lambda scope: -(-scope["pyramid"].node_count(scope["frame_count"]) // 8),
+                        "ceil(GridNodes / 8)",
+                        lambda scope: -(-_grid_nodes(scope) // 8),
                     ),
                     Field(
                         "node_map",

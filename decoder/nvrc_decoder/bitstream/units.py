@@ -116,6 +116,7 @@ def _network_scope(sequence: SequenceHeader) -> dict[str, Any]:
         "MaxStageBlocks": profile.blocks,
         "NumSlots": len(profile.slots),
         "FlowSlot": profile.flow_slot,
+        "SplitSlot": profile.split_slot,
         "NodeSlots": profile.node_slots,
         "BandSlots": profile.band_slots,
         "MaxGridChannels": [slot.max_channels for slot in profile.slots],
@@ -201,6 +202,7 @@ def _gop_scope(network: NetworkHeader, profile: Profile) -> dict[str, Any]:
     return {
         "CodingOrder": [grid.slot for grid in network.coding_order(profile)],
         "NodeSlots": profile.node_slots,
+        "MappedSlots": profile.mapped_slots,
         "pyramid": network.pyramid,
     }
 
@@ -224,10 +226,10 @@ def serialise_gop(gop: Gop, network: NetworkHeader, profile: Profile, *, check: 
     """The payload of a GOP; InternalError where it breaks a requirement, or lacks a node map."""
     scope = _gop_scope(network, profile)
     grids: list[dict[str, Any]] = [{"grid_length": len(payload), "grid_payload": payload} for payload in gop.grids]
-    at_nodes = [i for i, slot in enumerate(scope["CodingOrder"]) if slot in profile.node_slots]
-    if len(at_nodes) != len(gop.node_maps):
-        raise InternalError("E_LENGTH", f"a GOP has {len(gop.node_maps)} node maps, not {len(at_nodes)}", section="3.4")
-    for i, data in zip(at_nodes, gop.node_maps, strict=True):
+    mapped = [i for i, slot in enumerate(scope["CodingOrder"]) if slot in profile.mapped_slots]
+    if len(mapped) != len(gop.node_maps):
+        raise InternalError("E_LENGTH", f"a GOP has {len(gop.node_maps)} node maps, not {len(mapped)}", section="3.4")
+    for i, data in zip(mapped, gop.node_maps, strict=True):
         if i < len(grids):
             grids[i]["node_map"] = data
     return _serialise(UnitType.GOP, {"frame_count": gop.frame_count, "grids": grids}, scope, check)

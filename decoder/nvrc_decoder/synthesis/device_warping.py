@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from nvrc_decoder.frames import PictureFormat
 from nvrc_decoder.profiles import ACTIVATION_MIN, LUMA_CHANNELS, Profile
@@ -158,13 +159,28 @@ class DeviceWarper(Warper[_Node]):
     ) -> dict[str, Any]:
         """Displacements from some frames to two nodes, with the shares of the later one."""
         before, after = (self._flow(grids, picture, n)[None].astype(np.float32) for n in references)
+        size = -(-picture.height // CELL), -(-picture.width // CELL)
         placed = self._moves.place(
             {
+                "split": np.stack([self._added(grids, size, t, *references) for t in frames]),
                 "here": np.stack([self._flow(grids, picture, t) for t in frames]).astype(np.float32),
                 "before": before,
                 "after": after,
                 "share": np.array(shares, np.float32).reshape(-1, 1, 1, 1),
-                "size": np.array((-(-picture.height // CELL), -(-picture.width // CELL)), np.int64),
+                "size": np.array(size, np.int64),
             }
         )
         return {"moves": self._moves.run_placed(placed)[0]}
+
+    def _added(
+        self, grids: Sequence[Grid | None], cells: tuple[int, int], t: int, before: int, after: int
+    ) -> npt.NDArray[np.float32]:
+        """What the split grid adds to the displacements to two nodes and to the weight: [5, rows, columns].
+
+        A frame that is fetched from itself, as it is a node, has nothing to add.
+        """
+        split = None if t == before else self._split(grids, t)
+        added = np.zeros((5, *(-(-n // 2) for n in cells)), np.float32)
+        if split is not None:
+            added[:2], added[2:4], added[4] = split[:2], split[:2] if after < t else -split[:2], split[2]
+        return added

@@ -54,14 +54,30 @@ class Motion:
 
     @classmethod
     def of(
-        cls, here: Integers, before: Integers, after: Integers, references: References, picture: PictureFormat
+        cls,
+        here: Integers,
+        before: Integers,
+        after: Integers,
+        references: References,
+        picture: PictureFormat,
+        split: Integers | None = None,
     ) -> Motion:
-        """From the positions and the blend (spec 7.6.1) at a frame and at its references."""
+        """From the positions and the blend (spec 7.6.1) at a frame and at its references, and the frame's split grid.
+
+        Args:
+            here, before, after: [3, rows, columns] of the flow grid.
+            references: of the frame.
+            picture: size of the picture.
+            split: [3, rows, columns] of the split grid; None where it is 0.
+        """
         key = references.before == references.after
         steps = [4 * (there[:2] - here[:2]) for there in ((before,) if key else (before, after))]
         cells = np.concatenate([*steps, here[2:]])
         for stride in (8, CELL):
             cells = _doubled(cells, -(-picture.height // stride), -(-picture.width // stride))
+        if split is not None:
+            moved = split[:2] if key else np.concatenate([split[:2], -split[:2]])
+            cells = cells + _twice(np.concatenate([moved, split[2:]]), *cells.shape[1:])
         weights = np.clip(cells[-1] + references.share, 0, BLEND_UNIT) * np.float32(1 / BLEND_UNIT)
         return cls(cells[:-1], weights.astype(np.float32))
 
@@ -80,6 +96,11 @@ def _doubled(x: Integers, rows: int, columns: int) -> Integers:
     x += 8
     x >>= 4
     return x[:, :rows, :columns]
+
+
+def _twice(x: Integers, rows: int, columns: int) -> Integers:
+    """Each value in two rows and columns, then cropped: [channels, rows, columns]."""
+    return x.repeat(2, 1).repeat(2, 2)[:, :rows, :columns]
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,7 @@ class HostWarper(Warper[_Node]):
         if references is None:
             raise ValueError("the first frame has no references")
         here, before, after = (self._flow(grids, picture, n) for n in (t, references.before, references.after))
-        return Motion.of(here, before, after, references, picture)
+        return Motion.of(here, before, after, references, picture, self._split(grids, t))
 
 
 def _all(plane: _Array) -> tuple[slice, slice]:

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from nvrc_decoder.profiles import Profile
 from nvrc_decoder.pyramid import BLEND_UNIT
 from nvrc_decoder.synthesis.activations import Feature, Grid, Warped, clip_activation, dequantise, double
 
-__all__ = ["blend_weight", "displacement", "half_samples", "position", "predict"]
+__all__ = ["GopMotion", "blend_weight", "displacement", "half_samples", "position", "predict", "split_cells"]
 
 # Rows of a plane that are predicted at once; the places of their samples take memory.
 _BAND = 64
@@ -34,7 +35,31 @@ def _cells(x: Feature, size: tuple[int, int]) -> Feature:
     return x
 
 
-def displacement(flow: Grid, multipliers: Sequence[int], t: int, reference: int, size: tuple[int, int]) -> Feature:
+def split_cells(split: Grid, multipliers: Sequence[int], t: int, size: tuple[int, int]) -> Feature:
+    """What the split grid adds at frame `t` in each cell of 4x4 luma samples (7.6.1).
+
+    Args:
+        split: the split grid.
+        multipliers: of its channels.
+        t: the frame, which may lie beyond the GOP: the last frame's values are repeated.
+        size: rows and columns of the picture in luma samples.
+
+    Returns:
+        int32 [3, ceil(rows / 4), ceil(columns / 4)]: to the vertical and the horizontal displacement, and to the blend.
+    """
+    values = dequantise(split[min(t, len(split) - 1)], multipliers)
+    y, x = (np.arange(-(-extent // 4)) // 2 for extent in size)
+    return values[:, y[:, None], x[None, :]]
+
+
+def displacement(
+    flow: Grid,
+    multipliers: Sequence[int],
+    t: int,
+    reference: int,
+    size: tuple[int, int],
+    split: Feature | None = None,
+) -> Feature:
     """Where the samples of frame `t` lie in frame `reference`, for each cell of 4x4 luma samples (7.6.1).
 
     Args:
@@ -42,27 +67,82 @@ def displacement(flow: Grid, multipliers: Sequence[int], t: int, reference: int,
         multipliers: of its channels.
         t, reference: the frames, which may lie beyond the GOP.
         size: rows and columns of the picture in luma samples.
+        split: of `split_cells` at frame `t`; None where there is no split grid.
 
     Returns:
-        int32 [2, ceil(rows / 4), ceil(columns / 4)], vertical first, in 1/32 of a luma sample, |d| <= 16380.
+        int32 [2, ceil(rows / 4), ceil(columns / 4)], vertical first, in 1/32 of a luma sample, |d| <= 18428.
     """
-    return _cells(4 * (position(flow, multipliers, reference) - position(flow, multipliers, t)), size)
+    smooth = _cells(4 * (position(flow, multipliers, reference) - position(flow, multipliers, t)), size)
+    if split is None:
+        return smooth
+    moved: Feature = smooth + split[:2] if reference < t else smooth - split[:2]
+    return moved
 
 
-def blend_weight(flow: Grid, multipliers: Sequence[int], t: int, share: int, size: tuple[int, int]) -> Feature:
+def blend_weight(
+    flow: Grid,
+    multipliers: Sequence[int],
+    t: int,
+    share: int,
+    size: tuple[int, int],
+    split: Feature | None = None,
+) -> Feature:
     """What the later reference of frame `t` counts in each cell of 4x4 luma samples, in 1/32 (7.6.1).
 
     Args:
-        flow, multipliers, size: as in `displacement`.
+        flow, multipliers, size, split: as in `displacement`.
         t: the frame, which may lie beyond the GOP.
         share: of `References`.
 
     Returns:
         int32 [ceil(rows / 4), ceil(columns / 4)], 0..32.
     """
-    blend = dequantise(flow[min(t, len(flow) - 1)], multipliers)[2:]
-    weight: Feature = np.clip(share + _cells(blend, size)[0], 0, BLEND_UNIT)
+    blend = _cells(dequantise(flow[min(t, len(flow) - 1)], multipliers)[2:], size)[0]
+    if split is not None:
+        blend = blend + split[2]
+    weight: Feature = np.clip(share + blend, 0, BLEND_UNIT)
     return weight
+
+
+class GopMotion:
+    """The displacements and blend weights of one GOP; where there is no flow grid, nothing moves (7.6.1).
+
+    Args:
+        profile: the stream's profile.
+        grids: per slot int16 [nodes, channels, rows, columns] of the whole GOP, None where the slot is absent.
+        multipliers: per slot the multiplier of each active channel.
+        size: rows and columns of the picture in luma samples.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        grids: Sequence[Grid | None],
+        multipliers: Sequence[Sequence[int]],
+        size: tuple[int, int],
+    ) -> None:
+        self._flow, self._split = grids[profile.flow_slot], grids[profile.split_slot]
+        self._multipliers, self._split_multipliers = multipliers[profile.flow_slot], multipliers[profile.split_slot]
+        self._size = size
+
+    def displacement(self, t: int, reference: int) -> Feature:
+        """As the function `displacement` gives it."""
+        if self._flow is None:
+            return np.zeros((2, *self._cells), np.int32)
+        return displacement(self._flow, self._multipliers, t, reference, self._size, self._added(t))
+
+    def weight(self, t: int, share: int) -> Feature:
+        """As the function `blend_weight` gives it."""
+        if self._flow is None:
+            return np.full(self._cells, share, np.int32)
+        return blend_weight(self._flow, self._multipliers, t, share, self._size, self._added(t))
+
+    @property
+    def _cells(self) -> tuple[int, int]:
+        return -(-self._size[0] // 4), -(-self._size[1] // 4)
+
+    def _added(self, t: int) -> Feature | None:
+        return None if self._split is None else split_cells(self._split, self._split_multipliers, t, self._size)
 
 
 def half_samples(plane: Warped) -> Feature:

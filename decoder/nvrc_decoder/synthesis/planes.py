@@ -6,14 +6,13 @@ Part of the slow, obvious reference.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 
 from nvrc_decoder.profiles import Profile, node_shape
 from nvrc_decoder.pyramid import Pyramid, References
 from nvrc_decoder.synthesis.activations import Feature, Grid, Warped, clip_activation, dequantise
-from nvrc_decoder.synthesis.motion import blend_weight, displacement, half_samples, predict
+from nvrc_decoder.synthesis.motion import GopMotion, half_samples, predict
 from nvrc_decoder.synthesis.wavelet import luma_residual
 
 __all__ = ["GopPlanes", "phases"]
@@ -40,11 +39,10 @@ class GopPlanes:
         size: tuple[int, int],
         luma: bool,
     ) -> None:
-        self._pyramid = pyramid
+        self._profile, self._pyramid = profile, pyramid
         self._multipliers = multipliers
         self._size = size
         self._slots = profile.band_slots if luma else (profile.plane_slot,)
-        self._flow_slot = profile.flow_slot
         self._stride = LUMA_STRIDE if luma else PLANE_STRIDE
         _, rows, columns = node_shape(profile.slots[self._slots[-1]], 1, *size, pyramid)
         self._plane_size = (2 * rows, 2 * columns) if luma else (rows, columns)
@@ -98,24 +96,15 @@ class GopPlanes:
     def _predicted(self, grids: Sequence[Grid | None], t: int, references: References) -> Feature:
         """Planes of frame `t` from those of two nodes: [planes, rows, columns] (7.6.3)."""
         after, before = (self._planes(grids, r) for r in (references.after, references.before))
-        flow, multipliers = grids[self._flow_slot], self._multipliers[self._flow_slot]
-        if flow is None:
-            # Without motion everything stays where it is, and nothing is added to the share.
-            flow, multipliers = self._still()
-        move = partial(displacement, flow, multipliers, t, size=self._size)
-        d0, d1 = move(reference=references.before), move(reference=references.after)
-        weight = blend_weight(flow, multipliers, t, references.share, self._size)
+        motion = GopMotion(self._profile, grids, self._multipliers, self._size)
+        d0, d1 = motion.displacement(t, references.before), motion.displacement(t, references.after)
+        weight = motion.weight(t, references.share)
         return np.stack(
             [
                 predict(half_samples(a), half_samples(b), d0, d1, weight, self._plane_size, self._stride)
                 for a, b in zip(before, after, strict=True)
             ]
         )
-
-    def _still(self) -> tuple[Grid, tuple[int, ...]]:
-        """A flow grid of zeros, and its multipliers."""
-        rows, columns = (-(-extent // 16) for extent in self._size)
-        return np.zeros((1, 3, rows, columns), np.int16), (1, 1, 1)
 
     def _residual(self, grids: Sequence[Grid | None], t: int) -> Feature:
         """What the grids hold of the node at frame `t`: [planes, rows, columns] (7.6.4)."""

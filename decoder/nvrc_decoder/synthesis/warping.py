@@ -203,7 +203,7 @@ class Warper(ABC, Generic[Node]):
 
     def _needed(self, grids: Sequence[Grid | None]) -> list[Grid | None]:
         """The grids that nodes are made of."""
-        return [grids[i] for i in (*self._profile.node_slots, self._profile.flow_slot)]
+        return [grids[i] for i, slot in enumerate(self._profile.slots) if slot.at_nodes or slot.motion]
 
     def _is_kept(self, grids: Sequence[Grid | None], picture: PictureFormat) -> bool:
         """Whether the nodes that are kept are of these grids, the very same objects."""
@@ -233,6 +233,15 @@ class Warper(ABC, Generic[Node]):
             return np.zeros((slot.max_channels, *shape), np.int32)
         # A node may lie behind the last frame, whose positions it has.
         return dequantised(flow[min(t, len(flow) - 1)], self._multipliers[i])
+
+    def _split(self, grids: Sequence[Grid | None], t: int) -> Integers | None:
+        """What the split grid adds at frame `t`, dequantised: [3, rows, columns]; None where that is all 0."""
+        i = self._profile.split_slot
+        split = grids[i]
+        if split is None:
+            return None
+        values = split[min(t, len(split) - 1)]
+        return dequantised(values, self._multipliers[i]) if values.any() else None
 
     def _results(self, picture: PictureFormat, frames: range, compact: bool) -> dict[int, Warped]:
         """Arrays for `warp` to fill in."""

@@ -17,6 +17,7 @@ from stream_builders import (
     FLOW,
     PLANES,
     SEQUENCE,
+    SPLIT_GRID,
     assemble,
     make_network,
     make_node_network,
@@ -219,7 +220,7 @@ BROKEN: dict[str, Callable[[], bytes]] = {
     "R3.11": lambda: sequence(level=7),
     "R3.12": lambda: network(STAGE0, 9),
     "R3.13": lambda: network(GRID_MASK, 0),
-    "R3.14": lambda: network(GRID_MASK + 1, 0b100),
+    "R3.14": lambda: network(GRID_MASK + 1, 0b1000),
     "R3.15": lambda: network(GRID_LAYOUT, 0x85),
     "R3.16": lambda: network(MULTIPLIER, 0),
     "R3.17": lambda: network(RUN_COUNT, 17),
@@ -253,6 +254,8 @@ BROKEN: dict[str, Callable[[], bytes]] = {
     "R3.45": lambda: pyramid(SPACINGS, 0x3A),
     "R3.46": lambda: pyramid(STEP_FACTOR, 0),
     "R3.47": lambda: make_node_stream(9, b"\x08"),
+    "R3.48": lambda: grids(PLANES, SPLIT_GRID),
+    "R3.49": lambda: grids(PLANES, FLOW, GridHeader(10, (5, 6))),
     "R9.1": lambda: declared_level(0, width=512, height=257, rate_numerator=1),
     "R9.2": lambda: declared_level(0, width=1025, height=1, rate_numerator=1),
     "R9.3": lambda: declared_level(0, width=512, height=256, rate_numerator=33),
@@ -312,9 +315,17 @@ def test_random_access_names_the_same_requirement(number: str) -> None:
 
 
 def test_the_siblings_of_grids_are_valid() -> None:
-    """What R3.13, R3.26 and R3.37 to R3.42 forbid is next to what they allow."""
+    """What R3.13, R3.26, R3.37 to R3.42, R3.48 and R3.49 forbid is next to what they allow."""
     feature = GridHeader(0, (7,))
-    for present in ((feature,), (PLANES,), BANDS, (feature, *BANDS), (feature, PLANES, *BANDS), (PLANES, FLOW)):
+    for present in (
+        (feature,),
+        (PLANES,),
+        BANDS,
+        (feature, *BANDS),
+        (feature, PLANES, *BANDS),
+        (PLANES, FLOW),
+        (PLANES, FLOW, SPLIT_GRID),
+    ):
         for kind in ScheduleKind:
             header = replace(NETWORK, grids=tuple(replace(g, schedule=kind) for g in present))
             header = replace(header, pyramid=Pyramid(16, 16) if len(present) > 1 else Pyramid())

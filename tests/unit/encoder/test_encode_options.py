@@ -106,35 +106,40 @@ def test_pyramid_of_the_options(changes: dict[str, Any], pyramid: Pyramid) -> No
 
 def test_trials_leave_what_is_given() -> None:
     tried = candidates(EncodeOptions())
-    assert list(tried) == ["planes", "planes, pyramid", "planes, 1/8 a frame", "all grids, no motion"]
-    assert [options.spacings for options in tried.values()] == [(8, 8), (8, 2), (8, 8), (8, 8)]
-    assert [options.structure().moving for options in tried.values()] == [True, True, True, False]
-    assert tried["planes, 1/8 a frame"].structure().grid_channels == (0, 0, 3, 0, 3, 4, 3, 3, 3, 3)
-    assert list(candidates(EncodeOptions(node_spacing=4))) == ["planes", "planes, 1/8 a frame", "all grids, no motion"]
-    assert len(candidates(EncodeOptions(key_spacing=2))) == 3
+    names = ["planes", "planes, split", "planes, split, pyramid", "planes, 1/8 a frame", "all grids, no motion"]
+    assert list(tried) == names
+    assert [options.spacings for options in tried.values()] == [(8, 8), (8, 8), (8, 2), (8, 8), (8, 8)]
+    assert [options.structure().moving for options in tried.values()] == [True, True, True, True, False]
+    assert [options.structure().splitting for options in tried.values()] == [False, True, True, False, False]
+    assert tried["planes, 1/8 a frame"].structure().grid_channels == (0, 0, 3, 0, 3, 4, 3, 3, 3, 3, 0)
+    assert list(candidates(EncodeOptions(node_spacing=4))) == [name for name in names if "pyramid" not in name]
+    assert len(candidates(EncodeOptions(key_spacing=2))) == 4
+    assert len(candidates(EncodeOptions(split=True))) == 4
     (only,) = candidates(EncodeOptions(slots=(0, 1))).values()
     assert only.structure() == EncodeOptions(slots=(0, 1)).structure()
 
 
 def test_slots_are_those_of_the_profile() -> None:
-    assert len(profile_named("lite").slots) == 10
+    assert len(profile_named("lite").slots) == 11
     EncodeOptions(profile="lite", slots=(3,))
     with pytest.raises(ValueError, match="slots"):
-        EncodeOptions(profile="nano", slots=(10,))
+        EncodeOptions(profile="nano", slots=(11,))
 
 
 @pytest.mark.parametrize(
     ("changes", "grids"),
     [
-        ({}, (0, 0, 0, 0, 3, 4, 3, 3, 3, 3)),
-        ({"motion": False}, (4, 3, 3, 2, 3, 4, 3, 3, 3, 0)),
-        ({"slots": (0, 1)}, (4, 3, 0, 0, 0, 0, 0, 0, 0, 0)),
-        ({"slots": (0, 3)}, (4, 0, 0, 2, 0, 0, 0, 0, 0, 0)),
-        ({"slots": (0, 4)}, (4, 0, 0, 0, 3, 0, 0, 0, 0, 3)),
-        ({"slots": (5, 6, 7, 8)}, (0, 0, 0, 0, 0, 4, 3, 3, 3, 3)),
-        ({"grid_channels": (1, 0, 2, 1, 0, 0, 0, 0, 0, 3)}, (1, 0, 2, 1, 0, 0, 0, 0, 0, 0)),
-        ({"grid_channels": (1, 0, 2, 1, 2, 0, 0, 0, 0, 0)}, (1, 0, 2, 1, 2, 0, 0, 0, 0, 3)),
-        ({"grid_channels": (1, 0, 2, 1, 2, 0, 0, 0, 0, 3), "motion": False}, (1, 0, 2, 1, 2, 0, 0, 0, 0, 0)),
+        ({}, (0, 0, 0, 0, 3, 4, 3, 3, 3, 3, 0)),
+        ({"split": True}, (0, 0, 0, 0, 3, 4, 3, 3, 3, 3, 3)),
+        ({"split": True, "motion": False, "slots": (4,)}, (0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0)),
+        ({"motion": False}, (4, 3, 3, 2, 3, 4, 3, 3, 3, 0, 0)),
+        ({"slots": (0, 1)}, (4, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0)),
+        ({"slots": (0, 3)}, (4, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0)),
+        ({"slots": (0, 4)}, (4, 0, 0, 0, 3, 0, 0, 0, 0, 3, 0)),
+        ({"slots": (5, 6, 7, 8)}, (0, 0, 0, 0, 0, 4, 3, 3, 3, 3, 0)),
+        ({"grid_channels": (1, 0, 2, 1, 0, 0, 0, 0, 0, 3, 0)}, (1, 0, 2, 1, 0, 0, 0, 0, 0, 0, 0)),
+        ({"grid_channels": (1, 0, 2, 1, 2, 0, 0, 0, 0, 0, 0)}, (1, 0, 2, 1, 2, 0, 0, 0, 0, 3, 0)),
+        ({"grid_channels": (1, 0, 2, 1, 2, 0, 0, 0, 0, 3, 0), "motion": False}, (1, 0, 2, 1, 2, 0, 0, 0, 0, 0, 0)),
     ],
     ids=str,
 )
@@ -142,7 +147,7 @@ def test_structure_of_the_options(changes: dict[str, Any], grids: tuple[int, ...
     options = EncodeOptions(**changes)
     structure = options.structure()
     assert structure.grid_channels == grids
-    assert structure.moving == (grids[-1] > 0)
+    assert structure.moving == (grids[9] > 0)
     sizes = [0 if m is None else len(m) for m in options.multipliers(structure)]
     assert tuple(sizes) == grids
 
@@ -156,7 +161,7 @@ def test_iterations_replace_those_of_the_preset_and_nothing_else() -> None:
 
 def multipliers(**changes: Any) -> dict[SlotKind, list[int]]:
     """The multipliers of the first slot of each kind."""
-    options = EncodeOptions(profile="nano", grid_channels=(4, 3, 3, 2, 3, 4, 3, 3, 3, 3), **changes)
+    options = EncodeOptions(profile="nano", grid_channels=(4, 3, 3, 2, 3, 4, 3, 3, 3, 3, 3), split=True, **changes)
     found: dict[SlotKind, list[int]] = {}
     structure = options.structure()
     for slot, steps in zip(structure.profile.slots, options.multipliers(structure), strict=True):
@@ -180,6 +185,7 @@ def test_steps_grow_with_lambda_but_those_of_blends() -> None:
     plane, flow = (coarse[kind][0] / fine[kind][0] for kind in (SlotKind.PLANE, SlotKind.FLOW))
     assert flow < plane == pytest.approx(5, rel=0.01)
     assert {found[SlotKind.FLOW][2] for found in (fine, middle, coarse)} == {4}
+    assert {found[SlotKind.SPLIT][2] for found in (fine, middle, coarse)} == {8}
 
 
 def test_given_step_is_that_of_an_orthonormal_transform() -> None:

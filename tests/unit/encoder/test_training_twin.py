@@ -128,10 +128,11 @@ def test_pyramids(pyramid: Pyramid, motion: bool) -> None:
 
 def test_motion_moves_something() -> None:
     case = random_case(4, NANO, Picture(48, 40), 9, full=True)
-    still = [None if grid is None or slot.flow else grid for slot, grid in zip(NANO.slots, case.grids, strict=True)]
-    flow = case.grids[NANO.flow_slot]
-    assert flow is not None
-    case_still = dataclasses.replace(case, grids=[*still[:-1], np.zeros_like(flow)])
+    still = [
+        np.zeros_like(grid) if grid is not None and slot.motion else grid
+        for slot, grid in zip(NANO.slots, case.grids, strict=True)
+    ]
+    case_still = dataclasses.replace(case, grids=still)
     assert differing(reference(case), reference(case_still)) != []
     assert differing(twin(case_still), reference(case_still)) == []
 
@@ -164,7 +165,7 @@ def test_stages_without_grids(profile: Profile, motion: bool, stages: tuple[int,
     full = random_case(5, profile, Picture(35, 29), 3, full=True)
     rng = np.random.default_rng(2)
     kept = [slot.stage in stages or (slot.kind is SlotKind.BAND and 4 in stages) for slot in profile.slots]
-    kept[profile.flow_slot] = motion and profile.has_planes(kept)
+    kept[profile.flow_slot] = kept[profile.split_slot] = motion and profile.has_planes(kept)
     channels = [slot.max_channels * keep for slot, keep in zip(profile.slots, kept, strict=True)]
     specs = synthesis_layers(profile, full.stage_channels, full.stage_blocks, channels, 1, 8)
     case = dataclasses.replace(

@@ -62,8 +62,8 @@ def make_grid(seed: int, shape: tuple[int, ...]) -> np.ndarray:
 
 def test_the_neighbour_order_is_that_of_the_specification() -> None:
     assert list(NEIGHBOURS) == context.NEIGHBOUR_LIST
-    assert COARSE_INPUT + 1 + 13 + 8 + 10 == CONTEXT_INPUTS
-    assert {len(profile.slots) for profile in PROFILES} == {10}
+    assert COARSE_INPUT + 1 + 13 + 8 + 11 == CONTEXT_INPUTS
+    assert {len(profile.slots) for profile in PROFILES} == {11}
 
 
 @settings(deadline=None, max_examples=80)
@@ -270,7 +270,7 @@ def test_a_grid_is_decoded_as_by_the_oracle(
 ) -> None:
     nodes, _, rows, columns = shape
     network, pyramid, (slot_index, slot) = make_network(seed), Pyramid(8, 2, (16, 16)), place
-    coded = np.array([bool(kept >> n & 1) or not slot.at_nodes for n in range(nodes)])
+    coded = np.array([bool(kept >> n & 1) or not slot.mapped for n in range(nodes)])
     lower = make_grid(seed + 1, (-(-(nodes - 1) // 2) + 1, 2, rows, columns))
     arguments = splits, network, shape, slot_index, slot, pyramid, (FEATURE, lower) if with_coarser else None
     grid = make_grid(seed, shape) * coded[:, None, None, None]

@@ -51,8 +51,8 @@ def test_the_bound_is_no_matter_of_course() -> None:
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
 def test_planes_cost_less_than_a_sixth_of_synthesis(profile: Profile, pyramid: Pyramid) -> None:
     channels = [slot.max_channels for slot in profile.slots]
-    still = [0 if slot.flow else n for slot, n in zip(profile.slots, channels, strict=True)]
-    features = [0 if slot.at_nodes or slot.flow else n for slot, n in zip(profile.slots, channels, strict=True)]
+    still = [0 if slot.motion else n for slot, n in zip(profile.slots, channels, strict=True)]
+    features = [0 if slot.at_nodes or slot.motion else n for slot, n in zip(profile.slots, channels, strict=True)]
     cost = motion_kmac_per_pixel(profile, channels, pyramid)
     whole = kmac_per_pixel(profile, profile.max_channels, profile.blocks, channels, CHROMA_444, pyramid)
     assert motion_kmac_per_pixel(profile, still, pyramid) < cost < whole / 6

@@ -24,10 +24,11 @@ def oracle_of(case: Case, stage: int) -> oracle.Gop:
     """What enters a stage; made of the grids and of nothing that the decoder makes of them."""
     profile, pyramid = case.profile, case.pyramid
     slots = profile.band_slots if stage == 4 else (profile.plane_slot,)
-    flow = case.grids[profile.flow_slot]
+    flow, split = case.grids[profile.flow_slot], case.grids[profile.split_slot]
     return oracle.Gop(
         [(case.grids[i], case.multipliers[i]) for i in slots],
         None if flow is None else (flow, case.multipliers[profile.flow_slot]),
+        None if split is None else (split, case.multipliers[profile.split_slot]),
         (case.picture.height, case.picture.width),
         STEPS[stage],
         pyramid.key_spacing,
@@ -68,7 +69,8 @@ def test_planes_equal_the_oracles(
 ):
     case = random_case(seed, profile, Picture(width, height), frame_count, style=style, motion=True, pyramid=pyramid)
     if not moving:
-        case.grids[profile.flow_slot], case.multipliers[profile.flow_slot] = None, []
+        for slot in (profile.flow_slot, profile.split_slot):
+            case.grids[slot], case.multipliers[slot] = None, []
     start = seed % frame_count
     frames = range(start, min(start + 2, frame_count))
     found = ENGINES[engine](*case.network).warped(case.grids, frame_count, frames)
@@ -110,6 +112,20 @@ def test_displacements_reach_their_largest():
     assert not motion.displacement(flow, [1, 2048, 1], 7, 0, (4, 4)).any()
     assert motion.displacement(flow, [1, 2048, 1], 7, 8, (4, 4)).ravel().tolist() == [-16376, 16380]
     assert motion.displacement(flow, [1, 2048, 1], 8, 0, (4, 4)).ravel().tolist() == [16376, -16380]
+
+
+def test_blocks_move_the_other_way_to_later_frames():
+    flow = flow_of((0, 0, 0), (3, 1, 0), (5, 2, 0))
+    split = np.zeros((3, 3, 2, 2), np.int16)
+    split[1, :, 0, 1] = 7, -2, 3
+    added = motion.split_cells(split, [10, 10, 4], 1, (12, 13))
+    assert added.shape == (3, 3, 4)
+    assert added[0].tolist() == [[0, 0, 70, 70], [0, 0, 70, 70], [0, 0, 0, 0]]
+    for reference, sign in ((0, 1), (2, -1)):
+        smooth = motion.displacement(flow, [1, 1, 1], 1, reference, (12, 13))
+        moved = motion.displacement(flow, [1, 1, 1], 1, reference, (12, 13), added)
+        np.testing.assert_array_equal(moved - smooth, sign * added[:2])
+    assert motion.blend_weight(flow, [1, 1, 1], 1, 16, (12, 13), added)[0].tolist() == [16, 16, 28, 28]
 
 
 @pytest.mark.parametrize("frame_count", [1, 2, 8, 9, 17])

@@ -54,12 +54,14 @@ def test_a_layer_just_over_the_bound_is_rejected():
 
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
-@pytest.mark.parametrize("slot", [None, *range(10)])
+@pytest.mark.parametrize("slot", [None, *range(11)])
 def test_absent_slots_are_zeros(profile, slot):
-    """One slot at a time, the bands together; a flow grid needs something to move, so the planes are with it."""
+    """One slot at a time, the bands together; planes are with a flow grid, and both of them with a split grid."""
     whole = random_case(4, profile, Picture(37, 22), 3, full=True, style="bound")
     bands = profile.band_slots
-    present = bands if slot in bands else (profile.plane_slot, slot) if slot == profile.flow_slot else (slot,)
+    present = bands if slot in bands else (slot,)
+    if slot in (profile.flow_slot, profile.split_slot):
+        present = profile.plane_slot, *range(profile.flow_slot, slot + 1)
     counts = [spec.max_channels * (i in present) for i, spec in enumerate(profile.slots)]
     specs = synthesis_layers(profile, whole.stage_channels, whole.stage_blocks, counts, 1)
     rng = np.random.default_rng(0)
