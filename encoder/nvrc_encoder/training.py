@@ -108,7 +108,14 @@ class Trainer:
         self.model = SynthesisModel(structure, chroma_format, bit_depth)
         self.model.set_size(*size)
         self.size = size
-        self.targets = [Target(t.rows.to(device), t.weights.to(device)) for t in targets]
+        # In memory as the model's rows are.
+        self.targets = [
+            Target(
+                t.rows.to(device, memory_format=torch.channels_last),
+                t.weights.to(device)[None].contiguous(memory_format=torch.channels_last)[0],
+            )
+            for t in targets
+        ]
         self.lagrangian = lagrangian
         self.device = device
         self.frame_counts = [t.rows.shape[0] for t in targets]
