@@ -18,8 +18,10 @@ from nvrc_decoder.octree.schedule import expand_schedule
 from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, CONTEXT_INPUT_MAX, GridSlot
 from nvrc_decoder.pyramid import Pyramid
 
+from .forecast import Forecast, flat, select
 from .laplace import SCALE_COUNT, SCALE_LOG2_MIN, laplace_bits
 from .rounding import round_and_clip, straight_through_floor
+from .windows import Window
 
 __all__ = ["HIDDEN_UNIT", "OUTPUT_UNIT", "GopRate", "GridContext", "build_context", "context_network"]
 
@@ -281,6 +283,41 @@ class GopRate:
         around = ((values - centre[:, None]) * there).clamp(-CONTEXT_INPUT_MAX, CONTEXT_INPUT_MAX)
         return around, centre
 
+    def _predict(
+        self, parameters: dict[str, tuple[Tensor, Tensor]], grids: Sequence[Tensor | None], rows: _Rows, exact: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Mean and scale of each value of the nodes of some rows, [R] each, in their order."""
+        present = [grid for grid in grids if grid is not None]
+        magnitudes = [grid.abs().sum(1).reshape(-1) for grid in present]
+        whole = torch.cat([*(grid.reshape(-1) for grid in present), *magnitudes, present[0].new_zeros(1)])
+        seen = whole.index_select(0, rows.needed)
+        clipped = seen.clamp(-CONTEXT_INPUT_MAX, CONTEXT_INPUT_MAX)
+        before, centred, after = rows.inputs.split(rows.sizes)
+        inputs = [clipped.index_select(0, part.view(-1)).view(part.shape) for part in (before, after)]
+        centre: Tensor | None = None
+        if len(centred):
+            around, centre = self._centred(seen, centred, exact)
+            inputs.insert(1, around)
+        w1, b1 = parameters["context.hidden1"]
+        table = w1.t()[self._triples].sum(1) + b1
+        mean, log_scale = context_network(parameters, inputs, rows.biases(table), exact)
+        if centre is not None:
+            first, middle, last = mean.split(rows.sizes)
+            mean = torch.cat([first, middle + centre, last])
+        return mean, torch.exp2(log_scale)
+
+    def _per_node(self, bits: Tensor, values: Sequence[Tensor | None], exact: bool) -> list[Tensor | None]:
+        """Sums of the bits of `values`, per slot [nodes, C, H, W] or None: [nodes]; what is not coded costs nothing."""
+        out: list[Tensor | None] = []
+        parts = iter(bits.split([own.numel() for own in values if own is not None]))
+        for own, context in zip(values, self.contexts, strict=True):
+            if own is None or context is None:
+                out.append(None)
+                continue
+            sums = next(parts).view(own.shape).flatten(1).sum(1)
+            out.append(sums * (own != 0).flatten(1).any(1) if exact and context.skipped else sums)
+        return out
+
     def bits(
         self,
         parameters: dict[str, tuple[Tensor, Tensor]],
@@ -299,38 +336,39 @@ class GopRate:
         Returns:
             Per slot a tensor [nodes evaluated], or None.
         """
-        present = [grid for grid in grids if grid is not None]
-        magnitudes = [grid.abs().sum(1).reshape(-1) for grid in present]
-        whole = torch.cat([*(grid.reshape(-1) for grid in present), *magnitudes, present[0].new_zeros(1)])
         rows = self._rows(nodes)
-        seen = whole.index_select(0, rows.needed)
-        clipped = seen.clamp(-CONTEXT_INPUT_MAX, CONTEXT_INPUT_MAX)
-        before, centred, after = rows.inputs.split(rows.sizes)
-        inputs = [clipped.index_select(0, part.view(-1)).view(part.shape) for part in (before, after)]
-        centre: Tensor | None = None
-        if len(centred):
-            around, centre = self._centred(seen, centred, exact)
-            inputs.insert(1, around)
-        w1, b1 = parameters["context.hidden1"]
-        table = w1.t()[self._triples].sum(1) + b1
-        mean, log_scale = context_network(parameters, inputs, rows.biases(table), exact)
-        evaluated = [
-            None if grid is None else grid.index_select(0, which) for grid, which in zip(grids, rows.nodes, strict=True)
-        ]
-        values = torch.cat([grid.reshape(-1) for grid in evaluated if grid is not None])
-        if centre is not None:
-            first, middle, last = mean.split(rows.sizes)
-            mean = torch.cat([first, middle + centre, last])
-        bits = laplace_bits(values - mean, torch.exp2(log_scale))
-        out: list[Tensor | None] = []
-        at = 0
-        for grid, context in zip(evaluated, self.contexts, strict=True):
-            if grid is None or context is None:
-                out.append(None)
-                continue
-            own = bits[at : at + grid.numel()].view(grid.shape).flatten(1).sum(1)
-            if exact and context.skipped:
-                own = own * (grid != 0).flatten(1).any(1)
-            out.append(own)
-            at += grid.numel()
-        return out
+        mean, scale = self._predict(parameters, grids, rows, exact)
+        values = select(grids, rows.nodes)
+        return self._per_node(laplace_bits(flat(values) - mean, scale), values, exact)
+
+    def window_bits(
+        self,
+        parameters: dict[str, tuple[Tensor, Tensor]],
+        grids: Sequence[Tensor | None],
+        window: Window,
+        forecast: Forecast,
+        exact: bool,
+    ) -> Tensor:
+        """An estimate of the bits of all grids, from one window.
+
+        The gradient of a node's bits in its own values comes in each window that touches the node, from the mean and
+        scale that were last predicted for it. That in its contexts and in the network, which costs most, comes in one
+        of the windows, for all of them.
+
+        Args:
+            parameters, grids, exact: as in `bits`.
+            window: of this GOP.
+            forecast: of this GOP; what is predicted here is put there.
+        """
+        rows = self._rows(window.share)
+        mean, scale = self._predict(parameters, grids, rows, exact)
+        values = select(grids, rows.nodes)
+        forecast.update(rows.nodes, values, mean.detach(), scale.detach())
+        predicted = self._per_node(laplace_bits(flat(values).detach() - mean, scale), values, exact)
+        values = select(grids, window.touched)
+        known_mean, known_scale = (flat(select(part, window.touched)) for part in (forecast.means, forecast.scales))
+        own = self._per_node(laplace_bits(flat(values) - known_mean, known_scale), values, exact)
+        shared = sum(bits.sum() for bits in predicted if bits is not None) * window.count
+        total = sum((bits * weight).sum() for bits, weight in zip(own, window.weights, strict=True) if bits is not None)
+        # Of what is predicted the gradient alone counts; its value is part of the total.
+        return total + shared - shared.detach()
