@@ -37,7 +37,7 @@ def test_what_is_predicted_from_comes_first(pyramid: Pyramid, window: tuple[int,
     assert route.frames == tuple(range(*window))
     made: set[int] = set()
     for step in route.steps:
-        fetched = {(t, reference) for reference, users in step.fetches for t in users}
+        fetched = {(t, reference) for reference in step.references for t in step.frames}
         wanted = set()
         for t in step.frames:
             references = pyramid.references(t)
