@@ -152,7 +152,8 @@ class SynthesisModel:
             height, width = sizes[stage]
             injected: Tensor | None = None
             if f"stage{stage}.inject" in self._names:
-                stacked = torch.cat(per_stage[stage], 1).contiguous(memory_format=torch.channels_last)
+                stacked = per_stage[stage][0] if len(per_stage[stage]) == 1 else torch.cat(per_stage[stage], 1)
+                stacked = stacked.contiguous(memory_format=torch.channels_last)
                 weight, bias = parameters[f"stage{stage}.inject"]
                 injected = arithmetic.finished(functional.conv2d(stacked, weight, bias, padding=1))
             if x is None:

@@ -220,8 +220,10 @@ class ParameterBank(nn.Module):
         """layer name -> (weight, bias) as real values; the raw parameters when `q` is None."""
         flat = self.raw if q is None else q * torch.exp2(self.step_exponents())[self.segment]
         out: dict[str, tuple[Tensor, Tensor]] = {}
-        for layer, (w, b) in zip(self.layers, self._slices, strict=True):
-            out[layer.name] = (flat[w].view(layer.weight_shape), flat[b])
+        # One split, whose gradient is one pass, in place of as many slices.
+        parts = iter(flat.split([part.stop - part.start for pair in self._slices for part in pair]))
+        for layer in self.layers:
+            out[layer.name] = (next(parts).view(layer.weight_shape), next(parts))
         return out
 
     def exact_quantised(self) -> Tensor:

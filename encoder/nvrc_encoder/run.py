@@ -104,8 +104,12 @@ class Run:
         self._hard_lagrangian: float | None = None
         self._search: StepSearch | None = None
         bank = trainer.bank
-        self._network = torch.optim.Adam([{"params": [bank.raw]}, {"params": [bank.log_step]}], betas=_BETAS)
-        self._latents = [torch.optim.Adam([g for g in grids if g is not None], betas=_BETAS) for grids in trainer.grids]
+        self._network = torch.optim.Adam(
+            [{"params": [bank.raw]}, {"params": [bank.log_step]}], betas=_BETAS, fused=True
+        )
+        self._latents = [
+            torch.optim.Adam([g for g in grids if g is not None], betas=_BETAS, fused=True) for grids in trainer.grids
+        ]
         self._windows = trainer.windows(plan.window)
         self._pixels = sum(trainer.frame_counts) * trainer.pixels
         self.memo = dict(memo or {})

@@ -288,8 +288,7 @@ class Trainer:
         weights, wanted = self.targets[gop].weights, self.targets[gop].rows[window]
         peak = (1 << self.model.bit_depth) - 1
         if self._similarity is None:
-            error = (rows - wanted) / peak
-            return (error * error * weights).sum() / rows.shape[0]
+            return ((rows - wanted).square() * (weights / (peak * peak * rows.shape[0]))).sum()
         error = (rows[:, 4:] - wanted[:, 4:]) / peak
         chroma = (error * error * weights[4:]).sum() / rows.shape[0]
         unlike = 1 - self._similarity.of_phases(rows[:, :4], wanted[:, :4]).mean()
