@@ -15,20 +15,16 @@ from torch import Tensor
 
 from nvrc_decoder.octree.context import NEIGHBOURS, constant_inputs
 from nvrc_decoder.octree.schedule import expand_schedule
-from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, CONTEXT_INPUT_MAX, GridSlot
+from nvrc_decoder.profiles import CONTEXT_INPUT_MAX, GridSlot
 from nvrc_decoder.pyramid import Pyramid
 
+from .context_network import HIDDEN_UNIT, OUTPUT_UNIT, context_network
 from .forecast import Forecast, flat, select
-from .laplace import SCALE_COUNT, SCALE_LOG2_MIN, laplace_bits
-from .rounding import round_and_clip, straight_through_floor
+from .laplace import laplace_bits
+from .rounding import straight_through_floor
 from .windows import Window
 
 __all__ = ["HIDDEN_UNIT", "OUTPUT_UNIT", "GopRate", "GridContext", "build_context", "context_network"]
-
-HIDDEN_UNIT = 32
-"""Integer steps in one real unit of the hidden layers."""
-OUTPUT_UNIT = 8
-"""Integer steps in one real unit of the outputs: the mean in eighths, the scale index as it is."""
 
 
 @dataclass(frozen=True)
@@ -122,33 +118,6 @@ def build_context(
         slot.flow,
         slot.at_nodes,
     )
-
-
-def context_network(
-    parameters: dict[str, tuple[Tensor, Tensor]], inputs: Tensor, bias: Tensor, exact: bool
-) -> tuple[Tensor, Tensor]:
-    """Mean and log2 of the scale of R values, [R] each.
-
-    Args:
-        parameters: the context layers as real values.
-        inputs: [19, R], neighbours and coarse magnitude, already clipped.
-        bias: [width_1, R], first-layer bias with the one-hots' columns added.
-        exact: round as the decoder does, and quantise mean and scale.
-    """
-    h = _hidden(torch.addmm(bias, parameters["context.hidden1"][0][:, : len(inputs)], inputs), exact)
-    weight, b = parameters["context.hidden2"]
-    h = _hidden(torch.addmm(b[:, None], weight, h), exact)
-    weight, b = parameters["context.output"]
-    out = torch.addmm(b[:, None], weight, h) * OUTPUT_UNIT
-    if exact:
-        out = straight_through_floor(out + 0.5).clamp(ACTIVATION_MIN, ACTIVATION_MAX)
-    mean, index = out.unbind(0)
-    return mean / OUTPUT_UNIT, SCALE_LOG2_MIN + index.clamp(0, SCALE_COUNT - 1) / 4
-
-
-def _hidden(h: Tensor, exact: bool) -> Tensor:
-    """What becomes of the sums of a hidden layer."""
-    return round_and_clip(h, HIDDEN_UNIT, 0, ACTIVATION_MAX / HIDDEN_UNIT) if exact else h.relu_()
 
 
 @dataclass(frozen=True)

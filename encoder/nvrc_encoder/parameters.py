@@ -27,6 +27,7 @@ from nvrc_decoder.synthesis.arithmetic import (
 )
 
 from .laplace import laplace_bits, quantised_scale
+from .rounding import straight_through_round
 
 __all__ = ["LayerQuantisation", "ParameterBank", "likely_scale"]
 
@@ -213,8 +214,7 @@ class ParameterBank(nn.Module):
 
     def quantised(self) -> Tensor:
         """q of every parameter [n], float, rounded with a straight-through gradient."""
-        q = self.raw * torch.exp2(-self.step_exponents())[self.segment]
-        return q + (torch.round(q) - q).detach()
+        return straight_through_round(self.raw * torch.exp2(-self.step_exponents())[self.segment])
 
     def real(self, q: Tensor | None) -> dict[str, tuple[Tensor, Tensor]]:
         """layer name -> (weight, bias) as real values; the raw parameters when `q` is None."""

@@ -22,8 +22,8 @@ from .grid_rate import HIDDEN_UNIT, OUTPUT_UNIT, GopRate, GridContext, build_con
 from .model import SynthesisModel
 from .parameters import ParameterBank
 from .plan import Plan, Settings
-from .quantise import hard_round, soft_round_noise
-from .rounding import FEATURE_SCALE, Arithmetic
+from .quantise import soft_round_noise
+from .rounding import FEATURE_SCALE, Arithmetic, straight_through_round
 from .similarity import DISSIMILARITY_WEIGHT, Similarity
 from .structure import Structure
 from .warm_start import initial_grids, initial_weights
@@ -212,7 +212,7 @@ class Trainer:
         """
         gop = window.gop
         if settings.hard:
-            rounded = [None if g is None else hard_round(g) for g in self.grids[gop]]
+            rounded = [None if g is None else straight_through_round(g) for g in self.grids[gop]]
         else:
             rounded = [
                 None if g is None else soft_round_noise(g, settings.temperature, settings.noise, self.noise)
