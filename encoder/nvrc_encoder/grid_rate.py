@@ -15,18 +15,16 @@ from torch import Tensor
 
 from nvrc_decoder.octree.context import NEIGHBOURS, constant_inputs
 from nvrc_decoder.octree.schedule import expand_schedule
-from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, CONTEXT_INPUT_MAX, GridSlot
+from nvrc_decoder.profiles import CONTEXT_INPUT_MAX, GridSlot
 from nvrc_decoder.pyramid import Pyramid
 
-from .laplace import SCALE_COUNT, SCALE_LOG2_MIN, laplace_bits
-from .rounding import round_and_clip, straight_through_floor
+from .context_network import HIDDEN_UNIT, OUTPUT_UNIT, context_network
+from .forecast import Forecast, flat, select
+from .laplace import laplace_bits
+from .rounding import straight_through_floor
+from .windows import Window
 
 __all__ = ["HIDDEN_UNIT", "OUTPUT_UNIT", "GopRate", "GridContext", "build_context", "context_network"]
-
-HIDDEN_UNIT = 32
-"""Integer steps in one real unit of the hidden layers."""
-OUTPUT_UNIT = 8
-"""Integer steps in one real unit of the outputs: the mean in eighths, the scale index as it is."""
 
 
 @dataclass(frozen=True)
@@ -125,62 +123,42 @@ def build_context(
     )
 
 
-def context_network(
-    parameters: dict[str, tuple[Tensor, Tensor]], inputs: Sequence[Tensor], bias: Tensor, exact: bool
-) -> tuple[Tensor, Tensor]:
-    """Mean and log2 of the scale of each row.
+@dataclass(frozen=True)
+class _Part:
+    """Where the contexts of the values of some consecutive slots are: all relative to a centre, or none.
 
-    Args:
-        parameters: the context layers as real values.
-        inputs: [., 19] each and R rows in all, neighbours and coarse magnitude, already clipped.
-        bias: [R, width_1], first-layer bias with the one-hots' columns added.
-        exact: round as the decoder does, and quantise mean and scale.
+    Attributes:
+        inputs: int32 [19, R] into what the window reads.
+        classes: per slot int64 [nodes, H * W], row of the table of first-layer biases, and how many channels share it.
+        centred: the contexts are relative to a centre.
     """
-    w1 = parameters["context.hidden1"][0][:, : inputs[0].shape[1]].t()
-    biases = bias.split([len(part) for part in inputs])
-    h = torch.cat([torch.addmm(b, part, w1) for b, part in zip(biases, inputs, strict=True)])
-    h = _hidden(h, exact)
-    weight, b = parameters["context.hidden2"]
-    h = _hidden(torch.addmm(b, h, weight.t()), exact)
-    weight, b = parameters["context.output"]
-    out = torch.addmm(b, h, weight.t()) * OUTPUT_UNIT
-    if exact:
-        out = straight_through_floor(out + 0.5).clamp(ACTIVATION_MIN, ACTIVATION_MAX)
-    mean = out[:, 0] / OUTPUT_UNIT
-    return mean, SCALE_LOG2_MIN + out[:, 1].clamp(0, SCALE_COUNT - 1) / 4
 
+    inputs: Tensor
+    classes: tuple[tuple[Tensor, int], ...]
+    centred: bool
 
-def _hidden(h: Tensor, exact: bool) -> Tensor:
-    """What becomes of the sums of a hidden layer."""
-    return round_and_clip(h, HIDDEN_UNIT, 0, ACTIVATION_MAX / HIDDEN_UNIT) if exact else torch.relu(h)
+    def biases(self, table: Tensor) -> Tensor:
+        """What the one-hots add to each value, [width_1, R], of a table [classes, width_1]."""
+        parts = []
+        for classes, channels in self.classes:
+            own = table.index_select(0, classes.view(-1)).t().view(table.shape[1], len(classes), 1, classes.shape[1])
+            parts.append(own.expand(-1, -1, channels, -1).flatten(1))
+        return torch.cat(parts, 1)
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """Gather indices of one window: everything that does not change from iteration to iteration.
+    """Gather indices of some nodes: everything that does not change from iteration to iteration.
 
     Attributes:
         nodes: per slot int64, the nodes that are evaluated.
-        needed: int64 [K], what the window reads of the flat vector of `GopRate`, the zero at its end last.
-        inputs: int32 [R, 19] into what is needed.
-        classes: per present slot int64 [nodes, 1, H * W], row of the table of first-layer biases, and how many channels
-            share it.
-        sizes: rows before those whose contexts are relative to a centre, those, and the ones after them.
+        needed: int64 [K], what they read of the flat vector of `GopRate`, the zero at its end last.
+        parts: where the contexts are, slot by slot.
     """
 
     nodes: tuple[Tensor, ...]
     needed: Tensor
-    inputs: Tensor
-    classes: tuple[tuple[Tensor, int], ...]
-    sizes: tuple[int, int, int]
-
-    def biases(self, table: Tensor) -> Tensor:
-        """What the one-hots add to each row, [R, width_1], of a table [classes, width_1]."""
-        parts = []
-        for classes, channels in self.classes:
-            own = table.index_select(0, classes.view(-1)).view(*classes.shape, table.shape[1])
-            parts.append(own.expand(-1, channels, -1, -1).reshape(-1, table.shape[1]))
-        return torch.cat(parts)
+    parts: tuple[_Part, ...]
 
 
 class GopRate:
@@ -217,7 +195,7 @@ class GopRate:
         counter = iter(starts)
         # The coarser grid's magnitude, the last column, is never there for a grid with centred contexts.
         faces = [sum(map(abs, offset)) == 1 for offset in NEIGHBOURS] + [False]
-        self._faces = torch.tensor(faces, device=self._triples.device)
+        self._faces = torch.tensor(faces, device=self._triples.device).view(-1, 1)
         self._class_start = [0 if context is None else next(counter) for context in self.contexts]
 
     def _rows(self, nodes: Sequence[Tensor]) -> _Rows:
@@ -225,16 +203,13 @@ class GopRate:
         if key in self._cache:
             return self._cache[key]
         nodes = [which.to(self._triples.device) for which in nodes]
-        inputs: list[Tensor] = []
-        classes: list[tuple[Tensor, int]] = []
+        found: list[_Part] = []
         below: int | None = None
-        at = 0
-        centred = slice(0, 0)
         for slot, (context, which) in enumerate(zip(self.contexts, nodes, strict=True)):
             if context is None:
                 continue
             index = context.neighbours[which]
-            count, area, reach = index.shape
+            count, area, _ = index.shape
             channels, start = self._channels[slot], self._offsets[slot][0]
             node = torch.div(index, area, rounding_mode="floor")
             channel = torch.arange(channels, device=index.device).view(1, -1, 1, 1)
@@ -246,43 +221,80 @@ class GopRate:
             else:
                 coarse = (context.coarse[which] + self._values + self._offsets[below][1]).view(count, 1, area, 1)
                 coarse = coarse.expand(-1, channels, -1, -1)
-            inputs.append(torch.cat([gathered, coarse], 3).reshape(-1, reach + 1).int())
-            classes.append((context.classes[which].unsqueeze(1) + self._class_start[slot], channels))
-            at += len(inputs[-1])
-            if context.centred:
-                centred = slice(at - len(inputs[-1]), at)
+            inputs = torch.cat([gathered, coarse], 3).flatten(0, 2).t()
+            classes = ((context.classes[which] + self._class_start[slot], channels),)
+            if found and found[-1].centred == context.centred:
+                last = found.pop()
+                inputs, classes = torch.cat([last.inputs, inputs], 1), last.classes + classes
+            found.append(_Part(inputs, classes, context.centred))
             if not context.motion:
                 below = slot
-        index = torch.cat(inputs)
         # What is gathered often stays in the cache, and so does its gradient.
-        read = torch.zeros(self._zero + 1, dtype=torch.bool, device=index.device)
+        read = torch.zeros(self._zero + 1, dtype=torch.bool, device=self._triples.device)
         read[self._zero] = True
-        read[index.reshape(-1)] = True
+        for part in found:
+            read[part.inputs.reshape(-1)] = True
         needed = read.nonzero().view(-1)
-        places = torch.empty(self._zero + 1, dtype=torch.int32, device=index.device)
-        places[needed] = torch.arange(len(needed), dtype=torch.int32, device=index.device)
-        sizes = centred.start, centred.stop - centred.start, at - centred.stop
-        rows = _Rows(tuple(nodes), needed, places[index.reshape(-1)].view(index.shape), tuple(classes), sizes)
-        size = rows.inputs.numel() * 4 + (needed.numel() + sum(part.numel() for part, _ in classes)) * 8
+        places = torch.empty(self._zero + 1, dtype=torch.int32, device=needed.device)
+        places[needed] = torch.arange(len(needed), dtype=torch.int32, device=needed.device)
+        parts = tuple(_Part(places[part.inputs].contiguous(), part.classes, part.centred) for part in found)
+        rows = _Rows(tuple(nodes), needed, parts)
+        size = needed.numel() * 8
+        for part in parts:
+            size += part.inputs.numel() * 4 + sum(classes.numel() for classes, _ in part.classes) * 8
         if self._cached + size <= self.CACHE_BYTES:
             self._cache[key] = rows
             self._cached += size
         return rows
 
     def _centred(self, flat: Tensor, index: Tensor, exact: bool) -> tuple[Tensor, Tensor]:
-        """Inputs [R, 19] relative to the mean of the face neighbours that are there, and that mean [R] (spec 5.3).
+        """Inputs [19, R] relative to the mean of the face neighbours that are there, and that mean [R] (spec 5.3).
 
         `flat` ends in the zero that stands for those that are not there.
         """
-        values = flat.index_select(0, index.reshape(-1)).view(index.shape)
+        values = flat.index_select(0, index.view(-1)).view(index.shape)
         there = index != len(flat) - 1
         faces = there & self._faces
-        count = faces.sum(1).clamp(min=1)
-        centre = (values * faces).sum(1) / count
+        count = faces.sum(0).clamp(min=1)
+        centre = (values * faces).sum(0) / count
         if exact:
             centre = straight_through_floor(centre)
-        around = ((values - centre[:, None]) * there).clamp(-CONTEXT_INPUT_MAX, CONTEXT_INPUT_MAX)
+        around = ((values - centre) * there).clamp(-CONTEXT_INPUT_MAX, CONTEXT_INPUT_MAX)
         return around, centre
+
+    def _predict(
+        self, parameters: dict[str, tuple[Tensor, Tensor]], grids: Sequence[Tensor | None], rows: _Rows, exact: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Mean and scale of each value of the nodes of some rows, [R] each, in their order."""
+        present = [grid for grid in grids if grid is not None]
+        magnitudes = [grid.abs().sum(1).reshape(-1) for grid in present]
+        whole = torch.cat([*(grid.reshape(-1) for grid in present), *magnitudes, present[0].new_zeros(1)])
+        seen = whole.index_select(0, rows.needed)
+        clipped = seen.clamp(-CONTEXT_INPUT_MAX, CONTEXT_INPUT_MAX)
+        w1, b1 = parameters["context.hidden1"]
+        table = w1.t()[self._triples].sum(1) + b1
+        means, scales = [], []
+        for part in rows.parts:
+            if part.centred:
+                inputs, centre = self._centred(seen, part.inputs, exact)
+            else:
+                inputs = clipped.index_select(0, part.inputs.view(-1)).view(part.inputs.shape)
+            mean, log_scale = context_network(parameters, inputs, part.biases(table), exact)
+            means.append(mean + centre if part.centred else mean)
+            scales.append(log_scale)
+        return torch.cat(means), torch.exp2(torch.cat(scales))
+
+    def _per_node(self, bits: Tensor, values: Sequence[Tensor | None], exact: bool) -> list[Tensor | None]:
+        """Sums of the bits of `values`, per slot [nodes, C, H, W] or None: [nodes]; what is not coded costs nothing."""
+        out: list[Tensor | None] = []
+        parts = iter(bits.split([own.numel() for own in values if own is not None]))
+        for own, context in zip(values, self.contexts, strict=True):
+            if own is None or context is None:
+                out.append(None)
+                continue
+            sums = next(parts).view(own.shape).flatten(1).sum(1)
+            out.append(sums * (own != 0).flatten(1).any(1) if exact and context.skipped else sums)
+        return out
 
     def bits(
         self,
@@ -302,38 +314,39 @@ class GopRate:
         Returns:
             Per slot a tensor [nodes evaluated], or None.
         """
-        present = [grid for grid in grids if grid is not None]
-        magnitudes = [grid.abs().sum(1).reshape(-1) for grid in present]
-        whole = torch.cat([*(grid.reshape(-1) for grid in present), *magnitudes, present[0].new_zeros(1)])
         rows = self._rows(nodes)
-        seen = whole.index_select(0, rows.needed)
-        clipped = seen.clamp(-CONTEXT_INPUT_MAX, CONTEXT_INPUT_MAX)
-        before, centred, after = rows.inputs.split(rows.sizes)
-        inputs = [clipped.index_select(0, part.view(-1)).view(part.shape) for part in (before, after)]
-        centre: Tensor | None = None
-        if len(centred):
-            around, centre = self._centred(seen, centred, exact)
-            inputs.insert(1, around)
-        w1, b1 = parameters["context.hidden1"]
-        table = w1.t()[self._triples].sum(1) + b1
-        mean, log_scale = context_network(parameters, inputs, rows.biases(table), exact)
-        evaluated = [
-            None if grid is None else grid.index_select(0, which) for grid, which in zip(grids, rows.nodes, strict=True)
-        ]
-        values = torch.cat([grid.reshape(-1) for grid in evaluated if grid is not None])
-        if centre is not None:
-            first, middle, last = mean.split(rows.sizes)
-            mean = torch.cat([first, middle + centre, last])
-        bits = laplace_bits(values - mean, torch.exp2(log_scale))
-        out: list[Tensor | None] = []
-        at = 0
-        for grid, context in zip(evaluated, self.contexts, strict=True):
-            if grid is None or context is None:
-                out.append(None)
-                continue
-            own = bits[at : at + grid.numel()].view(grid.shape).flatten(1).sum(1)
-            if exact and context.skipped:
-                own = own * (grid != 0).flatten(1).any(1)
-            out.append(own)
-            at += grid.numel()
-        return out
+        mean, scale = self._predict(parameters, grids, rows, exact)
+        values = select(grids, rows.nodes)
+        return self._per_node(laplace_bits(flat(values) - mean, scale), values, exact)
+
+    def window_bits(
+        self,
+        parameters: dict[str, tuple[Tensor, Tensor]],
+        grids: Sequence[Tensor | None],
+        window: Window,
+        forecast: Forecast,
+        exact: bool,
+    ) -> Tensor:
+        """An estimate of the bits of all grids, from one window.
+
+        The gradient of a node's bits in its own values comes in each window that touches the node, from the mean and
+        scale that were last predicted for it. That in its contexts and in the network, which costs most, comes in one
+        of the windows, for all of them.
+
+        Args:
+            parameters, grids, exact: as in `bits`.
+            window: of this GOP.
+            forecast: of this GOP; what is predicted here is put there.
+        """
+        rows = self._rows(window.share)
+        mean, scale = self._predict(parameters, grids, rows, exact)
+        values = select(grids, rows.nodes)
+        forecast.update(rows.nodes, values, mean.detach(), scale.detach())
+        predicted = self._per_node(laplace_bits(flat(values).detach() - mean, scale), values, exact)
+        values = select(grids, window.touched)
+        known_mean, known_scale = (flat(select(part, window.touched)) for part in (forecast.means, forecast.scales))
+        own = self._per_node(laplace_bits(flat(values) - known_mean, known_scale), values, exact)
+        shared = sum(bits.sum() for bits in predicted if bits is not None) * window.count
+        total = sum((bits * weight).sum() for bits, weight in zip(own, window.weights, strict=True) if bits is not None)
+        # Of what is predicted the gradient alone counts; its value is part of the total.
+        return total + shared - shared.detach()

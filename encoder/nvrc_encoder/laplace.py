@@ -26,21 +26,22 @@ class _LaplaceBits(torch.autograd.Function):
     def forward(ctx, x: Tensor, scale: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
         a = x.abs()
         inverse = 1 / scale
-        near = torch.exp((a - 0.5).abs().neg() * inverse) * 0.5
-        far = torch.exp((a + 0.5).neg() * inverse) * 0.5
-        inside = a < 0.5
-        mass = torch.where(inside, 1 - near, near) - far + _FLOOR
+        near = (a - 0.5).abs_().neg_().mul_(inverse).exp_().mul_(0.5)
+        far = (-0.5 - a).mul_(inverse).exp_().mul_(0.5)
+        mass = torch.where(a < 0.5, 1 - near, near).sub_(far).add_(_FLOOR)
         ctx.save_for_backward(x, a, inverse, near, far, mass)
-        return torch.log2(mass).neg()
+        return torch.log2(mass).neg_()
 
     @staticmethod
     def backward(ctx, grad: Tensor):  # type: ignore[no-untyped-def]
         x, a, inverse, near, far, mass = ctx.saved_tensors
         # d mass / d a and d mass / d (1/scale)
-        factor = grad * (-_LOG2E) / mass
-        d_a = (far - near) * inverse
-        d_inverse = near * (0.5 - a) + far * (a + 0.5)
-        return factor * d_a * torch.sign(x), factor * d_inverse * (-inverse * inverse)
+        factor = (grad / mass).mul_(inverse).mul_(-_LOG2E)
+        d_x = (far - near).mul_(torch.sign(x)).mul_(factor)
+        if not ctx.needs_input_grad[1]:
+            return d_x, None
+        d_inverse = (near * (0.5 - a)).add_(far * (a + 0.5))
+        return d_x, d_inverse.mul_(factor).mul_(inverse).neg_()
 
 
 def laplace_bits(x: Tensor, scale: Tensor) -> Tensor:

@@ -4,6 +4,9 @@ Activations are in *feature units*: 1 feature unit is 128 integer steps of the n
 pixel range, so that weights are O(1). `SynthesisModel.forward` runs in floats that are clipped as the decoder's; with
 ``Arithmetic.EXACT`` every layer is rounded, too, as spec chapter 6 says (straight-through in the backward pass), and in
 float64 the values are then the decoder's own integers.
+
+Features lie channels last in memory: on a CPU convolutions of few channels take half the time so, and their gradients a
+third.
 """
 
 from __future__ import annotations
@@ -35,7 +38,8 @@ LEVELS_PER_FEATURE = 16
 
 def _upsample(x: Tensor, height: int, width: int) -> Tensor:
     """Half-pixel bilinear x2, edge-clamped, cropped to (height, width) (spec 7.10)."""
-    return functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)[..., :height, :width]
+    # `interpolate` gives all of it, and cutting it takes passes of its own, back as well.
+    return torch.ops.aten.upsample_bilinear2d(x, (height, width), False, 2.0, 2.0)
 
 
 class SynthesisModel:
@@ -153,6 +157,7 @@ class SynthesisModel:
             injected: Tensor | None = None
             if f"stage{stage}.inject" in self._names:
                 stacked = per_stage[stage][0] if len(per_stage[stage]) == 1 else torch.cat(per_stage[stage], 1)
+                stacked = stacked.contiguous(memory_format=torch.channels_last)
                 weight, bias = parameters[f"stage{stage}.inject"]
                 injected = arithmetic.finished(functional.conv2d(stacked, weight, bias, padding=1))
             if x is None:
@@ -178,7 +183,7 @@ class SynthesisModel:
                 h = functional.conv2d(x, weight.unsqueeze(1), bias, padding=1, groups=channels)
                 h = arithmetic.finished(h, 0)
                 weight, bias = parameters[f"{name}.pointwise"]
-                h = functional.conv2d(h, weight[:, :, None, None], bias)
+                h = functional.linear(h.permute(0, 2, 3, 1), weight, bias).permute(0, 3, 1, 2)
                 x = clip(x + arithmetic.finished(h), *ACTIVATION_RANGE)
         if x is None:  # pragma: no cover - stage_channels is never empty
             raise ValueError("a profile has at least one stage")
@@ -215,4 +220,5 @@ class SynthesisModel:
         parameters: Mapping[str, tuple[Tensor, Tensor]], batch: int, channels: int, height: int, width: int
     ) -> Tensor:
         like = parameters["head.depthwise"][0]
-        return torch.zeros(batch, channels, height, width, dtype=like.dtype, device=like.device)
+        x = torch.zeros(batch, channels, height, width, dtype=like.dtype, device=like.device)
+        return x.contiguous(memory_format=torch.channels_last)

@@ -32,6 +32,7 @@ __all__ = [
     "half_samples",
     "index_of",
     "make_motion",
+    "moves_of",
     "places_of",
     "spread",
 ]
@@ -130,7 +131,9 @@ def spread(cells: Tensor, size: tuple[int, int], stride: int) -> Tensor:
     if stride == CELL_STRIDE:
         return cells
     # There are at least as many as the plane has samples.
-    return functional.interpolate(cells, scale_factor=CELL_STRIDE, mode="nearest")[:, :, : size[0], : size[1]]
+    wide = cells[..., None].expand(-1, -1, -1, -1, CELL_STRIDE).flatten(3)
+    tall = wide[:, :, :, None].expand(-1, -1, -1, CELL_STRIDE, -1).flatten(2, 3)
+    return tall[:, :, : size[0], : size[1]]
 
 
 def _filter(x: Tensor, axis: int) -> Tensor:
@@ -195,40 +198,56 @@ def half_samples(planes: Tensor, arithmetic: Arithmetic) -> Tensor:
 
 
 @functools.lru_cache(maxsize=8)
-def _centres(height: int, width: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
-    """As `grid_sample` counts in the refined plane, columns first: samples [height, width, 2], and 1/32 of one [2]."""
-    sizes = [_HALVES * n - 1 for n in (height, width)]
-    y, x = ((torch.arange(0, 2 * size, 4, dtype=torch.float64) + 1) / size - 1 for size in sizes)
-    centres = torch.stack(torch.broadcast_tensors(x[None, :], y[:, None]), -1)
-    step = torch.tensor([2 * _HALVES / (DISPLACEMENT_UNITS * size) for size in reversed(sizes)], dtype=torch.float64)
+def _centres(size: tuple[int, int], stride: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """As `grid_sample` counts in the refined plane, columns first.
+
+    Returns:
+        Samples [rows of cells, rows of a cell, 2 * width], both coordinates of one and then the next, the last cells
+        whole; and 1/32 of a sample [2].
+    """
+    side = CELL_STRIDE // stride
+    ends = [_HALVES * n - 1 for n in size]
+    counts = -(-size[0] // side) * side, size[1]
+    positions = (2 * _HALVES * torch.arange(n, dtype=torch.float64) + 1 for n in counts)
+    y, x = (at / end - 1 for at, end in zip(positions, ends, strict=True))
+    centres = torch.stack(torch.broadcast_tensors(x[None, :], y[:, None]), -1).view(-1, side, 2 * size[1])
+    step = torch.tensor([2 * _HALVES / (DISPLACEMENT_UNITS * end) for end in reversed(ends)], dtype=torch.float64)
     return centres.to(device, dtype), step.to(device, dtype)
 
 
-def places_of(moves: Tensor, size: tuple[int, int], stride: int, arithmetic: Arithmetic) -> Tensor:
-    """Where the samples of planes of `size` are fetched from, in the form that `fetch` takes.
+def moves_of(moves: Tensor, size: tuple[int, int], stride: int, arithmetic: Arithmetic) -> Tensor:
+    """Displacements of the cells of planes of `size`, in the form that `places_of` takes.
 
     Args:
-        moves: [B, 2, rows, columns] displacements of cells.
+        moves: [B, 2, rows, columns] of `Motion`.
         size: rows and columns of the planes.
         stride: luma samples in a sample of them, 1 or 4.
         arithmetic: what is rounded.
 
     Returns:
-        [B, *size, 2]: without gradients and rounded, integers in 1/32 of a sample, rows first; else as `grid_sample`
-        counts, columns first.
+        [B, rows, columns, 2]: without gradients and rounded, integers in 1/32 of a sample, rows first; else as
+        `grid_sample` counts, columns first.
     """
     if stride == CELL_STRIDE:
         moves = moves / CELL_STRIDE
         if arithmetic.rounds:
             moves = straight_through_floor(moves + 0.5)
     if arithmetic.rounds and not torch.is_grad_enabled():
+        return moves.permute(0, 2, 3, 1).long()
+    _, step = _centres(size, stride, moves.dtype, moves.device)
+    return (moves.flip(1) * step.view(1, 2, 1, 1)).permute(0, 2, 3, 1)
+
+
+def places_of(moves: Tensor, size: tuple[int, int], stride: int) -> Tensor:
+    """Where the samples of planes of `size` are fetched from: [B, *size, 2], in the units of `moves` of `moves_of`."""
+    if moves.dtype == torch.int64:
         y, x = (torch.arange(n, device=moves.device) * DISPLACEMENT_UNITS for n in size)
         starts = torch.stack(torch.broadcast_tensors(y[:, None], x[None, :]), -1)
-        return spread(moves, size, stride).permute(0, 2, 3, 1).long() + starts
-    centres, step = _centres(*size, moves.dtype, moves.device)
-    # All that can be is done for cells.
-    scaled = (moves.flip(1) * step.view(1, 2, 1, 1)).contiguous(memory_format=torch.channels_last)
-    return spread(scaled, size, stride).permute(0, 2, 3, 1) + centres
+        return spread(moves.permute(0, 3, 1, 2), size, stride).permute(0, 2, 3, 1) + starts
+    centres, _ = _centres(size, stride, moves.dtype, moves.device)
+    # First across, then down: whole rows are copied so.
+    wide = moves[:, :, :, None].expand(-1, -1, -1, CELL_STRIDE // stride, -1).flatten(2)[:, :, : 2 * size[1]]
+    return (wide[:, :, None] + centres).flatten(1, 2)[:, : size[0]].unflatten(2, (-1, 2))
 
 
 def fetch(refined: Tensor, places: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ from nvrc_decoder.synthesis.arithmetic import (
 )
 
 from .laplace import laplace_bits, quantised_scale
+from .rounding import straight_through_round
 
 __all__ = ["LayerQuantisation", "ParameterBank", "likely_scale"]
 
@@ -213,15 +214,16 @@ class ParameterBank(nn.Module):
 
     def quantised(self) -> Tensor:
         """q of every parameter [n], float, rounded with a straight-through gradient."""
-        q = self.raw * torch.exp2(-self.step_exponents())[self.segment]
-        return q + (torch.round(q) - q).detach()
+        return straight_through_round(self.raw * torch.exp2(-self.step_exponents())[self.segment])
 
     def real(self, q: Tensor | None) -> dict[str, tuple[Tensor, Tensor]]:
         """layer name -> (weight, bias) as real values; the raw parameters when `q` is None."""
         flat = self.raw if q is None else q * torch.exp2(self.step_exponents())[self.segment]
         out: dict[str, tuple[Tensor, Tensor]] = {}
-        for layer, (w, b) in zip(self.layers, self._slices, strict=True):
-            out[layer.name] = (flat[w].view(layer.weight_shape), flat[b])
+        # One split, whose gradient is one pass, in place of as many slices.
+        parts = iter(flat.split([part.stop - part.start for pair in self._slices for part in pair]))
+        for layer in self.layers:
+            out[layer.name] = (next(parts).view(layer.weight_shape), next(parts))
         return out
 
     def exact_quantised(self) -> Tensor:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
 from nvrc_decoder.pyramid import BLEND_UNIT
 
-from .motion import Motion, fetch, half_samples, index_of, places_of, spread
+from .motion import Motion, fetch, half_samples, index_of, moves_of, places_of, spread
 from .rounding import ACTIVATION_RANGE, Arithmetic, clip
 from .route import Route, Step
 
@@ -37,38 +37,38 @@ class _Predictor:
 
     def __init__(self, route: Route, motion: Motion | None, like: Tensor, stride: int, arithmetic: Arithmetic) -> None:
         self._arithmetic = arithmetic
-        self._still = motion is None
+        self._size, self._stride = (like.shape[2], like.shape[3]), stride
         self._refined: dict[int, Tensor] = {}
+        self._moves: Iterator[Tensor] | None = None
         if motion is None:
-            shares = index_of(route.shares, like.device).to(like.dtype) / BLEND_UNIT
-            weights = shares.view(-1, 1, 1, 1)
+            weights = (index_of(route.shares, like.device).to(like.dtype) / BLEND_UNIT).view(-1, 1, 1, 1)
         else:
-            size = (like.shape[2], like.shape[3])
-            weights = spread(motion.weights, size, stride)
-            groups = [len(users) for step in route.steps for _, users in step.fetches]
-            self._places = iter(places_of(motion.moves, size, stride, arithmetic).split(groups))
+            weights = motion.weights
+            # What is split is small: to put the gradients of the parts together costs a pass over all.
+            groups = [len(step.frames) for step in route.steps for _ in step.references]
+            self._moves = iter(moves_of(motion.moves, self._size, stride, arithmetic).split(groups))
         self._weights = iter(weights.split([len(step.shares) for step in route.steps[1:]]))
 
     def predict(self, step: Step, made: dict[int, Tensor]) -> Tensor:
         """Planes [frames, C, H, W] of the next step after the first; `made` has those before, each [1, C, H, W]."""
         weights = next(self._weights)
-        samples: dict[int, list[Tensor]] = {t: [] for t in step.frames}
-        # References are in ascending order: each frame gets the samples of its earlier one first.
-        for reference, users in step.fetches:
-            for t, found in zip(users, self._fetched(made[reference], reference, len(users)), strict=True):
-                samples[t].append(found)
+        samples = [self._fetched(made[reference], reference, len(step.frames)) for reference in step.references]
         if not step.shares:
-            return self._arithmetic.rounded(torch.cat([own for (own,) in samples.values()]))
-        before, after = (torch.cat([own[i] for own in samples.values()]) for i in (0, 1))
-        return self._arithmetic.rounded(before * (1 - weights) + after * weights)
+            return self._arithmetic.rounded(samples[0])
+        before, after = samples
+        if self._moves is not None:
+            weights = spread(weights, self._size, self._stride)
+        if self._arithmetic.rounds:
+            return self._arithmetic.rounded(before * (1 - weights) + after * weights)
+        return torch.lerp(before, after, weights)
 
-    def _fetched(self, planes: Tensor, reference: int, count: int) -> tuple[Tensor, ...]:
-        """What each of the `count` next pairs of the route has of its reference: [1, C, H, W]."""
-        if self._still:
-            return (planes,) * count
+    def _fetched(self, planes: Tensor, reference: int, count: int) -> Tensor:
+        """What the `count` next pairs of the route have of their reference: [count, C, H, W]."""
+        if self._moves is None:
+            return planes.expand(count, -1, -1, -1)
         if reference not in self._refined:
             self._refined[reference] = half_samples(planes, self._arithmetic)
-        return fetch(self._refined[reference], next(self._places)).split(1)
+        return fetch(self._refined[reference], places_of(next(self._moves), self._size, self._stride))
 
 
 def follow(
@@ -92,6 +92,7 @@ def follow(
     """
     first, *steps = route.steps
     batch = residual(first.frames, None)
+    # A frame to its planes; of frames that are no nodes, the first of a step to those of all.
     made = {0: batch}
     predictor = _Predictor(route, motion, batch, stride, arithmetic)
     nodes = set(route.nodes)
@@ -99,7 +100,5 @@ def follow(
         batch = predictor.predict(step, made)
         if step.frames[0] in nodes:
             batch = clip(batch + residual(step.frames, batch), *ACTIVATION_RANGE)
-        made |= zip(step.frames, batch.split(1), strict=True)
-    if route.steps[-1].frames == route.frames:
-        return batch
-    return torch.cat([made[t] for t in route.frames])
+        made[step.frames[0]] = batch
+    return torch.cat([made[t] for t in route.frames if t in made])

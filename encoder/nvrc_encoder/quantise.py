@@ -1,4 +1,4 @@
-"""Differentiable stand-ins for rounding the grids: soft rounding with noise, then straight-through rounding."""
+"""Differentiable stand-ins for rounding the grids: soft rounding with noise."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-__all__ = ["hard_round", "soft_round", "soft_round_noise"]
+__all__ = ["soft_round", "soft_round_noise"]
 
 
 class _SoftRound(torch.autograd.Function):
@@ -42,8 +42,3 @@ def soft_round_noise(x: Tensor, temperature: float, noise: float, generator: tor
     y = soft_round(x, temperature)
     drawn = torch.empty_like(y).uniform_(-noise / 2, noise / 2, generator=generator)
     return soft_round(y + drawn, temperature)
-
-
-def hard_round(x: Tensor) -> Tensor:
-    """round(x) forward, identity backward."""
-    return x + (torch.round(x) - x).detach()

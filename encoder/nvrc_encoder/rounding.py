@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
@@ -11,7 +12,15 @@ from torch.autograd.function import once_differentiable
 
 from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN
 
-__all__ = ["ACTIVATION_RANGE", "FEATURE_SCALE", "Arithmetic", "clip", "round_and_clip", "straight_through_floor"]
+__all__ = [
+    "ACTIVATION_RANGE",
+    "FEATURE_SCALE",
+    "Arithmetic",
+    "clip",
+    "round_and_clip",
+    "straight_through_floor",
+    "straight_through_round",
+]
 
 FEATURE_SCALE = 128
 """Integer activation steps in one feature unit."""
@@ -39,16 +48,39 @@ class Arithmetic(Enum):
 
     def rounded(self, x: Tensor) -> Tensor:
         """Blends of activations in feature units, to the nearest step; the gradient is that of `x`."""
-        return straight_through_floor(x * FEATURE_SCALE + _HALF) / FEATURE_SCALE if self.rounds else x
+        return _StraightThrough.apply(x, _to_steps) if self.rounds else x
 
     def finished(self, x: Tensor, low: float = ACTIVATION_RANGE[0], high: float = ACTIVATION_RANGE[1]) -> Tensor:
         """The output of a layer, rounded and then clipped."""
         return round_and_clip(x, FEATURE_SCALE, low, high) if self.rounds else clip(x, low, high)
 
 
+class _StraightThrough(torch.autograd.Function):
+    """A rounding, and the gradient of the identity: one pass forward and none back."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, rounding: Callable[[Tensor], Tensor]) -> Tensor:  # type: ignore[override]
+        return rounding(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        return gradient, None
+
+
 def straight_through_floor(x: Tensor) -> Tensor:
     """floor(x) forward, identity backward."""
-    return x + (torch.floor(x) - x).detach()
+    y: Tensor = _StraightThrough.apply(x, torch.floor)
+    return y
+
+
+def straight_through_round(x: Tensor) -> Tensor:
+    """round(x) forward, a half to the even integer, identity backward."""
+    y: Tensor = _StraightThrough.apply(x, torch.round)
+    return y
+
+
+def _to_steps(x: Tensor) -> Tensor:
+    return (x * FEATURE_SCALE).add_(_HALF).floor_().div_(FEATURE_SCALE)
 
 
 def clip(x: Tensor, low: float, high: float) -> Tensor:

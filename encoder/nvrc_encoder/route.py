@@ -14,16 +14,16 @@ __all__ = ["Route", "Step", "find_route", "touched_nodes"]
 
 @dataclass(frozen=True)
 class Step:
-    """Frames whose planes are made at once, as none is predicted from another.
+    """Frames whose planes are made at once, as all are predicted from the same references.
 
     Attributes:
-        frames: ascending; all of them nodes, or none.
-        fetches: (reference, the frames that samples are fetched for from there), ascending; empty for frame 0.
-        shares: of the later reference of each frame, in 1/32; empty for a key, which has one only.
+        frames: consecutive where they are no nodes, else one.
+        references: none for frame 0, one for a key, else the earlier and the later one.
+        shares: of the later reference of each frame, in 1/32; empty for a key.
     """
 
     frames: tuple[int, ...]
-    fetches: tuple[tuple[int, tuple[int, ...]], ...]
+    references: tuple[int, ...]
     shares: tuple[int, ...]
 
 
@@ -44,7 +44,7 @@ class Route:
     @functools.cached_property
     def pairs(self) -> tuple[tuple[int, int], ...]:
         """(frame, reference) of all fetches, in the order of the steps."""
-        return tuple((t, reference) for step in self.steps for reference, users in step.fetches for t in users)
+        return tuple((t, reference) for step in self.steps for reference in step.references for t in step.frames)
 
     @functools.cached_property
     def blended(self) -> tuple[int, ...]:
@@ -78,25 +78,23 @@ def touched_nodes(pyramid: Pyramid, frames: Iterable[int]) -> list[int]:
     return sorted(t // pyramid.node_spacing for t in needed if pyramid.is_node(t))
 
 
-def _rank(pyramid: Pyramid, t: int) -> tuple[int, int]:
-    """Keys one after the other, then each level of nodes, then all other frames."""
+def _rank(pyramid: Pyramid, t: int) -> tuple[int, int, int]:
+    """Keys one after the other, then each level of nodes, then all other frames, those between the same nodes at once.
+
+    Equal for frames of one step.
+    """
     if t % pyramid.key_spacing == 0:
-        return 0, t
-    return (1, -(t & -t)) if pyramid.is_node(t) else (2, 0)
+        return 0, 0, t
+    return (1, -(t & -t), t) if pyramid.is_node(t) else (2, 0, t // pyramid.node_spacing)
 
 
 def _step(pyramid: Pyramid, frames: tuple[int, ...]) -> Step:
-    fetches: dict[int, list[int]] = {}
-    shares = []
-    for t in frames:
-        references = pyramid.references(t)
-        if references is None:
-            continue
-        for reference in {references.before, references.after}:
-            fetches.setdefault(reference, []).append(t)
-        if references.before != references.after:
-            shares.append(references.share)
-    return Step(frames, tuple((reference, tuple(fetches[reference])) for reference in sorted(fetches)), tuple(shares))
+    found = [references for t in frames if (references := pyramid.references(t)) is not None]
+    if not found:
+        return Step(frames, (), ())
+    if found[0].before == found[0].after:
+        return Step(frames, (found[0].before,), ())
+    return Step(frames, (found[0].before, found[0].after), tuple(references.share for references in found))
 
 
 @functools.lru_cache(maxsize=4096)

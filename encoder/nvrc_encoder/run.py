@@ -104,10 +104,13 @@ class Run:
         self._hard_lagrangian: float | None = None
         self._search: StepSearch | None = None
         bank = trainer.bank
-        self._network = torch.optim.Adam([{"params": [bank.raw]}, {"params": [bank.log_step]}], betas=_BETAS)
-        self._latents = [torch.optim.Adam([g for g in grids if g is not None], betas=_BETAS) for grids in trainer.grids]
+        self._network = torch.optim.Adam(
+            [{"params": [bank.raw]}, {"params": [bank.log_step]}], betas=_BETAS, fused=True
+        )
+        self._latents = [
+            torch.optim.Adam([g for g in grids if g is not None], betas=_BETAS, fused=True) for grids in trainer.grids
+        ]
         self._windows = trainer.windows(plan.window)
-        self._inclusion = trainer.inclusion(self._windows)
         self._pixels = sum(trainer.frame_counts) * trainer.pixels
         self.memo = dict(memo or {})
         self._between = len(self._windows) * (_WINDOWS_BETWEEN if goal is None else _WINDOWS_BETWEEN_WITH_GOAL)
@@ -141,12 +144,12 @@ class Run:
         settings = plan.at(iteration) if iteration < plan.iterations else plan.extra_settings()
         if not self._queue:
             self._queue = torch.randperm(len(self._windows), generator=trainer.order).tolist()
-        gop, window = self._windows[self._queue.pop()]
-        latents = self._latents[gop]
+        window = self._windows[self._queue.pop()]
+        latents = self._latents[window.gop]
         self._network.param_groups[0]["lr"] = settings.weight_rate
         self._network.param_groups[1]["lr"] = settings.step_rate
         latents.param_groups[0]["lr"] = settings.grid_rate
-        distortion, bpp = trainer.losses(gop, window, settings, self._inclusion[gop])
+        distortion, bpp = trainer.losses(window, settings)
         loss = distortion + trainer.lagrangian * bpp
         told = iteration % _REPORT_EVERY == _REPORT_EVERY - 1 or iteration + 1 == self._end
         if told and not bool(torch.isfinite(loss)):
@@ -303,6 +306,7 @@ class Run:
             "trainer": trainer_state(trainer),
             "best": None if self._best is None else dict(vars(self._best)),
             "search": None if self._search is None else self._search.state(),
+            "forecasts": [vars(forecast) for forecast in trainer.forecasts],
             "network": self._network.state_dict(),
             "latents": [latents.state_dict() for latents in self._latents],
             "order": trainer.order.get_state(),
@@ -313,6 +317,8 @@ class Run:
         """Go on where `state` was taken, by a run of the same video, options and plan."""
         trainer = self.trainer
         restore_trainer(trainer, state["trainer"])
+        for forecast, saved in zip(trainer.forecasts, state["forecasts"], strict=True):
+            forecast.restore(saved["means"], saved["scales"])
         self._network.load_state_dict(state["network"])
         for latents, saved in zip(self._latents, state["latents"], strict=True):
             latents.load_state_dict(saved)

@@ -2,12 +2,11 @@
 
 One iteration takes a window of consecutive frames of one GOP: its distortion, the bits of the grid nodes that it
 touches (weighted by the inverse of how often each node is touched, so that the estimate is unbiased), and the bits of
-all weights.
+all weights. The context network is evaluated for the window's share of the nodes; see `GopRate.window_bits`.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,16 +17,17 @@ from torch import Tensor
 from nvrc_decoder.errors import InternalError
 from nvrc_decoder.profiles import Q_MAX, GridSlot, LayerSpec, context_layers, node_shape
 
+from .forecast import Forecast
 from .grid_rate import HIDDEN_UNIT, OUTPUT_UNIT, GopRate, GridContext, build_context
 from .model import SynthesisModel
 from .parameters import ParameterBank
 from .plan import Plan, Settings
-from .quantise import hard_round, soft_round_noise
-from .rounding import FEATURE_SCALE, Arithmetic
-from .route import touched_nodes
+from .quantise import soft_round_noise
+from .rounding import FEATURE_SCALE, Arithmetic, straight_through_round
 from .similarity import DISSIMILARITY_WEIGHT, Similarity
 from .structure import Structure
 from .warm_start import initial_grids, initial_weights
+from .windows import Window, nodes_of, split_frames, windows_of
 
 __all__ = ["Estimate", "Schedule", "Target", "Trainer"]
 
@@ -108,7 +108,14 @@ class Trainer:
         self.model = SynthesisModel(structure, chroma_format, bit_depth)
         self.model.set_size(*size)
         self.size = size
-        self.targets = [Target(t.rows.to(device), t.weights.to(device)) for t in targets]
+        # In memory as the model's rows are.
+        self.targets = [
+            Target(
+                t.rows.to(device, memory_format=torch.channels_last),
+                t.weights.to(device)[None].contiguous(memory_format=torch.channels_last)[0],
+            )
+            for t in targets
+        ]
         self.lagrangian = lagrangian
         self.device = device
         self.frame_counts = [t.rows.shape[0] for t in targets]
@@ -128,6 +135,7 @@ class Trainer:
             for frames in set(self.frame_counts)
         }
         self.rates = [by_length[frames] for frames in self.frame_counts]
+        self.forecasts = [Forecast.initial(grids) for grids in self.grids]
         layers: tuple[LayerSpec, ...] = context_layers(*structure.context_widths) + self.model.layers
         initial = initial_weights(self.model, generator) | self.initial_context(structure.context_widths, generator)
         gains: dict[str, int] = {}
@@ -178,44 +186,33 @@ class Trainer:
             "context.output": (last, torch.tensor([0.0, 1.5])),
         }
 
-    def _windows(self, frames: int, window: int) -> list[slice]:
-        count = max(1, math.ceil(frames / window))
-        edges = [round(i * frames / count) for i in range(count + 1)]
-        return [slice(a, b) for a, b in itertools.pairwise(edges)]
-
     def _nodes(self, gop: int, window: slice) -> list[Tensor]:
-        """Per slot the nodes that a window of frames touches: int64, ascending, on the CPU.
+        structure = self.model.structure
+        return nodes_of(structure.profile.slots, structure.pyramid, self.frame_counts[gop], window)
 
-        The last window has those after the last frame, too: they serve as context, and none is to be free of cost.
-        """
-        frames, pyramid = self.frame_counts[gop], self.model.structure.pyramid
-        at_frames = torch.arange(window.start, window.stop)
-        touched = set(touched_nodes(pyramid, range(window.start, window.stop)))
-        if window.stop == frames:
-            touched |= set(range(-(-frames // pyramid.node_spacing), pyramid.node_count(frames)))
-        if window == slice(0, frames):
-            touched = set(range(pyramid.node_count(frames)))
-        at_nodes = torch.tensor(sorted(touched))
-        return [at_nodes if slot.at_nodes else at_frames for slot in self.model.profile.slots]
+    def windows(self, length: int) -> list[Window]:
+        """All windows of about `length` frames."""
+        slots, pyramid = self.model.profile.slots, self.model.structure.pyramid
+        return [
+            window
+            for gop, frames in enumerate(self.frame_counts)
+            for window in windows_of(slots, pyramid, gop, frames, length, self.device)
+        ]
 
-    def windows(self, window: int) -> list[tuple[int, slice]]:
-        """All windows of about `window` frames: (GOP, frames of it)."""
-        return [(gop, frames) for gop, n in enumerate(self.frame_counts) for frames in self._windows(n, window)]
-
-    def losses(self, gop: int, window: slice, settings: Settings, inclusion: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    def losses(self, window: Window, settings: Settings) -> tuple[Tensor, Tensor]:
         """Distortion and bits per pixel of one window, with gradients.
 
         Args:
-            gop, window: one of `windows`.
+            window: one of `windows`.
             settings: phase, temperature and noise.
-            inclusion: per slot, the weight of each node's bits, from `inclusion`.
 
         Returns:
             Weighted MSE in units of the full range, or what `similarity` puts in its place, and an unbiased estimate of
             the stream's bits per pixel.
         """
+        gop = window.gop
         if settings.hard:
-            rounded = [None if g is None else hard_round(g) for g in self.grids[gop]]
+            rounded = [None if g is None else straight_through_round(g) for g in self.grids[gop]]
         else:
             rounded = [
                 None if g is None else soft_round_noise(g, settings.temperature, settings.noise, self.noise)
@@ -223,20 +220,14 @@ class Trainer:
             ]
         q = self.bank.quantised() if settings.quantised else None
         real = self.bank.real(q)
-        frames = range(window.start, window.stop)
+        frames = range(window.frames.start, window.frames.stop)
         count = self.frame_counts[gop]
         arithmetic = Arithmetic.EXACT if settings.hard else Arithmetic.FLOAT
         rows = self.model.forward(real, rounded, self.multipliers, frames, count, arithmetic)
-        nodes = self._nodes(gop, window)
-        per_node = self.grid_rate(real, rounded, gop, nodes, settings.hard)
-        bits = torch.zeros((), device=self.device)
-        for node_bits, which, weight in zip(per_node, nodes, inclusion, strict=True):
-            if node_bits is not None:
-                bits = bits + (node_bits * weight[which.to(self.device)]).sum()
-        bpp = bits / (count * self.pixels)
+        bpp = self.window_bits(real, rounded, window, settings.hard) / (count * self.pixels)
         if q is not None:
             bpp = bpp + self.bank.segment_bits(q).sum() / (sum(self.frame_counts) * self.pixels)
-        return self._distortion(rows, gop, window), bpp
+        return self._distortion(rows, gop, window.frames), bpp
 
     @torch.no_grad()
     def change_steps(self, multipliers: Sequence[Sequence[int] | None]) -> None:
@@ -267,7 +258,7 @@ class Trainer:
         optimiser = torch.optim.Adam([self.bank.raw], lr=2e-2, betas=(0.9, 0.99))
         for i in range(plan.pretrain):
             gop = i % len(self.grids)
-            window = self._windows(self.frame_counts[gop], plan.window)
+            window = split_frames(self.frame_counts[gop], plan.window)
             nodes = self._nodes(gop, window[i // len(self.grids) % len(window)])
             rounded = [None if g is None else torch.round(g.detach()) for g in self.grids[gop]]
             bits = self.grid_rate(self.bank.real(None), rounded, gop, nodes, False)
@@ -284,30 +275,20 @@ class Trainer:
         nodes: Sequence[Tensor],
         exact: bool,
     ) -> list[Tensor | None]:
-        """Bits of each node of each grid; the one place that says which entropy model the training assumes."""
+        """Bits of each node of each grid; this and `window_bits` say which entropy model the training assumes."""
         return self.rates[gop].bits(real, grids, nodes, exact)
 
-    def inclusion(self, schedule: Sequence[tuple[int, slice]]) -> list[list[Tensor]]:
-        """Per GOP and slot, [N] weight of each node: windows of the GOP over windows that touch the node."""
-        out = []
-        for gop, frames in enumerate(self.frame_counts):
-            windows = [w for g, w in schedule if g == gop]
-            per_slot = []
-            touched = [self._nodes(gop, window) for window in windows]
-            for index, slot in enumerate(self.model.profile.slots):
-                count = torch.zeros(node_shape(slot, frames, *self.size, self.model.structure.pyramid)[0])
-                for nodes in touched:
-                    count[nodes[index]] += 1
-                per_slot.append((len(windows) / count.clamp(min=1)).to(self.device))
-            out.append(per_slot)
-        return out
+    def window_bits(
+        self, real: dict[str, tuple[Tensor, Tensor]], grids: Sequence[Tensor | None], window: Window, exact: bool
+    ) -> Tensor:
+        """An estimate of the bits of all grids of the window's GOP, with gradients."""
+        return self.rates[window.gop].window_bits(real, grids, window, self.forecasts[window.gop], exact)
 
     def _distortion(self, rows: Tensor, gop: int, window: slice) -> Tensor:
         weights, wanted = self.targets[gop].weights, self.targets[gop].rows[window]
         peak = (1 << self.model.bit_depth) - 1
         if self._similarity is None:
-            error = (rows - wanted) / peak
-            return (error * error * weights).sum() / rows.shape[0]
+            return ((rows - wanted).square() * (weights / (peak * peak * rows.shape[0]))).sum()
         error = (rows[:, 4:] - wanted[:, 4:]) / peak
         chroma = (error * error * weights[4:]).sum() / rows.shape[0]
         unlike = 1 - self._similarity.of_phases(rows[:, :4], wanted[:, :4]).mean()
@@ -370,7 +351,7 @@ class Trainer:
             rounded = self.final_grids(gop) if grids is None else grids[gop]
             target = self.targets[gop]
             luma = target.weights[:4]
-            for window in self._windows(frames, 8):
+            for window in split_frames(frames, 8):
                 at = range(window.start, window.stop)
                 rows = (model or self.model).forward(real, rounded, self.multipliers, at, frames, Arithmetic.EXACT)
                 distortion += float(self._distortion(rows, gop, window)) * (window.stop - window.start)

@@ -38,15 +38,18 @@ def _lift(into: Tensor, source: Tensor, step: int, axis: int, rounds: bool, back
     """One step of the lifting in place: what each sample's two neighbours add to it; `back` takes it away again."""
     factor, sign = _STEPS[step]
     ahead = step % 2 == 1
-    sums = source.clone()
+    sums = source.clone() if rounds else into
     (own, _), (end, _) = _parts(sums, axis, ahead)
     (_, beside), (_, repeated) = _parts(source, axis, ahead)
+    if not rounds:
+        weight = factor * (-sign if back else sign)
+        into.add_(source, alpha=weight)
+        own.add_(beside, alpha=weight)
+        end.add_(repeated, alpha=weight)
+        return
     own.add_(beside)
     end.add_(repeated)
-    sums.mul_(factor)
-    if rounds:
-        sums.add_(0.5).floor_()
-    into.add_(sums, alpha=-sign if back else sign)
+    into.add_(sums.mul_(factor).add_(0.5).floor_(), alpha=-sign if back else sign)
 
 
 def _lift_gradient(into: Tensor, source: Tensor, step: int, axis: int) -> None:

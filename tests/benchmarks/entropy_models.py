@@ -34,6 +34,7 @@ from nvrc_encoder.parameters import likely_scale
 from nvrc_encoder.run import Run
 from nvrc_encoder.source import open_source
 from nvrc_encoder.training import Trainer
+from nvrc_encoder.windows import Window
 
 # 18 causal neighbours: the past node's 3x3, the node before that, and what a raster scan has seen of this node.
 RASTER = (
@@ -69,6 +70,13 @@ class StaticTrainer(Trainer):
         # Keep the context network in the graph, so that the optimiser sees its (zero) gradient.
         anchor = sum(w.sum() * 0 + b.sum() * 0 for w, b in real.values())
         return [None if b is None else b + anchor for b in out]
+
+    def window_bits(
+        self, real: dict[str, tuple[Tensor, Tensor]], grids: Sequence[Tensor | None], window: Window, exact: bool
+    ) -> Tensor:
+        bits = self.grid_rate(real, grids, window.gop, window.touched, exact)
+        parts = [(b * weight).sum() for b, weight in zip(bits, window.weights, strict=True) if b is not None]
+        return torch.stack(parts).sum()
 
 
 def raster_context(trainer: Trainer, gop: int) -> list[GridContext | None]:

@@ -9,7 +9,7 @@ import torch.nn.functional as functional
 from encoder_cases import gradient_source
 from synthesis_cases import PYRAMIDS
 
-from nvrc_decoder.profiles import ACTIVATION_MAX
+from nvrc_decoder.profiles import ACTIVATION_MAX, node_shape
 from nvrc_decoder.pyramid import FACTOR_UNIT, Pyramid
 from nvrc_decoder.synthesis.motion import half_samples as integer_half_samples
 from nvrc_decoder.synthesis.wavelet import luma_residual
@@ -37,7 +37,7 @@ def test_what_is_predicted_from_comes_first(pyramid: Pyramid, window: tuple[int,
     assert route.frames == tuple(range(*window))
     made: set[int] = set()
     for step in route.steps:
-        fetched = {(t, reference) for reference, users in step.fetches for t in users}
+        fetched = {(t, reference) for reference in step.references for t in step.frames}
         wanted = set()
         for t in step.frames:
             references = pyramid.references(t)
@@ -74,13 +74,15 @@ def test_the_windows_pay_for_every_node(pyramid: Pyramid, frames: int) -> None:
     spacings = {"key_spacing": pyramid.key_spacing, "node_spacing": pyramid.node_spacing}
     trainer = trainer_of(frames, **spacings)
     windows = trainer.windows(4)
-    (inclusion,) = trainer.inclusion(windows)
-    for slot, weights in enumerate(inclusion):
-        total = torch.zeros(len(weights))
-        for gop, window in windows:
-            which = trainer._nodes(gop, window)[slot]
-            total[which] += weights[which]
+    for i, slot in enumerate(trainer.model.profile.slots):
+        count = node_shape(slot, frames, 32, 48, pyramid)[0]
+        total, predicted = torch.zeros(count), torch.zeros(count)
+        for window in windows:
+            total[window.touched[i]] += window.weights[i]
+            predicted[window.share[i]] += 1
+            assert set(window.share[i].tolist()) <= set(window.touched[i].tolist())
         torch.testing.assert_close(total, torch.full_like(total, len(windows)))
+        assert (predicted == 1).all()
 
 
 def random_bands(rng: np.random.Generator, height: int, width: int, peak: int) -> list[np.ndarray]:
