@@ -116,30 +116,31 @@ def test_info_tells_what_is_active_and_what_it_costs(capsys: pytest.CaptureFixtu
     assert network["stage_blocks"] == [0, 0, 1, 0, 1]
     assert network["motion"] is True
     assert (network["key_spacing"], network["node_spacing"], network["step_factors"]) == (8, 8, [])
-    assert [grid["schedule"] for grid in network["grids"]] == ["octree"] * 10
-    assert [grid["kind"] for grid in network["grids"]] == ["feature"] * 4 + ["plane"] + ["band"] * 4 + ["flow"]
+    assert [grid["schedule"] for grid in network["grids"]] == ["octree"] * 11
+    kinds = ["feature"] * 4 + ["plane"] + ["band"] * 4 + ["flow", "split"]
+    assert [grid["kind"] for grid in network["grids"]] == kinds
     # 20 frames; of the nodes of both GOPs those that are coded.
     gops = STREAMS["nano-motion"]["stages"]["gops"]
-    coded = [sum(gop["nodes"][str(slot)].count("1") for gop in gops) for slot in range(4, 9)]
+    coded = [sum(gop["nodes"][str(slot)].count("1") for gop in gops) for slot in (4, 5, 6, 7, 8, 10)]
     width, height = document["width"], document["height"]
     values = sum(
         channels * nodes * -(-height // stride) * -(-width // stride)
         for channels, nodes, stride in (
             *((4, 20, 32), (3, 20, 16), (3, 20, 8), (2, 20, 4), (3, 20, 16)),
-            *zip((3, 4, 3, 3, 3), coded, (4, 16, 8, 4, 2), strict=True),
+            *zip((3, 4, 3, 3, 3, 3), coded, (4, 16, 8, 4, 2, 8), strict=True),
         )
     )
     costs = document["kmac_per_pixel"]
     pixels = width * height * document["frames"]
-    assert costs["entropy"] == round((50 * 8 + 8 * 6 + 6 * 2) * values / pixels / 1000, 3)
+    assert costs["entropy"] == round((51 * 8 + 8 * 6 + 6 * 2) * values / pixels / 1000, 3)
     # 3 planes at stride 4 and the luma plane: 10 products a frame, and 12 a node for half samples and for the wavelet.
     assert costs["motion"] == round((3 * (10 + 12 / 8) / 16 + 10 + 24 / 8) / 1000, 3)
     assert costs["total"] == pytest.approx(sum(costs[name] for name in ("synthesis", "motion", "entropy")), abs=2e-3)
     assert network["kmac_per_pixel"] == pytest.approx(costs["synthesis"] + costs["motion"], abs=2e-3)
-    # The flow grid's payload comes first in the GOP, and is listed under its slot.
+    # The payloads of motion come first in the GOP, and are listed under their slots.
     with path.open("rb") as file:
         gops = [unit.content for unit in UnitReader(file) if isinstance(unit.content, Gop)]
-    listed = {str(slot): sum(len(gop.grids[place]) for gop in gops) for place, slot in enumerate((9, *range(9)))}
+    listed = {str(slot): sum(len(gop.grids[place]) for gop in gops) for place, slot in enumerate((9, 10, *range(9)))}
     assert document["bytes"]["grids"] == listed
     assert call("info", path) == 0
     text = capsys.readouterr().out

@@ -138,7 +138,7 @@ def test_broken_off_in_every_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     patience = -1
     encode(source, whole, chosen)
     total, steps, patience, kills = steps, 0, 9, 0
-    assert stages == {"pilot", "trial 0", "trial 1", "trial 2", "trial 3", "training"}
+    assert stages == {"pilot", "trial 0", "trial 1", "trial 2", "trial 3", "trial 4", "training"}
     stages.clear()
     while not again.getvalue():
         try:
