@@ -65,6 +65,8 @@ def tools() -> dict[str, dict[str, Any]]:
         "nodes every 8 frames": {},
         "nodes every 4 frames": {"node_spacing": 4},
         "nodes every 2 frames": pyramid,
+        "blocks of their own": {"split": True},
+        "blocks of their own, nodes every 2": {**pyramid, "split": True},
         "bilinear fetch": {"patch": {(motion, "_NEAR"): 0.5, (motion, "_FAR"): 0.0}},
         "bilinear fetch, nodes every 2": {**pyramid, "patch": {(motion, "_NEAR"): 0.5, (motion, "_FAR"): 0.0}},
         "5/3 wavelet": {"patch": {(wavelet, "_STEPS"): _FIVE_THREE, (wavelet, "_LOW_GAIN"): 1.0}},
