@@ -34,6 +34,7 @@ __all__ = [
     "make_motion",
     "places_of",
     "spread",
+    "to_cells",
 ]
 
 POSITION_UNITS = 8
@@ -67,7 +68,7 @@ def index_of(values: Sequence[int], device: torch.device) -> Tensor:
     return torch.tensor(values, dtype=torch.int64, device=device)
 
 
-def _to_cells(x: Tensor, size: tuple[int, int], arithmetic: Arithmetic) -> Tensor:
+def to_cells(x: Tensor, size: tuple[int, int], arithmetic: Arithmetic) -> Tensor:
     """Values [B, C, rows, columns] of the flow grid at each cell: doubled twice, each time rounded and cropped."""
     for shrink in (8, CELL_STRIDE):
         x = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
@@ -94,21 +95,21 @@ def make_motion(
     positions, blends = values.split((2, 1), 1)
     frames, references = (tuple(min(pair[i], last) for pair in route.pairs) for i in (0, 1))
     here, there = (positions.index_select(0, index_of(times, flow.device)) for times in (frames, references))
-    moves = _to_cells((there - here) * (DISPLACEMENT_UNITS // POSITION_UNITS), size, arithmetic)
+    moves = to_cells((there - here) * (DISPLACEMENT_UNITS // POSITION_UNITS), size, arithmetic)
     own = blends.index_select(0, index_of(tuple(min(t, last) for t in route.blended), flow.device))
     shares = index_of(route.shares, flow.device).to(flow.dtype).view(-1, 1, 1, 1)
-    weights = clip(_to_cells(own, size, arithmetic) + shares, 0, BLEND_UNIT) / BLEND_UNIT
+    weights = clip(to_cells(own, size, arithmetic) + shares, 0, BLEND_UNIT) / BLEND_UNIT
     # PyTorch's gradient of a fetch writes out of bounds where a position is no number; the loss or the next check tells
     # of it.
     return Motion(torch.nan_to_num(moves, 0.0, 0.0, 0.0), weights)
 
 
 def spread(cells: Tensor, size: tuple[int, int], stride: int) -> Tensor:
-    """What each sample of a plane of `size` has from its cell: [B, C, *size]; it is `stride` luma samples wide."""
+    """What each sample of `size` samples, `stride` luma samples apart, has from its cell: [B, C, *size]."""
     if stride == CELL_STRIDE:
         return cells
     # There are at least as many as the plane has samples.
-    return functional.interpolate(cells, scale_factor=CELL_STRIDE, mode="nearest")[:, :, : size[0], : size[1]]
+    return functional.interpolate(cells, scale_factor=CELL_STRIDE // stride, mode="nearest")[:, :, : size[0], : size[1]]
 
 
 def _filter(x: Tensor, axis: int) -> Tensor:
@@ -182,7 +183,7 @@ def _centres(height: int, width: int, dtype: torch.dtype, device: torch.device) 
     return centres.to(device, dtype), step.to(device, dtype)
 
 
-def places_of(moves: Tensor, size: tuple[int, int], stride: int, arithmetic: Arithmetic) -> Tensor:
+def places_of(moves: Tensor, size: tuple[int, int], stride: int, arithmetic: Arithmetic, every: int = 1) -> Tensor:
     """Where the samples of planes of `size` are fetched from, in the form that `fetch` takes.
 
     Args:
@@ -190,10 +191,11 @@ def places_of(moves: Tensor, size: tuple[int, int], stride: int, arithmetic: Ari
         size: rows and columns of the planes.
         stride: luma samples in a sample of them, 1 or 4.
         arithmetic: what is rounded.
+        every: only every so many samples of the planes along each axis are wanted, 1 or 2; with `stride` 1 and floats.
 
     Returns:
-        [B, *size, 2]: without gradients and rounded, integers in 1/32 of a sample, rows first; else as `grid_sample`
-        counts, columns first.
+        [B, *size, 2], of those wanted: without gradients and rounded, integers in 1/32 of a sample, rows first; else as
+        `grid_sample` counts, columns first.
     """
     if stride == CELL_STRIDE:
         moves = moves / CELL_STRIDE
@@ -206,7 +208,8 @@ def places_of(moves: Tensor, size: tuple[int, int], stride: int, arithmetic: Ari
     centres, step = _centres(*size, moves.dtype, moves.device)
     # All that can be is done for cells.
     scaled = (moves.flip(1) * step.view(1, 2, 1, 1)).contiguous(memory_format=torch.channels_last)
-    return spread(scaled, size, stride).permute(0, 2, 3, 1) + centres
+    centres = centres[::every, ::every]
+    return spread(scaled, (centres.shape[0], centres.shape[1]), stride * every).permute(0, 2, 3, 1) + centres
 
 
 def fetch(refined: Tensor, places: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ from .rounding import FEATURE_SCALE, Arithmetic
 from .route import touched_nodes
 from .similarity import DISSIMILARITY_WEIGHT, Similarity
 from .structure import Structure
-from .warm_start import initial_grids, initial_weights
+from .warm_start import WEIGHT_STEP, initial_grids, initial_weights
 
 __all__ = ["Estimate", "Schedule", "Target", "Trainer"]
 
@@ -120,7 +120,7 @@ class Trainer:
         to_eight = 2.0 ** -(bit_depth - 8)
         self.grids: list[list[Tensor | None]] = []
         for target in targets:
-            grids = initial_grids(self.model, target.rows * to_eight, multipliers)
+            grids = initial_grids(self.model, target.rows * to_eight, multipliers, lagrangian)
             self.grids.append([None if g is None else g.to(device).requires_grad_() for g in grids])
         # GOPs of one length share their contexts, which weigh far more than the grids.
         by_length = {
@@ -136,7 +136,7 @@ class Trainer:
         bias_step: dict[str, float] = {}
         for layer in layers:
             gains[layer.name], output_units[layer.name] = 0, FEATURE_SCALE
-            weight_step[layer.name], bias_step[layer.name] = 2.0**-6, 2.0**-5
+            weight_step[layer.name], bias_step[layer.name] = WEIGHT_STEP, 2.0**-5
         head_unit = self.model.levels_per_feature
         gains["head.pointwise"] = int(math.log2(head_unit / FEATURE_SCALE))
         output_units["head.pointwise"] = head_unit
