@@ -34,8 +34,6 @@ from .route import Route, Step
 
 __all__ = ["FlowGrid", "FrameSearch", "Reference", "pattern_search"]
 
-_EVERY = 2
-"""Of the samples of a frame every second one in each direction is compared."""
 _BITS_A_STEP = 2.0
 """Bits that a step of difference to each neighbour of a place costs."""
 _MOVES = (4, 2, 1)
@@ -108,7 +106,7 @@ class FrameSearch:
         size: tuple[int, int],
         bit_cost: float,
     ) -> None:
-        self._goal = goal[..., ::_EVERY, ::_EVERY]
+        self._goal = goal
         self._references, self._share, self._size = references, share / BLEND_UNIT, size
         self._multiplier = multiplier.float().view(1, -1, 1, 1)
         self._plane = (goal.shape[2], goal.shape[3])
@@ -123,14 +121,12 @@ class FrameSearch:
         """
         found = []
         for reference, move in zip(self._references, moves, strict=True):
-            found.append(fetch(reference.refined, places_of(move, self._plane, 1, Arithmetic.FLOAT, _EVERY)))
+            found.append(fetch(reference.refined, places_of(move, self._plane, 1, Arithmetic.FLOAT)))
         predicted = found[0]
         if len(found) == 2:
-            rows, columns = self._goal.shape[2:]
-            predicted = torch.lerp(found[0], found[1], spread(weights, (rows, columns), _EVERY))
+            predicted = torch.lerp(found[0], found[1], spread(weights, self._plane, 1))
         error = (predicted - self._goal).square_()
-        cell = CELL_STRIDE // _EVERY
-        return functional.avg_pool2d(error, cell, ceil_mode=True, divisor_override=1)[:, 0] * _EVERY**2
+        return functional.avg_pool2d(error, CELL_STRIDE, ceil_mode=True, divisor_override=1)[:, 0]
 
     def _cost(self, values: Tensor, forecast: Tensor) -> Tensor:
         scaled = values * self._multiplier

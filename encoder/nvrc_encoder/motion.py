@@ -105,11 +105,11 @@ def make_motion(
 
 
 def spread(cells: Tensor, size: tuple[int, int], stride: int) -> Tensor:
-    """What each sample of `size` samples, `stride` luma samples apart, has from its cell: [B, C, *size]."""
+    """What each sample of a plane of `size` has from its cell: [B, C, *size]; it is `stride` luma samples wide."""
     if stride == CELL_STRIDE:
         return cells
     # There are at least as many as the plane has samples.
-    return functional.interpolate(cells, scale_factor=CELL_STRIDE // stride, mode="nearest")[:, :, : size[0], : size[1]]
+    return functional.interpolate(cells, scale_factor=CELL_STRIDE, mode="nearest")[:, :, : size[0], : size[1]]
 
 
 def _filter(x: Tensor, axis: int) -> Tensor:
@@ -183,7 +183,7 @@ def _centres(height: int, width: int, dtype: torch.dtype, device: torch.device) 
     return centres.to(device, dtype), step.to(device, dtype)
 
 
-def places_of(moves: Tensor, size: tuple[int, int], stride: int, arithmetic: Arithmetic, every: int = 1) -> Tensor:
+def places_of(moves: Tensor, size: tuple[int, int], stride: int, arithmetic: Arithmetic) -> Tensor:
     """Where the samples of planes of `size` are fetched from, in the form that `fetch` takes.
 
     Args:
@@ -191,11 +191,10 @@ def places_of(moves: Tensor, size: tuple[int, int], stride: int, arithmetic: Ari
         size: rows and columns of the planes.
         stride: luma samples in a sample of them, 1 or 4.
         arithmetic: what is rounded.
-        every: only every so many samples of the planes along each axis are wanted, 1 or 2; with `stride` 1 and floats.
 
     Returns:
-        [B, *size, 2], of those wanted: without gradients and rounded, integers in 1/32 of a sample, rows first; else as
-        `grid_sample` counts, columns first.
+        [B, *size, 2]: without gradients and rounded, integers in 1/32 of a sample, rows first; else as `grid_sample`
+        counts, columns first.
     """
     if stride == CELL_STRIDE:
         moves = moves / CELL_STRIDE
@@ -208,8 +207,7 @@ def places_of(moves: Tensor, size: tuple[int, int], stride: int, arithmetic: Ari
     centres, step = _centres(*size, moves.dtype, moves.device)
     # All that can be is done for cells.
     scaled = (moves.flip(1) * step.view(1, 2, 1, 1)).contiguous(memory_format=torch.channels_last)
-    centres = centres[::every, ::every]
-    return spread(scaled, (centres.shape[0], centres.shape[1]), stride * every).permute(0, 2, 3, 1) + centres
+    return spread(scaled, size, stride).permute(0, 2, 3, 1) + centres
 
 
 def fetch(refined: Tensor, places: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from .structure import Structure
 __all__ = ["PRESETS", "SCHEDULES", "TUNES", "EncodeOptions", "profile_named"]
 
 PRESETS: dict[str, Plan] = {
-    "draft": Plan(iterations=200, pretrain=40),
+    "draft": Plan(iterations=200, pretrain=60),
     "fast": Plan(iterations=1000),
     "medium": Plan(iterations=3000),
     "slow": Plan(iterations=9000),

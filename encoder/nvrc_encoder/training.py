@@ -265,13 +265,15 @@ class Trainer:
     def pretrain(self, plan: Plan) -> None:
         """Fit the context network to the warm start, before anything else moves."""
         optimiser = torch.optim.Adam([self.bank.raw], lr=2e-2, betas=(0.9, 0.99))
+        inclusion = self.inclusion(self.windows(plan.window))
         for i in range(plan.pretrain):
             gop = i % len(self.grids)
             window = self._windows(self.frame_counts[gop], plan.window)
             nodes = self._nodes(gop, window[i // len(self.grids) % len(window)])
             rounded = [None if g is None else torch.round(g.detach()) for g in self.grids[gop]]
             bits = self.grid_rate(self.bank.real(None), rounded, gop, nodes, False)
-            loss = sum(b.mean() for b in bits if b is not None) / 1000
+            shares = zip(bits, nodes, inclusion[gop], strict=True)
+            loss = sum((b * weight[which.to(self.device)]).sum() for b, which, weight in shares if b is not None)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[union-attr]
             optimiser.step()
