@@ -34,7 +34,9 @@ __all__ = [
     "make_motion",
     "moves_of",
     "places_of",
+    "split_cells",
     "spread",
+    "to_cells",
 ]
 
 POSITION_UNITS = 8
@@ -68,7 +70,7 @@ def index_of(values: Sequence[int], device: torch.device) -> Tensor:
     return torch.tensor(values, dtype=torch.int64, device=device)
 
 
-def _to_cells(x: Tensor, size: tuple[int, int], arithmetic: Arithmetic) -> Tensor:
+def to_cells(x: Tensor, size: tuple[int, int], arithmetic: Arithmetic) -> Tensor:
     """Values [B, C, rows, columns] of the flow grid at each cell: doubled twice, each time rounded and cropped."""
     for shrink in (8, CELL_STRIDE):
         x = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
@@ -82,7 +84,7 @@ def _dequantised(grid: Tensor, multiplier: Tensor) -> Tensor:
     return clip(grid * multiplier.to(grid.dtype).view(1, -1, 1, 1), ACTIVATION_MIN, ACTIVATION_MAX)
 
 
-def _split_cells(x: Tensor, size: tuple[int, int]) -> Tensor:
+def split_cells(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Values [B, C, rows, columns] of the split grid at each cell: each is that of 2x2 cells, cropped."""
     x = functional.interpolate(x, scale_factor=2, mode="nearest")
     return x[..., : -(-size[0] // CELL_STRIDE), : -(-size[1] // CELL_STRIDE)]
@@ -110,15 +112,15 @@ def make_motion(
     positions, blends = _dequantised(flow, multiplier).split((2, 1), 1)
     frames, references = (tuple(min(pair[i], last) for pair in route.pairs) for i in (0, 1))
     here, there = (positions.index_select(0, index_of(times, flow.device)) for times in (frames, references))
-    moves = _to_cells((there - here) * (DISPLACEMENT_UNITS // POSITION_UNITS), size, arithmetic)
+    moves = to_cells((there - here) * (DISPLACEMENT_UNITS // POSITION_UNITS), size, arithmetic)
     blended = index_of(tuple(min(t, last) for t in route.blended), flow.device)
-    added = _to_cells(blends.index_select(0, blended), size, arithmetic)
+    added = to_cells(blends.index_select(0, blended), size, arithmetic)
     if split is not None:
         steps, blend_steps = _dequantised(*split).split((2, 1), 1)
         signs = index_of(tuple(1 if r < t else -1 for t, r in route.pairs), flow.device).to(flow.dtype)
         own = steps.index_select(0, index_of(frames, flow.device)) * signs.view(-1, 1, 1, 1)
-        moves = moves + _split_cells(own, size)
-        added = added + _split_cells(blend_steps.index_select(0, blended), size)
+        moves = moves + split_cells(own, size)
+        added = added + split_cells(blend_steps.index_select(0, blended), size)
     shares = index_of(route.shares, flow.device).to(flow.dtype).view(-1, 1, 1, 1)
     weights = clip(added + shares, 0, BLEND_UNIT) / BLEND_UNIT
     # PyTorch's gradient of a fetch writes out of bounds where a position is no number; the loss or the next check tells

@@ -18,7 +18,7 @@ from .structure import Structure
 __all__ = ["PRESETS", "SCHEDULES", "TUNES", "EncodeOptions", "profile_named"]
 
 PRESETS: dict[str, Plan] = {
-    "draft": Plan(iterations=200, pretrain=40),
+    "draft": Plan(iterations=200, pretrain=60),
     "fast": Plan(iterations=1000),
     "medium": Plan(iterations=3000),
     "slow": Plan(iterations=9000),
@@ -57,6 +57,8 @@ _REFERENCE_LAMBDA = 5e-3
 _STEP_AT_REFERENCE = 76
 _PLANE_STEP_AT_REFERENCE = 220
 """Planes that are predicted are coefficients of an orthonormal transform, and bear theory's large steps."""
+_CHROMA_STEP_AT_REFERENCE = 90
+"""Planes of stride 4 beside a luma plane hold chroma: each value stands for many samples."""
 _FLOW_STEP_AT_REFERENCE = 4.4
 """Step of the positions of the flow grid in eighths of a sample."""
 _BLEND_STEP = 4
@@ -240,6 +242,9 @@ class EncodeOptions:
         given = None if self.grid_step is None else float(self.grid_step)
         plane = given or self._step(_PLANE_STEP_AT_REFERENCE, _GRID_GROWTH)
         feature = plane if structure.moving else given or self._step(_STEP_AT_REFERENCE, _GRID_GROWTH)
+        quarter = plane
+        if structure.has_luma and given is None:
+            quarter = self._step(_CHROMA_STEP_AT_REFERENCE, _GRID_GROWTH)
         position = self._step(_FLOW_STEP_AT_REFERENCE, _FLOW_GROWTH)
         out: list[list[int] | None] = []
         for slot, channels in zip(structure.profile.slots, structure.grid_channels, strict=True):
@@ -254,7 +259,7 @@ class EncodeOptions:
                 low = [_LOW_LOW * level] * (channels - 3)
                 steps = [*low, _HIGH_LOW * level, _HIGH_LOW * level, _HIGH_HIGH * level]
             else:
-                steps = [plane if slot.at_nodes else feature] * channels
+                steps = [quarter if slot.at_nodes else feature] * channels
             out.append([max(1, min(MULTIPLIER_MAX, round(step))) for step in steps] if channels else None)
         return out
 

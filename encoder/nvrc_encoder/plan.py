@@ -75,7 +75,7 @@ class Plan:
     hard_weight_factor: float = 0.3
     temperature: tuple[float, float] = (0.3, 0.12)
     noise: tuple[float, float] = (1.0, 0.5)
-    pretrain: int = 60
+    pretrain: int = 120
     search: float = 0.2
     control: float = 0.1
     gain: tuple[float, float] = (0.9, 0.4)

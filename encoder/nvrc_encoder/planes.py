@@ -13,7 +13,7 @@ from .motion import Motion, fetch, half_samples, index_of, moves_of, places_of, 
 from .rounding import ACTIVATION_RANGE, Arithmetic, clip
 from .route import Route, Step
 
-__all__ = ["Residual", "follow", "in_turn"]
+__all__ = ["Predictor", "Residual", "follow", "in_turn"]
 
 Residual = Callable[[tuple[int, ...], Tensor | None], Tensor]
 """Nodes (frames, those of a step) and what is predicted of their planes -> their residuals [nodes, C, H, W]."""
@@ -27,7 +27,7 @@ def in_turn(route: Route, residuals: Tensor) -> Residual:
     return lambda frames, predicted: next(parts)
 
 
-class _Predictor:
+class Predictor:
     """Predicts planes step by step; without motion everything stays where it is (spec 7.6.3).
 
     Args:
@@ -94,7 +94,7 @@ def follow(
     batch = residual(first.frames, None)
     # A frame to its planes; of frames that are no nodes, the first of a step to those of all.
     made = {0: batch}
-    predictor = _Predictor(route, motion, batch, stride, arithmetic)
+    predictor = Predictor(route, motion, batch, stride, arithmetic)
     nodes = set(route.nodes)
     for step in steps:
         batch = predictor.predict(step, made)

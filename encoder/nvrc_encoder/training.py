@@ -26,7 +26,7 @@ from .quantise import soft_round_noise
 from .rounding import FEATURE_SCALE, Arithmetic, straight_through_round
 from .similarity import DISSIMILARITY_WEIGHT, Similarity
 from .structure import Structure
-from .warm_start import initial_grids, initial_weights
+from .warm_start import WEIGHT_STEP, initial_grids, initial_weights
 from .windows import Window, nodes_of, split_frames, windows_of
 
 __all__ = ["Estimate", "Schedule", "Target", "Trainer"]
@@ -144,7 +144,7 @@ class Trainer:
         bias_step: dict[str, float] = {}
         for layer in layers:
             gains[layer.name], output_units[layer.name] = 0, FEATURE_SCALE
-            weight_step[layer.name], bias_step[layer.name] = 2.0**-6, 2.0**-5
+            weight_step[layer.name], bias_step[layer.name] = WEIGHT_STEP, 2.0**-5
         head_unit = self.model.levels_per_feature
         gains["head.pointwise"] = int(math.log2(head_unit / FEATURE_SCALE))
         output_units["head.pointwise"] = head_unit
@@ -256,13 +256,15 @@ class Trainer:
     def pretrain(self, plan: Plan) -> None:
         """Fit the context network to the warm start, before anything else moves."""
         optimiser = torch.optim.Adam([self.bank.raw], lr=2e-2, betas=(0.9, 0.99))
+        windows = self.windows(plan.window)
+        per_gop = [[window for window in windows if window.gop == gop] for gop in range(len(self.grids))]
         for i in range(plan.pretrain):
-            gop = i % len(self.grids)
-            window = split_frames(self.frame_counts[gop], plan.window)
-            nodes = self._nodes(gop, window[i // len(self.grids) % len(window)])
-            rounded = [None if g is None else torch.round(g.detach()) for g in self.grids[gop]]
-            bits = self.grid_rate(self.bank.real(None), rounded, gop, nodes, False)
-            loss = sum(b.mean() for b in bits if b is not None) / 1000
+            own = per_gop[i % len(per_gop)]
+            window = own[i // len(per_gop) % len(own)]
+            rounded = [None if g is None else torch.round(g.detach()) for g in self.grids[window.gop]]
+            nodes = self._nodes(window.gop, window.frames)
+            bits = self.grid_rate(self.bank.real(None), rounded, window.gop, nodes, False)
+            loss = sum((b * weight).sum() for b, weight in zip(bits, window.weights, strict=True) if b is not None)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[union-attr]
             optimiser.step()

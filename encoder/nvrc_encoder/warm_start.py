@@ -25,11 +25,15 @@ from .model import LEVELS_PER_FEATURE, SynthesisModel
 from .rounding import FEATURE_SCALE
 from .warm_planes import half, initial_planes, plane_features
 
-__all__ = ["initial_grids", "initial_weights", "plane_channels"]
+__all__ = ["WEIGHT_STEP", "initial_grids", "initial_weights", "plane_channels"]
 
 _BETWEEN = np.array([[0.25, 0.75, 0.0], [0.0, 0.75, 0.25]])
 _SAME = np.array([[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]])
 """Taps along one axis of the two phases of a feature: interpolated bilinearly, or as it is."""
+WEIGHT_STEP = 2.0**-6
+"""Step that the weights start with."""
+_NOISE = 0.98 * WEIGHT_STEP
+"""Width of the uniform noise on the weights."""
 
 
 def plane_channels(slot: GridSlot, channels: int, planes: int) -> list[int | None]:
@@ -40,7 +44,10 @@ def plane_channels(slot: GridSlot, channels: int, planes: int) -> list[int | Non
 
 
 def initial_grids(
-    model: SynthesisModel, rows: Tensor, multipliers: Sequence[Sequence[int] | None], lagrangian: float
+    model: SynthesisModel,
+    rows: Tensor,
+    multipliers: Sequence[Sequence[int] | None],
+    lagrangian: float,
 ) -> list[Tensor | None]:
     """Grids of one GOP in quantised units, not rounded.
 
@@ -92,11 +99,10 @@ def initial_grids(
     return grids
 
 
-def _inject_phases(weight: Tensor, at: int, planes: int, generator: torch.Generator) -> None:
+def _inject_phases(weight: Tensor, at: int, planes: int) -> None:
     """Weights of the four phases of the luma plane: their mean to feature 0, what each differs by to one of its own."""
     outputs = weight.shape[0]
     for phase in range(4):
-        weight[:, at + phase] = torch.randn(weight[:, at].shape, generator=generator) * 0.006
         weight[0, at + phase] = 0
         weight[0, at + phase, 1, 1] = 0.25
         if outputs >= planes + 4:
@@ -109,8 +115,9 @@ def initial_weights(model: SynthesisModel, generator: torch.Generator) -> dict[s
     """Weights that pass the pyramid through: layer name -> (weight, bias), real values."""
     planes = 1 if model.chroma_format == CHROMA_400 else 3
 
-    def noise(shape: Sequence[int], deviation: float) -> Tensor:
-        return torch.randn(*shape, generator=generator) * deviation
+    def noise(shape: Sequence[int]) -> Tensor:
+        # Below half a step: it breaks the symmetry for the training, and is nothing once rounded.
+        return (torch.rand(*shape, generator=generator) - 0.5) * _NOISE
 
     # Whether the phases of the luma plane have features of their own.
     phases = model.structure.has_luma and model.stage_channels[-1] >= planes + 4
@@ -119,7 +126,7 @@ def initial_weights(model: SynthesisModel, generator: torch.Generator) -> dict[s
         bias = torch.zeros(layer.outputs)
         shape = layer.weight_shape
         if layer.kind == "inject":
-            weight = noise(shape, 0.015)
+            weight = noise(shape)
             stage = int(layer.name[5])
             at = 0
             for i in model.profile.slots_of_stage(stage):
@@ -127,24 +134,21 @@ def initial_weights(model: SynthesisModel, generator: torch.Generator) -> dict[s
                 kinds = plane_features(model, planes) if slot.at_nodes else plane_channels(slot, count, planes)
                 for c, plane in enumerate(kinds[:count]):
                     if plane is not None and plane < shape[0]:
-                        weight[:, at + c] *= 0.5
                         weight[:planes, at + c] = 0
                         weight[plane, at + c, 1, 1] = 1
-                    else:
-                        weight[:, at + c] *= 3
                 at += count
             if at < shape[1]:
-                _inject_phases(weight, at, planes, generator)
+                _inject_phases(weight, at, planes)
         elif layer.kind == "temporal":
             weight = torch.zeros(shape)
             weight[:, 1] = 1
         elif layer.kind == "depthwise":
-            weight = noise(shape, 0.03)
+            weight = noise(shape)
             weight[:, 1, 1] += 1
         elif layer.kind == "pointwise":
-            weight = noise(shape, 0.015)
+            weight = noise(shape)
         elif layer.kind == "head_depthwise":
-            weight = noise(shape, 0.03)
+            weight = noise(shape)
             weight[:, 0, 1, 1] += 1
             full = planes if model.chroma_format != CHROMA_420 else 1
             for channel in range(min(full, shape[0])):
@@ -159,7 +163,7 @@ def initial_weights(model: SynthesisModel, generator: torch.Generator) -> dict[s
                 weight[planes : planes + 4, 0] = 0
                 weight[planes : planes + 4, 0, 1, 1] = 1
         else:
-            weight = noise(shape, 0.006)
+            weight = noise(shape)
             bias = torch.full((layer.outputs,), 128 / LEVELS_PER_FEATURE)
             last = model.stage_channels[-1]
             for row in range(shape[0]):

@@ -276,9 +276,7 @@ def test_a_flow_costs_the_same_wherever_it_points() -> None:
     grid = torch.from_numpy(np.random.default_rng(0).integers(-5, 6, (shape[0], 3, *shape[1:]))).float()
     _, real = integer_network(seed=2)
     nodes = [torch.arange(1)] * (at) + [torch.arange(shape[0])]
-    bits = [
-        rate.bits(real, [None] * (at) + [grid + offset], nodes, True)[-1] for offset in (0.0, 100.0, 1000.0)
-    ]
+    bits = [rate.bits(real, [None] * (at) + [grid + offset], nodes, True)[-1] for offset in (0.0, 100.0, 1000.0)]
     for moved in bits[1:]:
         assert bits[0] is not None
         assert moved is not None
