@@ -39,6 +39,9 @@ _BITS_A_STEP = 2.0
 _MOVES = (4, 2, 1)
 """Steps of the grid that places are tried at, one pattern after the other."""
 _BLENDS = (-2, -1, 1, 2)
+"""Steps of the grid that the blend is tried at."""
+_CELLS = 4
+"""Cells along each side of a place; it acts on those of half a place around it, too."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,7 @@ class FrameSearch:
         return functional.avg_pool2d(error, CELL_STRIDE, ceil_mode=True, divisor_override=1)[:, 0]
 
     def _cost(self, values: Tensor, forecast: Tensor) -> Tensor:
+        """What K grids [K, 3, rows, columns] cost around each place, as squared error: [K, rows, columns]."""
         scaled = values * self._multiplier
         moves = [
             to_cells(
@@ -141,8 +145,9 @@ class FrameSearch:
         weights = (to_cells(scaled[:, 2:], self._size, Arithmetic.FLOAT) / BLEND_UNIT + self._share).clamp(0, 1)
         errors = self.errors(moves, weights)
         rows, columns = values.shape[2:]
-        errors = functional.pad(errors, (0, 4 * columns - errors.shape[2], 0, 4 * rows - errors.shape[1]))
-        around = functional.avg_pool2d(errors[:, None], 8, 4, 2, divisor_override=1)[:, 0]
+        missing = _CELLS * columns - errors.shape[2], _CELLS * rows - errors.shape[1]
+        errors = functional.pad(errors[:, None], (0, missing[0], 0, missing[1]))
+        around = functional.avg_pool2d(errors, 2 * _CELLS, _CELLS, _CELLS // 2, divisor_override=1)[:, 0]
         return around + self._bit_cost * _BITS_A_STEP * _roughness(values, forecast)
 
     def run(self, starts: Sequence[Tensor], forecast: Tensor) -> Tensor:
