@@ -45,7 +45,7 @@ def test_training_improves_what_it_minimises() -> None:
     source = gradient_source()
     frames = list(source)
     costs = []
-    for iterations in (1, 60):
+    for iterations in (1, 150):
         chosen = options(iterations=iterations)
         trainer, _, _ = encoding.make_trainer(source, frames, chosen)
         train(Run(trainer, chosen.plan()))
