@@ -51,9 +51,10 @@ class SplitGrid:
         self._luma, self._multiplier = luma, multiplier.float().view(1, -1, 1, 1)
         self._size, self._bit_cost = size, bit_cost
         self.grid = torch.zeros(len(luma), len(multiplier), *shape)
+        self._known: set[int] = set()
 
     def search(self, step: Step, route: Route, smooth: Motion, planes: Mapping[int, Tensor]) -> None:
-        """Find the values of the frames of a step.
+        """Find the values of the frames of a step; nodes after the last frame have those of the last one (spec 7.6.1).
 
         Args:
             step: of the way.
@@ -64,13 +65,16 @@ class SplitGrid:
         sources = [half_samples(planes[r], Arithmetic.EXACT) for r in step.references]
         moves = dict(zip(route.pairs, smooth.moves.split(1), strict=True))
         weights = {t: smooth.weights[i : i + 1] for i, t in enumerate(route.blended)}
+        last = len(self._luma) - 1
         for t in step.frames:
-            if t >= len(self._luma):
+            here = min(t, last)
+            if here in self._known:
                 continue
+            self._known.add(here)
             signs = [1 if r < t else -1 for r in step.references]
             known = [moves[t, r] for r in step.references]
             weight = weights.get(t, torch.zeros_like(known[0][:, :1]))
-            goal = self._luma[t : t + 1]
+            goal = self._luma[here : here + 1]
 
             def cost(
                 values: Tensor,
@@ -85,7 +89,7 @@ class SplitGrid:
                 blocks = functional.avg_pool2d(errors[:, None], 2, ceil_mode=True, divisor_override=1)[:, 0]
                 return blocks + self._bit_cost * _bits(values)
 
-            best = self.grid[t]
+            best = self.grid[here]
             for move in _MOVES:
                 best = pattern_search(best, steps_around(move), cost, together=True)
             best = pattern_search(best, neighbours(), cost, together=True)
@@ -93,4 +97,4 @@ class SplitGrid:
                 best = pattern_search(best, steps_around(move), cost, together=True)
             if len(step.references) == 2:
                 best = pattern_search(best, blends(_BLENDS), cost, together=True)
-            self.grid[t] = best
+            self.grid[here] = best

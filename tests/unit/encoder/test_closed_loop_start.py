@@ -16,9 +16,11 @@ from nvrc_encoder import EncodeOptions
 from nvrc_encoder.encoding import make_trainer
 from nvrc_encoder.flow_search import FrameSearch, Reference, pattern_search
 from nvrc_encoder.model import LUMA_STAGE, PLANE_STAGE
-from nvrc_encoder.motion import half_samples
+from nvrc_encoder.motion import half_samples, make_motion
 from nvrc_encoder.rounding import Arithmetic
+from nvrc_encoder.route import Route, find_route
 from nvrc_encoder.source import Source
+from nvrc_encoder.split_search import SplitGrid
 from nvrc_encoder.training import Trainer
 from nvrc_encoder.warm_planes import half, initial_planes
 
@@ -58,9 +60,9 @@ def cost_of(trainer: Trainer) -> float:
 
 
 @pytest.mark.parametrize("spacings", PYRAMIDS, ids=str)
-@pytest.mark.parametrize("motion", [True, False])
-def test_start_believes_in_the_decoders_planes(spacings: dict[str, int], motion: bool) -> None:
-    trainer = trainer_of(motion=motion, **spacings)
+@pytest.mark.parametrize("motion", [{"motion": False}, {"motion": True}, {"split": True}], ids=str)
+def test_start_believes_in_the_decoders_planes(spacings: dict[str, int], motion: dict[str, bool]) -> None:
+    trainer = trainer_of(**motion, **spacings)
     model, rows = trainer.model, trainer.targets[0].rows
     features = (torch.cat([rows[:, :4].mean(1, keepdim=True), rows[:, 4:6]], 1) - 128) / 16
     multipliers = [None if m is None else m.tolist() for m in trainer.multipliers]
@@ -123,6 +125,25 @@ def test_frame_search_finds_a_shift(size: tuple[int, int]) -> None:
     found = search.run([away], zeros)[:2]
     # At the edges what moves in is not there to be found.
     assert not found[:, 1:-1, 1:-1].any()
+
+
+def test_split_search_finds_what_moves_by_itself() -> None:
+    """A block moves by (1, -2) samples a frame over ground that stands still."""
+    ground, thing = texture(48, 64, 5) / 16 - 8, texture(8, 8, 6) / 16 - 8
+    luma = ground.repeat(3, 1, 1, 1)
+    for t in range(3):
+        luma[t, 0, 15 + t : 23 + t, 26 - 2 * t : 34 - 2 * t] = thing
+    route = find_route(Pyramid(2, 2), 0, 3)
+    (step,) = (step for step in route.steps if step.frames == (1,))
+    part = Route(step.frames, (route.steps[0], step), ())
+    still = make_motion(torch.zeros(3, 3, 3, 4), torch.ones(3), part, (48, 64), Arithmetic.EXACT)
+    split = SplitGrid(luma, (6, 8), torch.tensor([16, 16, 8]), (48, 64), 0.01)
+    split.search(step, part, still, {0: luma[:1], 2: luma[2:]})
+    found = split.grid[1]
+    # To the earlier reference: one sample up and two to the right, in half samples.
+    assert found[:2, 2, 3].tolist() == [-2, 4]
+    assert not split.grid[0].any()
+    assert found.abs().sum((0, 1, 2)) < 40
 
 
 def test_start_is_the_same_each_time() -> None:
