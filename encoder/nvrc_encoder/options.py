@@ -11,7 +11,6 @@ from nvrc_decoder.profiles import PROFILES, SPLIT_CHANNELS, Profile, SlotKind
 from nvrc_decoder.pyramid import DEFAULT_PYRAMID, MULTIPLIER_MAX, SPACING_LOG2_MAX, Pyramid
 
 from .goal import Goal
-from .motion import DISPLACEMENT_UNITS, POSITION_UNITS
 from .plan import Plan
 from .structure import Structure
 
@@ -63,6 +62,8 @@ _FLOW_STEP_AT_REFERENCE = 4.4
 """Step of the positions of the flow grid in eighths of a sample."""
 _BLEND_STEP = 4
 """Step of the blend channel of the flow grid in 1/32."""
+_POSITION_IN_DISPLACEMENTS = 4
+"""Thirty-seconds of a sample in an eighth: the split grid holds displacements, the flow grid positions."""
 _SPLIT_BLEND_STEP = 8
 """The same of the split grid: two steps take a block from both references to one."""
 _FLOW_GROWTH = 0.4
@@ -251,7 +252,7 @@ class EncodeOptions:
             if slot.kind is SlotKind.FLOW:
                 steps = [position, position, _BLEND_STEP]
             elif slot.kind is SlotKind.SPLIT:
-                step = position * DISPLACEMENT_UNITS / POSITION_UNITS
+                step = position * _POSITION_IN_DISPLACEMENTS
                 steps = [step, step, _SPLIT_BLEND_STEP]
             elif slot.kind is SlotKind.BAND:
                 # Each level halves what a step of the one above it is worth.
