@@ -225,13 +225,12 @@ def _blank(bits: float) -> bytes:
     return bytes(_WORD_BITS // 8 * math.ceil((bits + _CODER_BITS) / _WORD_BITS) if bits > 0 else 0)
 
 
-def _blank_maps(trainer: Trainer, frames: int) -> tuple[bytes, ...]:
-    """Node maps of a GOP, as long as they will be."""
-    structure = trainer.model.structure
-    mapped = (
-        slot for slot, n in zip(structure.profile.slots, structure.grid_channels, strict=True) if n and slot.mapped
-    )
-    return tuple(node_map([False] * node_shape(slot, frames, 1, 1, structure.pyramid)[0]) for slot in mapped)
+def _blank_maps(trainer: Trainer, network: NetworkHeader, frames: int) -> tuple[bytes, ...]:
+    """Node maps of a GOP, as long as they will be, in the order in which they are written."""
+    profile = trainer.model.profile
+    slots = (profile.slots[grid.slot] for grid in network.coding_order(profile))
+    counts = (node_shape(slot, frames, *trainer.size, network.pyramid)[0] for slot in slots if slot.mapped)
+    return tuple(node_map([False] * count) for count in counts)
 
 
 def over_default_limits(trainer: Trainer, sequence: SequenceHeader, schedule: ScheduleKind) -> str | None:
@@ -241,7 +240,7 @@ def over_default_limits(trainer: Trainer, sequence: SequenceHeader, schedule: Sc
     """
     network = _network_header(trainer, schedule, (), b"")
     longest = max(trainer.frame_counts)
-    gop = Gop(longest, tuple(b"" for _ in network.grids), _blank_maps(trainer, longest))
+    gop = Gop(longest, tuple(b"" for _ in network.grids), _blank_maps(trainer, network, longest))
     try:
         check_sequence_limits(DEFAULT_LIMITS, sequence.width, sequence.height)
         check_limit("max_gop_frames", gop.frame_count, DEFAULT_LIMITS)
@@ -278,6 +277,6 @@ def estimate_bytes(
     present = [estimate.grid_bits[grid.slot] or 0.0 for grid in network.coding_order(trainer.model.profile)]
     for frames in trainer.frame_counts:
         payloads = tuple(_blank(bits * frames / total) for bits in present)
-        writer.gop(Gop(frames, payloads, _blank_maps(trainer, frames)), bytes(DIGEST_BYTES))
+        writer.gop(Gop(frames, payloads, _blank_maps(trainer, network, frames)), bytes(DIGEST_BYTES))
     writer.finish(index=index)
     return len(buffer.getvalue())

@@ -115,6 +115,15 @@ def test_formats(chroma_format: int, bit_depth: int) -> None:
     assert report.quality.yuv > 20
 
 
+@pytest.mark.parametrize("gop", [11, 9])
+def test_split_grids_of_more_frames_than_nodes(gop: int) -> None:
+    """Their node maps are longer than those of planes, and come first."""
+    source = gradient_source(32, 24, 11)
+    data, report = run(source, split=True, gop=gop, iterations=12)
+    check(data, report, source)
+    assert report.structure.splitting
+
+
 @pytest.mark.parametrize(
     "changes",
     [
