@@ -17,12 +17,12 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, STAGE_STRIDES, LayerSpec
+from nvrc_decoder.profiles import STAGE_STRIDES, LayerSpec
 from nvrc_decoder.pyramid import FACTOR_UNIT, MULTIPLIER_MAX
 
 from .motion import CELL_STRIDE, index_of, make_motion
 from .planes import follow, in_turn
-from .rounding import ACTIVATION_RANGE, FEATURE_SCALE, Arithmetic, clip, round_and_clip
+from .rounding import ACTIVATION_RANGE, FEATURE_SCALE, Arithmetic, clip, dequantised, round_and_clip
 from .route import Route, find_route
 from .structure import Structure
 from .wavelet import luma_of
@@ -31,7 +31,6 @@ __all__ = ["LEVELS_PER_FEATURE", "LUMA_STAGE", "PLANE_STAGE", "SynthesisModel"]
 
 PLANE_STAGE, LUMA_STAGE = STAGE_STRIDES.index(4), STAGE_STRIDES.index(2)
 """Stages that the planes of the plane slot and the phases of the luma plane enter."""
-_STEPS = float(ACTIVATION_MIN), float(ACTIVATION_MAX)
 LEVELS_PER_FEATURE = 16
 """8-bit pixel levels in one feature unit (64 at 10 bits)."""
 
@@ -61,11 +60,6 @@ class SynthesisModel:
         self.layers: tuple[LayerSpec, ...] = structure.layers(chroma_format, bit_depth)
         self._names = {layer.name for layer in self.layers}
 
-    @staticmethod
-    def _dequantised(values: Tensor, multiplier: Tensor) -> Tensor:
-        """Activation steps of [N, C, H, W] values; `multiplier` is [C] or, for each node, [N, C] (spec 7.4)."""
-        return clip(values * multiplier.to(values.dtype).view(-1, values.shape[1], 1, 1), *_STEPS)
-
     def _residuals(
         self, slot: int, grids: Sequence[Tensor | None], multipliers: Sequence[Tensor | None], route: Route
     ) -> Tensor:
@@ -78,7 +72,7 @@ class SynthesisModel:
         factors = index_of(tuple(pyramid.factor(t) for t in route.nodes), grid.device).view(-1, 1)
         scaled = (multiplier.view(1, -1) * factors + FACTOR_UNIT // 2) // FACTOR_UNIT
         values = grid.index_select(0, index_of(numbers, grid.device))
-        return self._dequantised(values, scaled.clamp(1, MULTIPLIER_MAX))
+        return dequantised(values, scaled.clamp(1, MULTIPLIER_MAX))
 
     def planes(
         self,
@@ -147,7 +141,7 @@ class SynthesisModel:
             if grid is None or multiplier is None or slot.stage is None or slot.at_nodes:
                 continue
             values = grid.index_select(0, halo if slot.stage == 0 else at)
-            per_stage[slot.stage].append(self._dequantised(values, multiplier) / FEATURE_SCALE)
+            per_stage[slot.stage].append(dequantised(values, multiplier) / FEATURE_SCALE)
         for stage, features in self.planes(grids, multipliers, frames, arithmetic).items():
             per_stage[stage].append(features)
         sizes = self._stage_sizes

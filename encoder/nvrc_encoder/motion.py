@@ -17,10 +17,9 @@ import torch.nn.functional as functional
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN
 from nvrc_decoder.pyramid import BLEND_UNIT
 
-from .rounding import ACTIVATION_RANGE, FEATURE_SCALE, Arithmetic, clip, straight_through_floor
+from .rounding import ACTIVATION_RANGE, FEATURE_SCALE, Arithmetic, clip, dequantised, straight_through_floor
 from .route import Route
 
 __all__ = [
@@ -80,14 +79,15 @@ def to_cells(x: Tensor, size: tuple[int, int], arithmetic: Arithmetic) -> Tensor
     return x
 
 
-def _dequantised(grid: Tensor, multiplier: Tensor) -> Tensor:
-    return clip(grid * multiplier.to(grid.dtype).view(1, -1, 1, 1), ACTIVATION_MIN, ACTIVATION_MAX)
+def _repeated(x: Tensor, times: int, size: tuple[int, int]) -> Tensor:
+    """Each value of x [B, C, rows, columns] so many times along both axes, then cropped to `size`."""
+    wide = x[..., None].expand(-1, -1, -1, -1, times).flatten(3)
+    return wide[:, :, :, None].expand(-1, -1, -1, times, -1).flatten(2, 3)[:, :, : size[0], : size[1]]
 
 
 def split_cells(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Values [B, C, rows, columns] of the split grid at each cell: each is that of 2x2 cells, cropped."""
-    x = functional.interpolate(x, scale_factor=2, mode="nearest")
-    return x[..., : -(-size[0] // CELL_STRIDE), : -(-size[1] // CELL_STRIDE)]
+    """Values [B, C, rows, columns] of the split grid at each cell of a picture of `size`: each is that of 2x2 cells."""
+    return _repeated(x, 2, (-(-size[0] // CELL_STRIDE), -(-size[1] // CELL_STRIDE)))
 
 
 def make_motion(
@@ -109,14 +109,14 @@ def make_motion(
         split: [T, 3, h8, w8] quantised (or noisy) split grid, and [3] the multipliers of its channels.
     """
     last = len(flow) - 1
-    positions, blends = _dequantised(flow, multiplier).split((2, 1), 1)
+    positions, blends = dequantised(flow, multiplier).split((2, 1), 1)
     frames, references = (tuple(min(pair[i], last) for pair in route.pairs) for i in (0, 1))
     here, there = (positions.index_select(0, index_of(times, flow.device)) for times in (frames, references))
     moves = to_cells((there - here) * (DISPLACEMENT_UNITS // POSITION_UNITS), size, arithmetic)
     blended = index_of(tuple(min(t, last) for t in route.blended), flow.device)
     added = to_cells(blends.index_select(0, blended), size, arithmetic)
     if split is not None:
-        steps, blend_steps = _dequantised(*split).split((2, 1), 1)
+        steps, blend_steps = dequantised(*split).split((2, 1), 1)
         signs = index_of(tuple(1 if r < t else -1 for t, r in route.pairs), flow.device).to(flow.dtype)
         own = steps.index_select(0, index_of(frames, flow.device)) * signs.view(-1, 1, 1, 1)
         moves = moves + split_cells(own, size)
@@ -133,9 +133,7 @@ def spread(cells: Tensor, size: tuple[int, int], stride: int) -> Tensor:
     if stride == CELL_STRIDE:
         return cells
     # There are at least as many as the plane has samples.
-    wide = cells[..., None].expand(-1, -1, -1, -1, CELL_STRIDE).flatten(3)
-    tall = wide[:, :, :, None].expand(-1, -1, -1, CELL_STRIDE, -1).flatten(2, 3)
-    return tall[:, :, : size[0], : size[1]]
+    return _repeated(cells, CELL_STRIDE, size)
 
 
 def _filter(x: Tensor, axis: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""First positions of the flow grid: motion from each frame to its references, found by optical flow, then by blocks."""
+"""Positions of the flow grid that are worth trying: motion between frames and their references, by flow and by blocks."""
 
 from __future__ import annotations
 

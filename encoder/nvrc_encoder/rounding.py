@@ -17,6 +17,7 @@ __all__ = [
     "FEATURE_SCALE",
     "Arithmetic",
     "clip",
+    "dequantised",
     "round_and_clip",
     "straight_through_floor",
     "straight_through_round",
@@ -65,6 +66,12 @@ class _StraightThrough(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
         return gradient, None
+
+
+def dequantised(values: Tensor, multiplier: Tensor) -> Tensor:
+    """Activation steps of [N, C, H, W] values; `multiplier` is [C] or, for each node, [N, C] (spec 7.4)."""
+    factors = multiplier.to(values.dtype).view(-1, values.shape[1], 1, 1)
+    return clip(values * factors, float(ACTIVATION_MIN), float(ACTIVATION_MAX))
 
 
 def straight_through_floor(x: Tensor) -> Tensor:

@@ -34,22 +34,27 @@ def _parts(x: Tensor, axis: int, ahead: bool) -> tuple[tuple[Tensor, Tensor], tu
     return ((first, second) if ahead else (second, first)), (end, end)
 
 
+def _add_pairs(into: Tensor, source: Tensor, step: int, axis: int, factor: float) -> None:
+    """Add to each sample of `into`, in place, `factor` times the sum of the two of `source` beside it."""
+    ahead = step % 2 == 1
+    (own, _), (end, _) = _parts(into, axis, ahead)
+    (_, beside), (_, repeated) = _parts(source, axis, ahead)
+    into.add_(source, alpha=factor)
+    own.add_(beside, alpha=factor)
+    end.add_(repeated, alpha=factor)
+
+
 def _lift(into: Tensor, source: Tensor, step: int, axis: int, rounds: bool, back: bool = False) -> None:
     """One step of the lifting in place: what each sample's two neighbours add to it; `back` takes it away again."""
     factor, sign = _STEPS[step]
-    ahead = step % 2 == 1
-    sums = source.clone() if rounds else into
-    (own, _), (end, _) = _parts(sums, axis, ahead)
-    (_, beside), (_, repeated) = _parts(source, axis, ahead)
+    sign = -sign if back else sign
     if not rounds:
-        weight = factor * (-sign if back else sign)
-        into.add_(source, alpha=weight)
-        own.add_(beside, alpha=weight)
-        end.add_(repeated, alpha=weight)
+        _add_pairs(into, source, step, axis, sign * factor)
         return
-    own.add_(beside)
-    end.add_(repeated)
-    into.add_(sums.mul_(factor).add_(0.5).floor_(), alpha=-sign if back else sign)
+    # In float32, too, all products and sums are exact (spec 7.6.5).
+    change = torch.zeros_like(source)
+    _add_pairs(change, source, step, axis, factor)
+    into.add_(change.add_(0.5).floor_(), alpha=sign)
 
 
 def _lift_gradient(into: Tensor, source: Tensor, step: int, axis: int) -> None:
