@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import nvrc_decoder
 from nvrc_decoder.frames import Planes, plane_shapes
 from nvrc_decoder.profiles import CHROMA_420
 from nvrc_decoder.video_format import VideoFormat
 from nvrc_encoder import EncodeOptions, EncodeReport, encode
+from nvrc_encoder.parameters import ParameterBank
 from nvrc_encoder.source import Source
 
 __all__ = ["check", "gradient_source", "moving_gradient", "options", "run"]
@@ -90,3 +92,9 @@ def check(data: bytes, report: EncodeReport, source: Source) -> list[Planes]:
     assert report.quality.y == pytest.approx(psnr)
     assert (report.quality.u is None) == (report.quality.v is None) == (source.chroma_format == 0)
     return frames
+
+
+def written_integers(bank: ParameterBank) -> torch.Tensor:
+    """q of every parameter [n], float32, as the stream has it."""
+    parts = [torch.from_numpy(part.reshape(-1)) for q in bank.integers() for part in (q.weight, q.bias)]
+    return torch.cat(parts).float()

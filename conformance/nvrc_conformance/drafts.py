@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from nvrc_conformance.sampling import LayerParameters, SamplingCoder, bound_layer, plain_layer
+from nvrc_conformance.sampling import LayerParameters, SamplingCoder, bound_layer, fit_to_prior, plain_layer
 from nvrc_decoder.bitstream.container import encode_unit
 from nvrc_decoder.bitstream.units import (
     Gop,
@@ -29,6 +29,7 @@ from nvrc_decoder.frames import GopDigest, Planes
 from nvrc_decoder.gop import Grid, Network, grid_shape, load_network
 from nvrc_decoder.limits import minimum_level
 from nvrc_decoder.octree.grid import code_grid
+from nvrc_decoder.prior import WITHOUT_PRIOR, Prior
 from nvrc_decoder.profiles import PROFILES, GridSlot, LayerSpec, node_shape
 from nvrc_decoder.pyramid import DEFAULT_PYRAMID, Pyramid
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
@@ -62,6 +63,7 @@ class NetworkDraft:
         blend_multipliers: range of the multiplier of the blend weights there.
         one_multiplier: all channels of a grid share one.
         context_widths: hidden widths of the context network.
+        prior: which networks are coded as differences from the prior.
         schedule: the schedule of each grid.
         bound: parameters at the ends of their ranges, rather than such that pictures have some texture.
         scale: scale index of the weights' tables where they are not at the bound.
@@ -78,6 +80,7 @@ class NetworkDraft:
     blend_multipliers: tuple[int, int] = (1, 9)
     one_multiplier: bool = False
     context_widths: tuple[int, int] = (8, 6)
+    prior: Prior = WITHOUT_PRIOR
     schedule: Schedule = ScheduleKind.TEMPORAL_FIRST
     bound: bool = False
     scale: int = 14
@@ -216,9 +219,10 @@ def random_network(
             grids.append(GridHeader(i, multipliers, schedule_runs(tuple(draft.schedule(shape, i)))))
     stages = draft.stage_channels or profile.max_channels
     blocks = profile.blocks if draft.stage_blocks is None else draft.stage_blocks
-    header = NetworkHeader(stages, blocks, tuple(grids), draft.context_widths, (), b"", pyramid)
+    header = NetworkHeader(stages, blocks, tuple(grids), draft.context_widths, (), b"", pyramid, draft.prior)
     specs = layer_specs(sequence, header)
-    made = {spec.name: _parameters(rng, spec, draft) for spec in specs}
+    priors = draft.prior.layers(profile, specs, header.grid_channels(profile))
+    made = {spec.name: fit_to_prior(spec, _parameters(rng, spec, draft), priors[spec.name]) for spec in specs}
     layers = tuple(
         LayerHeader(p.multiplier, p.shift, p.weight_table, p.bias_shift, p.bias_table)
         for p in (made[spec.name] for spec in specs)

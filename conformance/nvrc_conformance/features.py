@@ -121,6 +121,10 @@ def _network_features(sequence: SequenceHeader, network: Network) -> set[str]:
     for grid in header.grids:
         if grid.channels > 1:
             found.add("one multiplier" if len(set(grid.multipliers)) == 1 else "a multiplier a channel")
+    if header.prior.context:
+        found.add("prior of the context network")
+    if header.prior.synthesis:
+        found.add("prior of the synthesis network")
     parameters = coded_parameters(sequence, header)
     for spec, layer in zip(layer_specs(sequence, header), header.layers, strict=True):
         weight, bias = parameters[spec.name]

@@ -8,6 +8,7 @@ from nvrc_conformance.drafts import NetworkDraft, Recipe, StreamDraft
 from nvrc_conformance.plane_recipes import BANDS, FLOW, PLANE_RECIPES
 from nvrc_decoder.bitstream.units import ScheduleKind
 from nvrc_decoder.octree.schedule import temporal_first_schedule
+from nvrc_decoder.prior import Prior
 from nvrc_decoder.pyramid import Pyramid
 
 __all__ = ["RECIPES", "Recipe"]
@@ -43,6 +44,7 @@ def _many(shape: tuple[int, int, int], slot: int) -> Sequence[int]:
 _OCTREE = ScheduleKind.OCTREE
 _FEW = NetworkDraft((3, 4, 3, 2, 3), grid_channels={0: 2, 2: 1, 3: 1}, context_widths=(4, 3))
 _TEN = {"bit_depth": 10}
+_BOTH = Prior(True, True)
 
 RECIPES: tuple[Recipe, ...] = (
     Recipe("nano-random", "profile nano, all slots and channels", StreamDraft("nano", 48, 32, [[6]])),
@@ -190,6 +192,51 @@ RECIPES: tuple[Recipe, ...] = (
                 )
             ],
         ),
+    ),
+    Recipe(
+        "nano-prior",
+        "both networks coded as differences from the prior",
+        StreamDraft("nano", 44, 30, [[3]], [NetworkDraft(context_widths=(10, 10), prior=_BOTH)]),
+    ),
+    Recipe(
+        "lite-prior-narrow",
+        "the same with fewer channels and a narrower context network than the prior has; no planes at stage 3",
+        StreamDraft(
+            "lite",
+            33,
+            27,
+            [[2]],
+            [NetworkDraft((3, 2, 5, 4, 6), grid_channels={3: 2, **BANDS}, context_widths=(7, 4), prior=_BOTH)],
+        ),
+    ),
+    Recipe(
+        "main-prior-wide",
+        "the same with more channels, blocks and context outputs than the prior has; 10 bits",
+        StreamDraft(
+            "main",
+            30,
+            34,
+            [[2]],
+            [NetworkDraft((12, 9, 11, 14, 10), context_widths=(13, 12), scale=8, prior=_BOTH)],
+            _TEN,
+        ),
+    ),
+    Recipe(
+        "nano-prior-context",
+        "the prior of the context network only, 4:4:4",
+        StreamDraft(
+            "nano",
+            26,
+            18,
+            [[2]],
+            [NetworkDraft(context_widths=(10, 10), prior=Prior(True, False))],
+            {"chroma_format": 2},
+        ),
+    ),
+    Recipe(
+        "nano-prior-synthesis",
+        "the prior of the synthesis network only",
+        StreamDraft("nano", 26, 18, [[2]], [NetworkDraft(prior=Prior(False, True))]),
     ),
     *PLANE_RECIPES,
 )

@@ -9,14 +9,16 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nvrc_decoder.entropy.coder import Int32Array, IntArray, SymbolEncoder
 from nvrc_decoder.entropy.tables import ESCAPE, FRACTION_COUNT, TABLE_RADII, frequencies
+from nvrc_decoder.errors import InvalidStreamError
+from nvrc_decoder.prior import LayerPrior
 from nvrc_decoder.profiles import Q_MAX, LayerSpec
-from nvrc_decoder.synthesis.arithmetic import ACCUMULATOR_LIMIT, BIAS_Q_MAX, WEIGHT_MAX
+from nvrc_decoder.synthesis.arithmetic import ACCUMULATOR_LIMIT, BIAS_Q_MAX, WEIGHT_MAX, make_layer
 
 __all__ = ["LayerParameters", "SamplingCoder", "bound_layer", "draw", "plain_layer", "random_state"]
 
@@ -147,6 +149,19 @@ def plain_layer(
     weight = weight.reshape(spec.weight_shape)
     _clip_to_bound(spec, weight, bias, multiplier, shift, k)
     return LayerParameters(weight, bias, multiplier, shift, scale, k, bias_scale)
+
+
+def fit_to_prior(spec: LayerSpec, parameters: LayerParameters, prior: LayerPrior) -> LayerParameters:
+    """The layer with a smaller shift, if that is what it needs to stay in its ranges with the prior added."""
+    integers = parameters.weight, parameters.bias, parameters.multiplier
+    for less in range(parameters.shift + 1):
+        shift, bias_shift = parameters.shift - less, max(0, parameters.bias_shift - less)
+        try:
+            make_layer(spec, *integers, shift, bias_shift, prior)
+        except InvalidStreamError:
+            continue
+        return replace(parameters, shift=shift, bias_shift=bias_shift)
+    raise ValueError(f"no shift keeps layer {spec.name} in its ranges")
 
 
 def bound_layer(rng: np.random.RandomState, spec: LayerSpec) -> LayerParameters:

@@ -131,6 +131,7 @@ def network_text(sequence: SequenceHeader, header: NetworkHeader) -> str:
         explicit = grid.schedule is ScheduleKind.EXPLICIT
         lines.append(f"grid{grid.slot}.schedule={_listed(tuple(splits)) if explicit else grid.schedule.name.lower()}")
     lines.append(f"context_widths={_listed(header.context_widths)}")
+    lines.append(f"prior={int(header.prior.context)},{int(header.prior.synthesis)}")
     for spec, layer in zip(layer_specs(sequence, header), header.layers, strict=True):
         fields = layer.multiplier, layer.shift, layer.weight_table, layer.bias_shift, layer.bias_table
         lines.append(f"{spec.name}={_listed(fields)}")

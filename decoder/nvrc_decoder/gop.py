@@ -85,8 +85,11 @@ def load_network(
     with _located(unit, offset):
         specs = layer_specs(sequence, header)
         values = decode_parameters(header.parameters, specs, header.layers)
+        priors = header.prior.layers(sequence.profile_spec, specs, header.grid_channels(sequence.profile_spec))
         layers = {
-            spec.name: make_layer(spec, *values[spec.name], layer.multiplier, layer.shift, layer.bias_shift)
+            spec.name: make_layer(
+                spec, *values[spec.name], layer.multiplier, layer.shift, layer.bias_shift, priors[spec.name]
+            )
             for spec, layer in zip(specs, header.layers, strict=True)
         }
         context = ContextNetwork(*(layers.pop(spec.name) for spec in specs[:3]))

@@ -71,7 +71,7 @@ class EncodeReport:
         goal: what rate control was asked for; None for a fixed lambda.
         training: how the training ended.
         structure: what the stream switches on of its profile.
-        trials: the short trainings that chose it; none where everything was given.
+        trials: what chose it; none where everything was given.
         kmac_per_pixel: synthesis cost of the active layers.
         seconds: wall time of training, and of everything.
         frame_md5: MD5 of each decoded frame.
@@ -178,6 +178,7 @@ def make_trainer(
         options.seed,
         _device(options.device),
         Similarity(size, source.bit_depth) if options.tune == "ms-ssim" else None,
+        options.prior,
     )
     return trainer, sequence, schedule
 
@@ -206,7 +207,8 @@ def first_lambda(
     short = dataclasses.replace(plan, iterations=iterations, pretrain=plan.pretrain // 2, search=0.0)
     finish(Run(trainer, short, memo=memo(_PILOT, options, ())))
     estimate = trainer.estimate()
-    size = estimate_bytes(trainer, sequence, schedule, estimate, index=options.index, metadata=options.metadata)
+    index = options.index and len(trainer.frame_counts) > 1
+    size = estimate_bytes(trainer, sequence, schedule, estimate, index=index, metadata=options.metadata)
     return clamp_lambda(guess * math.exp(2 * goal.step(goal.error(size, estimate.psnr_y))))
 
 
@@ -216,32 +218,22 @@ def _settle(
     options: EncodeOptions,
     goal: Goal | None,
     finish: Callable[[Run, str], None],
+    told: Callable[[int, int, Trial], None],
     state: dict[str, Any] | None,
 ) -> tuple[EncodeOptions, tuple[Trial, ...]]:
     """Fill in what has to be fixed before the training: the first lambda and the structure.
 
-    What the stages before that of `state` have found is taken from there.
+    Where `state` is of the training, it is there. The pilot goes on from `state`; trials take seconds and begin anew.
     """
-    known: tuple[Trial, ...] = ()
-    stage = _PILOT if state is None else state["memo"]["stage"]
-    if state is not None and stage != _PILOT:
-        options, known = settled(options, state["memo"])
-    if stage == _TRAINING:
-        return options, known
-    if goal is not None and stage == _PILOT:
+    if state is not None and state["memo"]["stage"] == _TRAINING:
+        return settled(options, state["memo"])
+    if goal is not None:
         lagrangian = first_lambda(source, frames, options, goal, lambda run: finish(run, _PILOT))
         options = dataclasses.replace(options, lagrangian=lagrangian)
     widths_open = options.channels is None or options.context_widths is None
-    if not options.wants_trials or (len(candidates(options)) < 2 and not widths_open):
+    if not options.trials or (len(candidates(options)) < 2 and not widths_open):
         return options, ()
-    choice = choose(
-        source,
-        frames,
-        options,
-        lambda some, tried: make_trainer(source, some, tried)[0],
-        lambda run: finish(run, "trial"),
-        known,
-    )
+    choice = choose(source, frames, options, lambda *args: make_trainer(*args)[0], told)
     return choice.options, choice.trials
 
 
@@ -304,9 +296,14 @@ def encode(
             log.info("resumed in the %s, iteration %d of %d", stage, run.iteration, run.plan.iterations)
         train(run, told, path=checkpoint, key=key)
 
-    options, trials = _settle(source, frames, options, goal, finish, state)
+    def tried(done: int, all_: int, trial: Trial) -> None:
+        if progress is not None:
+            bpp = trial.grid_bits / (source.width * source.height)
+            progress(Progress(done, all_, "trial", trial.psnr, bpp, time.monotonic() - started, options.lagrangian))
+
+    options, trials = _settle(source, frames, options, goal, finish, tried, state)
     trainer, sequence, schedule = make_trainer(source, frames, options)
-    index, metadata = options.index, options.metadata
+    index, metadata = options.index and len(trainer.frame_counts) > 1, options.metadata
 
     def size_of(estimate: Estimate) -> int:
         return estimate_bytes(trainer, sequence, schedule, estimate, index=index, metadata=metadata)

@@ -1,4 +1,4 @@
-"""Positions of the flow grid that are worth trying: motion between frames and their references, by flow and by blocks."""
+"""Positions of the flow grid worth trying: motion between frames and their references, by flow and by blocks."""
 
 from __future__ import annotations
 

@@ -89,9 +89,9 @@ class EncodeOptions:
         seed: of every random draw.
         device: `auto`, `cpu` or `cuda`.
         schedule: one of `SCHEDULES`.
-        trials: short trials (`choose`) settle what is None of slots, motion, split and node_spacing, and how many
-            channels and which context_widths the clip's bits are worth; None: not for the preset draft. Without them
-            these are the slots of planes and flow, yes, no, 8, the profile's most, and 10 and 10.
+        trials: trials (`choose`) settle what is None of slots, motion, split and node_spacing, and how many channels
+            and which context_widths the clip's bits are worth. Without them these are the slots of planes and flow,
+            yes, no, 8, the profile's most, and 10 and 10.
         channels: active channels of every stage; where the profile has fewer, those.
         blocks: most active blocks of a stage; None for as many as the profile has.
         slots: grid slots to use, at least one; those of bands all or none. `motion` and `split` decide on the last two.
@@ -105,7 +105,8 @@ class EncodeOptions:
             that of an orthonormal transform; 1..2048; None chooses it by lambda.
         context_widths: hidden widths of the context network, 1..64.
         iterations: overrides the preset's.
-        index: write INDEX and footer.
+        prior: where it suits, networks start from the format's prior and are coded as differences from it (spec 6.5).
+        index: write INDEX and footer, where there is more than one GOP.
         metadata: key -> value, written as METADATA units.
     """
 
@@ -121,7 +122,7 @@ class EncodeOptions:
     seed: int = 0
     device: str = "auto"
     schedule: str = "temporal-first"
-    trials: bool | None = None
+    trials: bool = True
     channels: int | None = None
     blocks: int | None = None
     slots: tuple[int, ...] | None = None
@@ -133,6 +134,7 @@ class EncodeOptions:
     grid_step: int | None = None
     context_widths: tuple[int, int] | None = None
     iterations: int | None = None
+    prior: bool = True
     index: bool = True
     metadata: dict[str, str] = field(default_factory=dict)
 
@@ -302,11 +304,6 @@ class EncodeOptions:
             self.context_widths or CONTEXT_WIDTHS,
             Pyramid(key, node, LEVEL_FACTORS[:levels]) if profile.has_planes(grids) else DEFAULT_PYRAMID,
         )
-
-    @property
-    def wants_trials(self) -> bool:
-        """Whether short trials are to choose what is open: as given, or by the preset."""
-        return self.preset != "draft" if self.trials is None else self.trials
 
     def plan(self) -> Plan:
         """The preset's plan, with `iterations` in its place if it is given."""

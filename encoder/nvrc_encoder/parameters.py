@@ -1,7 +1,8 @@
 """All network parameters in one flat vector, with a learned quantisation step per tensor.
 
-A weight is ``q * m * 2^-s`` with m in {4, 5, 6, 7} (spec 6.1): steps are a quarter octave apart. Biases have a fixed
-power-of-two step. One vector for all tensors keeps rounding and rate to a handful of operations an iteration.
+A weight is ``(base + q * m) * 2^-s`` with m in {4, 5, 6, 7} (spec 6.1): steps are a quarter octave apart, counted from
+the prior's weight or from 0. Biases have a fixed power-of-two step. One vector for all tensors keeps rounding and rate
+to a handful of operations an iteration.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from nvrc_decoder.errors import InternalError
-from nvrc_decoder.profiles import LayerSpec
+from nvrc_decoder.prior import NO_PRIOR, PRIOR_BITS, LayerPrior
+from nvrc_decoder.profiles import Q_MAX, LayerSpec
 from nvrc_decoder.synthesis.arithmetic import (
     ACCUMULATOR_LIMIT,
     BIAS_Q_MAX,
@@ -26,6 +28,7 @@ from nvrc_decoder.synthesis.arithmetic import (
     worst_case,
 )
 
+from .code_lengths import code_lengths
 from .laplace import laplace_bits, quantised_scale
 from .rounding import straight_through_round
 
@@ -42,7 +45,14 @@ def likely_scale(mean_magnitude: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class LayerQuantisation:
-    """What the stream says of a layer: integers and their scale (spec 3.3, `layer_scales`)."""
+    """What the stream says of a layer: integers and their scale (spec 3.3, `layer_scales`), and what they add up to.
+
+    Attributes:
+        name: of the layer.
+        weight, bias: int64, the coded integers.
+        multiplier, shift, bias_shift: their scale.
+        prior: what they are differences from.
+    """
 
     name: str
     weight: np.ndarray
@@ -50,6 +60,17 @@ class LayerQuantisation:
     multiplier: int
     shift: int
     bias_shift: int
+    prior: LayerPrior = NO_PRIOR
+
+    @property
+    def integer_weight(self) -> np.ndarray:
+        """w of spec 6.1, int64."""
+        return self.prior.weight_at(self.shift) + self.weight * self.multiplier
+
+    @property
+    def integer_bias(self) -> np.ndarray:
+        """b of spec 6.1, int64."""
+        return self.prior.bias_at(self.shift) + (self.bias << self.bias_shift)
 
 
 class ParameterBank(nn.Module):
@@ -60,9 +81,10 @@ class ParameterBank(nn.Module):
         gains: layer name -> log2 of (integer output units per real output unit) / (integer input units per real input
             unit); 0 where both sides use the same unit.
         output_units: layer name -> integer steps in one real unit of the layer's output.
-        initial: layer name -> (weight, bias), real values.
+        initial: layer name -> (weight, bias), real values, for what the prior says nothing of.
         weight_step: layer name -> initial step of the weights, real.
         bias_step: layer name -> step of the biases, real; a power of two over the output unit.
+        priors: layer name -> what its integers are differences from; 0 where a layer has none.
     """
 
     def __init__(
@@ -73,11 +95,13 @@ class ParameterBank(nn.Module):
         initial: Mapping[str, tuple[Tensor, Tensor]],
         weight_step: Mapping[str, float],
         bias_step: Mapping[str, float],
+        priors: Mapping[str, LayerPrior] | None = None,
     ) -> None:
         super().__init__()
         self.layers = tuple(layers)
         self.gains = dict(gains)
         self.output_units = dict(output_units)
+        self._priors = [(priors or {}).get(layer.name, NO_PRIOR) for layer in self.layers]
         tensors: list[Tensor] = []
         segments: list[Tensor] = []
         steps: list[float] = []
@@ -93,13 +117,38 @@ class ParameterBank(nn.Module):
             )
             at += weight.numel() + bias.numel()
             steps += [weight_step[layer.name], bias_step[layer.name]]
-        self.raw = nn.Parameter(torch.cat(tensors))
+        base = torch.cat([part for i in range(len(self.layers)) for part in self._base(i)])
+        self.register_buffer("base", base)
+        # Differences from the prior; where it says nothing, and so 0, the given parameters.
+        self.raw = nn.Parameter(torch.where(base != 0, 0, torch.cat(tensors)))
         self.log_step = nn.Parameter(torch.log2(torch.tensor(steps[0::2])))
         self.register_buffer("bias_log_step", torch.log2(torch.tensor(steps[1::2])))
         segment = torch.cat(segments)
         self.register_buffer("segment", segment)
         self.register_buffer("segment_count", torch.bincount(segment, minlength=2 * len(self.layers)).float())
         self.steps_frozen = False
+
+    def _base(self, i: int, shift: int | None = None) -> tuple[Tensor, Tensor]:
+        """Prior of the weights and of the biases of layer i, flat, in real values.
+
+        Args:
+            i: the layer.
+            shift: of the layer, to round as it makes the decoder round; None not to round.
+        """
+        name, prior = self.layers[i].name, self._priors[i]
+        weight, bias = (
+            (prior.weight * 2.0**-PRIOR_BITS, prior.bias * 2.0**-PRIOR_BITS)
+            if shift is None
+            else (prior.weight_at(shift) * 2.0**-shift, prior.bias_at(shift) * 2.0**-shift)
+        )
+        w, b = self._slices[i]
+        units = 2.0 ** -self.gains[name], 1 / self.output_units[name]
+        sizes = w.stop - w.start, b.stop - b.start
+        parts = [
+            torch.from_numpy(np.broadcast_to(part.reshape(-1) * unit, size).copy())
+            for part, unit, size in zip((weight, bias), units, sizes, strict=True)
+        ]
+        return parts[0].float(), parts[1].float()
 
     def step_exponents(self) -> Tensor:
         """log2 of the step of each segment [2L]: weights (learned) and biases (fixed), interleaved."""
@@ -112,6 +161,9 @@ class ParameterBank(nn.Module):
         """Snap the learned steps to m * 2^e that keeps each layer within the numerical contract; stop learning them."""
         self.enforce_contract()
         self.steps_frozen = True
+        shifts = [q.shift for q in self.integers()]
+        parts = [part for i, shift in enumerate(shifts) for part in self._base(i, shift)]
+        self.base.copy_(torch.cat(parts))
 
     def _candidates(self, i: int) -> list[tuple[int, int]]:
         """(m, e) of layer i for which shift and bias shift are in range, finest step first."""
@@ -142,18 +194,18 @@ class ParameterBank(nn.Module):
             multiplier,
             shift,
             self._bias_exponent(i) + shift,
+            self._priors[i],
         )
 
     def _fits(self, i: int, multiplier: int, exponent: int) -> bool:
-        """Whether layer i with this step keeps |w| <= 1024, |b_q| <= 65535 and the 2^24 bound."""
+        """Whether layer i with this step keeps |q| <= 2047, |w| <= 1024, |b_q| <= 65535 and the 2^24 bound."""
         integers = self._integers(i, multiplier, exponent)
-        weight = integers.weight * multiplier
-        if int(np.abs(weight).max()) > WEIGHT_MAX:
+        weight = integers.integer_weight
+        if int(np.abs(weight).max()) > WEIGHT_MAX or int(np.abs(integers.weight).max()) > Q_MAX:
             return False
         if int(np.abs(integers.bias).max()) > BIAS_Q_MAX:
             return False
-        bias = integers.bias << integers.bias_shift
-        worst = worst_case(weight, bias, integers.shift, self.layers[i].input_max)
+        worst = worst_case(weight, integers.integer_bias, integers.shift, self.layers[i].input_max)
         return int(worst.max()) < ACCUMULATOR_LIMIT
 
     def _snap(self, i: int) -> tuple[int, int]:
@@ -177,18 +229,19 @@ class ParameterBank(nn.Module):
         exponent = max(e for m, e in self._candidates(i) if m == multiplier)
         layer, (w, b) = self.layers[i], self._slices[i]
         shape = self._integers(i, multiplier, exponent)
+        base_weight, base_bias = (part.to(self.raw.device).double() for part in self._base(i, shape.shift))
+        # Half of the accumulator is left to the biases. A quarter is enough for what rounding to a step adds again.
         bias_unit = 2.0 ** float(self.bias_log_step[i])
-        # Half of the accumulator is left to the weights.
-        bias_max = min(BIAS_Q_MAX, (ACCUMULATOR_LIMIT // 2 - rounding_term(shape.shift)) >> shape.bias_shift)
-        bias = torch.round(self.raw[b].double() / bias_unit).clamp(-bias_max, bias_max)
+        bias_max = min(BIAS_Q_MAX, (ACCUMULATOR_LIMIT // 2 - rounding_term(shape.shift) >> shape.bias_shift) - 1)
+        bias = (self.raw[b].double() + base_bias).clamp(-bias_max * bias_unit, bias_max * bias_unit) - base_bias
         step = multiplier * 2.0**exponent
-        weight = (self.raw[w].double() / step).clamp(-(WEIGHT_MAX // multiplier), WEIGHT_MAX // multiplier)
-        rows = weight.view(layer.outputs, -1)
-        room = (ACCUMULATOR_LIMIT // 2 - 1) / (multiplier * layer.input_max)
+        most = WEIGHT_MAX // multiplier - 1
+        rows = ((self.raw[w].double() + base_weight) / step).clamp(-most, most).view(layer.outputs, -1)
+        room = ACCUMULATOR_LIMIT // 4 / (multiplier * layer.input_max)
         factor = (room / rows.abs().sum(1, keepdim=True).clamp(min=1e-9)).clamp(max=1)
-        # Towards zero, so that rounding cannot add up to more than the room.
-        self.raw[w] = (torch.trunc(rows * factor) * step).reshape(-1).float()
-        self.raw[b] = (bias * bias_unit).float()
+        weight = (rows * factor).reshape(-1) * step - base_weight
+        self.raw[w] = (torch.round(weight / step) * step).float()
+        self.raw[b] = (torch.round(bias / bias_unit).clamp(-bias_max, bias_max) * bias_unit).float()
 
     def enforce_contract(self) -> list[str]:
         """Bring each layer within the contract: by its step, or where no step will do by shrinking its parameters.
@@ -218,7 +271,7 @@ class ParameterBank(nn.Module):
 
     def real(self, q: Tensor | None) -> dict[str, tuple[Tensor, Tensor]]:
         """layer name -> (weight, bias) as real values; the raw parameters when `q` is None."""
-        flat = self.raw if q is None else q * torch.exp2(self.step_exponents())[self.segment]
+        flat = self.base + (self.raw if q is None else q * torch.exp2(self.step_exponents())[self.segment])
         out: dict[str, tuple[Tensor, Tensor]] = {}
         # One split, whose gradient is one pass, in place of as many slices.
         parts = iter(flat.split([part.stop - part.start for pair in self._slices for part in pair]))
@@ -226,23 +279,18 @@ class ParameterBank(nn.Module):
             out[layer.name] = (next(parts).view(layer.weight_shape), next(parts))
         return out
 
-    def exact_quantised(self) -> Tensor:
-        """q of every parameter [n], float32: the integers to write, in the order of `quantised`."""
-        parts = [torch.from_numpy(part.reshape(-1)) for q in self.integers() for part in (q.weight, q.bias)]
-        return torch.cat(parts).float().to(self.raw.device)
-
     def exact_real(self, dtype: torch.dtype = torch.float64) -> dict[str, tuple[Tensor, Tensor]]:
         """layer name -> (weight, bias): exactly what the written integers mean, which float32 holds as well."""
         return {q.name: self.layer_real(i, q, dtype) for i, q in enumerate(self.integers())}
 
     def layer_real(self, i: int, q: LayerQuantisation, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
         """Weight and bias of layer i: what the integers mean."""
-        step = q.multiplier * 2.0 ** -(q.shift + self.gains[q.name])
-        bias_step = 2.0 ** (q.bias_shift - q.shift) / self.output_units[q.name]
+        unit = 2.0 ** -(q.shift + self.gains[q.name])
+        bias_unit = 2.0**-q.shift / self.output_units[q.name]
         device = self.raw.device
         return (
-            (torch.from_numpy(q.weight).to(device).double() * step).to(dtype),
-            (torch.from_numpy(q.bias).to(device).double() * bias_step).to(dtype),
+            (torch.from_numpy(q.integer_weight).to(device).double() * unit).to(dtype),
+            (torch.from_numpy(q.integer_bias).to(device).double() * bias_unit).to(dtype),
         )
 
     def steps(self, i: int) -> list[tuple[int, int]]:
@@ -281,12 +329,9 @@ class ParameterBank(nn.Module):
         bits = laplace_bits(q, torch.exp2(-4 + index.float() / 4)[self.segment])
         return torch.zeros_like(self.segment_count).index_add_(0, self.segment, bits)
 
-    @staticmethod
-    @torch.no_grad()
-    def tensor_bits(q: Tensor) -> float:
-        """Bits of one tensor's integers under its static table."""
-        index = quantised_scale(likely_scale(q.abs().mean()))
-        return float(laplace_bits(q, torch.exp2(-4 + index.float() / 4)).double().sum())
+    def written_bits(self) -> list[float]:
+        """Bits of each segment [2L] as the stream will have it."""
+        return [float(code_lengths(part).min()) for q in self.integers() for part in (q.weight, q.bias)]
 
     def integers(self) -> list[LayerQuantisation]:
         """The integers to write, in stream order; call after `freeze_steps`."""

@@ -138,7 +138,7 @@ class Run:
     def _iterate(self) -> Progress | None:
         trainer, plan, iteration = self.trainer, self.plan, self.iteration
         if iteration == 0:
-            trainer.pretrain(plan)
+            trainer.fit_context(plan.pretrain)
         if iteration == plan.hard_from:
             trainer.bank.freeze_steps()
         settings = plan.at(iteration) if iteration < plan.iterations else plan.extra_settings()
@@ -199,14 +199,13 @@ class Run:
         """Distance from the goal before the exact phase, hard-rounded; None where the weights cannot be written."""
         trainer = self.trainer
         try:
-            quantised, real = trainer.bank.exact_quantised(), trainer.bank.exact_real(torch.float32)
+            segments, real = trainer.bank.written_bits(), trainer.bank.exact_real(torch.float32)
         except InternalError as error:
             if error.code != "E_BOUND":
                 raise
             return None
         if goal.kind != "size":
             return goal.error(1, trainer.whole_distortion(real)[1])
-        segments = trainer.bank.segment_bits(quantised).tolist()
         return goal.error(self._size_of(Estimate(trainer.whole_grid_bits(real), segments, 0.0)), 0.0)
 
     def _steer(self, goal: Goal, error: float, gain: float) -> None:

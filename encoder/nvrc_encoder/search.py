@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from .code_lengths import code_lengths
 from .model import SynthesisModel
 from .motion import CELL_STRIDE
 from .rounding import Arithmetic
@@ -166,7 +168,7 @@ class StepSearch:
         if tried is None:
             return False
         real = {**self._real, now.name: bank.layer_real(i, tried, torch.float32)}
-        estimate = self._estimate(i, torch.from_numpy(tried.bias if is_bias else tried.weight), segment, real)
+        estimate = self._estimate(i, tried.bias if is_bias else tried.weight, segment, real)
         if not self._cost(estimate) < self._cost(self.estimate) or not self._admissible(estimate):
             return False
         bank.set_steps(i, steps[at], bias_exponent)
@@ -175,12 +177,12 @@ class StepSearch:
         self._state["moves"] += 1
         return True
 
-    def _estimate(self, i: int, integers: Tensor, segment: int, real: dict[str, tuple[Tensor, Tensor]]) -> Estimate:
+    def _estimate(self, i: int, integers: np.ndarray, segment: int, real: dict[str, tuple[Tensor, Tensor]]) -> Estimate:
         """The estimate with other integers in one tensor."""
         trainer = self.trainer
         self._state["evaluations"] += 1
         segments = list(self.estimate.segment_bits)
-        segments[segment] = trainer.bank.tensor_bits(integers.reshape(-1).float())
+        segments[segment] = float(code_lengths(integers).min())
         grid_bits, distortion, psnr = self.estimate.grid_bits, self.estimate.distortion, self.estimate.psnr_y
         if trainer.bank.layers[i].name.startswith("context."):
             grid_bits = trainer.whole_grid_bits(real, self._grids)

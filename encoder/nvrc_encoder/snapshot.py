@@ -17,6 +17,7 @@ def trainer_state(trainer: Trainer) -> dict[str, Any]:
     bank = trainer.bank
     return {
         "raw": bank.raw.detach().clone(),
+        "base": bank.base.clone(),
         "log_step": bank.log_step.detach().clone(),
         "bias_log_step": bank.bias_log_step.clone(),
         "steps_frozen": bank.steps_frozen,
@@ -30,6 +31,7 @@ def restore_trainer(trainer: Trainer, state: dict[str, Any]) -> None:
     """Put back what `trainer_state` took."""
     bank = trainer.bank
     bank.raw.copy_(state["raw"])
+    bank.base.copy_(state["base"])
     bank.log_step.copy_(state["log_step"])
     bank.bias_log_step.copy_(state["bias_log_step"])
     bank.steps_frozen = bool(state["steps_frozen"])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nvrc_decoder.profiles import LayerSpec, Profile, kmac_per_pixel, synthesis_layers
+from nvrc_decoder.prior import PRIOR_CHANNELS, Prior
+from nvrc_decoder.profiles import CHROMA_420, LayerSpec, Profile, kmac_per_pixel, synthesis_layers
 from nvrc_decoder.pyramid import DEFAULT_PYRAMID, Pyramid
 
 __all__ = ["Structure"]
@@ -49,6 +50,10 @@ class Structure:
     def has_luma(self) -> bool:
         """Whether there is a luma plane."""
         return self.profile.has_luma(self.grid_channels)
+
+    def prior(self, chroma_format: int) -> Prior:
+        """Which networks the prior suits: its synthesis network was made for 4:2:0, a luma plane and eight channels."""
+        return Prior(True, chroma_format == CHROMA_420 and self.has_luma and min(self.stage_channels) >= PRIOR_CHANNELS)
 
     def layers(self, chroma_format: int, bit_depth: int = 8) -> tuple[LayerSpec, ...]:
         """The synthesis layers that the stream carries, in canonical order."""

@@ -15,13 +15,14 @@ import torch
 from torch import Tensor
 
 from nvrc_decoder.errors import InternalError
+from nvrc_decoder.prior import WITHOUT_PRIOR
 from nvrc_decoder.profiles import Q_MAX, GridSlot, LayerSpec, context_layers, node_shape
 
 from .forecast import Forecast
 from .grid_rate import HIDDEN_UNIT, OUTPUT_UNIT, GopRate, GridContext, build_context
 from .model import SynthesisModel
 from .parameters import ParameterBank
-from .plan import Plan, Settings
+from .plan import Settings
 from .quantise import soft_round_noise
 from .rounding import FEATURE_SCALE, Arithmetic, straight_through_round
 from .similarity import DISSIMILARITY_WEIGHT, Similarity
@@ -31,6 +32,8 @@ from .windows import Window, nodes_of, split_frames, windows_of
 
 __all__ = ["Estimate", "Schedule", "Target", "Trainer"]
 
+_FIT_WINDOW = 4
+"""Frames whose bits the context network is fitted to in one iteration."""
 _VALUES_AT_ONCE = 4_000_000
 """Grid values whose bits are worked out at once; they take some 500 bytes each."""
 
@@ -88,6 +91,7 @@ class Trainer:
         seed: of every random draw.
         device: where to train.
         similarity: where given, 1 - MS-SSIM, scaled, takes the place of luma's MSE.
+        prior: whether networks start from the prior, where it fits, and are coded as differences from it.
     """
 
     def __init__(
@@ -103,6 +107,7 @@ class Trainer:
         seed: int,
         device: torch.device,
         similarity: Similarity | None = None,
+        prior: bool = True,
     ) -> None:
         self._similarity = similarity
         self.model = SynthesisModel(structure, chroma_format, bit_depth)
@@ -137,6 +142,7 @@ class Trainer:
         self.rates = [by_length[frames] for frames in self.frame_counts]
         self.forecasts = [Forecast.initial(grids) for grids in self.grids]
         layers: tuple[LayerSpec, ...] = context_layers(*structure.context_widths) + self.model.layers
+        self.prior = structure.prior(chroma_format) if prior else WITHOUT_PRIOR
         initial = initial_weights(self.model, generator) | self.initial_context(structure.context_widths, generator)
         gains: dict[str, int] = {}
         output_units: dict[str, int] = {}
@@ -156,7 +162,8 @@ class Trainer:
         ):
             gains[name], output_units[name] = gain, unit
             weight_step[name], bias_step[name] = 2.0**-4, 2.0**-4
-        self.bank = ParameterBank(layers, gains, output_units, initial, weight_step, bias_step).to(device)
+        priors = self.prior.layers(structure.profile, layers, structure.grid_channels)
+        self.bank = ParameterBank(layers, gains, output_units, initial, weight_step, bias_step, priors).to(device)
 
     def _contexts(self, structure: Structure, frames: int, schedule: Schedule) -> list[GridContext | None]:
         out: list[GridContext | None] = []
@@ -253,12 +260,14 @@ class Trainer:
         if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors):
             raise InternalError("E_DIVERGED", "training diverged: a grid or a weight is not a finite number")
 
-    def pretrain(self, plan: Plan) -> None:
-        """Fit the context network to the warm start, before anything else moves."""
+    def fit_context(self, iterations: int) -> None:
+        """Fit the context network to the warm start, before anything else moves. The prior's fits as it is."""
+        if self.prior.context:
+            return
         optimiser = torch.optim.Adam([self.bank.raw], lr=2e-2, betas=(0.9, 0.99))
-        windows = self.windows(plan.window)
+        windows = self.windows(_FIT_WINDOW)
         per_gop = [[window for window in windows if window.gop == gop] for gop in range(len(self.grids))]
-        for i in range(plan.pretrain):
+        for i in range(iterations):
             own = per_gop[i % len(per_gop)]
             window = own[i // len(per_gop) % len(own)]
             rounded = [None if g is None else torch.round(g.detach()) for g in self.grids[window.gop]]
@@ -305,10 +314,9 @@ class Trainer:
     def estimate(self) -> Estimate:
         """Bits and distortion of the hard-rounded state over the whole video."""
         # Not `quantised` and `real`: their float32 steps are a little off, and sums at a half would round elsewhere.
-        q = self.bank.exact_quantised()
         real = self.bank.exact_real(torch.float32)
         distortion, psnr_y = self.whole_distortion(real)
-        return Estimate(self.whole_grid_bits(real), self.bank.segment_bits(q).tolist(), distortion, psnr_y)
+        return Estimate(self.whole_grid_bits(real), self.bank.written_bits(), distortion, psnr_y)
 
     @torch.no_grad()
     def whole_grid_bits(

@@ -23,7 +23,6 @@ from nvrc_decoder.bitstream.units import (
 from nvrc_decoder.bitstream.writer import StreamWriter
 from nvrc_decoder.entropy.coder import SymbolEncoder
 from nvrc_decoder.entropy.parameters import encode_parameters
-from nvrc_decoder.entropy.tables import FRACTION_COUNT, RADII, SCALE_COUNT, frequencies
 from nvrc_decoder.errors import LimitError
 from nvrc_decoder.frames import DIGEST_BYTES, GopDigest, Planes
 from nvrc_decoder.limits import DEFAULT_LIMITS, check_limit, check_sequence_limits, minimum_level
@@ -34,6 +33,7 @@ from nvrc_decoder.profiles import CHROMA_420, GridSlot, node_shape
 from nvrc_decoder.synthesis.arithmetic import make_layer
 from nvrc_decoder.video_format import VideoFormat
 
+from .code_lengths import code_lengths
 from .rounding import Arithmetic
 from .target import planes_from_rows
 from .training import Estimate, Trainer
@@ -88,23 +88,8 @@ def _network_header(
         if multiplier is not None
     )
     widths = (trainer.bank.layers[0].outputs, trainer.bank.layers[1].outputs)
-    return NetworkHeader(
-        structure.stage_channels, structure.stage_blocks, grids, widths, layers, payload, structure.pyramid
-    )
-
-
-def _code_lengths(values: np.ndarray) -> np.ndarray:
-    """Bits of the values under each table of mean 0; an escape counts its table's share and its digits."""
-    flat = values.reshape(-1)
-    out = np.empty(SCALE_COUNT)
-    for scale in range(SCALE_COUNT):
-        table, largest = frequencies(scale * FRACTION_COUNT), RADII[scale]
-        inside = np.abs(flat) <= largest
-        index = np.where(inside, flat + largest + 1, 0)
-        bits = 24 - np.log2(table[index])
-        over = np.abs(flat[~inside]) - largest
-        out[scale] = bits.sum() + (2 * np.floor(np.log2(over)) + 2).sum()
-    return out
+    active = structure.stage_channels, structure.stage_blocks
+    return NetworkHeader(*active, grids, widths, layers, payload, structure.pyramid, trainer.prior)
 
 
 @torch.no_grad()
@@ -156,7 +141,7 @@ def write_stream(
     parameters: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     bits = {"context network": 0.0, "synthesis weights": 0.0}
     for layer in quantised:
-        lengths = [_code_lengths(layer.weight), _code_lengths(layer.bias)]
+        lengths = [code_lengths(part) for part in (layer.weight, layer.bias)]
         tables = [int(np.argmin(costs)) for costs in lengths]
         layers.append(LayerHeader(layer.multiplier, layer.shift, tables[0], layer.bias_shift, tables[1]))
         parameters[layer.name] = (layer.weight, layer.bias)
@@ -167,7 +152,7 @@ def write_stream(
     grids = network.coding_order(profile)
     context = ContextNetwork(
         *(
-            make_layer(spec, q.weight, q.bias, q.multiplier, q.shift, q.bias_shift)
+            make_layer(spec, q.weight, q.bias, q.multiplier, q.shift, q.bias_shift, q.prior)
             for spec, q in zip(trainer.bank.layers[:3], quantised[:3], strict=True)
         )
     )

@@ -168,9 +168,14 @@ def _require_encoder() -> None:
 )
 @click.option(
     "--trials/--no-trials",
-    default=None,
-    help="Settle --motion, --split, --node-spacing, --grids and --channels, where not given, by short trainings.  "
-    "[default: yes, but not for draft]",
+    default=True,
+    help="Settle --motion, --split, --node-spacing, --grids and --channels, where not given, by J of what they start "
+    "from.  [default: yes]",
+)
+@click.option(
+    "--prior/--no-prior",
+    default=True,
+    help="Start from the format's own networks and code what differs from them.  [default: yes]",
 )
 @click.option(
     "--channels",
@@ -253,7 +258,8 @@ def command(
     split: bool | None,
     key_spacing: int | None,
     node_spacing: int | None,
-    trials: bool | None,
+    trials: bool,
+    prior: bool,
     channels: int | None,
     blocks: int | None,
     grids: tuple[int, ...] | None,
@@ -318,6 +324,7 @@ def command(
         "node_spacing": node_spacing,
         "iterations": iterations,
         "trials": trials,
+        "prior": prior,
         "channels": channels,
         "blocks": blocks,
         "grid_channels": grids,

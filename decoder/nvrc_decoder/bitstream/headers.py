@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nvrc_decoder.octree.schedule import octree_schedule, temporal_first_schedule
+from nvrc_decoder.prior import WITHOUT_PRIOR, Prior
 from nvrc_decoder.profiles import (
     PROFILES,
     GridSlot,
@@ -184,6 +185,7 @@ class NetworkHeader:
         layers: in canonical order: context first, then synthesis (see `layer_specs`).
         parameters: the coded weights and biases.
         pyramid: which frames are nodes; `DEFAULT_PYRAMID` where no present slot has nodes.
+        prior: which networks are coded as differences from the prior.
     """
 
     stage_channels: tuple[int, ...]
@@ -193,6 +195,7 @@ class NetworkHeader:
     layers: tuple[LayerHeader, ...]
     parameters: bytes = field(repr=False)
     pyramid: Pyramid = DEFAULT_PYRAMID
+    prior: Prior = WITHOUT_PRIOR
 
     @property
     def present_slots(self) -> tuple[int, ...]:

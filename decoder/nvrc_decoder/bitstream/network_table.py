@@ -256,6 +256,14 @@ NETWORK: Table = (
     ),
     number_field("context_width_1", "u8", "R3.23", 1, 64, "Outputs of the layer context.hidden1."),
     number_field("context_width_2", "u8", "R3.24", 1, 64, "Outputs of the layer context.hidden2."),
+    Bits(
+        "prior",
+        (
+            BitField("context_prior", 0, 1, "1: the context layers are coded as differences from the prior (6.5)."),
+            BitField("synthesis_prior", 1, 1, "1: the synthesis layers are."),
+        ),
+        "R3.50",
+    ),
     Derived(
         "Layers",
         "the layers in canonical order: context.hidden1, context.hidden2, context.output (5.5), then those of "

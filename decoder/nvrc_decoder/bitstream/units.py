@@ -35,6 +35,7 @@ from nvrc_decoder.bitstream.headers import (
 from nvrc_decoder.bitstream.syntax import parse, serialise
 from nvrc_decoder.bitstream.tables import PAYLOADS
 from nvrc_decoder.errors import InternalError
+from nvrc_decoder.prior import Prior
 from nvrc_decoder.profiles import Profile
 from nvrc_decoder.pyramid import DEFAULT_PYRAMID, Pyramid
 
@@ -151,7 +152,8 @@ def parse_network(payload: bytes, sequence: SequenceHeader, base: int = 0, unit:
     )
     widths = (values["context_width_1"], values["context_width_2"])
     active = tuple(values["stage_channels"]), tuple(values["stage_blocks"])
-    return NetworkHeader(*active, grids, widths, layers, values["parameter_payload"], _pyramid(values))
+    prior = Prior(bool(values["context_prior"]), bool(values["synthesis_prior"]))
+    return NetworkHeader(*active, grids, widths, layers, values["parameter_payload"], _pyramid(values), prior)
 
 
 def _pyramid(values: Mapping[str, Any]) -> Pyramid:
@@ -191,6 +193,8 @@ def serialise_network(network: NetworkHeader, sequence: SequenceHeader, *, check
         ],
         "context_width_1": network.context_widths[0],
         "context_width_2": network.context_widths[1],
+        "context_prior": int(network.prior.context),
+        "synthesis_prior": int(network.prior.synthesis),
         "layers": [{**vars(layer), "weight_step": layer.multiplier - 4} for layer in network.layers],
         "parameter_length": len(network.parameters),
         "parameter_payload": network.parameters,

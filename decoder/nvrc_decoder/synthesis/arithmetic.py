@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nvrc_decoder.errors import InvalidStreamError
+from nvrc_decoder.prior import NO_PRIOR, LayerPrior
 from nvrc_decoder.profiles import Q_MAX, LayerSpec
 
 __all__ = [
@@ -112,6 +113,7 @@ def make_layer(
     multiplier: int,
     shift: int,
     bias_shift: int,
+    prior: LayerPrior = NO_PRIOR,
 ) -> IntegerLayer:
     """Turn decoded parameters into a proved layer (spec 6.1 to 6.3).
 
@@ -119,9 +121,10 @@ def make_layer(
         spec: the layer, from `profiles.synthesis_layers` or `profiles.context_layers`.
         weight_q: integers, shaped or flattened as ``spec.weight_shape``; |q| <= 2047.
         bias_q: integers [spec.outputs]; |q| <= 65535.
-        multiplier: m, 4..7; ``w = q * m``.
+        multiplier: m, 4..7; ``w = q * m`` plus the prior's weight.
         shift: s, 0..24.
-        bias_shift: k, 0..23; ``b = bias_q << k``.
+        bias_shift: k, 0..23; ``b = bias_q << k`` plus the prior's bias.
+        prior: what the parameters are differences from.
 
     Raises:
         InvalidStreamError: E_RANGE for a parameter outside its range or |w| > 1024, E_BOUND for the 2^24 bound.
@@ -139,11 +142,11 @@ def make_layer(
     for values, limit, what in ((quantised, Q_MAX, "weight"), (biases, BIAS_Q_MAX, "bias")):
         if values.size and (int(values.max()) > limit or int(values.min()) < -limit):
             raise InvalidStreamError("E_RANGE", f"a {what} of layer {spec.name} is over {limit}", section="6.1")
-    weight = quantised * multiplier
+    weight = prior.weight_at(shift) + quantised * multiplier
     if weight.size and int(np.abs(weight).max()) > WEIGHT_MAX:
         raise InvalidStreamError(
-            "E_RANGE", f"a weight of layer {spec.name} times {multiplier} is over {WEIGHT_MAX}", section="6.1, R6.1"
+            "E_RANGE", f"a weight of layer {spec.name}, in integers, is over {WEIGHT_MAX}", section="6.1, R6.1"
         )
-    bias = biases << bias_shift
+    bias = prior.bias_at(shift) + (biases << bias_shift)
     prove_bound(spec.name, weight, bias, shift, spec.input_max)
     return IntegerLayer(weight, bias, shift, spec.low, spec.high)

@@ -75,7 +75,7 @@ STAGE0, BLOCKS, GRID_MASK, GRID_LAYOUT, MULTIPLIER, SCHEDULE, RUN_COUNT, SPLIT, 
     16,
     17,
 )
-SECOND_GRID, WIDTH_1, WIDTH_2 = 20, 26, 27
+SECOND_GRID, WIDTH_1, WIDTH_2, PRIOR = 20, 26, 27, 28
 # In the payload of a NETWORK that has slots with nodes.
 SPACINGS, STEP_FACTOR = 12, 13
 
@@ -256,6 +256,7 @@ BROKEN: dict[str, Callable[[], bytes]] = {
     "R3.47": lambda: make_node_stream(9, b"\x08"),
     "R3.48": lambda: grids(PLANES, SPLIT_GRID),
     "R3.49": lambda: grids(PLANES, FLOW, GridHeader(10, (5, 6))),
+    "R3.50": lambda: network(PRIOR, 4),
     "R9.1": lambda: declared_level(0, width=512, height=257, rate_numerator=1),
     "R9.2": lambda: declared_level(0, width=1025, height=1, rate_numerator=1),
     "R9.3": lambda: declared_level(0, width=512, height=256, rate_numerator=33),

@@ -118,7 +118,7 @@ def test_encode_resumed_gives_the_same_file(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_broken_off_in_every_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the pilot, in the trials, between them and in the training: each time the next start goes on from there."""
+    """In the pilot, at its end and in the training: each time the next start goes on from there."""
     source = gradient_source(32, 24, 3)
     chosen = options(iterations=12, trials=True, target_psnr=24.0)
     whole, again = io.BytesIO(), io.BytesIO()
@@ -138,7 +138,7 @@ def test_broken_off_in_every_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     patience = -1
     encode(source, whole, chosen)
     total, steps, patience, kills = steps, 0, 9, 0
-    assert stages == {"pilot", "trial 0", "trial 1", "trial 2", "trial 3", "trial 4", "training"}
+    assert stages == {"pilot", "training"}
     stages.clear()
     while not again.getvalue():
         try:

@@ -80,15 +80,15 @@ def test_start_believes_in_the_decoders_planes(spacings: dict[str, int], motion:
 
 @pytest.mark.parametrize("spacings", PYRAMIDS, ids=str)
 def test_start_is_worth_much_training(spacings: dict[str, int]) -> None:
-    trainer = trainer_of(lagrangian=0.004, **spacings)
-    still = trainer_of(lagrangian=0.004, motion=False, **spacings)
-    trainer.pretrain(EncodeOptions().plan())
-    still.pretrain(EncodeOptions().plan())
+    trainer = trainer_of(lagrangian=0.004, prior=False, **spacings)
+    still = trainer_of(lagrangian=0.004, motion=False, prior=False, **spacings)
+    trainer.fit_context(120)
+    still.fit_context(120)
     assert cost_of(trainer) < 0.6 * cost_of(still)
 
 
 def test_rounded_weights_pass_the_planes_through() -> None:
-    trainer = trainer_of()
+    trainer = trainer_of(prior=False)
     grids, frames = trainer.final_grids(0), range(11)
     with torch.no_grad():
         made = trainer.model.planes(grids, trainer.multipliers, frames, Arithmetic.EXACT)

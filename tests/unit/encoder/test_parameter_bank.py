@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from encoder_cases import gradient_source
+from encoder_cases import gradient_source, written_integers
 
 from nvrc_decoder.errors import InternalError
+from nvrc_decoder.prior import Prior
 from nvrc_decoder.profiles import context_layers
 from nvrc_decoder.synthesis.arithmetic import BIAS_SHIFT_MAX, MULTIPLIERS, SHIFT_MAX, make_layer
 from nvrc_encoder.encoding import make_trainer
@@ -50,7 +52,7 @@ def prove(bank: ParameterBank) -> None:
         assert q.multiplier in MULTIPLIERS
         assert 0 <= q.shift <= SHIFT_MAX
         assert 0 <= q.bias_shift <= BIAS_SHIFT_MAX
-        make_layer(spec, q.weight, q.bias, q.multiplier, q.shift, q.bias_shift)
+        make_layer(spec, q.weight, q.bias, q.multiplier, q.shift, q.bias_shift, q.prior)
 
 
 @pytest.mark.parametrize("profile", ["nano", "lite", "main"])
@@ -90,7 +92,7 @@ def test_extreme_parameters_are_brought_within_the_contract(factor: float) -> No
     prove(bank)
     assert bool((bank.raw * before >= 0).all()), "a sign has changed"
     # What is written is what training goes on with.
-    torch.testing.assert_close(bank.exact_quantised(), torch.round(bank.quantised().detach()), rtol=0, atol=0)
+    torch.testing.assert_close(written_integers(bank), torch.round(bank.quantised().detach()), rtol=0, atol=0)
 
 
 # 8000 as a bias is within 2^24 for many a step, but over 65535 units of every one.
@@ -124,7 +126,7 @@ def test_layer_that_leaves_the_contract_after_freezing_is_coarsened() -> None:
     assert bank.enforce_contract() == ["stage1.inject"]
     prove(bank)
     assert bank.enforce_contract() == []
-    torch.testing.assert_close(bank.exact_quantised(), torch.round(bank.quantised().detach()), rtol=0, atol=0)
+    torch.testing.assert_close(written_integers(bank), torch.round(bank.quantised().detach()), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -146,7 +148,7 @@ def test_exact_real_is_what_the_integers_mean(bit_depth: int) -> None:
     near = bank.real(bank.quantised())
     units = {"context.hidden1": 1, "context.hidden2": 32, "context.output": 32}
     for spec, q in zip(bank.layers, bank.integers(), strict=True):
-        layer = make_layer(spec, q.weight, q.bias, q.multiplier, q.shift, q.bias_shift)
+        layer = make_layer(spec, q.weight, q.bias, q.multiplier, q.shift, q.bias_shift, q.prior)
         weight, bias = exact[spec.name]
         output = bank.output_units[spec.name]
         np.testing.assert_array_equal(layer.weight * 2.0**-q.shift, weight.numpy() * output / units.get(spec.name, 128))
@@ -178,3 +180,36 @@ def test_steps_learn_until_they_are_frozen() -> None:
     bank.freeze_steps()
     bank.segment_bits(bank.quantised()).sum().backward()
     assert bank.log_step.grad is None
+
+
+@pytest.mark.parametrize(
+    ("chroma_format", "channels", "wanted"), [(0, 8, False), (1, 8, True), (2, 8, False), (1, 7, False), (1, 12, True)]
+)
+def test_networks_start_from_the_prior_that_suits(chroma_format: int, channels: int, wanted: bool) -> None:
+    source = gradient_source(16, 16, 2, chroma_format)
+    chosen = EncodeOptions(profile="lite", device="cpu", channels=channels, trials=False)
+    trainer, _, _ = make_trainer(source, list(source), chosen)
+    assert trainer.prior == Prior(True, wanted)
+    without, _, _ = make_trainer(source, list(source), replace(chosen, prior=False))
+    assert without.prior == Prior(False, False)
+    layers = {q.name: q for q in trainer.bank.integers()}
+    context, head = layers["context.hidden2"], layers["head.pointwise"]
+    assert not context.weight.any()
+    assert context.integer_weight.any()
+    assert bool(head.weight.any()) != wanted or channels > 8
+
+
+def test_layers_with_a_prior_are_what_the_decoder_makes() -> None:
+    bank = fresh_bank()
+    with torch.no_grad():
+        bank.raw += 0.1 * torch.randn(bank.raw.shape, generator=torch.Generator().manual_seed(3))
+    bank.freeze_steps()
+    real = bank.exact_real()
+    assert any(q.prior.weight.any() for q in bank.integers())
+    for (weight, bias), near in zip(bank.real(bank.quantised()).values(), real.values(), strict=True):
+        torch.testing.assert_close(weight.double(), near[0], rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(bias.double(), near[1], rtol=1e-5, atol=1e-7)
+    for spec, q in zip(bank.layers, bank.integers(), strict=True):
+        layer = make_layer(spec, q.weight, q.bias, q.multiplier, q.shift, q.bias_shift, q.prior)
+        np.testing.assert_array_equal(layer.weight, q.integer_weight)
+        np.testing.assert_array_equal(layer.bias, q.integer_bias)

@@ -77,9 +77,9 @@ def _run(goal: Goal | None, **changes: Any) -> Run:
 
 @pytest.mark.parametrize(("factor", "sign"), [(0.5, 1), (2.0, -1)])
 def test_lambda_moves_towards_the_goal(factor: float, sign: int) -> None:
-    run = _run(None, iterations=20)
+    run = _run(None, iterations=20, prior=False)
     bits = run.trainer.estimate().bits
-    run = _run(Goal("size", factor * bits / 8), iterations=20)
+    run = _run(Goal("size", factor * bits / 8), iterations=20, prior=False)
     before = run.trainer.lagrangian
     while run.iteration < 12:
         run.advance()

@@ -50,7 +50,7 @@ def test_search_lowers_the_true_cost(trained: Trainer) -> None:
     assert search.state()["evaluations"] <= 60
     assert torch.equal(trained.bank.raw.detach(), start["raw"]), "only steps move"
     for spec, q in zip(trained.bank.layers, trained.bank.integers(), strict=True):
-        make_layer(spec, q.weight, q.bias, q.multiplier, q.shift, q.bias_shift)
+        make_layer(spec, q.weight, q.bias, q.multiplier, q.shift, q.bias_shift, q.prior)
     restore_trainer(trained, start)
 
 
