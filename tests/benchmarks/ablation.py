@@ -72,6 +72,7 @@ def tools() -> dict[str, dict[str, Any]]:
         "5/3 wavelet": {"patch": {(wavelet, "_STEPS"): _FIVE_THREE, (wavelet, "_LOW_GAIN"): 1.0}},
         "no blend": {"patch": {(model, "make_motion"): _without_blend}},
         "no motion": {"motion": False},
+        "no prior": {"prior": False},
     }
 
 
