@@ -17,11 +17,11 @@ from .structure import Structure
 __all__ = ["PRESETS", "SCHEDULES", "TUNES", "EncodeOptions", "profile_named"]
 
 PRESETS: dict[str, Plan] = {
-    "draft": Plan(iterations=200, pretrain=60),
-    "fast": Plan(iterations=1000),
-    "medium": Plan(iterations=3000),
-    "slow": Plan(iterations=9000),
-    "placebo": Plan(iterations=30000),
+    "draft": Plan(iterations=200, pretrain=60, noise=(0.5, 0.3)),
+    "fast": Plan(iterations=1000, noise=(0.5, 0.3)),
+    "medium": Plan(iterations=3000, weight_rate=5e-3),
+    "slow": Plan(iterations=9000, weight_rate=5e-3),
+    "placebo": Plan(iterations=30000, weight_rate=5e-3),
 }
 """Preset -> plan; time grows with the iterations and with the pixels of a window of frames."""
 

@@ -35,6 +35,10 @@ class Settings:
         return "quantised" if self.quantised else "float"
 
 
+_HARD_MOST = 0.2
+"""Share of a short run with hard rounding."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """Length and rates of a training run.
@@ -43,6 +47,7 @@ class Plan:
         iterations: all of them.
         float_weights: share of the run in which weights are not quantised.
         hard: share of the run, at its end, with hard rounding.
+        hard_least: iterations of it that a run has at least, up to a fifth of the run. More of them gain little.
         window: frames an iteration.
         weight_rate, grid_rate, step_rate: Adam learning rates at the start; they fall along a cosine.
         warm_up: iterations in which the learning rate of the weights rises to its own, at most a tenth of the run. The
@@ -65,7 +70,8 @@ class Plan:
 
     iterations: int
     float_weights: float = 0.3
-    hard: float = 0.2
+    hard: float = 0.06
+    hard_least: int = 150
     window: int = 4
     weight_rate: float = 1e-2
     grid_rate: float = 6e-2
@@ -87,7 +93,8 @@ class Plan:
     @property
     def hard_from(self) -> int:
         """First iteration of the hard phase, which has one iteration at least."""
-        return min(round(self.iterations * (1 - self.hard)), self.iterations - 1)
+        hard = max(self.hard * self.iterations, min(self.hard_least, _HARD_MOST * self.iterations))
+        return min(self.iterations - round(hard), self.iterations - 1)
 
     @property
     def control_from(self) -> int:
