@@ -30,6 +30,7 @@ from nvrc_decoder.entropy.coder import IntArray
 from nvrc_decoder.entropy.parameters import decode_parameters
 from nvrc_decoder.frames import Planes
 from nvrc_decoder.gop import Grid, Network, decode_grids, load_network
+from nvrc_decoder.synthesis.arithmetic import make_layer
 
 __all__ = [
     "DecodedGop",
@@ -72,10 +73,11 @@ class DecodedGop:
 
 @dataclass(frozen=True)
 class NetworkStages:
-    """Digests of one NETWORK: its header, and the parameters of each layer by name."""
+    """Digests of one NETWORK: its header, the coded parameters of each layer by name, the integers of all layers."""
 
     header: str
     parameters: dict[str, str]
+    integers: str
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,18 @@ def coded_parameters(sequence: SequenceHeader, header: NetworkHeader) -> dict[st
     return {**decode_parameters(header.parameters, layer_specs(sequence, header), header.layers)}
 
 
+def layer_integers(sequence: SequenceHeader, header: NetworkHeader) -> list[IntArray]:
+    """w and b of each layer in canonical order (spec 6.1): multipliers, shifts and prior applied."""
+    specs = layer_specs(sequence, header)
+    priors = header.prior.layers(sequence.profile_spec, specs, header.grid_channels(sequence.profile_spec))
+    coded, arrays = coded_parameters(sequence, header), []
+    for spec, layer in zip(specs, header.layers, strict=True):
+        scales = layer.multiplier, layer.shift, layer.bias_shift
+        made = make_layer(spec, *coded[spec.name], *scales, priors[spec.name])
+        arrays += [made.weight, made.bias]
+    return arrays
+
+
 def decode_stream(data: bytes) -> Iterator[DecodedGop]:
     """The GOPs of a stream in integers, without frames; raises as the decoder does."""
     reader = UnitReader(io.BytesIO(data))
@@ -176,7 +190,8 @@ def _network_stages(sequence: SequenceHeader, header: NetworkHeader) -> NetworkS
         name: _array_digest(weight, bias, word="<i4")
         for name, (weight, bias) in coded_parameters(sequence, header).items()
     }
-    return NetworkStages(_text_digest(network_text(sequence, header)), parameters)
+    integers = _array_digest(*layer_integers(sequence, header), word="<i4")
+    return NetworkStages(_text_digest(network_text(sequence, header)), parameters, integers)
 
 
 def nodes_text(item: DecodedGop) -> dict[str, str]:
@@ -236,6 +251,7 @@ def main(path: Path, full: bool) -> None:
             for name, (weight, bias) in coded_parameters(sequence, item.network.header).items():
                 _print_values(f"{name}.weight", digests.parameters[name], weight, full)
                 _print_values(f"{name}.bias", digests.parameters[name], bias, full)
+            click.echo(f"# network {seen} integers {digests.integers}")
         click.echo(f"# gop {number}: {item.gop.frame_count} frames")
         for key, nodes in gop.nodes.items():
             click.echo(f"nodes of grid{key}: {nodes}")
