@@ -18,7 +18,7 @@ from nvrc_decoder.bitstream.syntax import (
     multiple_of_4,
     number_field,
 )
-from nvrc_decoder.profiles import FLOW_CHANNELS, PROFILES, SPLIT_CHANNELS, context_layers, synthesis_layers
+from nvrc_decoder.profiles import CHROMA_420, FLOW_CHANNELS, PROFILES, SPLIT_CHANNELS, context_layers, synthesis_layers
 from nvrc_decoder.pyramid import SPACING_LOG2_MAX
 
 __all__ = ["NETWORK"]
@@ -260,7 +260,20 @@ NETWORK: Table = (
         "prior",
         (
             BitField("context_prior", 0, 1, "1: the context layers are coded as differences from the prior (6.5)."),
-            BitField("synthesis_prior", 1, 1, "1: the synthesis layers are."),
+            BitField(
+                "synthesis_prior",
+                1,
+                1,
+                "1: the synthesis layers are.",
+                (
+                    Check(
+                        "R3.51",
+                        "E_RANGE",
+                        "synthesis_prior is 0 where chroma_format is not 1",
+                        lambda value, scope: not value or scope["chroma_format"] == CHROMA_420,
+                    ),
+                ),
+            ),
         ),
         "R3.50",
     ),
@@ -278,12 +291,12 @@ NETWORK: Table = (
             Bits(
                 "layer_scales",
                 (
-                    BitField("weight_step", 0, 2, "The weight multiplier m is weight_step + 4 (chapter 6)."),
+                    BitField("weight_step", 0, 2, "WeightMultiplier is weight_step + 4 (6.1)."),
                     BitField(
                         "shift",
                         2,
                         5,
-                        "The shift s of the layer's rounding.",
+                        "The shift of the layer's rounding (6.2), and of the prior (6.1).",
                         (in_range("shift", "R3.25", 0, 24),),
                     ),
                     BitField(
@@ -297,7 +310,7 @@ NETWORK: Table = (
                         "bias_shift",
                         13,
                         5,
-                        "The shift k of the biases: b = b_q << k.",
+                        "The shift of the coded biases: b_q << bias_shift (6.1).",
                         (in_range("bias_shift", "R3.28", 0, 23),),
                     ),
                     BitField(

@@ -92,6 +92,12 @@ def network(position: int, value: int) -> bytes:
     return with_payload(PLAIN, UnitType.NETWORK, bytes(payload))
 
 
+def grey_network(position: int, value: int) -> bytes:
+    """The same under a SEQUENCE of 4:0:0."""
+    payload = serialise_sequence(replace(SEQUENCE, chroma_format=0), check=False)
+    return with_payload(network(position, value), UnitType.SEQUENCE, payload)
+
+
 def layer(**changes: int) -> bytes:
     header = replace(NETWORK, layers=(replace(NETWORK.layers[0], **changes), *NETWORK.layers[1:]))
     return with_payload(PLAIN, UnitType.NETWORK, serialise_network(header, SEQUENCE, check=False))
@@ -257,6 +263,7 @@ BROKEN: dict[str, Callable[[], bytes]] = {
     "R3.48": lambda: grids(PLANES, SPLIT_GRID),
     "R3.49": lambda: grids(PLANES, FLOW, GridHeader(10, (5, 6))),
     "R3.50": lambda: network(PRIOR, 4),
+    "R3.51": lambda: grey_network(PRIOR, 2),
     "R9.1": lambda: declared_level(0, width=512, height=257, rate_numerator=1),
     "R9.2": lambda: declared_level(0, width=1025, height=1, rate_numerator=1),
     "R9.3": lambda: declared_level(0, width=512, height=256, rate_numerator=33),

@@ -43,6 +43,15 @@ def test_file_is_that_of_the_specification() -> None:
 
 def test_layers_are_those_of_the_specification() -> None:
     text = (SPEC / "06-arithmetic.md").read_text(encoding="utf-8").split("## 6.5")[1]
+    assert f"`{PRIOR_SHA256}`" in text
+    assert f"{len((SPEC / 'tables' / 'prior.bin').read_bytes())} bytes" in text
+    first = {name: ", ".join(map(str, known(name).weight.reshape(-1)[:4])) for name in PRIOR_LAYERS}
+    assert f"stage3.inject begin with {first['stage3.inject']} and" in text
+    assert f"head.pointwise with {first['head.pointwise']};" in text
+    *most, last = known("head.pointwise").bias
+    assert f"are {', '.join(map(str, most))} and {last}." in text
+    ten = LayerPrior(np.zeros(1, np.int64), known("head.pointwise").bias << 2)
+    assert f"= {ten.bias_at(10)[0]}." in text
     rows = re.findall(r"^\| `([\w.]+)` \| \[([\d, ]+)\] \| (\d+) \|$", text, re.MULTILINE)
     table = {name: tuple(map(int, shape.split(","))) for name, shape, _ in rows}
     assert table == PRIOR_LAYERS
