@@ -1,8 +1,9 @@
-"""Choice of structure for a clip: a few candidates, judged by J (distortion + lambda * bits) of what they start from.
+"""Choice of structure for a clip, step by step, judged by J (distortion + lambda * bits) of a candidate's start.
 
-The candidates are tried on the first frames, and of large pictures on the middle, at a narrow width. They settle which
-grids there are, whether they move, and which frames are nodes. Width then follows the bits that the clip will take:
-weights pay where there are many bits to save, not many pixels.
+A step is kept where it is worth it, and the next one comes on top. Candidates are tried on the first frames, and of
+large pictures on the middle, at a narrow width. They settle which grids there are, whether they move, and which frames
+are nodes. Width then follows the bits that the clip will take: weights pay where there are many bits to save, not many
+pixels.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from .options import NODE_SPACING, EncodeOptions, profile_named
 from .source import Source
 from .training import Trainer
 
-__all__ = ["Choice", "Trial", "candidates", "choose", "memo", "settled"]
+__all__ = ["Choice", "Trial", "choose", "is_open", "memo", "settled", "steps"]
 
 log = logging.getLogger("nvrc_encoder")
 
@@ -34,10 +35,10 @@ TRIAL_FIT = 40
 """Iterations that fit the context network to what a candidate starts from."""
 TRIAL_CHANNELS = 8
 LEAST_GAIN = 0.01
-"""Share of J that a candidate has to be better than those before it, which have less to train."""
+"""Share of J that a candidate has to be better than what it comes on top of, which has less to train."""
 _LARGEST_STRIDE = 32
-PYRAMID_NODE_SPACING = 2
-"""Frames between nodes in the trial of a pyramid."""
+LEAST_NODE_SPACING = 2
+"""Frames between nodes that are worth a trial."""
 WIDTHS = (8, 12, 16, 24, 32, 48, 64)
 """Below 8 channels the four phases of the luma plane have no way through the network."""
 WEIGHT_SHARE = 0.1
@@ -80,34 +81,75 @@ class Choice:
     trials: tuple[Trial, ...]
 
 
-def candidates(options: EncodeOptions) -> dict[str, EncodeOptions]:
-    """What to try, by name: which slots, motion, split and nodes; what `options` fix stays. None comes twice."""
+@dataclass(frozen=True)
+class Step:
+    """A change of the structure that a trial judges.
+
+    Attributes:
+        name: what it is called in the trials.
+        changes: fields of `EncodeOptions`.
+        after: name of the step without which it is not worth a trial; None for any.
+        alone: it takes the place of all that was chosen before, and does not come on top.
+    """
+
+    name: str
+    changes: Mapping[str, Any]
+    after: str | None = None
+    alone: bool = False
+
+
+def first_choice(options: EncodeOptions) -> EncodeOptions:
+    """What the trials begin with where `options` leave it open: planes, smooth motion, nodes every 8 frames."""
+    key = options.spacings[0]
+    values: dict[str, Any] = {"key_spacing": key, "slots": _planes(options), "motion": True, "split": False}
+    values["node_spacing"] = min(NODE_SPACING, key)
+    return _filled(options, values)
+
+
+def steps(options: EncodeOptions) -> list[Step]:
+    """What the trials try on top, in this order; what `options` fix is not in it."""
     profile = profile_named(options.profile)
     features = [i for i, slot in enumerate(profile.slots) if slot.kind is SlotKind.FEATURE]
-    planes = profile.node_slots
-    at_stride = {profile.slots[i].stride: i for i in features}
-    layouts: dict[str, tuple[Sequence[int], bool, bool, int]] = {
-        "planes": (planes, True, False, NODE_SPACING),
-        "planes, split": (planes, True, True, NODE_SPACING),
-        "planes, split, pyramid": (planes, True, True, PYRAMID_NODE_SPACING),
-        "planes, 1/8 a frame": ((*planes, at_stride[8]), True, False, NODE_SPACING),
-        "all grids, no motion": ((*features, *planes), False, False, NODE_SPACING),
-    }
-    out: dict[str, EncodeOptions] = {}
-    for name, (slots, motion, split, node_spacing) in layouts.items():
-        changes: dict[str, object] = {"key_spacing": options.spacings[0]}
-        if options.slots is None and options.grid_channels is None:
-            changes["slots"] = tuple(sorted(slots))
-        if options.motion is None:
-            changes["motion"] = motion
-        if options.split is None:
-            changes["split"] = split
-        if options.node_spacing is None:
-            changes["node_spacing"] = min(node_spacing, options.spacings[0])
-        candidate = dataclasses.replace(options, **changes)  # type: ignore[arg-type]
-        if all(candidate.structure() != other.structure() for other in out.values()):
-            out[name] = candidate
-    return out
+    found = []
+    spacing, before = min(NODE_SPACING, options.spacings[0]), None
+    while options.node_spacing is None and spacing > LEAST_NODE_SPACING:
+        spacing //= 2
+        name = f"nodes every {spacing}"
+        found.append(Step(name, {"node_spacing": spacing}, before))
+        before = name
+    if options.split is None and options.motion is not False:
+        found.append(Step("split", {"split": True}))
+    if _slots_are_open(options):
+        stride_8 = next(i for i in features if profile.slots[i].stride == 8)
+        found.append(Step("1/8 a frame", {"slots": tuple(sorted((*_planes(options), stride_8)))}))
+    if options.motion is None:
+        everything = {"slots": tuple(sorted((*features, *_planes(options)))), "motion": False, "split": False}
+        found.append(Step("all grids, no motion", everything, alone=True))
+    return found
+
+
+def is_open(options: EncodeOptions) -> bool:
+    """Whether there is anything to settle."""
+    if options.channels is None or options.context_widths is None:
+        return True
+    start = first_choice(options)
+    changed = (_filled(options, {**vars(start), **step.changes}) for step in steps(options))
+    return any(candidate.structure() != start.structure() for candidate in changed)
+
+
+def _slots_are_open(options: EncodeOptions) -> bool:
+    return options.slots is None and options.grid_channels is None
+
+
+def _planes(options: EncodeOptions) -> tuple[int, ...]:
+    return profile_named(options.profile).node_slots
+
+
+def _filled(options: EncodeOptions, values: Mapping[str, Any]) -> EncodeOptions:
+    """The options with these values for what they leave open."""
+    fixed = {"slots"} if options.grid_channels is not None else set()
+    chosen = {name: v for name, v in values.items() if getattr(options, name) is None and name not in fixed}
+    return dataclasses.replace(options, **chosen)
 
 
 def _width(profile: Profile, total: float) -> int:
@@ -191,24 +233,33 @@ def choose(
     """
     profile = profile_named(options.profile)
     small, some = middle(source, frames)
-    tried = candidates(options)
+    narrow = options.channels or min(TRIAL_CHANNELS, max(profile.max_channels))
+    to_try = steps(options)
     trials: list[Trial] = []
-    best: tuple[Trial, EncodeOptions] | None = None
-    for name, fixed in tried.items():
+
+    def judge(name: str, candidate: EncodeOptions) -> Trial:
         started = time.monotonic()
-        narrow = fixed.channels or min(TRIAL_CHANNELS, max(profile.max_channels))
-        trainer = make_trainer(small, some, dataclasses.replace(fixed, channels=narrow))
+        trainer = make_trainer(small, some, dataclasses.replace(candidate, channels=narrow))
         trial = _tried(name, trainer, source.width * source.height)
-        trial = dataclasses.replace(trial, seconds=time.monotonic() - started)
+        trials.append(dataclasses.replace(trial, seconds=time.monotonic() - started))
         log.info("trial: %s, J %.6f", name, trial.cost)
-        trials.append(trial)
-        told(len(trials), len(tried), trial)
-        if best is None or trial.cost < (1 - LEAST_GAIN) * best[0].cost:
-            best = trial, fixed
-    if best is None:
-        raise ValueError("no candidate is compatible with the options")
-    trial, chosen = best
-    bits = trial.grid_bits * len(frames)
+        told(len(trials), 1 + len(to_try), trial)
+        return trial
+
+    start = chosen = first_choice(options)
+    names = ["planes" if _slots_are_open(options) else "as given"]
+    best = judge(names[0], start)
+    for step in to_try:
+        if step.after is not None and step.after not in names:
+            continue
+        candidate = _filled(options, {**vars(start if step.alone else chosen), **step.changes})
+        if candidate.structure() == chosen.structure():
+            continue
+        tried = [step.name] if step.alone else [*names, step.name]
+        trial = judge(", ".join(tried), candidate)
+        if trial.cost < (1 - LEAST_GAIN) * best.cost:
+            best, chosen, names = trial, candidate, tried
+    bits = best.grid_bits * len(frames)
     if chosen.channels is None:
         chosen = dataclasses.replace(chosen, channels=_width(profile, bits))
     if chosen.context_widths is None:

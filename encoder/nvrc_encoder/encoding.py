@@ -24,7 +24,7 @@ from nvrc_decoder.octree.schedule import octree_schedule, temporal_first_schedul
 from nvrc_decoder.profiles import node_shape
 
 from .checkpoint import fingerprint, load_checkpoint, train
-from .choose import Trial, candidates, choose, memo, settled
+from .choose import Trial, choose, is_open, memo, settled
 from .goal import Goal, clamp_lambda, guess_lambda
 from .options import EncodeOptions
 from .rounding import Arithmetic
@@ -230,8 +230,7 @@ def _settle(
     if goal is not None:
         lagrangian = first_lambda(source, frames, options, goal, lambda run: finish(run, _PILOT))
         options = dataclasses.replace(options, lagrangian=lagrangian)
-    widths_open = options.channels is None or options.context_widths is None
-    if not options.trials or (len(candidates(options)) < 2 and not widths_open):
+    if not (options.trials and is_open(options)):
         return options, ()
     choice = choose(source, frames, options, lambda *args: make_trainer(*args)[0], told)
     return choice.options, choice.trials

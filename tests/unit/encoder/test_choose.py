@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from fractions import Fraction
 
 import numpy as np
@@ -84,16 +83,26 @@ def chosen(**options: object) -> choose.Choice:
     return choose.choose(source, list(source), open_options, lambda *arguments: make_trainer(*arguments)[0])
 
 
-def test_cheapest_start_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = costs(monkeypatch, [5.0, 4.0, 3.0, 4.0, 9.0])
+PLANES, FOUR, TWO = "planes", "planes, nodes every 4", "planes, nodes every 4, nodes every 2"
+
+
+def test_what_gains_stays_and_the_next_comes_on_top(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = costs(monkeypatch, [5.0, 4.0, 3.0, 2.0, 2.1, 9.0])
     choice = chosen()
-    assert len(made) == 5
+    assert made == [PLANES, FOUR, TWO, f"{TWO}, split", f"{TWO}, split, 1/8 a frame", "all grids, no motion"]
     assert [trial.name for trial in choice.trials] == made
     assert (choice.options.split, choice.options.node_spacing, choice.options.motion) == (True, 2, True)
 
 
+def test_nodes_come_no_nearer_once_that_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = costs(monkeypatch, [5.0, 5.1, 4.0, 3.9, 3.0])
+    choice = chosen()
+    assert made == [PLANES, FOUR, "planes, split", "planes, split, 1/8 a frame", "all grids, no motion"]
+    assert (choice.options.split, choice.options.node_spacing, choice.options.motion) == (False, 8, False)
+
+
 def test_little_gain_is_not_worth_more_to_train(monkeypatch: pytest.MonkeyPatch) -> None:
-    costs(monkeypatch, [5.0, 5.0 * (1 - 0.9 * LEAST_GAIN), 5.0 * (1 - 0.9 * LEAST_GAIN), 5.0, 9.0])
+    costs(monkeypatch, [5.0, *[5.0 * (1 - 0.9 * LEAST_GAIN)] * 4])
     choice = chosen()
     assert (choice.options.split, choice.options.node_spacing) == (False, 8)
 
@@ -107,9 +116,9 @@ def test_width_follows_the_bits(monkeypatch: pytest.MonkeyPatch, bits: float, ch
 
 
 def test_what_is_given_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = costs(monkeypatch, [5.0, 4.0, 3.0, 2.0, 1.0])
+    made = costs(monkeypatch, [5.0, 4.0])
     options = chosen(motion=True, split=False, node_spacing=4, channels=9, context_widths=(3, 4)).options
-    assert len(made) < 5
+    assert made == ["planes", "planes, 1/8 a frame"]
     assert (options.motion, options.split, options.node_spacing) == (True, False, 4)
     assert (options.channels, options.context_widths) == (9, (3, 4))
 
@@ -119,12 +128,6 @@ def test_real_starts_are_judged() -> None:
     choice = choose.choose(
         source, list(source), EncodeOptions(device="cpu"), lambda *arguments: make_trainer(*arguments)[0]
     )
-    assert len(choice.trials) == 5
+    assert len(choice.trials) >= 5
     assert all(trial.grid_bits > 0 and 5 < trial.psnr < 60 and trial.seconds > 0 for trial in choice.trials)
-    least = min(trial.cost for trial in choice.trials)
-    picked = next(
-        trial
-        for trial, fixed in zip(choice.trials, choose.candidates(EncodeOptions(device="cpu")).values(), strict=True)
-        if fixed == dataclasses.replace(choice.options, channels=None, context_widths=None)
-    )
-    assert picked.cost <= least / (1 - LEAST_GAIN) ** 4
+    assert not choose.is_open(choice.options)

@@ -9,7 +9,8 @@ import pytest
 
 from nvrc_decoder.profiles import SlotKind
 from nvrc_decoder.pyramid import DEFAULT_PYRAMID, MULTIPLIER_MAX, Pyramid
-from nvrc_encoder.choose import candidates
+from nvrc_encoder import choose
+from nvrc_encoder.choose import is_open
 from nvrc_encoder.options import PRESETS, EncodeOptions, profile_named
 from nvrc_ref.main import run
 
@@ -105,18 +106,25 @@ def test_pyramid_of_the_options(changes: dict[str, Any], pyramid: Pyramid) -> No
 
 
 def test_trials_leave_what_is_given() -> None:
-    tried = candidates(EncodeOptions())
-    names = ["planes", "planes, split", "planes, split, pyramid", "planes, 1/8 a frame", "all grids, no motion"]
-    assert list(tried) == names
-    assert [options.spacings for options in tried.values()] == [(8, 8), (8, 8), (8, 2), (8, 8), (8, 8)]
-    assert [options.structure().moving for options in tried.values()] == [True, True, True, True, False]
-    assert [options.structure().splitting for options in tried.values()] == [False, True, True, False, False]
-    assert tried["planes, 1/8 a frame"].structure().grid_channels == (0, 0, 3, 0, 3, 4, 3, 3, 3, 3, 0)
-    assert list(candidates(EncodeOptions(node_spacing=4))) == [name for name in names if "pyramid" not in name]
-    assert len(candidates(EncodeOptions(key_spacing=2))) == 4
-    assert len(candidates(EncodeOptions(split=True))) == 4
-    (only,) = candidates(EncodeOptions(slots=(0, 1))).values()
-    assert only.structure() == EncodeOptions(slots=(0, 1)).structure()
+    def names(**given: Any) -> list[str]:
+        return [step.name for step in choose.steps(EncodeOptions(**given))]
+
+    everything = ["nodes every 4", "nodes every 2", "split", "1/8 a frame", "all grids, no motion"]
+    assert names() == everything
+    assert names(node_spacing=4) == everything[2:]
+    assert names(key_spacing=4) == everything[1:]
+    assert names(split=False) == [name for name in everything if name != "split"]
+    assert names(motion=True) == everything[:-1]
+    assert names(motion=False) == [*everything[:2], "1/8 a frame"]
+    assert names(slots=(4,)) == [name for name in everything if name != "1/8 a frame"]
+
+
+def test_what_is_settled_is_not_open() -> None:
+    fixed = {"channels": 8, "context_widths": (10, 10)}
+    assert is_open(EncodeOptions(**fixed))
+    assert is_open(EncodeOptions(slots=(0, 1)))
+    assert not is_open(EncodeOptions(slots=(0, 1), **fixed))
+    assert not is_open(EncodeOptions(slots=(4,), motion=True, split=False, node_spacing=8, **fixed))
 
 
 def test_slots_are_those_of_the_profile() -> None:
