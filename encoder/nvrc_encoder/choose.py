@@ -43,8 +43,8 @@ WIDTHS = (8, 12, 16, 24, 32, 48, 64)
 """Below 8 channels the four phases of the luma plane have no way through the network."""
 WEIGHT_SHARE = 0.1
 """Most of a stream's bits that may go to the weights of the network."""
-WEIGHT_BITS = 6000
-"""Bits that the networks of `TRIAL_CHANNELS` channels come to."""
+WEIGHT_BITS = 10_000
+"""Bits that the networks of `TRIAL_CHANNELS` channels come to, and a third more, as a start has too many of grids."""
 CONTEXT_WIDTHS = ((10, 0), (16, 150_000), (24, 600_000))
 """Hidden width of the context network, and the bits of grids from which on it pays."""
 
