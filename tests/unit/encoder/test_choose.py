@@ -107,7 +107,9 @@ def test_little_gain_is_not_worth_more_to_train(monkeypatch: pytest.MonkeyPatch)
     assert (choice.options.split, choice.options.node_spacing) == (False, 8)
 
 
-@pytest.mark.parametrize(("bits", "channels", "width"), [(1e3, 8, 10), (3e4, 8, 10), (5.1e4, 12, 16), (1e5, 16, 16), (1e6, 24, 24)])
+@pytest.mark.parametrize(
+    ("bits", "channels", "width"), [(1e3, 8, 10), (3e4, 8, 10), (5.1e4, 12, 16), (1e5, 16, 16), (1e6, 24, 24)]
+)
 def test_width_follows_the_bits(monkeypatch: pytest.MonkeyPatch, bits: float, channels: int, width: int) -> None:
     costs(monkeypatch, [5.0] * 5, bits)
     options = chosen().options
