@@ -149,7 +149,8 @@ def layer_integers(sequence: SequenceHeader, header: NetworkHeader) -> list[IntA
     """w and b of each layer in canonical order (spec 6.1): multipliers, shifts and prior applied."""
     specs = layer_specs(sequence, header)
     priors = header.prior.layers(sequence.profile_spec, specs, header.grid_channels(sequence.profile_spec))
-    coded, arrays = coded_parameters(sequence, header), []
+    coded = coded_parameters(sequence, header)
+    arrays: list[IntArray] = []
     for spec, layer in zip(specs, header.layers, strict=True):
         scales = layer.multiplier, layer.shift, layer.bias_shift
         made = make_layer(spec, *coded[spec.name], *scales, priors[spec.name])
