@@ -29,8 +29,7 @@ from nvrc_decoder.engine import EngineName, make_synthesizer
 from nvrc_decoder.entropy.coder import IntArray
 from nvrc_decoder.entropy.parameters import decode_parameters
 from nvrc_decoder.frames import Planes
-from nvrc_decoder.gop import Grid, Network, decode_grids, load_network
-from nvrc_decoder.synthesis.arithmetic import make_layer
+from nvrc_decoder.gop import Grid, Network, decode_grids, integer_layers, load_network
 
 __all__ = [
     "DecodedGop",
@@ -145,19 +144,6 @@ def coded_parameters(sequence: SequenceHeader, header: NetworkHeader) -> dict[st
     return {**decode_parameters(header.parameters, layer_specs(sequence, header), header.layers)}
 
 
-def layer_integers(sequence: SequenceHeader, header: NetworkHeader) -> list[IntArray]:
-    """w and b of each layer in canonical order (spec 6.1): multipliers, shifts and prior applied."""
-    specs = layer_specs(sequence, header)
-    priors = header.prior.layers(sequence.profile_spec, specs, header.grid_channels(sequence.profile_spec))
-    coded = coded_parameters(sequence, header)
-    arrays: list[IntArray] = []
-    for spec, layer in zip(specs, header.layers, strict=True):
-        scales = layer.multiplier, layer.shift, layer.bias_shift
-        made = make_layer(spec, *coded[spec.name], *scales, priors[spec.name])
-        arrays += [made.weight, made.bias]
-    return arrays
-
-
 def decode_stream(data: bytes) -> Iterator[DecodedGop]:
     """The GOPs of a stream in integers, without frames; raises as the decoder does."""
     reader = UnitReader(io.BytesIO(data))
@@ -191,7 +177,8 @@ def _network_stages(sequence: SequenceHeader, header: NetworkHeader) -> NetworkS
         name: _array_digest(weight, bias, word="<i4")
         for name, (weight, bias) in coded_parameters(sequence, header).items()
     }
-    integers = _array_digest(*layer_integers(sequence, header), word="<i4")
+    layers = integer_layers(sequence, header).values()
+    integers = _array_digest(*(part for layer in layers for part in (layer.weight, layer.bias)), word="<i4")
     return NetworkStages(_text_digest(network_text(sequence, header)), parameters, integers)
 
 

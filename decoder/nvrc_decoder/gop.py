@@ -28,7 +28,7 @@ from nvrc_decoder.profiles import GridSlot, Profile, node_shape
 from nvrc_decoder.scratch import Scratch
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer, make_layer
 
-__all__ = ["Grid", "Network", "decode_grids", "grid_shape", "load_network"]
+__all__ = ["Grid", "Network", "decode_grids", "grid_shape", "integer_layers", "load_network"]
 
 Grid = npt.NDArray[np.int16]
 
@@ -65,6 +65,23 @@ def _located(unit: str | None, offset: int | None) -> Iterator[None]:
         raise
 
 
+def integer_layers(sequence: SequenceHeader, header: NetworkHeader) -> dict[str, IntegerLayer]:
+    """All layers of a NETWORK by name, in canonical order: decoded, the prior added, proved (spec 6.1 to 6.3).
+
+    Raises:
+        InvalidStreamError: E_ENTROPY, E_ESCAPE, E_RANGE or E_BOUND.
+    """
+    profile, specs = sequence.profile_spec, layer_specs(sequence, header)
+    values = decode_parameters(header.parameters, specs, header.layers)
+    priors = header.prior.layers(profile, specs, header.grid_channels(profile))
+    return {
+        spec.name: make_layer(
+            spec, *values[spec.name], layer.multiplier, layer.shift, layer.bias_shift, priors[spec.name]
+        )
+        for spec, layer in zip(specs, header.layers, strict=True)
+    }
+
+
 def load_network(
     sequence: SequenceHeader,
     header: NetworkHeader,
@@ -83,16 +100,8 @@ def load_network(
         InvalidStreamError: E_ENTROPY, E_ESCAPE, E_RANGE or E_BOUND.
     """
     with _located(unit, offset):
-        specs = layer_specs(sequence, header)
-        values = decode_parameters(header.parameters, specs, header.layers)
-        priors = header.prior.layers(sequence.profile_spec, specs, header.grid_channels(sequence.profile_spec))
-        layers = {
-            spec.name: make_layer(
-                spec, *values[spec.name], layer.multiplier, layer.shift, layer.bias_shift, priors[spec.name]
-            )
-            for spec, layer in zip(specs, header.layers, strict=True)
-        }
-        context = ContextNetwork(*(layers.pop(spec.name) for spec in specs[:3]))
+        layers = integer_layers(sequence, header)
+        context = ContextNetwork(*(layers.pop(name) for name in list(layers)[:3]))
     profile = sequence.profile_spec
     multipliers = {grid.slot: grid.multipliers for grid in header.grids}
     return Network(header, profile, context, layers, tuple(multipliers.get(i, ()) for i in range(len(profile.slots))))

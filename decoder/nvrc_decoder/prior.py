@@ -90,7 +90,7 @@ NO_PRIOR = LayerPrior(np.zeros((), dtype=np.int64), np.zeros((), dtype=np.int64)
 
 
 def _scaled(constant: Int64Array, shift: int) -> Int64Array:
-    # |constant| < 2^31 and shift <= 24, so this is within 2^56.
+    # |constant| <= 2^33 and shift <= 24, so this is within int64.
     scaled: Int64Array = ((constant << shift) + (1 << PRIOR_BITS >> 1)) >> PRIOR_BITS
     return scaled
 
@@ -160,6 +160,9 @@ def layer_prior(profile: Profile, spec: LayerSpec, grid_channels: Sequence[int])
 
     Returns:
         Shaped as the layer is. Where the table has nothing, filters of one channel pass it on, and the rest is 0.
+
+    Raises:
+        InternalError: E_INTERNAL, the installed table file is damaged.
     """
     weight, bias = np.zeros(spec.weight_shape, dtype=np.int64), np.zeros(spec.outputs, dtype=np.int64)
     if spec.kind in _CENTRES:

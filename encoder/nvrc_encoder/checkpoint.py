@@ -24,7 +24,7 @@ __all__ = ["CHECKPOINT_SECONDS", "fingerprint", "load_checkpoint", "save_checkpo
 
 CHECKPOINT_SECONDS = 30.0
 """Seconds of training between two checkpoints."""
-_FORMAT = 5
+_FORMAT = 6
 
 
 def fingerprint(picture: VideoFormat, frames: Sequence[Planes], options: EncodeOptions) -> str:

@@ -189,6 +189,11 @@ _PILOT_SHARE, _PILOT_LEAST = 0.03, 40
 """Iterations of the pilot, as a share of the run's, and at least so many where the run itself is not shorter."""
 
 
+def _has_index(trainer: Trainer, options: EncodeOptions) -> bool:
+    """Whether the stream has an INDEX: of one GOP it would say nothing."""
+    return options.index and len(trainer.frame_counts) > 1
+
+
 def first_lambda(
     source: Source, frames: Sequence[Planes], options: EncodeOptions, goal: Goal, finish: Callable[[Run], None]
 ) -> float:
@@ -207,7 +212,7 @@ def first_lambda(
     short = dataclasses.replace(plan, iterations=iterations, pretrain=plan.pretrain // 2, search=0.0)
     finish(Run(trainer, short, memo=memo(_PILOT, options, ())))
     estimate = trainer.estimate()
-    index = options.index and len(trainer.frame_counts) > 1
+    index = _has_index(trainer, options)
     size = estimate_bytes(trainer, sequence, schedule, estimate, index=index, metadata=options.metadata)
     return clamp_lambda(guess * math.exp(2 * goal.step(goal.error(size, estimate.psnr_y))))
 
@@ -302,7 +307,7 @@ def encode(
 
     options, trials = _settle(source, frames, options, goal, finish, tried, state)
     trainer, sequence, schedule = make_trainer(source, frames, options)
-    index, metadata = options.index and len(trainer.frame_counts) > 1, options.metadata
+    index, metadata = _has_index(trainer, options), options.metadata
 
     def size_of(estimate: Estimate) -> int:
         return estimate_bytes(trainer, sequence, schedule, estimate, index=index, metadata=metadata)

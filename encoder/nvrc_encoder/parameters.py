@@ -230,7 +230,7 @@ class ParameterBank(nn.Module):
         layer, (w, b) = self.layers[i], self._slices[i]
         shape = self._integers(i, multiplier, exponent)
         base_weight, base_bias = (part.to(self.raw.device).double() for part in self._base(i, shape.shift))
-        # Half of the accumulator is left to the biases. A quarter is enough for what rounding to a step adds again.
+        # Half of the accumulator is for biases, a quarter for weights, to which rounding adds less than a quarter.
         bias_unit = 2.0 ** float(self.bias_log_step[i])
         bias_max = min(BIAS_Q_MAX, (ACCUMULATOR_LIMIT // 2 - rounding_term(shape.shift) >> shape.bias_shift) - 1)
         bias = (self.raw[b].double() + base_bias).clamp(-bias_max * bias_unit, bias_max * bias_unit) - base_bias

@@ -56,7 +56,7 @@ class Plan:
         hard_grid_factor, hard_weight_factor: factors on `grid_rate` and `weight_rate` in the hard phase.
         temperature: soft rounding, first and last.
         noise: width of the noise, first and last.
-        pretrain: iterations in which only the context network is fitted, before the others.
+        pretrain: iterations in which only the context network is fitted, before the others; none with the prior's.
         search: evaluations of the video that the search of the steps may cost, as a share of the iterations over the
             windows of the video.
         control: share of the run before rate control sets in.
