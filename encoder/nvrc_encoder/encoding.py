@@ -23,9 +23,10 @@ from nvrc_decoder.limits import Limits
 from nvrc_decoder.octree.schedule import octree_schedule, temporal_first_schedule
 from nvrc_decoder.profiles import node_shape
 
-from .checkpoint import fingerprint, load_checkpoint, train
+from .checkpoint import fingerprint, taken_up, train
 from .choose import Trial, choose, is_open, memo, settled
 from .goal import Goal, clamp_lambda, guess_lambda
+from .interruption import Interruption
 from .options import EncodeOptions
 from .rounding import Arithmetic
 from .run import Progress, Run, Summary
@@ -230,7 +231,7 @@ def _settle(
 
     Where `state` is of the training, it is there. The pilot goes on from `state`; trials take seconds and begin anew.
     """
-    if state is not None and state["memo"]["stage"] == _TRAINING:
+    if state is not None and state["memo"].get("stage") == _TRAINING:
         return settled(options, state["memo"])
     if goal is not None:
         lagrangian = first_lambda(source, frames, options, goal, lambda run: finish(run, _PILOT))
@@ -249,6 +250,7 @@ def encode(
     *,
     checkpoint: Path | None = None,
     resume: bool = False,
+    interruption: Interruption | None = None,
 ) -> EncodeReport:
     """Overfit a network to a video, write the stream, decode it and compare.
 
@@ -258,12 +260,13 @@ def encode(
         options: see `EncodeOptions`.
         progress: called after every tenth iteration and each step of the search, in pilot and trials, too.
         checkpoint: file that the state of the training goes to about twice a minute; the caller removes it when
-            `output` is safe. On one machine a resumed encode gives the file that an unbroken one gives.
+            `output` is safe, and keeps other processes from it. On one machine a resumed encode gives the file that an
+            unbroken one gives. If it cannot be written, a warning says so.
         resume: go on from `checkpoint` if that file exists.
+        interruption: asked between the steps of a training that has a checkpoint; the encode ends with what was asked.
 
     Raises:
         InputError: E_SOURCE, the video has no frames; E_CHECKPOINT, the checkpoint is not of this encode.
-        OutputError: E_OUTPUT, the checkpoint cannot be written.
         UnsupportedError: E_DEVICE, there is no CUDA device; E_LEVEL, no level admits the video; E_UNSUPPORTED, it is
             too small for MS-SSIM.
         MissingExtraError: E_MISSING_EXTRA, MS-SSIM needs a package that is not installed.
@@ -275,16 +278,16 @@ def encode(
     if options.tune == "ms-ssim":
         Similarity((source.height, source.width), source.bit_depth)  # too small: known before the frames are read
     _device(options.device)
+    interruption = interruption or Interruption()
+    saved = taken_up(checkpoint, resume)
+    if saved is not None:
+        interruption.kept = saved.place
     frames = list(source)
     if not frames:
         raise InputError("E_SOURCE", f"{source.name} has no frames")
-    key = "" if checkpoint is None else fingerprint(source.picture, frames, options)
-    if checkpoint is not None and checkpoint.exists() and not resume:
-        log.warning(
-            "%s is not taken up and will be overwritten; to resume goes on from it, frames and options being the same",
-            checkpoint,
-        )
-    state = load_checkpoint(checkpoint, key) if checkpoint is not None and resume and checkpoint.exists() else None
+    key = {} if checkpoint is None else fingerprint(source.picture, frames, options)
+    if saved is not None:
+        saved.check(key)
     goal = options.goal(source.width, source.height, len(frames), source.rate)
 
     def finish(run: Run, phase: str | None = None) -> None:
@@ -295,17 +298,17 @@ def encode(
                 progress(one if phase is None else dataclasses.replace(one, phase=phase))
 
         stage = run.memo["stage"]
-        if state is not None and state["memo"]["stage"] == stage:
-            run.restore(state)
+        if saved is not None and saved.stage == stage:
+            saved.restore(run)
             log.info("resumed in the %s, iteration %d of %d", stage, run.iteration, run.plan.iterations)
-        train(run, told, path=checkpoint, key=key)
+        train(run, told, path=checkpoint, key=key, interruption=interruption)
 
     def tried(done: int, all_: int, trial: Trial) -> None:
         if progress is not None:
             bpp = trial.grid_bits / (source.width * source.height)
             progress(Progress(done, all_, "trial", trial.psnr, bpp, time.monotonic() - started, options.lagrangian))
 
-    options, trials = _settle(source, frames, options, goal, finish, tried, state)
+    options, trials = _settle(source, frames, options, goal, finish, tried, None if saved is None else saved.state)
     trainer, sequence, schedule = make_trainer(source, frames, options)
     index, metadata = _has_index(trainer, options), options.metadata
 

@@ -176,6 +176,8 @@ def _check_readable(name: str) -> None:
 def _open_binary(name: str) -> AbstractContextManager[BinaryIO]:
     """The input as a binary file; stdin is left open by the returned context manager."""
     if name == "-":
+        if sys.stdin is None:
+            raise InputError("E_NO_INPUT", "the standard input is closed")
         return nullcontext(sys.stdin.buffer)
     try:
         return open(name, "rb")
