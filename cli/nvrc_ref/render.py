@@ -8,12 +8,28 @@ from typing import Any
 
 import click
 
-__all__ = ["emit_json", "note", "table"]
+from nvrc_ref.standard_streams import silence_stdout
+
+__all__ = ["emit_json", "note", "summary", "table"]
 
 
 def note(message: str) -> None:
     """A line of progress or advice, on stderr."""
     click.echo(message, err=True)
+
+
+def summary(text: str, *, err: bool = False) -> None:
+    """What a command says of files that it has written: they are there, even if nobody can read this.
+
+    Args:
+        text: for people.
+        err: on stderr, where stdout is taken.
+    """
+    try:
+        click.echo(text, err=err)
+    except OSError as error:
+        silence_stdout()
+        note(f"warning: cannot write to the standard output: {error.strerror or error}")
 
 
 def emit_json(document: Any) -> None:

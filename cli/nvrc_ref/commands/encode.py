@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
-import json
 import logging
 import re
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -29,11 +27,12 @@ from nvrc_encoder.options import (
     EncodeOptions,
 )
 from nvrc_ref.allocator import keep_large_arrays
+from nvrc_ref.encode_files import check_files, open_stream_file, write_report
 from nvrc_ref.encode_report import report_document, report_table
+from nvrc_ref.missed_target import missed_target
 from nvrc_ref.options import json_option, quiet_option
-from nvrc_ref.output.files import atomic_file, check_target, spare_inputs
 from nvrc_ref.progress import progress_bar
-from nvrc_ref.render import emit_json
+from nvrc_ref.render import emit_json, note, summary
 
 if TYPE_CHECKING:
     from nvrc_encoder.source import RawFormat
@@ -289,11 +288,7 @@ def command(
     encoder's own frames before it is written.
     """
     _one_target(click.get_current_context())
-    if as_json and output == "-":
-        raise click.UsageError("--json and the stream cannot both go to the standard output")
-    spare_inputs([output, report, checkpoint], [input_path])
-    if report is not None and report != "-":
-        check_target(Path(report))
+    state = check_files(input_path, output, report, checkpoint, resume=resume, as_json=as_json)
     _require_encoder()
     from nvrc_encoder.source import open_source
 
@@ -334,32 +329,23 @@ def command(
         options = EncodeOptions(profile=profile, preset=preset, tune=tune, gop=gop, seed=seed, device=device, **chosen)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    if checkpoint is not None:
-        state: Path | None = Path(checkpoint)
-    elif output != "-":
-        state = Path(f"{output}.checkpoint")
-    elif resume:
-        raise click.UsageError("--resume with the stream on the standard output needs --checkpoint FILE")
-    else:
-        state = None
     logging.basicConfig(level=logging.WARNING if quiet else logging.INFO, format="%(message)s")
     if threads is not None:
         import torch
 
         torch.set_num_threads(threads)
     keep_large_arrays()
-    with atomic_file(output) as file, progress_bar(quiet, options.tune) as progress:
-        outcome = encode(source, file, options, progress, checkpoint=state, resume=resume)
-    if state is not None:
-        state.unlink(missing_ok=True)
+    with open_stream_file(output, state) as (file, interruption), progress_bar(quiet, options.tune) as progress:
+        outcome = encode(source, file, options, progress, checkpoint=state, resume=resume, interruption=interruption)
+    missed = missed_target(outcome)
+    if missed is not None:
+        note(f"warning: {missed}")
     document = report_document(outcome, output)
-    if report is not None:
-        with atomic_file(report) as file:
-            file.write(json.dumps(document, indent=2).encode())
+    write_report(report, document)
     if as_json:
         emit_json(document)
     else:
-        click.echo(report_table(outcome, output), err=output == "-")
+        summary(report_table(outcome, output), err="-" in (output, report))
 
 
 def _one_target(context: click.Context) -> None:

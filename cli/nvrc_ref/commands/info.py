@@ -16,6 +16,7 @@ from nvrc_decoder.profiles import context_macs, kmac_per_pixel, motion_kmac_per_
 from nvrc_decoder.video import video_format
 from nvrc_ref.options import json_option, limit_option, open_stream
 from nvrc_ref.render import emit_json, table
+from nvrc_ref.standard_streams import require_stdout
 
 __all__ = ["command"]
 
@@ -229,6 +230,7 @@ def command(input_path: str, list_all: bool, limits: Limits, as_json: bool) -> N
 
     Checks the container, every header and CRC; `verify` also decodes.
     """
+    require_stdout()
     summary = _Summary()
     units: list[dict[str, Any]] = []
     with open_stream(input_path) as file:

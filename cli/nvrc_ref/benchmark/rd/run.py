@@ -8,7 +8,6 @@ import fcntl
 import os
 import platform
 import shutil
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -46,24 +45,6 @@ def _alone(out: Path) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM ends a run as Ctrl-C does, so that its programs end, too."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not the main thread
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def run_bench(run: RunSpec, out: Path, note: Note, *, redo: Sequence[str] = (), make: bool = True) -> dict[str, Any]:
     """Run, or go on with, a bench.
 
@@ -90,7 +71,7 @@ def run_bench(run: RunSpec, out: Path, note: Note, *, redo: Sequence[str] = (), 
     curves = [curve for source in run.imports for curve in load_curves(source)]
     runner = Runner(threads)
     skipped: list[str] = []
-    with _alone(out), _terminable():
+    with _alone(out):
         for stale in out.glob("point-*"):
             shutil.rmtree(stale, ignore_errors=True)
         clips = [prepare(clip, out / "clips", runner, run.ffmpeg) for clip in run.clips]
