@@ -232,7 +232,7 @@ def taken_up(checkpoint: Path | None, resume: bool) -> Checkpoint | None:
     if resume:
         return read_checkpoint(checkpoint)
     log.warning(
-        "%s is not taken up and will be overwritten; to resume goes on from it, frames and options being the same",
+        "checkpoint %s will be overwritten; use --resume to continue it (same frames and options)",
         checkpoint,
     )
     return None
