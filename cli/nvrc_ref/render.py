@@ -8,12 +8,17 @@ from typing import Any
 
 import click
 
-__all__ = ["emit_json", "note", "table"]
+__all__ = ["count", "emit_json", "note", "table"]
 
 
 def note(message: str) -> None:
     """A line of progress or advice, on stderr."""
     click.echo(message, err=True)
+
+
+def count(number: int, noun: str) -> str:
+    """``1 frame``, ``2 frames``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def emit_json(document: Any) -> None:

@@ -27,6 +27,7 @@ from .checkpoint import fingerprint, load_checkpoint, train
 from .choose import Trial, choose, is_open, memo, settled
 from .goal import Goal, clamp_lambda, guess_lambda
 from .options import EncodeOptions
+from .outlook import Outlook
 from .rounding import Arithmetic
 from .run import Progress, Run, Summary
 from .similarity import Similarity
@@ -185,8 +186,6 @@ def make_trainer(
 
 _PILOT, _TRAINING = "pilot", "training"
 """Stages of an encode; between the two lie the trials."""
-_PILOT_SHARE, _PILOT_LEAST = 0.03, 40
-"""Iterations of the pilot, as a share of the run's, and at least so many where the run itself is not shorter."""
 
 
 def _has_index(trainer: Trainer, options: EncodeOptions) -> bool:
@@ -208,8 +207,7 @@ def first_lambda(
     options = dataclasses.replace(options, lagrangian=guess)
     trainer, sequence, schedule = make_trainer(source, frames, options)
     plan = options.plan()
-    iterations = min(plan.iterations, max(_PILOT_LEAST, round(_PILOT_SHARE * plan.iterations)))
-    short = dataclasses.replace(plan, iterations=iterations, pretrain=plan.pretrain // 2, search=0.0)
+    short = dataclasses.replace(plan, iterations=plan.pilot, pretrain=plan.pretrain // 2, search=0.0)
     finish(Run(trainer, short, memo=memo(_PILOT, options, ())))
     estimate = trainer.estimate()
     index = _has_index(trainer, options)
@@ -249,6 +247,7 @@ def encode(
     *,
     checkpoint: Path | None = None,
     resume: bool = False,
+    outlook: Outlook | None = None,
 ) -> EncodeReport:
     """Overfit a network to a video, write the stream, decode it and compare.
 
@@ -260,6 +259,7 @@ def encode(
         checkpoint: file that the state of the training goes to about twice a minute; the caller removes it when
             `output` is safe. On one machine a resumed encode gives the file that an unbroken one gives.
         resume: go on from `checkpoint` if that file exists.
+        outlook: keeps count of the time that is left; no result depends on it.
 
     Raises:
         InputError: E_SOURCE, the video has no frames; E_CHECKPOINT, the checkpoint is not of this encode.
@@ -286,6 +286,10 @@ def encode(
         )
     state = load_checkpoint(checkpoint, key) if checkpoint is not None and resume and checkpoint.exists() else None
     goal = options.goal(source.width, source.height, len(frames), source.rate)
+    outlook = outlook or Outlook()
+    settling = state is None or state["memo"]["stage"] != _TRAINING
+    trying = settling and options.trials and is_open(options)
+    outlook.plan(source.picture, len(frames), options.plan(), goal is not None, settling, trying)
 
     def finish(run: Run, phase: str | None = None) -> None:
         """Train to the end, from the checkpoint if it is of this stage."""
@@ -298,14 +302,19 @@ def encode(
         if state is not None and state["memo"]["stage"] == stage:
             run.restore(state)
             log.info("resumed in the %s, iteration %d of %d", stage, run.iteration, run.plan.iterations)
+        outlook.enter(stage)
+        run.watch = outlook.follow
         train(run, told, path=checkpoint, key=key)
+        outlook.leave()
 
     def tried(done: int, all_: int, trial: Trial) -> None:
+        outlook.reach(1 - done / all_, done, all_)
         if progress is not None:
             bpp = trial.grid_bits / (source.width * source.height)
             progress(Progress(done, all_, "trial", trial.psnr, bpp, time.monotonic() - started, options.lagrangian))
 
     options, trials = _settle(source, frames, options, goal, finish, tried, state)
+    outlook.enter("start")
     trainer, sequence, schedule = make_trainer(source, frames, options)
     index, metadata = _has_index(trainer, options), options.metadata
 
@@ -337,10 +346,13 @@ def encode(
     )
     training_seconds = time.monotonic() - started
     promised = reconstruct(trainer)
+    outlook.reach(0.5)
     written = write_stream(trainer, sequence, schedule, promised, index=index, metadata=metadata)
     own = [frame for gop in promised for frame in gop]
     unrounded = [frame for gop in reconstruct(trainer, Arithmetic.FLOAT) for frame in gop]
+    outlook.reach(0.2)
     _verify(written.data, own)
+    outlook.leave()
     output.write(written.data)
     return EncodeReport(
         frames=len(frames),

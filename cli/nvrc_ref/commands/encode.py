@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
-import logging
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -29,10 +28,10 @@ from nvrc_encoder.options import (
     EncodeOptions,
 )
 from nvrc_ref.allocator import keep_large_arrays
+from nvrc_ref.encode_progress import encode_progress
 from nvrc_ref.encode_report import report_document, report_table
 from nvrc_ref.options import json_option, quiet_option
 from nvrc_ref.output.files import atomic_file, check_target, spare_inputs
-from nvrc_ref.progress import progress_bar
 from nvrc_ref.render import emit_json
 
 if TYPE_CHECKING:
@@ -342,14 +341,21 @@ def command(
         raise click.UsageError("--resume with the stream on the standard output needs --checkpoint FILE")
     else:
         state = None
-    logging.basicConfig(level=logging.WARNING if quiet else logging.INFO, format="%(message)s")
     if threads is not None:
         import torch
 
         torch.set_num_threads(threads)
     keep_large_arrays()
-    with atomic_file(output) as file, progress_bar(quiet, options.tune) as progress:
-        outcome = encode(source, file, options, progress, checkpoint=state, resume=resume)
+    with atomic_file(output) as file, encode_progress(options, quiet) as shown:
+        outcome = encode(
+            source,
+            file,
+            options,
+            None if shown is None else shown.update,
+            checkpoint=state,
+            resume=resume,
+            outlook=None if shown is None else shown.outlook,
+        )
     if state is not None:
         state.unlink(missing_ok=True)
     document = report_document(outcome, output)
