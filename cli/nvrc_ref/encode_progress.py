@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from nvrc_encoder.options import EncodeOptions
 from nvrc_encoder.outlook import Outlook
 from nvrc_ref.progress import Terminal, is_smart
-from nvrc_ref.render import count, note
+from nvrc_ref.render import counted, note
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
@@ -96,7 +96,7 @@ class EncodeProgress:
         if not self._told_facts and outlook.picture is not None:
             self._told_facts = True
             self.write(
-                f"{count(outlook.frames, 'frame')} of {outlook.picture.describe()}, "
+                f"{counted(outlook.frames, 'frame')} of {outlook.picture.describe()}, "
                 f"about {outlook.memory / 1e9:.1f} GB of memory"
             )
         left = outlook.remaining

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-__all__ = ["count", "emit_json", "note", "table"]
+__all__ = ["counted", "emit_json", "note", "table"]
 
 
 def note(message: str) -> None:
@@ -16,7 +16,7 @@ def note(message: str) -> None:
     click.echo(message, err=True)
 
 
-def count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
     """``1 frame``, ``2 frames``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -76,6 +77,7 @@ class EncodeReport:
         kmac_per_pixel: synthesis cost of the active layers.
         seconds: wall time of training, and of everything.
         frame_md5: MD5 of each decoded frame.
+        rate: frames a second.
     """
 
     frames: int
@@ -98,6 +100,12 @@ class EncodeReport:
     training_seconds: float
     seconds: float
     frame_md5: tuple[str, ...]
+    rate: Fraction
+
+    @property
+    def kilobits_per_second(self) -> float:
+        """Of the stream at the video's frame rate."""
+        return float(8 * self.bytes * self.rate / self.frames) / 1000
 
 
 def measure(source: Sequence[Planes], decoded: Sequence[Planes], bit_depth: int) -> Quality:
@@ -375,6 +383,7 @@ def encode(
         training_seconds=training_seconds,
         seconds=time.monotonic() - started,
         frame_md5=tuple(frame.md5() for frame in own),
+        rate=source.rate,
     )
 
 

@@ -20,7 +20,7 @@ termios = pytest.importorskip("termios", reason="no terminals here")
 from nvrc_encoder.options import EncodeOptions  # noqa: E402
 from nvrc_ref.encode_progress import EncodeProgress, bar_line, duration  # noqa: E402
 from nvrc_ref.main import run  # noqa: E402
-from nvrc_ref.render import count  # noqa: E402
+from nvrc_ref.render import counted  # noqa: E402
 
 PATIENCE = 120.0
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
@@ -115,4 +115,4 @@ def test_times_in_words(seconds: float, text: str) -> None:
 
 
 def test_one_is_singular() -> None:
-    assert [count(n, "frame") for n in (0, 1, 2)] == ["0 frames", "1 frame", "2 frames"]
+    assert [counted(n, "frame") for n in (0, 1, 2)] == ["0 frames", "1 frame", "2 frames"]

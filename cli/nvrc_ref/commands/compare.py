@@ -17,7 +17,7 @@ from nvrc_ref.comparison.measure import Comparison, measure
 from nvrc_ref.comparison.videos import OpenVideo, check_formats, open_either
 from nvrc_ref.options import engine_options, json_option, limit_option, quiet_option
 from nvrc_ref.output.files import atomic_file, check_target, spare_inputs
-from nvrc_ref.render import count, emit_json, note, table
+from nvrc_ref.render import counted, emit_json, note, table
 
 __all__ = ["command"]
 
@@ -113,11 +113,13 @@ def command(
             keep=frame,
         )
     if png is not None and result.kept is None:
-        raise InputError("E_NO_FRAME", f"there is no frame {frame}: only {count(len(result.frames), 'frame')} compared")
+        raise InputError(
+            "E_NO_FRAME", f"there is no frame {frame}: only {counted(len(result.frames), 'frame')} compared"
+        )
     _write(result, source, decoded, png, plot, kind)
     if result.longer is not None:
         longer = source_path if result.longer == "source" else decoded_path
-        note(f"note: {longer} has more frames than the other: only {count(len(result.frames), 'frame')} compared")
+        note(f"note: {longer} has more frames than the other: only {counted(len(result.frames), 'frame')} compared")
     if as_json:
         emit_json({"source": source_path, "decoded": decoded_path, **_rate(decoded, result), **result.document()})
         return
@@ -181,7 +183,7 @@ def _rows(source: OpenVideo, decoded: OpenVideo, result: Comparison) -> Iterator
         yield (
             "rate",
             f"{rate['kilobits_per_second']:.1f} kbit/s, {rate['bits_per_pixel']:.4f} bits per pixel, "
-            f"{count(rate['bytes'], 'byte')}",
+            f"{counted(rate['bytes'], 'byte')}",
         )
     yield "PSNR", "  ".join(f"{name.upper()} {v:.2f} dB" for name, v in mean.psnr.items() if v is not None)
     if mean.ms_ssim_y is not None:

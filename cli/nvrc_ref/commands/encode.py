@@ -30,8 +30,10 @@ from nvrc_encoder.options import (
 from nvrc_ref.allocator import keep_large_arrays
 from nvrc_ref.encode_progress import encode_progress
 from nvrc_ref.encode_report import report_document, report_table
+from nvrc_ref.option_groups import GroupedCommand
 from nvrc_ref.options import json_option, quiet_option
 from nvrc_ref.output.files import atomic_file, check_target, spare_inputs
+from nvrc_ref.quantities import parse_bitrate, parse_size
 from nvrc_ref.render import emit_json
 
 if TYPE_CHECKING:
@@ -41,8 +43,21 @@ __all__ = ["command"]
 
 _CHROMA = {"400": CHROMA_400, "420": CHROMA_420, "444": CHROMA_444}
 _RATE_MAX = (1 << 31) - 1
-_UNITS = {"": 1, "k": 1000, "M": 1_000_000}
 _POSITIVE = click.FloatRange(min=0, min_open=True)
+_GROUPS = {
+    "Common options": (
+        *("output", "preset", "profile", "bitrate", "target_size", "target_psnr"),
+        *("frames", "skip", "threads", "quiet"),
+    ),
+    "Rate and distortion": ("lagrangian", "target_bpp", "tune"),
+    "Training": ("iterations", "seed", "device"),
+    "Structure (docs/encoding.md)": (
+        *("trials", "motion", "split", "key_spacing", "node_spacing", "gop", "prior", "channels", "blocks", "grids"),
+    ),
+    "What the input is": ("size", "rate", "chroma", "bit_depth", "cicp", "sample_range"),
+    "Breaking off": ("resume", "checkpoint"),
+    "Results": ("report", "as_json"),
+}
 
 
 def _parse_size(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
@@ -64,16 +79,6 @@ def _parse_rate(context: click.Context, parameter: click.Parameter, value: str |
     if rate <= 0 or rate.numerator > _RATE_MAX or rate.denominator > _RATE_MAX:
         raise click.BadParameter(f"{value!r} is not a frame rate that the format can carry")
     return rate
-
-
-def _parse_target_size(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
-    if value is None:
-        return None
-    match = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)([kM]?)", value)
-    size = round(float(match[1]) * _UNITS[match[2]]) if match else 0
-    if size < 1:
-        raise click.BadParameter(f"{value!r} is not a size in bytes, such as 12500, 12.5k or 3M")
-    return size
 
 
 def _parse_numbers(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
@@ -101,7 +106,7 @@ def _require_encoder() -> None:
         )
 
 
-@click.command("encode")
+@click.command("encode", cls=GroupedCommand, groups=_GROUPS)
 @click.argument("input_path", metavar="INPUT")
 @click.option("-o", "--output", required=True, help="Stream to write; - for the standard output.")
 @click.option(
@@ -129,15 +134,15 @@ def _require_encoder() -> None:
 @click.option("--target-bpp", type=_POSITIVE, help="In place of --lambda: bits of the stream per luma sample.")
 @click.option(
     "--target-size",
-    callback=_parse_target_size,
+    callback=parse_size,
     metavar="BYTES",
     help="In place of --lambda: bytes of the stream; 12.5k, 3M.",
 )
 @click.option(
     "--bitrate",
-    type=_POSITIVE,
+    callback=parse_bitrate,
     metavar="KBIT/S",
-    help="In place of --lambda: kbit/s of the stream at the video's frame rate.",
+    help="In place of --lambda: kbit/s of the stream at the video's frame rate; 60, 60k, 1.5M.",
 )
 @click.option(
     "--target-psnr", type=_POSITIVE, metavar="DB", help="In place of --lambda: mean of the frames' luma PSNRs."
