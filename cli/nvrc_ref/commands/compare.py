@@ -56,7 +56,9 @@ def _check_outputs(png: str | None, plot: str | None, inputs: list[str]) -> str:
 @click.option("--frame", type=click.IntRange(min=0), metavar="N", help="Frame of --png.  [default: the worst]")
 @click.option("--plot", metavar="FILE", help='Draw PSNR over frames as .png, .svg or .pdf (extra "bench").')
 @click.option("--size", metavar="WxH", help="Size of headerless YUV.")
-@click.option("--chroma", type=click.Choice(list(_CHROMA)), default="420", show_default=True, help="Of headerless YUV.")
+@click.option(
+    "--chroma", type=click.Choice(list(_CHROMA)), help="Of headerless YUV and of PNGs.  [default: 420; of PNGs 444]"
+)
 @click.option("--bit-depth", type=click.Choice(["8", "10"]), default="8", show_default=True, help="Of headerless YUV.")
 @quiet_option
 @engine_options
@@ -73,7 +75,7 @@ def command(
     frame: int | None,
     plot: str | None,
     size: str | None,
-    chroma: str,
+    chroma: str | None,
     bit_depth: str,
     quiet: bool,
     engine: Engine,
@@ -83,9 +85,10 @@ def command(
 ) -> None:
     """Compare DECODED with SOURCE: PSNR and MS-SSIM of every frame, their means, and the worst frames.
 
-    Both are a stream of this codec, y4m, headerless YUV (with --size), or a video that FFmpeg reads (extra "encoder");
-    one of them may be - for the standard input. Sizes, chroma formats and bit depths have to be the same. If one has
-    more frames, those that both have are compared. A stream that was encoded with --skip wants the same --skip here.
+    Both are a stream of this codec, y4m, headerless YUV (with --size), a folder of PNGs or frame%04d.png, converted as
+    for encode, or a video that FFmpeg reads (extra "encoder"); one of them may be - for the standard input. Sizes,
+    chroma formats and bit depths have to be the same. If one has more frames, those that both have are compared. A
+    stream that was encoded with --skip wants the same --skip here.
 
     PSNR is the mean of the frames' PSNRs, 100 dB for an equal frame; YUV weighs Y, U, V 6:1:1. The PNG has source,
     decoded frame, and 4 times the difference of luma around grey.
@@ -95,12 +98,13 @@ def command(
     if frame is not None and png is None:
         raise click.UsageError("--frame says which frame --png shows: give --png, too")
     kind = _check_outputs(png, plot, [source_path, decoded_path])
-    raw = _raw_format(size, chroma, bit_depth)
+    raw = _raw_format(size, chroma or "420", bit_depth)
+    chroma_format = None if chroma is None else _CHROMA[chroma]
     return_large_arrays()
     decoding: dict[str, Any] = {"engine": engine, "threads": threads, "limits": limits}
     with (
-        open_either(source_path, raw, None, skip, **decoding) as source,
-        open_either(decoded_path, raw, None, 0, **decoding) as decoded,
+        open_either(source_path, raw, chroma_format, skip, **decoding) as source,
+        open_either(decoded_path, raw, chroma_format, 0, **decoding) as decoded,
     ):
         for line in check_formats(source, decoded):
             note(line)

@@ -34,7 +34,7 @@ from nvrc_ref.option_groups import GroupedCommand
 from nvrc_ref.options import json_option, quiet_option
 from nvrc_ref.output.files import atomic_file, check_target, spare_inputs
 from nvrc_ref.quantities import parse_bitrate, parse_size
-from nvrc_ref.render import emit_json
+from nvrc_ref.render import emit_json, note
 
 if TYPE_CHECKING:
     from nvrc_encoder.source import RawFormat
@@ -231,7 +231,9 @@ def _require_encoder() -> None:
     metavar="FPS",
     help="Frame rate, in place of the input's or, of headerless YUV, of 25.",
 )
-@click.option("--chroma", type=click.Choice(list(_CHROMA)), default="420", show_default=True, help="Of headerless YUV.")
+@click.option(
+    "--chroma", type=click.Choice(list(_CHROMA)), help="Of headerless YUV and of PNGs.  [default: 420; of PNGs 444]"
+)
 @click.option("--bit-depth", type=click.Choice(["8", "10"]), default="8", show_default=True, help="Of headerless YUV.")
 @click.option(
     "--cicp",
@@ -276,7 +278,7 @@ def command(
     threads: int | None,
     size: tuple[int, int] | None,
     rate: Fraction | None,
-    chroma: str,
+    chroma: str | None,
     bit_depth: str,
     cicp: tuple[int, int, int] | None,
     sample_range: str | None,
@@ -289,8 +291,8 @@ def command(
     """Overfit a network to INPUT and write it as a stream.
 
     INPUT is y4m, headerless YUV (with --size), - for either on the standard input, or any video that FFmpeg reads. It
-    is used as decoded, in YUV 4:0:0, 4:2:0 or 4:4:4 with 8 or 10 bits. The stream is decoded and compared with the
-    encoder's own frames before it is written.
+    is used as decoded, in YUV 4:0:0, 4:2:0 or 4:4:4 with 8 or 10 bits. A folder of PNGs, or frame%04d.png, becomes YUV
+    4:4:4 (BT.709, full range). The stream is decoded and compared with the encoder's own frames before it is written.
     """
     _one_target(click.get_current_context())
     if as_json and output == "-":
@@ -299,6 +301,7 @@ def command(
     if report is not None and report != "-":
         check_target(Path(report))
     _require_encoder()
+    from nvrc_encoder.png_source import is_png_input
     from nvrc_encoder.source import open_source
 
     def recolour(colour: Colour) -> Colour:
@@ -308,12 +311,15 @@ def command(
 
     source = open_source(
         input_path,
-        raw=_raw_format(size, rate, chroma, bit_depth),
+        raw=_raw_format(size, rate, chroma or "420", bit_depth),
         rate=rate,
         recolour=recolour,
         frames=frames,
         skip=skip,
+        chroma_format=None if chroma is None else _CHROMA[chroma],
     )
+    if rate is None and not quiet and is_png_input(input_path):
+        note(f"note: PNGs have no frame rate: {source.rate} a second are taken, --rate says another")
     from nvrc_encoder import encode
 
     wanted = {

@@ -53,14 +53,15 @@ def _is_stream(name: str) -> bool:
 
 @contextmanager
 def open_either(
-    name: str, raw: RawFormat | None, frames: int | None, skip: int, **decoding: Any
+    name: str, raw: RawFormat | None, chroma_format: int | None, skip: int, **decoding: Any
 ) -> Iterator[OpenVideo]:
     """Open a stream of this codec or any other video.
 
     Args:
         name: a file, or ``-``.
         raw: format of headerless YUV; only for the standard input and names that end as such files do.
-        frames, skip: how many frames are wanted, and left out at the start.
+        chroma_format: what PNGs are converted to.
+        skip: frames to leave out at the start.
         decoding: goes to `nvrc_decoder.open`.
 
     Raises:
@@ -68,8 +69,8 @@ def open_either(
     """
     if not _is_stream(name):
         bare = raw is not None and (name == "-" or Path(name).suffix.lower() in _HEADERLESS)
-        source = open_source(name, raw=raw if bare else None, frames=frames, skip=skip)
-        coded = Path(name).is_file() and Path(name).suffix.lower() not in (*_HEADERLESS, ".y4m")
+        source = open_source(name, raw=raw if bare else None, skip=skip, chroma_format=chroma_format)
+        coded = Path(name).is_file() and Path(name).suffix.lower() not in (*_HEADERLESS, ".y4m", ".png")
         yield OpenVideo(name, source.picture, iter(source), Path(name).stat().st_size if coded else None, bare)
         return
     with open_stream(name) as file, nvrc_decoder.open(file, **decoding) as video:
