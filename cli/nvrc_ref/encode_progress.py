@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from nvrc_encoder.options import EncodeOptions
 from nvrc_encoder.outlook import Outlook
 from nvrc_ref.progress import Terminal, is_smart
-from nvrc_ref.render import counted, note
+from nvrc_ref.render import counted, duration, note
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from nvrc_encoder.run import Progress
 
-__all__ = ["EncodeProgress", "bar_line", "duration", "encode_progress"]
+__all__ = ["EncodeProgress", "bar_line", "encode_progress"]
 
 _STAGES = {
     "": "reading",
@@ -37,19 +37,6 @@ _LINE_SHARE = 0.1
 _LONG = 120.0
 """Seconds of an encode from which on it is said how to shorten it."""
 _FEW_FRAMES, _FEW_ITERATIONS = 32, 200
-
-
-def duration(seconds: float) -> str:
-    """A time for people, as exact as an estimate is: ``45 s``, ``3 min``, ``2 h 40 min``, ``14 h``."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, rest = divmod(5 * round(minutes / 5), 60)
-    if hours >= 10 or not rest:
-        return f"{round(minutes / 60)} h"
-    return f"{hours} h {rest} min"
 
 
 def _shorter(options: EncodeOptions, frames: int) -> list[str]:

@@ -18,9 +18,9 @@ pytest.importorskip("torch")
 termios = pytest.importorskip("termios", reason="no terminals here")
 
 from nvrc_encoder.options import EncodeOptions  # noqa: E402
-from nvrc_ref.encode_progress import EncodeProgress, bar_line, duration  # noqa: E402
+from nvrc_ref.encode_progress import EncodeProgress, bar_line  # noqa: E402
 from nvrc_ref.main import run  # noqa: E402
-from nvrc_ref.render import counted  # noqa: E402
+from nvrc_ref.render import counted, duration  # noqa: E402
 
 PATIENCE = 120.0
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
