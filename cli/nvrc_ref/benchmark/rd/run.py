@@ -223,8 +223,9 @@ def _make_points(
                     told = now
                 elif now - told >= _SILENCE:
                     told = now
-                    running = ", ".join(task.name for future, task in waiting.items() if future.running())
-                    note(f"[{done}/{len(missing)}] after {duration(now - began)}; at work: {running}")
+                    running = "; ".join(task.name for future, task in waiting.items() if future.running())
+                    passed = datetime.timedelta(seconds=round(now - began))
+                    note(f"[{done}/{len(missing)}] after {passed} at work: {running}")
         except BaseException:
             runner.stop()
             pool.shutdown(cancel_futures=True)

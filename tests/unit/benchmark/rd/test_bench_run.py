@@ -143,8 +143,8 @@ def test_what_there_is_no_time_for_is_left_out_and_told(
     ]
     assert document["failed"] == []
     told = capsys.readouterr().err
-    assert "[1/3] after " in told
-    assert "at work: ramp, plain, point 8" in told
+    assert "[1/3] after 0:00:0" in told
+    assert " at work: ramp, plain, point 8\n" in told
     assert all(line in told for line in document["skipped"])
     monkeypatch.delenv("FAKE_CODEC_HANGS")
     assert bench(tmp_path, clip, PLAIN, seconds=60) == 0
