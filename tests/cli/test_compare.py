@@ -111,6 +111,16 @@ def test_other_formats_are_refused(tmp_path: Path, other: dict[str, Any], capsys
     assert error.startswith("error[E_FORMAT]")
 
 
+def test_another_range_and_rate_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pair = gray(tmp_path / "a.y4m", [1]), gray(tmp_path / "b.y4m", [1], space="mono XCOLORRANGE=FULL")
+    _, notes = compared(capsys, *pair)
+    assert "limited" in notes
+    assert "full" in notes
+    pair[1].write_bytes(pair[0].read_bytes().replace(b"F25:1", b"F30:1"))
+    _, notes = compared(capsys, *pair)
+    assert "25 frames a second" in notes
+
+
 def test_videos_without_frames_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, error = refused(capsys, gray(tmp_path / "a.y4m", [1]), gray(tmp_path / "b.y4m", []))
     assert (code, error.split(" ")[0]) == (65, "error[E_FRAMES]")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444
 from nvrc_ref.allocator import return_large_arrays
 from nvrc_ref.comparison.measure import Comparison, measure
 from nvrc_ref.comparison.videos import OpenVideo, check_formats, open_either
+from nvrc_ref.damage import DamageReport
 from nvrc_ref.options import engine_options, json_option, limit_option, quiet_option
 from nvrc_ref.output.files import atomic_file, check_target, spare_inputs
+from nvrc_ref.progress import frame_bar
 from nvrc_ref.render import counted, emit_json, note, table
 
 __all__ = ["command"]
@@ -108,14 +111,16 @@ def command(
     ):
         for line in check_formats(source, decoded):
             note(line)
-        result = measure(
-            source.frames,
-            decoded.frames,
-            source.picture.bit_depth,
-            similarity=ms_ssim,
-            most=frames,
-            keep=frame,
-        )
+        with _bar(decoded, frames, not quiet) as advance:
+            result = measure(
+                source.frames,
+                decoded.frames,
+                source.picture.bit_depth,
+                similarity=ms_ssim,
+                most=frames,
+                keep=frame,
+                advance=advance,
+            )
     if png is not None and result.kept is None:
         raise InputError(
             "E_NO_FRAME", f"there is no frame {frame}: only {counted(len(result.frames), 'frame')} compared"
@@ -131,6 +136,13 @@ def command(
     if per_frame:
         click.echo()
         click.echo(_per_frame(result))
+
+
+def _bar(decoded: OpenVideo, frames: int | None, shown: bool) -> AbstractContextManager[Callable[[], None]]:
+    """What is called after each frame; there is a bar where the number of frames is known."""
+    if decoded.video is None:
+        return nullcontext(lambda: None)
+    return frame_bar(decoded.video, DamageReport(), shown, 0, frames)
 
 
 def _raw_format(size: str | None, chroma: str, bit_depth: str) -> Any:

@@ -13,7 +13,7 @@ import nvrc_decoder
 from nvrc_decoder.bitstream.container import MAGIC
 from nvrc_decoder.errors import MismatchError
 from nvrc_decoder.frames import Planes
-from nvrc_decoder.video_format import CHROMA_NAMES, VideoFormat
+from nvrc_decoder.video_format import CHROMA_NAMES, UNSPECIFIED, VideoFormat
 from nvrc_encoder.source import RawFormat, open_source
 from nvrc_ref.options import open_stream
 
@@ -32,6 +32,7 @@ class OpenVideo:
         frames: the frames, once.
         bytes: size of the file; None of the standard input and of what is not compressed.
         headerless: the user said what it is, but for the rate.
+        video: what decodes it, if it is a stream of this codec.
     """
 
     name: str
@@ -39,6 +40,7 @@ class OpenVideo:
     frames: Iterator[Planes]
     bytes: int | None = None
     headerless: bool = False
+    video: nvrc_decoder.Video | None = None
 
 
 def _is_stream(name: str) -> bool:
@@ -77,7 +79,7 @@ def open_either(
         if skip:
             video.seek(skip)
         size = None if name == "-" else Path(name).stat().st_size
-        yield OpenVideo(name, video.info.format, iter(video), size)
+        yield OpenVideo(name, video.info.format, iter(video), size, video=video)
 
 
 def check_formats(source: OpenVideo, decoded: OpenVideo) -> list[str]:
@@ -98,6 +100,9 @@ def check_formats(source: OpenVideo, decoded: OpenVideo) -> list[str]:
     if a.colour.full_range != b.colour.full_range:
         ranges = ["full" if x.colour.full_range else "limited" for x in (a, b)]
         notes.append(f"note: the range of {source.name} is {ranges[0]}, that of {decoded.name} {ranges[1]}")
+    matrices = a.colour.matrix, b.colour.matrix
+    if UNSPECIFIED not in matrices and matrices[0] != matrices[1]:
+        notes.append(f"note: the matrix of {source.name} is code {matrices[0]}, that of {decoded.name} {matrices[1]}")
     if a.rate != b.rate and not (source.headerless or decoded.headerless):
         rates = [f"{float(x.rate):.6g}" for x in (a, b)]
         notes.append(f"note: {source.name} has {rates[0]} frames a second, {decoded.name} {rates[1]}")
