@@ -70,6 +70,7 @@ class EncodeProgress:
         self._options = options
         self._unit = "dB" if options.tune == "psnr" else f"dB of {options.tune}"
         self._state: Progress | None = None
+        self._stage = ""
         self._told_facts = self._told_time = False
         self._share = 0.0
 
@@ -80,6 +81,8 @@ class EncodeProgress:
     def changed(self) -> None:
         """Say what has become known, each thing once."""
         outlook = self.outlook
+        if outlook.stage != self._stage:
+            self._stage, self._state = outlook.stage, None
         if not self._told_facts and outlook.picture is not None:
             self._told_facts = True
             self.write(
@@ -216,7 +219,8 @@ def encode_progress(options: EncodeOptions, quiet: bool) -> Iterator[EncodeProgr
     from rich.console import Console
     from rich.live import Live
 
-    console = Console(file=Terminal(sys.stderr.fileno(), sys.stderr.encoding), force_terminal=True)  # type: ignore[arg-type]
+    terminal = Terminal(sys.stderr.fileno(), sys.stderr.encoding or "utf-8")
+    console = Console(file=terminal, force_terminal=True)  # type: ignore[arg-type]
 
     def above(line: str) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)

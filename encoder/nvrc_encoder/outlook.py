@@ -169,7 +169,8 @@ class Outlook:
 
     def leave(self) -> None:
         """The stage is done: begin the next one, if there is one."""
-        self._take(0.0)
+        # Iterations that were not needed after all have taken no time.
+        self._take(0.0, counted=self.stage in _STARTS)
         del self._ahead[self.stage]
         if self._ahead:
             self._enter(next(iter(self._ahead)))

@@ -86,6 +86,20 @@ def test_the_first_iteration_is_no_measure() -> None:
     assert left < 30
 
 
+def test_what_is_left_out_is_no_measure() -> None:
+    outlook, clock = planned(goal=True, trying=False)
+    outlook.enter("training")
+    for step in range(1, 51):
+        clock.now += 1
+        outlook.reach(1 - step / 100, step, 100)
+    before = outlook.remaining
+    outlook.enter("writing")
+    after = outlook.remaining
+    assert before is not None
+    assert after is not None
+    assert 1 < after < before
+
+
 def test_a_resumed_training_leaves_stages_out() -> None:
     outlook = Outlook()
     outlook.plan(PICTURE, 16, Plan(iterations=100), True, settling=False, trying=False)
