@@ -29,6 +29,7 @@ _COMMANDS = {
     "decode": "Decode a .nvrc file to y4m, yuv, PNGs or mp4.",
     "info": "Say what a .nvrc file contains.",
     "verify": "Decode everything and check every digest.",
+    "compare": "Measure how near a decoded video is to its source.",
     "join": "Concatenate streams of the same format.",
     "export": "Write a stream as plain ONNX: graphs, grids, manifest.",
     "export-profile": "Export the ONNX graph of a profile.",

@@ -9,10 +9,10 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
 import torch
 
 import nvrc_decoder
@@ -28,6 +28,8 @@ from .choose import Trial, choose, is_open, memo, settled
 from .goal import Goal, clamp_lambda, guess_lambda
 from .interruption import Interruption
 from .options import EncodeOptions
+from .outlook import Outlook
+from .quality import Quality, mean_similarity, measure
 from .rounding import Arithmetic
 from .run import Progress, Run, Summary
 from .similarity import Similarity
@@ -42,16 +44,6 @@ __all__ = ["EncodeReport", "Quality", "encode", "make_trainer", "measure"]
 log = logging.getLogger("nvrc_encoder")
 
 _NO_LIMITS = Limits(*(1 << 62 for _ in dataclasses.fields(Limits)))
-
-
-@dataclass(frozen=True)
-class Quality:
-    """Means of the frames' PSNRs in dB; `u` and `v` are None for 4:0:0; `yuv` weighs Y, U, V 6:1:1."""
-
-    y: float
-    u: float | None
-    v: float | None
-    yuv: float
 
 
 @dataclass(frozen=True)
@@ -76,6 +68,7 @@ class EncodeReport:
         kmac_per_pixel: synthesis cost of the active layers.
         seconds: wall time of training, and of everything.
         frame_md5: MD5 of each decoded frame.
+        rate: frames a second.
     """
 
     frames: int
@@ -98,33 +91,12 @@ class EncodeReport:
     training_seconds: float
     seconds: float
     frame_md5: tuple[str, ...]
+    rate: Fraction
 
-
-def measure(source: Sequence[Planes], decoded: Sequence[Planes], bit_depth: int) -> Quality:
-    """PSNR of decoded frames; 100 dB stands for an exact frame."""
-    peak = (1 << bit_depth) - 1
-    per_plane: list[list[float]] = []
-    for a, b in zip(source, decoded, strict=True):
-        values = []
-        for x, y in zip(a.planes(), b.planes(), strict=True):
-            mse = float(np.mean((x.astype(np.float64) - y.astype(np.float64)) ** 2))
-            values.append(min(100.0, 10 * math.log10(peak * peak / mse)) if mse else 100.0)
-        per_plane.append(values)
-    means = [float(m) for m in np.mean(per_plane, axis=0)]
-    if len(means) == 1:
-        return Quality(means[0], None, None, means[0])
-    return Quality(means[0], means[1], means[2], (6 * means[0] + means[1] + means[2]) / 8)
-
-
-def _mean_similarity(source: Source, frames: Sequence[Planes], decoded: Sequence[Planes]) -> float:
-    """Mean of the frames' MS-SSIM of luma."""
-    similarity = Similarity((source.height, source.width), source.bit_depth)
-    luma = (
-        [torch.from_numpy(frame.y.astype(np.float32))[None, None] for frame in pair]
-        for pair in zip(frames, decoded, strict=True)
-    )
-    with torch.no_grad():
-        return float(np.mean([float(similarity.of_planes(a, b)) for a, b in luma]))
+    @property
+    def kilobits_per_second(self) -> float:
+        """Of the stream at the video's frame rate."""
+        return float(8 * self.bytes * self.rate / self.frames) / 1000
 
 
 def _device(name: str) -> torch.device:
@@ -186,8 +158,6 @@ def make_trainer(
 
 _PILOT, _TRAINING = "pilot", "training"
 """Stages of an encode; between the two lie the trials."""
-_PILOT_SHARE, _PILOT_LEAST = 0.03, 40
-"""Iterations of the pilot, as a share of the run's, and at least so many where the run itself is not shorter."""
 
 
 def _has_index(trainer: Trainer, options: EncodeOptions) -> bool:
@@ -209,8 +179,7 @@ def first_lambda(
     options = dataclasses.replace(options, lagrangian=guess)
     trainer, sequence, schedule = make_trainer(source, frames, options)
     plan = options.plan()
-    iterations = min(plan.iterations, max(_PILOT_LEAST, round(_PILOT_SHARE * plan.iterations)))
-    short = dataclasses.replace(plan, iterations=iterations, pretrain=plan.pretrain // 2, search=0.0)
+    short = dataclasses.replace(plan, iterations=plan.pilot, pretrain=plan.pretrain // 2, search=0.0)
     finish(Run(trainer, short, memo=memo(_PILOT, options, ())))
     estimate = trainer.estimate()
     index = _has_index(trainer, options)
@@ -251,6 +220,7 @@ def encode(
     checkpoint: Path | None = None,
     resume: bool = False,
     interruption: Interruption | None = None,
+    outlook: Outlook | None = None,
 ) -> EncodeReport:
     """Overfit a network to a video, write the stream, decode it and compare.
 
@@ -264,6 +234,7 @@ def encode(
             unbroken one gives. If it cannot be written, a warning says so.
         resume: go on from `checkpoint` if that file exists.
         interruption: asked between the steps of a training that has a checkpoint; the encode ends with what was asked.
+        outlook: keeps count of the time that is left; no result depends on it.
 
     Raises:
         InputError: E_SOURCE, the video has no frames; E_CHECKPOINT, the checkpoint is not of this encode.
@@ -289,6 +260,10 @@ def encode(
     if saved is not None:
         saved.check(key)
     goal = options.goal(source.width, source.height, len(frames), source.rate)
+    outlook = outlook or Outlook()
+    settling = saved is None or saved.stage != _TRAINING
+    trying = settling and options.trials and is_open(options)
+    outlook.plan(source.picture, len(frames), options.plan(), goal is not None, settling, trying)
 
     def finish(run: Run, phase: str | None = None) -> None:
         """Train to the end, from the checkpoint if it is of this stage."""
@@ -301,14 +276,19 @@ def encode(
         if saved is not None and saved.stage == stage:
             saved.restore(run)
             log.info("resumed in the %s, iteration %d of %d", stage, run.iteration, run.plan.iterations)
+        outlook.enter(stage)
+        run.watch = outlook.follow
         train(run, told, path=checkpoint, key=key, interruption=interruption)
+        outlook.leave()
 
     def tried(done: int, all_: int, trial: Trial) -> None:
+        outlook.reach(1 - done / all_, done, all_)
         if progress is not None:
             bpp = trial.grid_bits / (source.width * source.height)
             progress(Progress(done, all_, "trial", trial.psnr, bpp, time.monotonic() - started, options.lagrangian))
 
     options, trials = _settle(source, frames, options, goal, finish, tried, None if saved is None else saved.state)
+    outlook.enter("start")
     trainer, sequence, schedule = make_trainer(source, frames, options)
     index, metadata = _has_index(trainer, options), options.metadata
 
@@ -340,10 +320,13 @@ def encode(
     )
     training_seconds = time.monotonic() - started
     promised = reconstruct(trainer)
+    outlook.reach(0.5)
     written = write_stream(trainer, sequence, schedule, promised, index=index, metadata=metadata)
     own = [frame for gop in promised for frame in gop]
     unrounded = [frame for gop in reconstruct(trainer, Arithmetic.FLOAT) for frame in gop]
+    outlook.reach(0.2)
     _verify(written.data, own)
+    outlook.leave()
     output.write(written.data)
     return EncodeReport(
         frames=len(frames),
@@ -355,7 +338,7 @@ def encode(
         components=written.components,
         quality=measure(frames, own, source.bit_depth),
         float_quality=measure(frames, unrounded, source.bit_depth),
-        ms_ssim_y=_mean_similarity(source, frames, own) if options.tune == "ms-ssim" else None,
+        ms_ssim_y=mean_similarity(source, frames, own) if options.tune == "ms-ssim" else None,
         cost=cost,
         lagrangian=lagrangian,
         goal=goal,
@@ -366,6 +349,7 @@ def encode(
         training_seconds=training_seconds,
         seconds=time.monotonic() - started,
         frame_md5=tuple(frame.md5() for frame in own),
+        rate=source.rate,
     )
 
 

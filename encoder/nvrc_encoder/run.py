@@ -115,6 +115,21 @@ class Run:
         self.memo = dict(memo or {})
         self._between = len(self._windows) * (_WINDOWS_BETWEEN if goal is None else _WINDOWS_BETWEEN_WITH_GOAL)
         self._multipliers_at = multipliers_at
+        self.watch: Callable[[Run], None] = lambda run: None
+        """Called after each iteration and each step of the search, in `advance`."""
+
+    @property
+    def end(self) -> int:
+        """Iterations of the training as it stands: rate control may add some."""
+        return self._end
+
+    @property
+    def searched(self) -> float | None:
+        """Share of the search's effort that is spent; None before it begins."""
+        if self._search is None:
+            return None
+        most = self.plan.search_evaluations(len(self._windows))
+        return 1.0 if self.done or not most else min(1.0, int(self._search.state()["evaluations"]) / most)
 
     @property
     def best(self) -> Snapshot | None:
@@ -144,6 +159,7 @@ class Run:
         began = time.monotonic()
         progress = self._iterate() if self._search is None else self._advance_search()
         self._seconds += time.monotonic() - began
+        self.watch(self)
         return progress
 
     def _iterate(self) -> Progress | None:

@@ -20,6 +20,7 @@ from nvrc_decoder.frames import Planes
 from nvrc_decoder.profiles import CHROMA_420
 from nvrc_decoder.video_format import CHROMA_NAMES, Colour, VideoFormat
 from nvrc_encoder.conversion import SUPPORTED
+from nvrc_encoder.png_source import is_png_input, open_png
 from nvrc_encoder.y4m import check_frame_size, read_raw_frames, read_y4m_frames, read_y4m_header
 
 __all__ = ["RawFormat", "Source", "open_source"]
@@ -111,17 +112,20 @@ def open_source(
     recolour: Callable[[Colour], Colour] | None = None,
     frames: int | None = None,
     skip: int = 0,
+    chroma_format: int | None = None,
 ) -> Source:
     """Open a video for the encoder.
 
     Args:
-        path: a file, or ``-`` for y4m (or raw YUV with `size`) on stdin.
+        path: a file, a folder of PNGs or a name such as ``%04d.png``, or ``-`` for y4m (or raw YUV with `size`) on
+            stdin.
         raw: full format of headerless YUV.
         size: (width, height): shorthand for `raw` with 4:2:0 and 8 bits.
         rate: frames a second, in place of what the file says.
         recolour: makes the colour description of what the file says.
         frames: read at most this many.
         skip: leave out this many at the start.
+        chroma_format: what RGB PNGs are converted to, `CHROMA_444` unless given.
 
     Raises:
         InputError: E_NO_INPUT, the file does not exist, is no file or cannot be read.
@@ -134,6 +138,8 @@ def open_source(
         raw = RawFormat(*size)
     if name == "-":
         source = _open_planar(name, raw)
+    elif raw is None and is_png_input(name):
+        source = Source(name, *open_png(name, chroma_format, recolour))
     else:
         _check_readable(name)
         if raw is None and Path(name).suffix.lower() in _RAW_SUFFIXES:

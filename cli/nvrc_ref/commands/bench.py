@@ -16,7 +16,7 @@ from nvrc_decoder.synthesis.providers import Provider
 from nvrc_ref.commands.bench_rd import rd
 from nvrc_ref.options import check_provider, engine_options, limit_option, open_stream, provider_option
 from nvrc_ref.output.files import atomic_file, prove_writable, spare_inputs
-from nvrc_ref.render import note, summary, table
+from nvrc_ref.render import counted, note, summary, table
 from nvrc_ref.standard_streams import require_stdout
 
 __all__ = ["command"]
@@ -50,7 +50,8 @@ def _rows(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     stream, whole = document["stream"], document["end_to_end"]
     yield (
         "stream",
-        f"{stream['profile']}, {stream['format']}, {stream['frames']} frames in {stream['gops']} GOPs, "
+        f"{stream['profile']}, {stream['format']}, {counted(stream['frames'], 'frame')} in "
+        f"{counted(stream['gops'], 'GOP')}, "
         f"{stream['kilobits_per_second']:.0f} kbit/s, {stream['kmac_per_pixel']} kMAC/pixel",
     )
     if whole is not None:

@@ -91,7 +91,7 @@ def rd(
     if clip_folder is not None and config is None:
         raise click.UsageError("--clip-folder goes with --config")
     _require()
-    from nvrc_ref.benchmark.rd.quick import quick_run
+    from nvrc_ref.benchmark.rd.quick import QUICK_NOTE, quick_run
     from nvrc_ref.benchmark.rd.report import RESULTS, tables, write_results
     from nvrc_ref.benchmark.rd.run import run_bench
     from nvrc_ref.benchmark.rd.spec import ClipSpec, RunSpec, load_run, parse_codec
@@ -100,6 +100,7 @@ def rd(
         run = load_run(config, clip_folder)
     elif quick:
         run = quick_run()
+        note(QUICK_NOTE)
     else:
         try:
             chosen = tuple(parse_codec(text) for text in codecs or ("nvrc", "x264", "x265"))

@@ -26,7 +26,7 @@ from nvrc_ref.options import (
 from nvrc_ref.output.files import spare_inputs
 from nvrc_ref.output.writers import OutputKind, contradiction, guess_kind, open_writer
 from nvrc_ref.progress import frame_bar
-from nvrc_ref.render import emit_json, note, summary
+from nvrc_ref.render import counted, emit_json, note, summary
 
 __all__ = ["command"]
 
@@ -144,7 +144,7 @@ def command(
         emit_json(document)
     else:
         where = f"{used}, {device}" if device else used
-        line = f"{count} frames, {picture.describe()}, md5 {md5.hexdigest()}, {seconds:.2f} s ({where})"
+        line = f"{counted(count, 'frame')}, {picture.describe()}, md5 {md5.hexdigest()}, {seconds:.2f} s ({where})"
         summary(f"{output}: {line}", err=output == "-")
     failure = report.error()
     if failure is not None:

@@ -19,7 +19,7 @@ from nvrc_ref.options import (
     provider_option,
 )
 from nvrc_ref.output.files import atomic_directory, spare_inputs
-from nvrc_ref.render import emit_json, summary
+from nvrc_ref.render import counted, emit_json, summary
 
 __all__ = ["command"]
 
@@ -68,6 +68,8 @@ def command(
         emit_json({"output": output, **counts})
         return
     summary(
-        f"{output}: {counts['frames']} frames in {counts['gops']} GOPs, {counts['networks']} graphs, "
-        f"{exported.bytes / 1e6:.1f} MB in {exported.files} files, md5 {counts['md5']}; README.md says how to run it"
+        f"{output}: {counted(counts['frames'], 'frame')} in {counted(counts['gops'], 'GOP')}, "
+        f"{counted(counts['networks'], 'graph')}, "
+        f"{exported.bytes / 1e6:.1f} MB in {counted(exported.files, 'file')}, "
+        f"md5 {counts['md5']}; README.md says how to run it"
     )

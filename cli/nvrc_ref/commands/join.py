@@ -10,7 +10,7 @@ from nvrc_decoder.bitstream.join import join
 from nvrc_decoder.limits import Limits
 from nvrc_ref.options import json_option, limit_option, open_stream
 from nvrc_ref.output.files import atomic_file, spare_inputs
-from nvrc_ref.render import emit_json, summary
+from nvrc_ref.render import counted, emit_json, summary
 
 __all__ = ["command"]
 
@@ -36,5 +36,5 @@ def command(input_paths: tuple[str, ...], output: str, limits: Limits, as_json: 
     if as_json:
         emit_json({"output": output, "inputs": len(input_paths), **totals})
     else:
-        line = ", ".join(f"{count} {name}" for name, count in totals.items())
+        line = ", ".join(counted(number, name.removesuffix("s")) for name, number in totals.items())
         summary(f"{output}: {line}", err=output == "-")

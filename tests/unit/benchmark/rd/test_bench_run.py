@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nvrc_ref.benchmark.rd import run as bench_run
 from nvrc_ref.benchmark.rd.run import FORMAT
 from nvrc_ref.main import run
 
@@ -126,6 +127,29 @@ def test_a_second_run_makes_nothing(
     assert count(calls) == 3
     assert results(tmp_path)["points"] == before["points"]
     assert "3 of 3 points are there already" in capsys.readouterr().err
+
+
+def test_what_there_is_no_time_for_is_left_out_and_told(
+    tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bench_run, "_SILENCE", 0.3)
+    monkeypatch.setenv("FAKE_CODEC_HANGS", "8")
+    assert bench(tmp_path, clip, PLAIN, seconds=3) == 0
+    document = results(tmp_path)
+    assert [point["point"] for point in document["points"]] == ["point 4"]
+    assert [line.split(" is left out")[0] for line in document["skipped"]] == [
+        "ramp, plain, point 8",
+        "ramp, plain, point 16",
+    ]
+    assert document["failed"] == []
+    told = capsys.readouterr().err
+    assert "[1/3] after 0:00:0" in told
+    assert " at work: ramp, plain, point 8\n" in told
+    assert all(line in told for line in document["skipped"])
+    monkeypatch.delenv("FAKE_CODEC_HANGS")
+    assert bench(tmp_path, clip, PLAIN, seconds=60) == 0
+    assert len(results(tmp_path)["points"]) == 3
+    assert results(tmp_path)["skipped"] == []
 
 
 def test_changes_and_redo_make_points_again(tmp_path: Path, clip: Path, calls: Path) -> None:
