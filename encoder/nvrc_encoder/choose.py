@@ -1,9 +1,9 @@
-"""Choice of structure for a clip, step by step, judged by J (distortion + lambda * bits) of a candidate's start.
+"""Choice of structure and steps for a clip, one change at a time, judged by J (distortion + lambda * bits) of a start.
 
-A step is kept where it is worth it, and the next one comes on top. Candidates are tried on the first frames, and of
-large pictures on the middle, at a narrow width. They settle which grids there are, whether they move, and which frames
-are nodes. Width then follows the bits that the clip will take: weights pay where there are many bits to save, not many
-pixels.
+A change is kept where it is worth it, and the next one comes on top. Candidates are tried on the first frames, and of
+large pictures on the middle, at a narrow width. They settle which grids there are, whether they move, which frames are
+nodes, and whether the grids' steps are finer than lambda alone would have them. Width then follows the bits that the
+clip will take: weights pay where there are many bits to save, not many pixels.
 """
 
 from __future__ import annotations
@@ -48,8 +48,13 @@ WEIGHT_BITS = 10_000
 CONTEXT_WIDTHS = ((10, 0), (16, 150_000), (24, 600_000))
 """Hidden width of the context network, and the bits of grids from which on it pays."""
 
-_SETTLED = ("lagrangian", "channels", "slots", "motion", "split", "key_spacing", "node_spacing", "context_widths")
+_SETTLED = (
+    *("lagrangian", "channels", "slots", "motion", "split", "key_spacing", "node_spacing"),
+    *("context_widths", "grid_scale"),
+)
 """Options that are found before the training."""
+GRID_SCALES = (0.7, 0.5)
+"""Finer steps of the grids that are worth a trial, each if the one before it was."""
 
 MakeTrainer = Callable[[Source, Sequence[Planes], EncodeOptions], Trainer]
 
@@ -102,7 +107,7 @@ def first_choice(options: EncodeOptions) -> EncodeOptions:
     """What the trials begin with where `options` leave it open: planes, smooth motion, nodes every 8 frames."""
     key = options.spacings[0]
     values: dict[str, Any] = {"key_spacing": key, "slots": _planes(options), "motion": True, "split": False}
-    values["node_spacing"] = min(NODE_SPACING, key)
+    values |= {"node_spacing": min(NODE_SPACING, key), "grid_scale": 1.0}
     return _filled(options, values)
 
 
@@ -125,6 +130,12 @@ def steps(options: EncodeOptions) -> list[Step]:
     if options.motion is None:
         everything = {"slots": tuple(sorted((*features, *_planes(options)))), "motion": False, "split": False}
         found.append(Step("all grids, no motion", everything, alone=True))
+    if options.grid_scale is None and options.grid_step is None:
+        before = None
+        for scale in GRID_SCALES:
+            name = f"steps of {scale:g}"
+            found.append(Step(name, {"grid_scale": scale}, before))
+            before = name
     return found
 
 
@@ -134,7 +145,12 @@ def is_open(options: EncodeOptions) -> bool:
         return True
     start = first_choice(options)
     changed = (_filled(options, {**vars(start), **step.changes}) for step in steps(options))
-    return any(candidate.structure() != start.structure() for candidate in changed)
+    return any(_differ(candidate, start) for candidate in changed)
+
+
+def _differ(one: EncodeOptions, other: EncodeOptions) -> bool:
+    """Whether they make different streams of what a trial settles."""
+    return one.structure() != other.structure() or one.grid_scale != other.grid_scale
 
 
 def _slots_are_open(options: EncodeOptions) -> bool:
@@ -222,7 +238,7 @@ def choose(
     make_trainer: MakeTrainer,
     told: Callable[[int, int, Trial], None] = lambda done, all_, trial: None,
 ) -> Choice:
-    """Settle what `options` leave open: slots, motion, nodes, channels, widths of the context network.
+    """Settle what `options` leave open: slots, motion, nodes, steps, channels, widths of the context network.
 
     Args:
         source: gives the format.

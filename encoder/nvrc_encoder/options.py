@@ -89,9 +89,9 @@ class EncodeOptions:
         seed: of every random draw.
         device: `auto`, `cpu` or `cuda`.
         schedule: one of `SCHEDULES`.
-        trials: trials (`choose`) settle what is None of slots, motion, split and node_spacing, and how many channels
-            and which context_widths the clip's bits are worth. Without them these are the slots of planes and flow,
-            yes, no, 8, the profile's most, and 10 and 10.
+        trials: trials (`choose`) settle what is None of slots, motion, split, node_spacing and grid_scale, and how many
+            channels and which context_widths the clip's bits are worth. Without them these are the slots of planes and
+            flow, yes, no, 8, 1, the profile's most, and 10 and 10.
         channels: active channels of every stage; where the profile has fewer, those.
         blocks: most active blocks of a stage; None for as many as the profile has.
         slots: grid slots to use, at least one; those of bands all or none. `motion` and `split` decide on the last two.
@@ -103,6 +103,7 @@ class EncodeOptions:
             1..16, the second no larger.
         grid_step: quantisation step of the grids in integer activation steps (1/8 of a pixel level at 8 bits), of bands
             that of an orthonormal transform; 1..2048; None chooses it by lambda.
+        grid_scale: factor on the steps that lambda gives, 0.1..10: under 1 pays where many frames hang on a value.
         context_widths: hidden widths of the context network, 1..64.
         iterations: overrides the preset's.
         prior: where it suits, networks start from the format's prior and are coded as differences from it (spec 6.5).
@@ -132,6 +133,7 @@ class EncodeOptions:
     key_spacing: int | None = None
     node_spacing: int | None = None
     grid_step: int | None = None
+    grid_scale: float | None = None
     context_widths: tuple[int, int] | None = None
     iterations: int | None = None
     prior: bool = True
@@ -157,6 +159,8 @@ class EncodeOptions:
         ):
             if value is not None:
                 self._within(name, value, 1, largest)
+        if self.grid_scale is not None and not 0.1 <= self.grid_scale <= 10:
+            raise ValueError(f"grid_scale (--grid-scale) is {self.grid_scale}: it must be 0.1 to 10")
         for width in self.context_widths or ():
             self._within("context_widths", width, 1, CONTEXT_WIDTH_MAX)
         self._check_spacings()
@@ -242,12 +246,12 @@ class EncodeOptions:
 
     def multipliers(self, structure: Structure) -> list[list[int] | None]:
         """Per slot the multiplier M of each channel; None where it is absent."""
-        given = None if self.grid_step is None else float(self.grid_step)
-        plane = given or self._step(_PLANE_STEP_AT_REFERENCE, _GRID_GROWTH)
-        feature = plane if structure.moving else given or self._step(_STEP_AT_REFERENCE, _GRID_GROWTH)
+        given, scale = None if self.grid_step is None else float(self.grid_step), self.grid_scale or 1.0
+        plane = given or self._step(scale * _PLANE_STEP_AT_REFERENCE, _GRID_GROWTH)
+        feature = plane if structure.moving else given or self._step(scale * _STEP_AT_REFERENCE, _GRID_GROWTH)
         quarter = plane
         if structure.has_luma and given is None:
-            quarter = self._step(_CHROMA_STEP_AT_REFERENCE, _GRID_GROWTH)
+            quarter = self._step(scale * _CHROMA_STEP_AT_REFERENCE, _GRID_GROWTH)
         position = self._step(_FLOW_STEP_AT_REFERENCE, _FLOW_GROWTH)
         out: list[list[int] | None] = []
         for slot, channels in zip(structure.profile.slots, structure.grid_channels, strict=True):

@@ -51,7 +51,8 @@ _GROUPS = {
     "Rate and distortion": ("lagrangian", "target_bpp", "tune"),
     "Training": ("iterations", "seed", "device"),
     "Structure (docs/encoding.md)": (
-        *("trials", "motion", "split", "key_spacing", "node_spacing", "gop", "prior", "channels", "blocks", "grids"),
+        *("trials", "motion", "split", "key_spacing", "node_spacing", "gop", "prior"),
+        *("channels", "blocks", "grids", "grid_scale"),
     ),
     "What the input is": ("size", "rate", "chroma", "bit_depth", "cicp", "sample_range"),
     "Breaking off": ("resume", "checkpoint"),
@@ -172,8 +173,8 @@ def _require_encoder() -> None:
 @click.option(
     "--trials/--no-trials",
     default=True,
-    help="Settle --motion, --split, --node-spacing, --grids and --channels, where not given, by J of what they start "
-    "from.  [default: yes]",
+    help="Settle --motion, --split, --node-spacing, --grids, --grid-scale and --channels, where not given, by J of "
+    "what they start from.  [default: yes]",
 )
 @click.option(
     "--prior/--no-prior",
@@ -191,6 +192,12 @@ def _require_encoder() -> None:
     callback=_parse_numbers,
     metavar="N,N,...",
     help="Channels of each grid slot of the profile, 0 to leave it out (docs/encoding.md).",
+)
+@click.option(
+    "--grid-scale",
+    type=click.FloatRange(0.1, 10),
+    metavar="X",
+    help="Factor on the quantisation steps that lambda gives; under 1 is finer.  [default: by trials, or 1]",
 )
 @click.option(
     "--tune",
@@ -268,6 +275,7 @@ def command(
     channels: int | None,
     blocks: int | None,
     grids: tuple[int, ...] | None,
+    grid_scale: float | None,
     tune: str,
     gop: int,
     frames: int | None,
@@ -333,6 +341,7 @@ def command(
         "channels": channels,
         "blocks": blocks,
         "grid_channels": grids,
+        "grid_scale": grid_scale,
     }
     chosen: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
     try:
