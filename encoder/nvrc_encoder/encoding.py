@@ -241,6 +241,17 @@ def _settle(
     return choice.options, choice.trials
 
 
+def _with_metadata(source: Source, options: EncodeOptions) -> EncodeOptions:
+    """The options with the METADATA of a source that has been read; says what is carried, and what is not."""
+    for line in source.losses:
+        log.warning("%s", line)
+    carried = source.metadata
+    if not carried:
+        return options
+    log.info("carried: %s", ", ".join(source.carried))
+    return dataclasses.replace(options, metadata={**carried, **options.metadata})
+
+
 def encode(
     source: Source,
     output: BinaryIO,
@@ -278,6 +289,7 @@ def encode(
     frames = list(source)
     if not frames:
         raise InputError("E_SOURCE", f"{source.name} has no frames")
+    options = _with_metadata(source, options)
     key = "" if checkpoint is None else fingerprint(source.picture, frames, options)
     if checkpoint is not None and checkpoint.exists() and not resume:
         log.warning(
@@ -285,7 +297,8 @@ def encode(
             checkpoint,
         )
     state = load_checkpoint(checkpoint, key) if checkpoint is not None and resume and checkpoint.exists() else None
-    goal = options.goal(source.width, source.height, len(frames), source.rate)
+    duration = source.findings.duration(source.window, source.rate, len(frames))
+    goal = options.goal(source.width, source.height, len(frames), len(frames) / duration)
 
     def finish(run: Run, phase: str | None = None) -> None:
         """Train to the end, from the checkpoint if it is of this stage."""

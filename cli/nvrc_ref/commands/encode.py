@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.util
 import json
 import logging
 import re
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from nvrc_decoder.errors import MissingExtraError
-from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444, PROFILES
-from nvrc_decoder.video_format import Colour
+from nvrc_decoder.profiles import PROFILES
 from nvrc_encoder.options import (
     CHANNELS_MAX,
     DEVICES,
@@ -30,17 +28,14 @@ from nvrc_encoder.options import (
 )
 from nvrc_ref.allocator import keep_large_arrays
 from nvrc_ref.encode_report import report_document, report_table
+from nvrc_ref.input_video import CHROMA, InputFormat, open_input
 from nvrc_ref.options import json_option, quiet_option
 from nvrc_ref.output.files import atomic_file, check_target, spare_inputs
 from nvrc_ref.progress import progress_bar
 from nvrc_ref.render import emit_json
 
-if TYPE_CHECKING:
-    from nvrc_encoder.source import RawFormat
-
 __all__ = ["command"]
 
-_CHROMA = {"400": CHROMA_400, "420": CHROMA_420, "444": CHROMA_444}
 _RATE_MAX = (1 << 31) - 1
 _UNITS = {"": 1, "k": 1000, "M": 1_000_000}
 _POSITIVE = click.FloatRange(min=0, min_open=True)
@@ -225,10 +220,10 @@ def _require_encoder() -> None:
     "--rate",
     callback=_parse_rate,
     metavar="FPS",
-    help="Frame rate, in place of the input's or, of headerless YUV, of 25.",
+    help="Frame rate of headerless YUV, or of other input that does not say it.  [default: 25]",
 )
-@click.option("--chroma", type=click.Choice(list(_CHROMA)), default="420", show_default=True, help="Of headerless YUV.")
-@click.option("--bit-depth", type=click.Choice(["8", "10"]), default="8", show_default=True, help="Of headerless YUV.")
+@click.option("--chroma", type=click.Choice(list(CHROMA)), help="Of headerless YUV.  [default: 420]")
+@click.option("--bit-depth", type=click.Choice(["8", "10"]), help="Of headerless YUV.  [default: 8]")
 @click.option(
     "--cicp",
     callback=_parse_cicp,
@@ -272,8 +267,8 @@ def command(
     threads: int | None,
     size: tuple[int, int] | None,
     rate: Fraction | None,
-    chroma: str,
-    bit_depth: str,
+    chroma: str | None,
+    bit_depth: str | None,
     cicp: tuple[int, int, int] | None,
     sample_range: str | None,
     resume: bool,
@@ -295,20 +290,8 @@ def command(
     if report is not None and report != "-":
         check_target(Path(report))
     _require_encoder()
-    from nvrc_encoder.source import open_source
-
-    def recolour(colour: Colour) -> Colour:
-        if cicp is not None:
-            colour = dataclasses.replace(colour, primaries=cicp[0], transfer=cicp[1], matrix=cicp[2])
-        return colour if sample_range is None else dataclasses.replace(colour, full_range=sample_range == "full")
-
-    source = open_source(
-        input_path,
-        raw=_raw_format(size, rate, chroma, bit_depth),
-        rate=rate,
-        recolour=recolour,
-        frames=frames,
-        skip=skip,
+    source = open_input(
+        input_path, InputFormat(size, rate, chroma, bit_depth, cicp, sample_range), frames=frames, skip=skip
     )
     from nvrc_encoder import encode
 
@@ -372,12 +355,3 @@ def _one_target(context: click.Context) -> None:
     ]
     if len(given) > 1:
         raise click.UsageError(f"{' and '.join(given)} exclude each other")
-
-
-def _raw_format(size: tuple[int, int] | None, rate: Fraction | None, chroma: str, bit_depth: str) -> RawFormat | None:
-    """The format of headerless input; None without --size."""
-    if size is None:
-        return None
-    from nvrc_encoder.source import RawFormat
-
-    return RawFormat(*size, rate or Fraction(25), _CHROMA[chroma], int(bit_depth))
