@@ -17,6 +17,8 @@ from nvrc_decoder.presentation import TIMES, Presentation
 __all__ = ["Findings", "Window"]
 
 _NAMED_FRAMES = 3
+_EVEN = Fraction(1, 20)
+"""Part of a frame's duration that time stamps may be off the rate's, all in all, without being carried."""
 
 
 @dataclass(frozen=True)
@@ -126,8 +128,9 @@ class Findings:
         following = window.skip + len(used)
         if following < len(self.starts) and (start := self.starts[following]) is not None:
             last = start - starts[-1]
-        # Containers round time stamps to their ticks, and few say truly how long the last frame is.
-        even = all(abs(start - starts[0] - i * frame) <= 1 for i, start in enumerate(starts))
+        # Containers round time stamps to their ticks or worse, and few say truly how long the last frame is.
+        slack = max(1, frame * _EVEN)
+        even = all(abs(start - starts[0] - i * frame) <= slack for i, start in enumerate(starts))
         if even and last <= 1.5 * frame + 1:
             return None
         ends = [*starts[1:], starts[-1] + (last if last > 0 else max(1, round(frame)))]

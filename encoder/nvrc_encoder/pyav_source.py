@@ -19,7 +19,14 @@ from nvrc_decoder.video_format import UNSPECIFIED, Colour, VideoFormat
 from nvrc_encoder.conversion import SUPPORTED, advice_for_format
 from nvrc_encoder.findings import Findings
 from nvrc_encoder.side_data import find_side_data
-from nvrc_encoder.tracks import choose_track, find_lost_tracks, find_missing, has_time_stamps, sure_frame_count
+from nvrc_encoder.tracks import (
+    choose_track,
+    find_lost_tracks,
+    find_missing,
+    has_own_rate,
+    has_time_stamps,
+    sure_frame_count,
+)
 from nvrc_encoder.y4m import check_frame_size
 
 __all__ = ["Opened", "is_video", "open_with_pyav"]
@@ -183,7 +190,7 @@ def open_with_pyav(name: str) -> Opened:
         if first is not None:
             find_side_data(first, findings)
         count = sure_frame_count(stream, os.path.getsize(name))
-        has_rate = has_time_stamps(container) and _rate(stream) is not None
+        has_rate = has_own_rate(container) and _rate(stream) is not None
 
     def frames() -> Iterator[Planes]:
         with _open_container(av, name) as container:
@@ -196,14 +203,17 @@ def _read(av: Any, container: Any, picture: VideoFormat, findings: Findings, nam
     """The frames of a container; what else they say goes into `findings`."""
     stream = choose_track(container, name)
     findings.begin()
-    findings.time_base = Fraction(stream.time_base) if stream.time_base and has_time_stamps(container) else None
+    stamped = stream.time_base and has_time_stamps(container, stream)
+    findings.time_base = Fraction(stream.time_base) if stamped else None
     index = 0
     end = 0.0
     packets = container.demux()
     while True:
         try:
             packet = next(packets, None)
-            decoded = [] if packet is None or packet.stream is not stream else packet.decode()
+            # An empty packet with a time repeats a frame, which then lasts longer; one without ends the decoding.
+            used = packet is not None and packet.stream is stream and (packet.size or packet.pts is None)
+            decoded = packet.decode() if used else []
         except av.error.EOFError:
             break
         except av.error.FFmpegError as error:

@@ -191,6 +191,10 @@ def open_source(
             message = f"{name} has a frame rate of its own, {picture.rate}: leave out --rate (rate)"
             raise InputError("E_SOURCE", f"{message}; {retiming_advice(rate)}")
         picture = replace(picture, rate=rate)
+    elif not has_rate and raw is None:
+        source.findings.lost["rate"] = (
+            f"assumed: {picture.rate} frames a second, as the input does not say it; --rate (rate) gives another"
+        )
     if recolour is not None:
         picture = replace(picture, colour=recolour(picture.colour))
     return _cut(source, picture, frames, skip)

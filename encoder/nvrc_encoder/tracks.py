@@ -9,7 +9,7 @@ from nvrc_decoder.errors import InvalidStreamError, UnsupportedError
 
 from .findings import Findings
 
-__all__ = ["choose_track", "find_lost_tracks", "find_missing", "has_time_stamps", "sure_frame_count"]
+__all__ = ["choose_track", "find_lost_tracks", "find_missing", "has_own_rate", "has_time_stamps", "sure_frame_count"]
 
 _ATTACHED_PICTURE = 1 << 10
 _NO_TIME_STAMPS = 1 << 7
@@ -21,7 +21,7 @@ _SLACK_SECONDS = 0.1
 
 def _is_picture(stream: Any) -> bool:
     """Whether a stream is a picture that goes with the file, such as the cover of a song."""
-    return bool(int(stream.disposition) & _ATTACHED_PICTURE)
+    return bool(int(getattr(stream, "disposition", 0)) & _ATTACHED_PICTURE)
 
 
 def choose_track(container: Any, name: str) -> Any:
@@ -47,9 +47,15 @@ def choose_track(container: Any, name: str) -> Any:
     return tracks[0]
 
 
-def has_time_stamps(container: Any) -> bool:
-    """Whether a container says when its frames are shown; streams without a container, such as .h264, do not."""
+def has_own_rate(container: Any) -> bool:
+    """Whether a container says how fast its frames are shown; streams without a container, such as .h264, do not."""
     return not int(container.format.flags) & _NO_TIME_STAMPS
+
+
+def has_time_stamps(container: Any, stream: Any) -> bool:
+    """Whether a container says of each frame when it is shown; AVI says it of frames in the order of coding."""
+    reordered = container.format.name == "avi" and stream.codec_context.has_b_frames
+    return has_own_rate(container) and not reordered
 
 
 def sure_frame_count(stream: Any, file_bytes: int) -> int | None:
@@ -57,7 +63,7 @@ def sure_frame_count(stream: Any, file_bytes: int) -> int | None:
     entries = list(getattr(stream, "index_entries", ()))
     if not stream.frames or len(entries) != stream.frames:
         return None
-    whole = all(not entry.is_discard and entry.pos + entry.size <= file_bytes for entry in entries)
+    whole = all(not entry.is_discard and entry.size and entry.pos + entry.size <= file_bytes for entry in entries)
     return len(entries) if whole else None
 
 

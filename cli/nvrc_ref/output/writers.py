@@ -49,14 +49,13 @@ class OutputKind(StrEnum):
         return f"{self} cannot go to the standard output; y4m and yuv can"
 
 
-# What each kind carries besides samples; frames that are RGB need no matrix.
+# What each kind carries besides samples; of mp4, without PyAV.
 _CARRIES = {
     OutputKind.Y4M: frozenset({"aspect"}),
     OutputKind.YUV: frozenset(),
     OutputKind.PNG: frozenset(),
     OutputKind.MP4: frozenset(),
 }
-_PYAV_CARRIES = frozenset({"aspect", "orientation", "hdr", "times", "colour"})
 
 
 def guess_kind(target: str) -> OutputKind | None:
@@ -96,7 +95,7 @@ def open_writer(
         raise OutputError("E_OUTPUT", fault)
     shown = Presentation(video.rate) if shown is None else shown
     with_pyav = kind is OutputKind.MP4 and importlib.util.find_spec("av") is not None
-    for line in not_written(str(kind), target, video, shown, _PYAV_CARRIES if with_pyav else _CARRIES[kind]):
+    for line in not_written(str(kind), target, video, shown, _pyav_carries() if with_pyav else _CARRIES[kind]):
         note(f"note: {line}")
     if kind is OutputKind.Y4M:
         return _write_y4m(target, video, shown)
@@ -189,9 +188,17 @@ def _ffmpeg_errors(av: Any, target: Path) -> Iterator[None]:
     """Turn what FFmpeg raises into E_IO."""
     try:
         yield
-    except av.error.FFmpegError as error:
-        message = f"FFmpeg cannot write {target}: {error.strerror or error}; y4m holds every video"
+    except (av.error.FFmpegError, OverflowError) as error:
+        message = f"FFmpeg cannot write {target}: {getattr(error, 'strerror', None) or error}; y4m holds every video"
         raise OutputError("E_IO", message) from error
+
+
+def _pyav_carries() -> frozenset[str]:
+    """What mp4 carries besides samples with the PyAV that is installed."""
+    from av.video.stream import VideoStream
+
+    turns = {"orientation"} if hasattr(VideoStream, "set_display_matrix") else set()
+    return frozenset({"aspect", "hdr", "times", "colour"} | turns)
 
 
 def _encoder_options(colour: Colour, shown: Presentation) -> dict[str, str]:
@@ -248,7 +255,7 @@ def _write_mp4_with_pyav(
         context.colorspace = colour.matrix
         if shown.sample_aspect is not None:
             context.sample_aspect_ratio = stream.sample_aspect_ratio = shown.sample_aspect
-        if shown.orientation is not None:
+        if shown.orientation is not None and "orientation" in _pyav_carries():
             a, b, c, d = (value << 16 for value in shown.orientation.matrix())
             stream.set_display_matrix((a, b, 0, c, d, 0, 0, 0, 1 << 30))
         if clock is not None:

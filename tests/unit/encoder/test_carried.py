@@ -14,12 +14,15 @@ import numpy as np
 import pytest
 
 import nvrc_decoder
-from nvrc_decoder.errors import InputError, InvalidStreamError
-from nvrc_decoder.presentation import Orientation
+from nvrc_decoder.errors import InputError, InvalidStreamError, OutputError
+from nvrc_decoder.frames import Planes
+from nvrc_decoder.presentation import Orientation, Presentation
+from nvrc_decoder.video_format import VideoFormat
 from nvrc_encoder import options
 from nvrc_encoder.plan import Plan
 from nvrc_encoder.source import Source, open_source
 from nvrc_ref.main import run
+from nvrc_ref.output.writers import OutputKind, open_writer
 from nvrc_ref.presentation import turning_filter
 
 DRAFT = ("--preset", "draft", "--no-trials", "--threads", "1")
@@ -172,7 +175,7 @@ def test_pixel_aspect_of_y4m(tmp_path: Path, tag: bytes, carried: bool) -> None:
     ("tag", "words"), [("t", "top field"), ("b", "bottom field"), ("m", "some"), ("p", ""), ("?", "")]
 )
 def test_fields_of_y4m_are_told(tmp_path: Path, tag: str, words: str) -> None:
-    (tmp_path / "a.y4m").write_bytes(f"YUV4MPEG2 W4 H2 I{tag}\nFRAME\n".encode() + bytes(12))
+    (tmp_path / "a.y4m").write_bytes(f"YUV4MPEG2 W4 H2 F25:1 I{tag}\nFRAME\n".encode() + bytes(12))
     lines = read(tmp_path / "a.y4m").losses
     assert len(lines) == bool(words)
     assert words in "".join(lines)
@@ -348,9 +351,42 @@ def test_metadata_of_the_format_is_checked() -> None:
     options.EncodeOptions(metadata={"nvrc.sar": "4:3", "title": "x"})
 
 
-def test_rate_of_headerless_input_only(tmp_path: Path) -> None:
+def test_rate_of_input_that_has_none(tmp_path: Path) -> None:
     make(tmp_path / "a.mp4")
     with pytest.raises(InputError, match="of its own, 25"):
         open_source(tmp_path / "a.mp4", rate=Fraction(50))
     make(tmp_path / "a.h264")
-    assert open_source(tmp_path / "a.h264", rate=Fraction(50)).rate == 50
+    given = read(tmp_path / "a.h264", rate=Fraction(50))
+    assert (given.rate, given.losses) == (50, [])
+    assert [line.split(" as ")[0] for line in read(tmp_path / "a.h264").losses] == ["assumed: 25 frames a second,"]
+
+
+def test_avi_does_not_say_when_reordered_frames_are_shown(tmp_path: Path) -> None:
+    source = read(make(tmp_path / "a.avi", 20, noise=60, params="bframes=3"))
+    assert (source.metadata, source.losses, source.rate) == ({}, [], 25)
+
+
+def test_announced_frames_are_those_that_come(tmp_path: Path) -> None:
+    for name in ("a.mp4", "a.mkv", "a.avi", "a.ts", "a.h264"):
+        path = make(tmp_path / name, 20, noise=60)
+        for words in ({}, {"skip": 4}, {"skip": 4, "frames": 9}, {"skip": 18, "frames": 9}, {"skip": 30}):
+            source = open_source(path, **words)
+            assert source.frame_count in (None, len(list(source)))
+    assert open_source(tmp_path / "a.mp4").frame_count == 20
+
+
+def test_mp4_that_cannot_hold_the_times_is_an_output_error(tmp_path: Path) -> None:
+    video = VideoFormat(16, 16, Fraction(25))
+    frame = Planes(*(np.full(shape, 99, np.uint8) for shape in video.plane_shapes))
+
+    def write_four(times: bytes) -> None:
+        shown = Presentation(video.rate)
+        shown.add("nvrc.times", times, 0)
+        with open_writer(str(tmp_path / "a.mp4"), OutputKind.MP4, video, pytest.fail, shown) as write:
+            for _ in range(4):
+                write(frame)
+
+    for times in (b"1/1 4294967295", b"2147483647/1 4294967295*2", b"1/90000 1*2,4294967295"):
+        with pytest.raises(OutputError, match="y4m holds every video"):
+            write_four(times)
+    assert list(tmp_path.iterdir()) == []
