@@ -9,11 +9,13 @@ from typing import Any
 
 from nvrc_decoder.presentation import Orientation, Presentation
 from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444
-from nvrc_decoder.video_format import UNSPECIFIED, VideoFormat
+from nvrc_decoder.video_format import UNSPECIFIED, Colour, VideoFormat
 
 __all__ = ["not_written", "presentation_document", "turning_filter"]
 
 _PIXELS = {CHROMA_400: "gray", CHROMA_420: "yuv420p", CHROMA_444: "yuv444p"}
+# Code points (CICP): BT.2020 and the P3 kinds; PQ and HLG.
+_WIDE_PRIMARIES, _HDR_TRANSFERS = frozenset({9, 11, 12}), frozenset({16, 18})
 _TURNS = {
     (90, False): "transpose=cclock",
     (180, False): "hflip,vflip",
@@ -45,6 +47,11 @@ def presentation_document(shown: Presentation, frames: int) -> dict[str, Any]:
         "words": shown.describe(frames),
         "ignored": shown.ignored,
     }
+
+
+def _is_wide(colour: Colour) -> bool:
+    """Whether RGB of this colour looks wrong where nothing is said about it, as in PNG."""
+    return colour.primaries in _WIDE_PRIMARIES or colour.transfer in _HDR_TRANSFERS
 
 
 def _read_again(kind: str, target: str, video: VideoFormat) -> str:
@@ -87,7 +94,8 @@ def not_written(
         yield f"{kind} does not carry time stamps, all frames are shown at {video.rate} a second; mp4 carries them"
     colour = video.colour
     codes = (colour.primaries, colour.transfer, colour.matrix)
-    if any(code != UNSPECIFIED for code in codes) and "colour" not in carries:
+    told = _is_wide(colour) if kind == "png" else any(code != UNSPECIFIED for code in codes)
+    if told and "colour" not in carries:
         words = f"-color_primaries {codes[0]} -color_trc {codes[1]} -colorspace {codes[2]}"
         add = f"{ffmpeg} {words} -c:v ffv1 WITH_COLOUR.mkv"
         yield f"{kind} does not carry colour description {'/'.join(map(str, codes))}: {add} adds it"

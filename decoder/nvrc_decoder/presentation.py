@@ -42,6 +42,7 @@ _LUMINANCE_MAX = (1 << 32) - 1
 _LIGHT_MAX = (1 << 16) - 1
 _SIDE_MAX = (1 << 31) - 1
 _TIMESCALE_MAX = (1 << 31) - 1
+_DENOMINATOR_END = 1 << 62
 _IGNORED_MAX = 16
 """Notes that are kept; a stream may have any number of malformed entries."""
 _RUNS_MAX = 1 << 20
@@ -194,6 +195,9 @@ class Timeline:
     _starts: list[Fraction] = field(default_factory=list)
     _parts: list[FrameTimes] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self._denominator = self.rate.numerator
+
     @property
     def constant(self) -> bool:
         """Whether every frame lasts 1 / rate, as far as is known."""
@@ -202,21 +206,26 @@ class Timeline:
     @property
     def time_base(self) -> Fraction:
         """Seconds of which the beginnings of all frames are multiples; where that is too fine for mp4, 1/90000."""
-        bases = [times.time_base for times in self._parts] or [1 / self.rate]
-        if self._parts and (self._firsts[0] or len(bases) > 1):
-            bases.append(1 / self.rate)
-        denominator = math.lcm(*(base.denominator for base in bases))
-        numerator = math.gcd(*(base.numerator * (denominator // base.denominator) for base in bases))
-        base = Fraction(numerator, denominator)
-        return base if max(base.numerator, base.denominator) <= _TIMESCALE_MAX else Fraction(1, 90_000)
+        if self._denominator > _TIMESCALE_MAX:
+            return Fraction(1, 90_000)
+        bases = [1 / self.rate, *(times.time_base for times in self._parts)]
+        numerator = math.gcd(*(base.numerator * (self._denominator // base.denominator) for base in bases))
+        return Fraction(numerator, self._denominator)
 
     def add(self, times: FrameTimes, first_frame: int) -> None:
-        """Durations of the frames from `first_frame` on; frames are added in order."""
-        start = self.start(first_frame)
+        """Durations of the frames from `first_frame` on; frames are added in order.
+
+        Raises:
+            ValueError: the time bases of the stream have no common denominator below 2^62.
+        """
+        denominator = math.lcm(self._denominator, times.time_base.denominator)
+        if denominator >= _DENOMINATOR_END:
+            raise ValueError("its time base and the earlier ones have no common denominator below 2^62")
+        self._denominator = denominator
         if self._firsts and self._firsts[-1] == first_frame:
-            self._firsts.pop()
-            self._starts.pop()
-            self._parts.pop()
+            for held in (self._firsts, self._starts, self._parts):
+                held.pop()
+        start = self.start(first_frame)
         self._firsts.append(first_frame)
         self._starts.append(start)
         self._parts.append(times)
@@ -266,7 +275,10 @@ class Presentation:
             if self._runs > _RUNS_MAX:
                 self._ignore(f"METADATA {key} is ignored: the stream has more than {_RUNS_MAX} runs of durations")
                 return
-            self.timeline.add(entry, first_frame)
+            try:
+                self.timeline.add(entry, first_frame)
+            except ValueError as error:
+                self._ignore(f"METADATA {key} is ignored: {error}")
             return
         name = _NAMES[key]
         if first_frame or getattr(self, name) not in (None, entry):

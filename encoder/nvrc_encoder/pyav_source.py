@@ -21,6 +21,7 @@ from nvrc_encoder.findings import Findings
 from nvrc_encoder.side_data import find_side_data
 from nvrc_encoder.tracks import (
     choose_track,
+    cut_off,
     find_lost_tracks,
     find_missing,
     has_own_rate,
@@ -217,7 +218,7 @@ def _read(av: Any, container: Any, picture: VideoFormat, findings: Findings, nam
         except av.error.EOFError:
             break
         except av.error.FFmpegError as error:
-            raise InvalidStreamError("E_SOURCE", _undecodable(index, name, error)) from None
+            raise InvalidStreamError("E_SOURCE", _undecodable(index, name, stream, error)) from None
         if packet is None:
             break
         if packet.pts is not None and packet.time_base is not None:
@@ -234,11 +235,12 @@ def _read(av: Any, container: Any, picture: VideoFormat, findings: Findings, nam
     findings.missing = find_missing(container, stream, index, end)
 
 
-def _undecodable(index: int, name: str, error: Exception) -> str:
+def _undecodable(index: int, name: str, stream: Any, error: Any) -> str:
     """Why reading ends at frame `index`, and what to do."""
     rest = f"--frames {index} takes those before it, and " if index else ""
     return (
-        f"frame {index} of {name} cannot be decoded: {error}; "
+        f"frame {index} of {name} cannot be decoded ({error.strerror}); "
+        f"{cut_off(stream, os.path.getsize(name))}"
         f"{rest}ffmpeg -i INPUT -c:v ffv1 OUTPUT.mkv leaves out what cannot be decoded"
     )
 

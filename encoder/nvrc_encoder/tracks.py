@@ -9,7 +9,15 @@ from nvrc_decoder.errors import InvalidStreamError, UnsupportedError
 
 from .findings import Findings
 
-__all__ = ["choose_track", "find_lost_tracks", "find_missing", "has_own_rate", "has_time_stamps", "sure_frame_count"]
+__all__ = [
+    "choose_track",
+    "cut_off",
+    "find_lost_tracks",
+    "find_missing",
+    "has_own_rate",
+    "has_time_stamps",
+    "sure_frame_count",
+]
 
 _ATTACHED_PICTURE = 1 << 10
 _NO_TIME_STAMPS = 1 << 7
@@ -67,6 +75,13 @@ def sure_frame_count(stream: Any, file_bytes: int) -> int | None:
     return len(entries) if whole else None
 
 
+def cut_off(stream: Any, file_bytes: int) -> str:
+    """How many of the frames that the index lists are in the file, in words; nothing where all of them are."""
+    entries = list(getattr(stream, "index_entries", ()))
+    inside = sum(entry.pos + entry.size <= file_bytes for entry in entries)
+    return f"the file was cut off: {inside} of {len(entries)} frames are in it; " if inside < len(entries) else ""
+
+
 def find_missing(container: Any, stream: Any, frames: int, end: float) -> str | None:
     """How much of a file is not there, in words; None where nothing is missing, as far as is known.
 
@@ -117,6 +132,9 @@ def find_lost_tracks(container: Any, video: Any, findings: Findings) -> None:
     rest = {name: count[kind] for kind, name in (("data", "data"), ("attachment", "attachments")) if count[kind]}
     for name, number in rest.items():
         lost[name] = f"dropped: {name} ({_tracks(number)})"
+    chapters = len(container.chapters()) if hasattr(container, "chapters") else 0
+    if chapters:
+        lost["chapters"] = f"dropped: chapters ({chapters})"
     if video.metadata.get("alpha_mode", "0") != "0":
         decoder = "libvpx" if video.codec_context.name == "vp8" else "libvpx-vp9"
         lost["alpha"] = (

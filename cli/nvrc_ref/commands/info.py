@@ -118,6 +118,7 @@ class _Summary:
         self.networks: list[dict[str, Any]] = []
         self.metadata: dict[str, str] = {}
         self.shown: Presentation | None = None
+        self._frames = 0
         self.grid_bytes: dict[int, int] = {}
         self.parameter_bytes = 0
         self.total_bytes = 0
@@ -138,13 +139,14 @@ class _Summary:
             self.parameter_bytes += len(content.parameters)
         elif isinstance(content, Gop) and network is not None and self.sequence is not None:
             self.gop_frames.append(content.frame_count)
+            self._frames += content.frame_count
             self._add_costs(content, network, self.sequence)
             for grid, payload in zip(network.coding_order(self.sequence.profile_spec), content.grids, strict=True):
                 self.grid_bytes[grid.slot] = self.grid_bytes.get(grid.slot, 0) + len(payload)
         elif isinstance(content, Metadata):
             self.metadata[content.key] = content.value.decode("utf-8", "replace")
             if self.shown is not None:
-                self.shown.add(content.key, content.value, sum(self.gop_frames))
+                self.shown.add(content.key, content.value, self._frames)
         elif isinstance(content, Index):
             self.has_index = True
         elif isinstance(content, End) and self.has_index:

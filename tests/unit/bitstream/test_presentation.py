@@ -162,6 +162,15 @@ def test_memory_for_durations_is_bounded() -> None:
     assert len(shown.ignored) == 2
 
 
+def test_time_bases_without_a_common_one_are_ignored() -> None:
+    shown = Presentation(RATE)
+    for number, denominator in enumerate((2147483647, 2147483629, 2147483587)):
+        shown.add("nvrc.times", f"1/{denominator} 5".encode(), number)
+    assert len(shown.ignored) == 2
+    assert shown.timeline.time_base == Fraction(1, 90000)
+    assert shown.timeline.start(1) == Fraction(5, 2147483647)
+
+
 def test_minor_version_counts_up_with_an_entry_only() -> None:
     assert stream()[9] == 0
     assert stream({"title": "x", "nvrc.later": "x"})[9] == 0

@@ -17,11 +17,12 @@ import nvrc_decoder
 from nvrc_decoder.errors import InputError, InvalidStreamError, OutputError
 from nvrc_decoder.frames import Planes
 from nvrc_decoder.presentation import Orientation, Presentation
-from nvrc_decoder.video_format import VideoFormat
+from nvrc_decoder.video_format import Colour, VideoFormat
 from nvrc_encoder import options
 from nvrc_encoder.plan import Plan
 from nvrc_encoder.source import Source, open_source
 from nvrc_ref.main import run
+from nvrc_ref.output import writers
 from nvrc_ref.output.writers import OutputKind, open_writer
 from nvrc_ref.presentation import turning_filter
 
@@ -220,6 +221,21 @@ def test_everything_survives_the_way_through_a_stream(
     assert read(tmp_path / "b.y4m").metadata == {"nvrc.sar": "64:45"}
     with nvrc_decoder.open(tmp_path / "a.nvrc") as video:
         assert video.presentation.timeline.start(5) == Fraction(14, 25)
+
+
+@pytest.mark.parametrize("with_pyav", [True, False])
+def test_mp4_without_pyav_tells_what_it_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_pyav: bool) -> None:
+    if not with_pyav:
+        monkeypatch.setattr(writers.importlib.util, "find_spec", lambda name: None)
+    video = VideoFormat(16, 16, Fraction(25), colour=Colour(1, 1, 1))
+    shown = Presentation(video.rate)
+    for key, value in (("sar", "4:3"), ("orientation", "90"), ("light", "9,9"), ("times", "1/25 1,2")):
+        shown.add(f"nvrc.{key}", value.encode(), 0)
+    notes: list[str] = []
+    with open_writer(str(tmp_path / "a.mp4"), OutputKind.MP4, video, notes.append, shown) as write:
+        write(Planes(*(np.full(shape, 99, np.uint8) for shape in video.plane_shapes)))
+    told = [word for word in ("rotation", "aspect", "HDR", "time stamps", "colour") if word in " ".join(notes)]
+    assert len(told) == (0 if with_pyav else 5)
 
 
 def test_parts_of_a_clip_join_to_the_whole(tmp_path: Path) -> None:
