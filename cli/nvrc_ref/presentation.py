@@ -86,9 +86,7 @@ def not_written(
         add = f"{ffmpeg} -vf setsar={aspect} -c:v ffv1 WITH_ASPECT.mkv"
         yield f"{kind} does not carry pixel aspect {aspect.replace('/', ':')}: {add} adds it"
     if (shown.mastering is not None or shown.light is not None) and "hdr" not in carries:
-        parts = [] if shown.mastering is None else [f"master-display={shown.mastering.options()}"]
-        parts += [] if shown.light is None else [f"max-cll={shown.light.text()}"]
-        add = f'{ffmpeg} -c:v libx265 -x265-params "{":".join(parts)}" WITH_HDR.mp4'
+        add = f'{ffmpeg} -c:v libx265 -x265-params "{shown.hdr_options()}" WITH_HDR.mp4'
         yield f"{kind} does not carry HDR metadata: {add} adds it"
     if not shown.timeline.constant and "times" not in carries:
         yield f"{kind} does not carry time stamps, all frames are shown at {video.rate} a second; mp4 carries them"

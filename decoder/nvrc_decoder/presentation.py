@@ -291,6 +291,12 @@ class Presentation:
         if len(self.ignored) < _IGNORED_MAX:
             self.ignored.append(message)
 
+    def hdr_options(self) -> str:
+        """HDR metadata as options of x265; empty where there is none."""
+        parts = [] if self.mastering is None else [f"master-display={self.mastering.options()}"]
+        parts += [] if self.light is None else [f"max-cll={self.light.text()}"]
+        return ":".join(parts)
+
     def describe(self, frames: int | None = None) -> list[str]:
         """Words for each thing that is carried, such as ``pixel aspect 64:45``.
 

@@ -10,8 +10,19 @@ __all__ = ["SUPPORTED", "advice_for_format", "conversion_advice", "retiming_advi
 SUPPORTED = "4:0:0, 4:2:0 and 4:4:4 with 8 or 10 bits"
 
 
+def _encoder(hdr: str) -> str:
+    """FFmpeg's options of a lossless encoder: FFV1, or one that keeps HDR metadata where there is any."""
+    return f'-c:v libx265 -x265-params "lossless=1:{hdr}"' if hdr else "-c:v ffv1"
+
+
 def conversion_advice(
-    bits: int, *, grey: bool = False, half_chroma: bool = False, whole_chroma: bool = False, full_range: bool = False
+    bits: int,
+    *,
+    grey: bool = False,
+    half_chroma: bool = False,
+    whole_chroma: bool = False,
+    full_range: bool = False,
+    hdr: str = "",
 ) -> str:
     """One clause with a command that converts without a loss where there is such a format.
 
@@ -22,6 +33,7 @@ def conversion_advice(
         whole_chroma: its chroma is that of 4:4:4, or it is RGB.
         full_range: its samples use the whole range and are no RGB. FFV1 has no yuvj formats, and FFmpeg makes limited
             range of them unless told otherwise.
+        hdr: its HDR metadata as options of x265.
     """
     ten = "10le" if bits > 8 else ""
     if grey:
@@ -32,16 +44,17 @@ def conversion_advice(
         wanted = f"yuv420p{ten}"
         other = "" if half_chroma else f" (yuv444p{ten} keeps all of the chroma)"
     keep, tag = ("-vf scale=out_range=full ", "-color_range pc ") if full_range and not grey else ("", "")
-    return f"convert it first: ffmpeg -i INPUT {keep}-c:v ffv1 -pix_fmt {wanted} {tag}OUTPUT.mkv{other}"
+    return f"convert it first: ffmpeg -i INPUT {keep}{_encoder(hdr)} -pix_fmt {wanted} {tag}OUTPUT.mkv{other}"
 
 
-def advice_for_format(av: Any, pixel_format: str | None, full_range: bool = False) -> str:
+def advice_for_format(av: Any, pixel_format: str | None, full_range: bool = False, hdr: str = "") -> str:
     """How to convert from a pixel format of FFmpeg.
 
     Args:
         av: PyAV.
         pixel_format: its name; None where FFmpeg does not know it.
         full_range: the video says that its samples use the whole range.
+        hdr: its HDR metadata as options of x265.
     """
     try:
         known = av.VideoFormat(pixel_format)
@@ -58,6 +71,7 @@ def advice_for_format(av: Any, pixel_format: str | None, full_range: bool = Fals
         half_chroma=not rgb and chroma == (2, 2),
         whole_chroma=rgb or chroma == (4, 4),
         full_range=not rgb and (full_range or known.name.startswith("yuvj")),
+        hdr=hdr,
     )
     if len(components) < len(known.components):
         advice += "; alpha is left out: ffmpeg -i INPUT -vf alphaextract -c:v ffv1 ALPHA.mkv takes it out"
@@ -77,6 +91,6 @@ def y4m_advice(space: str, full_range: bool = False) -> str:
     )
 
 
-def retiming_advice(rate: object) -> str:
-    """One clause with a command that gives all frames another rate."""
-    return f"ffmpeg -r {rate} -i INPUT -c:v ffv1 OUTPUT.mkv shows the same frames at another rate"
+def retiming_advice(rate: object, hdr: str = "") -> str:
+    """One clause with a command that gives all frames another rate, and keeps HDR metadata (options of x265)."""
+    return f"ffmpeg -r {rate} -i INPUT {_encoder(hdr)} OUTPUT.mkv shows the same frames at another rate"

@@ -65,6 +65,13 @@ class Findings:
         self.starts, self.corrupt, self.interlaced = [], [], []
         self.last_duration, self.missing = 0, None
 
+    def hdr_options(self) -> str:
+        """HDR metadata as options of x265; empty where there is none."""
+        shown = Presentation(Fraction(25))
+        for key, value in self.entries.items():
+            shown.add(key, value.encode(), 0)
+        return shown.hdr_options()
+
     def metadata(self, window: Window, rate: Fraction) -> dict[str, str]:
         """METADATA of the frames that are used: key -> value."""
         times = self._times(window, rate)

@@ -128,7 +128,7 @@ def _rate(stream: Any) -> Fraction | None:
     return rate if 1 <= rate.numerator <= _RATE_MAX else None
 
 
-def _picture(av: Any, stream: Any, first: Any, name: str) -> VideoFormat:
+def _picture(av: Any, stream: Any, first: Any, hdr: str, name: str) -> VideoFormat:
     """Format of a video stream, from its first frame and its codec context."""
     context = stream.codec_context
     full_range = int(context.color_range) == _FULL_RANGE
@@ -136,7 +136,7 @@ def _picture(av: Any, stream: Any, first: Any, name: str) -> VideoFormat:
     if pixel_format is None:
         raise InvalidStreamError("E_SOURCE", f"FFmpeg cannot decode any frame of {name}: it is damaged or cut off")
     if pixel_format not in _PIXEL_FORMATS:
-        advice = advice_for_format(av, pixel_format, full_range)
+        advice = advice_for_format(av, pixel_format, full_range, hdr)
         message = f"{name} has pixel format {pixel_format}; supported are {SUPPORTED}: {advice}"
         raise UnsupportedError("E_PIXEL_FORMAT", message)
     if not (1 <= context.width <= 65535 and 1 <= context.height <= 65535):
@@ -184,12 +184,12 @@ def open_with_pyav(name: str) -> Opened:
     with _open_container(av, name) as container:
         stream = choose_track(container, name)
         first = _first_frame(av, container, stream)
-        picture = _picture(av, stream, first, name)
+        if first is not None:
+            find_side_data(first, findings)
+        picture = _picture(av, stream, first, findings.hdr_options(), name)
         check_frame_size(picture)
         find_lost_tracks(container, stream, findings)
         _find_sample_aspect(stream, findings)
-        if first is not None:
-            find_side_data(first, findings)
         count = sure_frame_count(stream, os.path.getsize(name))
         has_rate = has_own_rate(container) and _rate(stream) is not None
 

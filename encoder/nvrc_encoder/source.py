@@ -189,7 +189,7 @@ def open_source(
     if rate is not None:
         if has_rate:
             message = f"{name} has a frame rate of its own, {picture.rate}: leave out --rate (rate)"
-            raise InputError("E_SOURCE", f"{message}; {retiming_advice(rate)}")
+            raise InputError("E_SOURCE", f"{message}; {retiming_advice(rate, source.findings.hdr_options())}")
         picture = replace(picture, rate=rate)
     elif not has_rate and raw is None:
         source.findings.lost["rate"] = (

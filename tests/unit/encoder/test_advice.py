@@ -142,6 +142,25 @@ def test_conversion_of_y4m(tmp_path: Path, space: str, expected: str) -> None:
 
 
 @needs_ffmpeg
+@pytest.mark.parametrize("pixel_format", ["yuv422p10le", "yuv420p10le"])
+def test_commands_keep_hdr_metadata(tmp_path: Path, pixel_format: str) -> None:
+    hdr = "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1):max-cll=1000,400"
+    words = ("-c:v", "libx265", "-pix_fmt", pixel_format, "-x265-params", f"log-level=none:hdr10=1:{hdr}")
+    try:
+        made = clip(tmp_path / "a.mp4", *words, "-color_primaries", 9, "-color_trc", 16, "-colorspace", 9)
+    except AssertionError:
+        pytest.skip("this ffmpeg has no libx265 with 10 bits")
+    with pytest.raises(NvrcError) as caught:
+        open_source(made, rate=Fraction(50))
+    result = open_source(run_advice(caught.value.message, tmp_path, INPUT=made))
+    assert result.metadata["nvrc.mastering"].startswith("13250,34500,7500,3000")
+    assert result.metadata["nvrc.light"] == "1000,400"
+    assert (result.colour.primaries, result.bit_depth) == (9, 10)
+    if pixel_format == "yuv420p10le":
+        assert [frame.md5() for frame in result] == [frame.md5() for frame in open_source(made)]
+
+
+@needs_ffmpeg
 @pytest.mark.parametrize("name", ["a.mp4", "a.y4m", "a.mkv"])
 def test_retiming(tmp_path: Path, name: str) -> None:
     made = clip(tmp_path / name, frames=5)
