@@ -262,6 +262,8 @@ def has_header(name: str) -> bool:
     if name == "-":
         peek = getattr(sys.stdin.buffer, "peek", None)
         return peek is not None and peek(len(_Y4M_MAGIC)).startswith(_Y4M_MAGIC)
+    if not Path(name).is_file():
+        return False  # a pipe with a name can be read once
     with _open_binary(name) as file:
         head = file.read(16)
     if any(head[place:].startswith(magic) for place, magic in _MAGICS):
@@ -287,7 +289,8 @@ def _open_raw(name: str, raw: RawFormat) -> Source:
     """A source over headerless YUV."""
     picture = raw.picture()
     check_frame_size(picture)
-    count = None if name == "-" else Path(name).stat().st_size // picture.frame_bytes
+    path = Path(name)
+    count = path.stat().st_size // picture.frame_bytes if name != "-" and path.is_file() else None
 
     def frames() -> Iterator[Planes]:
         with _open_binary(name) as file:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import struct
+import threading
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -349,6 +351,16 @@ def test_chroma_and_depth_need_a_size(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "--size" in capsys.readouterr().err
     words = ("--size", "4x4", "--chroma", "444", "--rate", "12", *DRAFT)
     assert call("encode", tmp_path / "a.yuv", "-o", tmp_path / "o.nvrc", *words) == 0
+
+
+def test_headerless_input_through_a_named_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes(bytes(range(48))))
+    writer.start()
+    source = open_source(tmp_path / "pipe", size=(4, 4))
+    assert source.frame_count is None
+    assert len(list(source)) == 2
+    writer.join()
 
 
 def test_grey_that_says_nothing_is_full_range(tmp_path: Path) -> None:
