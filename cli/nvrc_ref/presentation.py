@@ -89,7 +89,8 @@ def not_written(
         add = f'{ffmpeg} -c:v libx265 -x265-params "{shown.hdr_options()}" WITH_HDR.mp4'
         yield f"{kind} does not carry HDR metadata: {add} adds it"
     if not shown.timeline.constant and "times" not in carries:
-        yield f"{kind} does not carry time stamps, all frames are shown at {video.rate} a second; mp4 carries them"
+        keep = 'pip install "nvrc-ref[encoder]" lets it' if kind == "mp4" else "decode to .mp4 to keep them"
+        yield f"{kind} does not carry time stamps, all frames are shown at {video.rate} a second: {keep}"
     colour = video.colour
     codes = (colour.primaries, colour.transfer, colour.matrix)
     told = _is_wide(colour) if kind == "png" else any(code != UNSPECIFIED for code in codes)
