@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from nvrc_ref.render import table
+from nvrc_ref.render import counted, table
 
 if TYPE_CHECKING:
     from nvrc_encoder.encoding import EncodeReport
@@ -34,6 +35,7 @@ def report_document(report: EncodeReport, output: str) -> dict[str, Any]:
         "bytes": report.bytes,
         "estimated_bytes": round(report.estimated_bytes, 1),
         "bits_per_pixel": round(report.bits_per_pixel, 6),
+        "kilobits_per_second": round(report.kilobits_per_second, 3),
         "components": {name: round(size, 1) for name, size in report.components.items()},
         "psnr_y_of_float_layers": report.float_quality.y,
         "ms_ssim_y": report.ms_ssim_y,
@@ -75,20 +77,44 @@ def _target_line(report: EncodeReport) -> list[str]:
     return [f"target {reached}, lambda {report.lagrangian:.3g}"]
 
 
+_MOTION = ("(flow", "(split")
+_PARTS = {"synthesis weights": "picture", "context network": "entropy coding"}
+
+
+def _component_rows(report: EncodeReport) -> Iterator[tuple[str, float]]:
+    """Parts of the stream in users' words, each with what it consists of below it."""
+    grids = {name: size for name, size in report.components.items() if name.startswith("grid ")}
+    motion = {name: size for name, size in grids.items() if any(kind in name for kind in _MOTION)}
+    content = {name: size for name, size in grids.items() if name not in motion}
+    weights = {text: report.components[name] for name, text in _PARTS.items() if name in report.components}
+    for title, parts in (
+        ("picture content (grids)", content),
+        ("motion (grids)", motion),
+        ("network weights", weights),
+    ):
+        if parts:
+            yield title, sum(parts.values())
+            yield from ((f"  {name}", size) for name, size in parts.items())
+    for name, size in report.components.items():
+        if name not in grids and name not in _PARTS:
+            yield {"headers": "headers, digests, index"}.get(name, name), size
+
+
 def report_table(report: EncodeReport, output: str) -> str:
     """The same for people."""
     quality = report.quality
     rows: list[tuple[object, ...]] = [
-        (name, f"{size:.0f}", f"{100 * size / report.bytes:.1f} %") for name, size in report.components.items()
+        (name, f"{size:.0f}", f"{100 * size / report.bytes:.1f} %") for name, size in _component_rows(report)
     ]
     rows.append(("total", f"{report.bytes}", "100.0 %"))
     psnr = {"Y": quality.y, "U": quality.u, "V": quality.v, "YUV": quality.yuv}
     lines = [
-        table(rows, header=("component", "bytes", "share"), right=(1, 2)),
+        table(rows, header=("part of the stream", "bytes", "share"), right=(1, 2)),
+        "Grids are small pictures of numbers that the network turns into frames, or moves them by.",
         "",
-        f"{output}: {report.frames} frames of {report.width}x{report.height}, {report.bytes} bytes "
-        f"(estimated {report.estimated_bytes:.0f})",
-        f"rate   {report.bits_per_pixel:.4f} bits per pixel",
+        f"{output}: {counted(report.frames, 'frame')} of {report.width}x{report.height}, "
+        f"{counted(report.bytes, 'byte')} (estimated {report.estimated_bytes:.0f})",
+        f"rate   {report.kilobits_per_second:.1f} kbit/s, {report.bits_per_pixel:.4f} bits per pixel",
         "PSNR   " + "  ".join(f"{name} {value:.2f} dB" for name, value in psnr.items() if value is not None),
         f"       {report.float_quality.y - quality.y:+.3f} dB Y if no layer were rounded",
         *([] if report.ms_ssim_y is None else [f"       MS-SSIM of Y {report.ms_ssim_y:.4f}"]),

@@ -26,7 +26,7 @@ class InputFormat:
     Attributes:
         size: (width, height) of headerless YUV.
         rate: frames a second, where the input does not say it.
-        chroma: a key of `CHROMA`, of headerless YUV.
+        chroma: a key of `CHROMA`, of headerless YUV, or what RGB PNGs are converted to.
         bit_depth: 8 or 10 as text, of headerless YUV.
         cicp: code points of primaries, transfer and matrix, in place of the input's.
         sample_range: limited or full, in place of the input's.
@@ -56,13 +56,23 @@ def open_input(path: str, wanted: InputFormat, *, frames: int | None, skip: int)
         InputError: E_SOURCE, the input says itself what an option says of it.
         NvrcError: whatever `open_source` raises.
     """
+    from nvrc_encoder.png_source import is_png_input
     from nvrc_encoder.source import open_source, refuse_raw_format
 
     raw = _raw_format(wanted)
-    if raw is None and (wanted.chroma is not None or wanted.bit_depth is not None):
+    of_pictures = raw is None and path != "-" and is_png_input(path) and wanted.bit_depth is None
+    if raw is None and not of_pictures and (wanted.chroma is not None or wanted.bit_depth is not None):
         refuse_raw_format(path)
         raise InputError("E_SOURCE", "--chroma and --bit-depth are of headerless YUV, which needs --size, too")
-    return open_source(path, raw=raw, rate=wanted.rate, recolour=wanted.recolour, frames=frames, skip=skip)
+    return open_source(
+        path,
+        raw=raw,
+        rate=wanted.rate,
+        recolour=wanted.recolour,
+        frames=frames,
+        skip=skip,
+        chroma_format=CHROMA[wanted.chroma] if of_pictures and wanted.chroma is not None else None,
+    )
 
 
 def _raw_format(wanted: InputFormat) -> RawFormat | None:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import importlib
-import os
-import signal
+import re
 import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NoReturn
 
 import click
 
 from nvrc_decoder.errors import InternalError, LimitError, NvrcError, OutputError
+from nvrc_ref.output.files import remove_unfinished
+from nvrc_ref.signals import TerminatedError, terminable, undisturbed
+from nvrc_ref.standard_streams import guard_standard_streams
+from nvrc_ref.standard_streams import silence_stdout as _silence_stdout
 
 __all__ = ["Settings", "group", "main", "run"]
 
 _USAGE = 2
-_INTERRUPTED, _TERMINATED = 130, 143
+_INTERRUPTED = 130
+_STDOUT = re.compile(r"^(--[a-z0-9-]+=)?/(dev/stdout|dev/fd/1|proc/self/fd/1)$")
 
 # Name -> what --help says; the module nvrc_ref.commands.<name with underscores> is loaded when the command runs.
 _COMMANDS = {
@@ -26,6 +29,7 @@ _COMMANDS = {
     "decode": "Decode a .nvrc file to y4m, yuv, PNGs or mp4.",
     "info": "Say what a .nvrc file contains.",
     "verify": "Decode everything and check every digest.",
+    "compare": "Measure how near a decoded video is to its source.",
     "join": "Concatenate streams of the same format.",
     "export": "Write a stream as plain ONNX: graphs, grids, manifest.",
     "export-profile": "Export the ONNX graph of a profile.",
@@ -77,17 +81,6 @@ def group(settings: Settings, debug: bool) -> None:
     settings.debug = debug
 
 
-def _silence_stdout() -> None:
-    """Point stdout at nothing, so that the interpreter's last flush cannot fail a second time."""
-    try:
-        descriptor = sys.stdout.fileno()
-    except (OSError, ValueError, AttributeError):
-        return
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, descriptor)
-    os.close(null)
-
-
 def _translate(error: BaseException) -> NvrcError:
     """The typed error that any other exception counts as."""
     if isinstance(error, MemoryError):
@@ -108,28 +101,44 @@ def _report(error: BaseException, settings: Settings) -> int:
     return typed.exit_code
 
 
+def _refuse_empty(words: Sequence[str]) -> None:
+    """No argument means anything when it is empty; most often it is a variable of the shell that is not set.
+
+    Raises:
+        click.UsageError: one is.
+    """
+    for before, word in zip(["", *words], words, strict=False):
+        option = before if word == "" else word[:-1]
+        if word == "" or (word.endswith("=") and re.fullmatch("--[a-z0-9-]+", option)):
+            place = f"the value of {option}" if option.startswith("-") else "an argument"
+            raise click.UsageError(f"{place} is empty: is a variable of the shell not set?")
+
+
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; no exception leaves but `GeneratorExit` and `SystemExit`."""
     settings = Settings()
     try:
-        words = list(sys.argv[1:] if arguments is None else arguments)
+        # Opened by its name, a file that stdout is redirected to would be written twice, from its beginning.
+        words = [_STDOUT.sub(r"\1-", word) for word in (sys.argv[1:] if arguments is None else arguments)]
+        _refuse_empty(words)
         with group.make_context("nvrc-ref", words, obj=settings) as context:
             group.invoke(context)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:
         error.show()
         return _USAGE
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted", err=True)
+    except (KeyboardInterrupt, click.Abort) as stop:
+        click.echo(str(stop) or "interrupted", err=True)
         # With `python -m`, CPython ends by the signal, whatever the exit code, if the interrupt came through an `exec`
         # of text, as it may in the middle of an import. The next one makes it forget.
         exec("")
         return _INTERRUPTED
-    except _TerminatedError:
-        click.echo("terminated", err=True)
-        return _TERMINATED
+    except TerminatedError as stop:
+        click.echo(str(stop) or "terminated", err=True)
+        return stop.exit_code
     except (SystemExit, GeneratorExit):
         raise
     except BaseException as error:  # a panic in a native extension is no Exception
@@ -137,16 +146,17 @@ def run(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-class _TerminatedError(BaseException):
-    """SIGTERM, which batch systems and `timeout` send."""
-
-
-def _terminate(signum: int, frame: object) -> NoReturn:
-    raise _TerminatedError
-
-
 def main() -> None:
-    """Entry point of the console script; SIGTERM ends it as Ctrl-C does, and leaves no unfinished output."""
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _terminate)
-    sys.exit(run())
+    """Entry point of the console script; SIGTERM and SIGHUP end it as Ctrl-C does, and leave no unfinished output."""
+    guard_standard_streams()
+    terminable()
+    try:
+        code = run()
+    except KeyboardInterrupt:  # again, while the first was dealt with
+        code = _INTERRUPTED
+    except TerminatedError as stop:
+        code = stop.exit_code
+    finally:
+        with undisturbed():
+            remove_unfinished()
+    sys.exit(code)

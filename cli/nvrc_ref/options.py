@@ -35,6 +35,8 @@ def open_stream(path: str) -> BinaryIO:
         InputError: E_NO_INPUT, there is no such file, or it cannot be read.
     """
     if path == "-":
+        if sys.stdin is None:
+            raise InputError("E_NO_INPUT", "the standard input is closed")
         return sys.stdin.buffer
     if os.path.isdir(path):
         raise InputError("E_NO_INPUT", f"{path} is a directory, not a stream")

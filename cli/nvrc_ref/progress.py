@@ -1,4 +1,4 @@
-"""Progress of encoding and of decoding on the standard error."""
+"""Progress of decoding on the standard error, and what may be written to a terminal that can go."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -20,103 +20,30 @@ from nvrc_ref.render import note
 
 if TYPE_CHECKING:
     from nvrc_decoder.video import Video
-    from nvrc_encoder.run import Progress
 
-__all__ = ["frame_bar", "progress_bar"]
-
-
-@contextmanager
-def progress_bar(quiet: bool, tune: str) -> Iterator[Callable[[Progress], None] | None]:
-    """What takes the encoder's progress: a bar on a terminal, a line at every tenth elsewhere; None if quiet.
-
-    The distortion is told in dB of what is tuned for, `tune`.
-    """
-    if quiet:
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    unit = "dB 6:1:1" if tune == "psnr" else f"dB of {tune}"
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _lines(console.print, unit)
-        return
-    columns = (
-        TextColumn("{task.description:8}"),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total}  {task.fields[psnr]:.2f} " + unit + "  {task.fields[bpp]:.4f} bpp"),
-        TextColumn("{task.fields[moving]}"),
-        TimeElapsedColumn(),
-        TextColumn("ETA"),
-        TimeRemainingColumn(),
-    )
-    with Bar(*columns, console=console) as bar:
-        task = bar.add_task("starting", total=None, psnr=0.0, bpp=0.0, moving="")
-        moving = _moving_lambda()
-
-        def update(state: Progress) -> None:
-            bar.update(
-                task,
-                description=state.phase,
-                completed=state.iteration,
-                total=state.iterations,
-                psnr=state.psnr,
-                bpp=state.bpp,
-                moving=moving(state),
-            )
-
-        yield update
+__all__ = ["Terminal", "frame_bar", "is_smart"]
 
 
-def _moving_lambda() -> Callable[[Progress], str]:
-    """What says lambda, once it has moved."""
-    first: float | None = None
-
-    def text(state: Progress) -> str:
-        nonlocal first
-        first = state.lagrangian if first is None else first
-        return "" if state.lagrangian == first else f"lambda {state.lagrangian:.3g}"
-
-    return text
-
-
-def _lines(write: Callable[..., None], unit: str) -> Callable[[Progress], None]:
-    """Progress for a log: one line at every tenth of the iterations, and one as the search of the steps begins."""
-    last = (-1, False)
-    moving = _moving_lambda()
-
-    def update(state: Progress) -> None:
-        nonlocal last
-        now = 10 * state.iteration // max(state.iterations, 1), state.phase == "search"
-        lagrangian = moving(state)
-        if now == last:
-            return
-        last = now
-        rest = state.iterations - state.iteration
-        eta = f"{state.seconds * rest / state.iteration:.0f} s" if state.iteration else "-"
-        write(
-            f"{state.phase} {state.iteration}/{state.iterations}  {state.psnr:.2f} {unit}  {state.bpp:.4f} bpp  "
-            f"{state.seconds:.0f} s  ETA {eta}  {lagrangian}".rstrip(),
-            highlight=False,
-        )
-
-    return update
-
-
-class _Terminal(io.TextIOBase):
+class Terminal(io.TextIOBase):
     """What can be written to a terminal and is no loss if that has gone, as when its window was closed."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, encoding: str = "utf-8") -> None:
         self._descriptor = descriptor
+        self._encoding = encoding
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._encoding
+
+    def fileno(self) -> int:
+        return self._descriptor
 
     def isatty(self) -> bool:
         return True
 
     def write(self, text: str) -> int:
         with suppress(OSError):
-            os.write(self._descriptor, text.encode())
+            os.write(self._descriptor, text.encode(self._encoding, "replace"))
         return len(text)
 
 
@@ -126,7 +53,7 @@ def frame_bar(
 ) -> Iterator[Callable[[], None]]:
     """What is to be called after each frame: a bar where standard error is a terminal, nothing elsewhere.
 
-    It is click's, since decoding is installed without rich.
+    It is click's, since decoding is installed without rich. A terminal that cannot go back gets a few lines.
 
     Args:
         video: what is decoded.
@@ -138,6 +65,9 @@ def frame_bar(
         yield lambda: None
         return
     total = _frames_ahead(video, start, most)
+    if not is_smart(sys.stderr):
+        yield _lines(total)
+        return
     endless = itertools.count() if total is None else None
     began = time.monotonic()
 
@@ -151,15 +81,51 @@ def frame_bar(
         endless,
         length=total,
         label="decoding",
-        width=24,
+        width=_bar_width(total),
         show_eta=False,
         show_pos=True,
         item_show_func=remaining,
-        file=_Terminal(sys.stderr.fileno()),
+        file=Terminal(sys.stderr.fileno()),
     ) as bar:
         # In the place of the bar, which comes again with the next frame.
         report.write = lambda line: note(f"\r\033[K{line}")
         yield lambda: bar.update(1, bar.pos + 1)
+
+
+def is_smart(stream: TextIO | None) -> bool:
+    """Whether what was written to `stream` can be written over: a terminal that is not ``TERM=dumb``."""
+    return stream is not None and stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
+
+
+def _bar_width(total: int | None) -> int:
+    """Columns of the bar that leave place for all else in a line."""
+    columns = 80
+    with suppress(OSError, ValueError):
+        columns = os.get_terminal_size(sys.stderr.fileno()).columns or columns
+    words = f"decoding  []  {total or 99999}/{total or ''}  ETA 00:00:00"
+    return max(1, min(24, columns - 1 - len(words)))
+
+
+def _lines(total: int | None) -> Callable[[], None]:
+    """A line at every tenth of the frames or, where their number is not known, each half a minute."""
+    began = told = time.monotonic()
+    done = 0
+
+    def advance() -> None:
+        nonlocal done, told
+        done += 1
+        now = time.monotonic()
+        tenth = total is not None and 10 * done // total > 10 * (done - 1) // total
+        if not (tenth or now - told >= 30):
+            return
+        told = now
+        if total is None:
+            note(f"decoding  {done}")
+        else:
+            left = timedelta(seconds=round((now - began) * (total - done) / done))
+            note(f"decoding  {done}/{total}  {100 * done // total} %  ETA {left}")
+
+    return advance
 
 
 def _frames_ahead(video: Video, start: int, most: int | None) -> int | None:

@@ -8,12 +8,46 @@ from typing import Any
 
 import click
 
-__all__ = ["emit_json", "note", "table"]
+from nvrc_ref.standard_streams import silence_stdout
+
+__all__ = ["counted", "duration", "emit_json", "note", "summary", "table"]
 
 
 def note(message: str) -> None:
     """A line of progress or advice, on stderr."""
     click.echo(message, err=True)
+
+
+def summary(text: str, *, err: bool = False) -> None:
+    """What a command says of files that it has written: they are there, even if nobody can read this.
+
+    Args:
+        text: for people.
+        err: on stderr, where stdout is taken.
+    """
+    try:
+        click.echo(text, err=err)
+    except OSError as error:
+        silence_stdout()
+        note(f"warning: cannot write to the standard output: {error.strerror or error}")
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 frame``, ``2 frames``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """A time for people, as exact as an estimate is: ``45 s``, ``3 min``, ``2 h 40 min``, ``14 h``."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, rest = divmod(5 * round(minutes / 5), 60)
+    if hours >= 10 or not rest:
+        return f"{round(minutes / 60)} h"
+    return f"{hours} h {rest} min"
 
 
 def emit_json(document: Any) -> None:

@@ -243,22 +243,37 @@ def choose(
         trial = _tried(name, trainer, source.width * source.height)
         trials.append(dataclasses.replace(trial, seconds=time.monotonic() - started))
         log.info("trial: %s, J %.6f", name, trial.cost)
-        told(len(trials), 1 + len(to_try), trial)
         return trial
 
     start = chosen = first_choice(options)
     names = ["planes" if _slots_are_open(options) else "as given"]
-    best = judge(names[0], start)
-    for step in to_try:
+    best = trial = judge(names[0], start)
+
+    def changed(step: Step) -> EncodeOptions | None:
+        """What a step makes of what is chosen so far; None where it is not worth a trial."""
         if step.after is not None and step.after not in names:
-            continue
+            return None
         candidate = _filled(options, {**vars(start if step.alone else chosen), **step.changes})
-        if candidate.structure() == chosen.structure():
+        return None if candidate.structure() == chosen.structure() else candidate
+
+    def tell(rest: Sequence[Step]) -> None:
+        # A step that follows another one counts as long as that may still be chosen.
+        possible: list[str | None] = []
+        for step in rest:
+            if step.after in possible or changed(step) is not None:
+                possible.append(step.name)
+        told(len(trials), len(trials) + len(possible), trial)
+
+    tell(to_try)
+    for i, step in enumerate(to_try):
+        candidate = changed(step)
+        if candidate is None:
             continue
         tried = [step.name] if step.alone else [*names, step.name]
         trial = judge(", ".join(tried), candidate)
         if trial.cost < (1 - LEAST_GAIN) * best.cost:
             best, chosen, names = trial, candidate, tried
+        tell(to_try[i + 1 :])
     bits = best.grid_bits * len(frames)
     if chosen.channels is None:
         chosen = dataclasses.replace(chosen, channels=_width(profile, bits))

@@ -9,10 +9,10 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
 import torch
 
 import nvrc_decoder
@@ -23,10 +23,13 @@ from nvrc_decoder.limits import Limits
 from nvrc_decoder.octree.schedule import octree_schedule, temporal_first_schedule
 from nvrc_decoder.profiles import node_shape
 
-from .checkpoint import fingerprint, load_checkpoint, train
+from .checkpoint import fingerprint, taken_up, train
 from .choose import Trial, choose, is_open, memo, settled
 from .goal import Goal, clamp_lambda, guess_lambda
+from .interruption import Interruption
 from .options import EncodeOptions
+from .outlook import Outlook
+from .quality import Quality, mean_similarity, measure
 from .rounding import Arithmetic
 from .run import Progress, Run, Summary
 from .similarity import Similarity
@@ -41,16 +44,6 @@ __all__ = ["EncodeReport", "Quality", "encode", "make_trainer", "measure"]
 log = logging.getLogger("nvrc_encoder")
 
 _NO_LIMITS = Limits(*(1 << 62 for _ in dataclasses.fields(Limits)))
-
-
-@dataclass(frozen=True)
-class Quality:
-    """Means of the frames' PSNRs in dB; `u` and `v` are None for 4:0:0; `yuv` weighs Y, U, V 6:1:1."""
-
-    y: float
-    u: float | None
-    v: float | None
-    yuv: float
 
 
 @dataclass(frozen=True)
@@ -75,6 +68,7 @@ class EncodeReport:
         kmac_per_pixel: synthesis cost of the active layers.
         seconds: wall time of training, and of everything.
         frame_md5: MD5 of each decoded frame.
+        rate: frames a second.
     """
 
     frames: int
@@ -97,33 +91,12 @@ class EncodeReport:
     training_seconds: float
     seconds: float
     frame_md5: tuple[str, ...]
+    rate: Fraction
 
-
-def measure(source: Sequence[Planes], decoded: Sequence[Planes], bit_depth: int) -> Quality:
-    """PSNR of decoded frames; 100 dB stands for an exact frame."""
-    peak = (1 << bit_depth) - 1
-    per_plane: list[list[float]] = []
-    for a, b in zip(source, decoded, strict=True):
-        values = []
-        for x, y in zip(a.planes(), b.planes(), strict=True):
-            mse = float(np.mean((x.astype(np.float64) - y.astype(np.float64)) ** 2))
-            values.append(min(100.0, 10 * math.log10(peak * peak / mse)) if mse else 100.0)
-        per_plane.append(values)
-    means = [float(m) for m in np.mean(per_plane, axis=0)]
-    if len(means) == 1:
-        return Quality(means[0], None, None, means[0])
-    return Quality(means[0], means[1], means[2], (6 * means[0] + means[1] + means[2]) / 8)
-
-
-def _mean_similarity(source: Source, frames: Sequence[Planes], decoded: Sequence[Planes]) -> float:
-    """Mean of the frames' MS-SSIM of luma."""
-    similarity = Similarity((source.height, source.width), source.bit_depth)
-    luma = (
-        [torch.from_numpy(frame.y.astype(np.float32))[None, None] for frame in pair]
-        for pair in zip(frames, decoded, strict=True)
-    )
-    with torch.no_grad():
-        return float(np.mean([float(similarity.of_planes(a, b)) for a, b in luma]))
+    @property
+    def kilobits_per_second(self) -> float:
+        """Of the stream at the video's frame rate."""
+        return float(8 * self.bytes * self.rate / self.frames) / 1000
 
 
 def _device(name: str) -> torch.device:
@@ -185,8 +158,6 @@ def make_trainer(
 
 _PILOT, _TRAINING = "pilot", "training"
 """Stages of an encode; between the two lie the trials."""
-_PILOT_SHARE, _PILOT_LEAST = 0.03, 40
-"""Iterations of the pilot, as a share of the run's, and at least so many where the run itself is not shorter."""
 
 
 def _has_index(trainer: Trainer, options: EncodeOptions) -> bool:
@@ -208,8 +179,7 @@ def first_lambda(
     options = dataclasses.replace(options, lagrangian=guess)
     trainer, sequence, schedule = make_trainer(source, frames, options)
     plan = options.plan()
-    iterations = min(plan.iterations, max(_PILOT_LEAST, round(_PILOT_SHARE * plan.iterations)))
-    short = dataclasses.replace(plan, iterations=iterations, pretrain=plan.pretrain // 2, search=0.0)
+    short = dataclasses.replace(plan, iterations=plan.pilot, pretrain=plan.pretrain // 2, search=0.0)
     finish(Run(trainer, short, memo=memo(_PILOT, options, ())))
     estimate = trainer.estimate()
     index = _has_index(trainer, options)
@@ -230,7 +200,7 @@ def _settle(
 
     Where `state` is of the training, it is there. The pilot goes on from `state`; trials take seconds and begin anew.
     """
-    if state is not None and state["memo"]["stage"] == _TRAINING:
+    if state is not None and state["memo"].get("stage") == _TRAINING:
         return settled(options, state["memo"])
     if goal is not None:
         lagrangian = first_lambda(source, frames, options, goal, lambda run: finish(run, _PILOT))
@@ -260,6 +230,8 @@ def encode(
     *,
     checkpoint: Path | None = None,
     resume: bool = False,
+    interruption: Interruption | None = None,
+    outlook: Outlook | None = None,
 ) -> EncodeReport:
     """Overfit a network to a video, write the stream, decode it and compare.
 
@@ -269,12 +241,14 @@ def encode(
         options: see `EncodeOptions`.
         progress: called after every tenth iteration and each step of the search, in pilot and trials, too.
         checkpoint: file that the state of the training goes to about twice a minute; the caller removes it when
-            `output` is safe. On one machine a resumed encode gives the file that an unbroken one gives.
+            `output` is safe, and keeps other processes from it. On one machine a resumed encode gives the file that an
+            unbroken one gives. If it cannot be written, a warning says so.
         resume: go on from `checkpoint` if that file exists.
+        interruption: asked between the steps of a training that has a checkpoint; the encode ends with what was asked.
+        outlook: keeps count of the time that is left; no result depends on it.
 
     Raises:
         InputError: E_SOURCE, the video has no frames; E_CHECKPOINT, the checkpoint is not of this encode.
-        OutputError: E_OUTPUT, the checkpoint cannot be written.
         UnsupportedError: E_DEVICE, there is no CUDA device; E_LEVEL, no level admits the video; E_UNSUPPORTED, it is
             too small for MS-SSIM.
         MissingExtraError: E_MISSING_EXTRA, MS-SSIM needs a package that is not installed.
@@ -286,19 +260,23 @@ def encode(
     if options.tune == "ms-ssim":
         Similarity((source.height, source.width), source.bit_depth)  # too small: known before the frames are read
     _device(options.device)
+    interruption = interruption or Interruption()
+    saved = taken_up(checkpoint, resume)
+    if saved is not None:
+        interruption.kept = saved.place
     frames = list(source)
     if not frames:
         raise InputError("E_SOURCE", f"{source.name} has no frames")
     options = _with_metadata(source, options)
-    key = "" if checkpoint is None else fingerprint(source.picture, frames, options)
-    if checkpoint is not None and checkpoint.exists() and not resume:
-        log.warning(
-            "%s is not taken up and will be overwritten; to resume goes on from it, frames and options being the same",
-            checkpoint,
-        )
-    state = load_checkpoint(checkpoint, key) if checkpoint is not None and resume and checkpoint.exists() else None
+    key = {} if checkpoint is None else fingerprint(source.picture, frames, options)
+    if saved is not None:
+        saved.check(key)
     duration = source.findings.duration(source.window, source.rate, len(frames))
     goal = options.goal(source.width, source.height, len(frames), len(frames) / duration)
+    outlook = outlook or Outlook()
+    settling = saved is None or saved.stage != _TRAINING
+    trying = settling and options.trials and is_open(options)
+    outlook.plan(source.picture, len(frames), options.plan(), goal is not None, settling, trying)
 
     def finish(run: Run, phase: str | None = None) -> None:
         """Train to the end, from the checkpoint if it is of this stage."""
@@ -308,17 +286,22 @@ def encode(
                 progress(one if phase is None else dataclasses.replace(one, phase=phase))
 
         stage = run.memo["stage"]
-        if state is not None and state["memo"]["stage"] == stage:
-            run.restore(state)
+        if saved is not None and saved.stage == stage:
+            saved.restore(run)
             log.info("resumed in the %s, iteration %d of %d", stage, run.iteration, run.plan.iterations)
-        train(run, told, path=checkpoint, key=key)
+        outlook.enter(stage)
+        run.watch = outlook.follow
+        train(run, told, path=checkpoint, key=key, interruption=interruption)
+        outlook.leave()
 
     def tried(done: int, all_: int, trial: Trial) -> None:
+        outlook.reach(1 - done / all_, done, all_)
         if progress is not None:
             bpp = trial.grid_bits / (source.width * source.height)
             progress(Progress(done, all_, "trial", trial.psnr, bpp, time.monotonic() - started, options.lagrangian))
 
-    options, trials = _settle(source, frames, options, goal, finish, tried, state)
+    options, trials = _settle(source, frames, options, goal, finish, tried, None if saved is None else saved.state)
+    outlook.enter("start")
     trainer, sequence, schedule = make_trainer(source, frames, options)
     index, metadata = _has_index(trainer, options), options.metadata
 
@@ -350,10 +333,13 @@ def encode(
     )
     training_seconds = time.monotonic() - started
     promised = reconstruct(trainer)
+    outlook.reach(0.5)
     written = write_stream(trainer, sequence, schedule, promised, index=index, metadata=metadata)
     own = [frame for gop in promised for frame in gop]
     unrounded = [frame for gop in reconstruct(trainer, Arithmetic.FLOAT) for frame in gop]
+    outlook.reach(0.2)
     _verify(written.data, own)
+    outlook.leave()
     output.write(written.data)
     return EncodeReport(
         frames=len(frames),
@@ -365,7 +351,7 @@ def encode(
         components=written.components,
         quality=measure(frames, own, source.bit_depth),
         float_quality=measure(frames, unrounded, source.bit_depth),
-        ms_ssim_y=_mean_similarity(source, frames, own) if options.tune == "ms-ssim" else None,
+        ms_ssim_y=mean_similarity(source, frames, own) if options.tune == "ms-ssim" else None,
         cost=cost,
         lagrangian=lagrangian,
         goal=goal,
@@ -376,6 +362,7 @@ def encode(
         training_seconds=training_seconds,
         seconds=time.monotonic() - started,
         frame_md5=tuple(frame.md5() for frame in own),
+        rate=source.rate,
     )
 
 

@@ -35,6 +35,8 @@ class Settings:
         return "quantised" if self.quantised else "float"
 
 
+_PILOT_SHARE, _PILOT_LEAST = 0.03, 40
+"""Iterations of the pilot, as a share of the run's, and at least so many where the run itself is not shorter."""
 _HARD_MOST = 0.2
 """Share of a short run with hard rounding."""
 
@@ -95,6 +97,11 @@ class Plan:
         """First iteration of the hard phase, which has one iteration at least."""
         hard = max(self.hard * self.iterations, min(self.hard_least, _HARD_MOST * self.iterations))
         return min(self.iterations - round(hard), self.iterations - 1)
+
+    @property
+    def pilot(self) -> int:
+        """Iterations of the pilot, which a run with a goal begins with."""
+        return min(self.iterations, max(_PILOT_LEAST, round(_PILOT_SHARE * self.iterations)))
 
     @property
     def control_from(self) -> int:

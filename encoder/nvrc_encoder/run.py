@@ -115,11 +115,37 @@ class Run:
         self.memo = dict(memo or {})
         self._between = len(self._windows) * (_WINDOWS_BETWEEN if goal is None else _WINDOWS_BETWEEN_WITH_GOAL)
         self._multipliers_at = multipliers_at
+        self.watch: Callable[[Run], None] = lambda run: None
+        """Called after each iteration and each step of the search, in `advance`."""
+
+    @property
+    def end(self) -> int:
+        """Iterations of the training as it stands: rate control may add some."""
+        return self._end
+
+    @property
+    def searched(self) -> float | None:
+        """Share of the search's effort that is spent; None before it begins."""
+        if self._search is None:
+            return None
+        most = self.plan.search_evaluations(len(self._windows))
+        return 1.0 if self.done or not most else min(1.0, int(self._search.state()["evaluations"]) / most)
 
     @property
     def best(self) -> Snapshot | None:
         """The best state evaluated so far."""
         return self._best
+
+    @property
+    def place(self) -> str:
+        """Where the run stands, for people."""
+        stage = "pilot" if self.memo.get("stage") == "pilot" else "training"
+        if self.done:
+            return f"the end of the {stage}"
+        where = f"{self.iteration}/{self._end}"
+        if stage == "pilot":
+            return f"{where} of the pilot"
+        return where if self._search is None else f"{where}, in the search of the steps"
 
     def advance(self) -> Progress | None:
         """One iteration, or the search of one tensor's steps.
@@ -133,6 +159,7 @@ class Run:
         began = time.monotonic()
         progress = self._iterate() if self._search is None else self._advance_search()
         self._seconds += time.monotonic() - began
+        self.watch(self)
         return progress
 
     def _iterate(self) -> Progress | None:
@@ -289,9 +316,13 @@ class Run:
         )
 
     def state(self) -> dict[str, Any]:
-        """Everything that the rest of the run depends on; tensors, numbers, lists and dictionaries of them."""
-        trainer = self.trainer
+        """Everything that the rest of the run depends on; tensors, numbers, lists and dictionaries of them.
+
+        The search needs neither optimisers nor forecasts, nor grids in more than integers.
+        """
+        trainer, best, searching = self.trainer, self._best, self._search is not None
         return {
+            "place": self.place,
             "iteration": self.iteration,
             "end": self._end,
             "done": self.done,
@@ -302,12 +333,12 @@ class Run:
             "memo": self.memo,
             "error": self._error,
             "hard_lagrangian": self._hard_lagrangian,
-            "trainer": trainer_state(trainer),
-            "best": None if self._best is None else dict(vars(self._best)),
+            "trainer": trainer_state(trainer, written=searching),
+            "best": None if best is None else {**vars(best), "state": {} if searching else best.state},
             "search": None if self._search is None else self._search.state(),
-            "forecasts": [vars(forecast) for forecast in trainer.forecasts],
-            "network": self._network.state_dict(),
-            "latents": [latents.state_dict() for latents in self._latents],
+            "forecasts": [] if searching else [vars(forecast) for forecast in trainer.forecasts],
+            "network": {} if searching else self._network.state_dict(),
+            "latents": [] if searching else [latents.state_dict() for latents in self._latents],
             "order": trainer.order.get_state(),
             "noise": trainer.noise.get_state(),
         }
@@ -316,11 +347,12 @@ class Run:
         """Go on where `state` was taken, by a run of the same video, options and plan."""
         trainer = self.trainer
         restore_trainer(trainer, state["trainer"])
-        for forecast, saved in zip(trainer.forecasts, state["forecasts"], strict=True):
-            forecast.restore(saved["means"], saved["scales"])
-        self._network.load_state_dict(state["network"])
-        for latents, saved in zip(self._latents, state["latents"], strict=True):
-            latents.load_state_dict(saved)
+        if state["search"] is None:
+            for forecast, saved in zip(trainer.forecasts, state["forecasts"], strict=True):
+                forecast.restore(saved["means"], saved["scales"])
+            self._network.load_state_dict(state["network"])
+            for latents, saved in zip(self._latents, state["latents"], strict=True):
+                latents.load_state_dict(saved)
         trainer.order.set_state(state["order"].cpu())
         trainer.noise.set_state(state["noise"].cpu())
         trainer.lagrangian = float(state["lagrangian"])

@@ -9,20 +9,12 @@ from torch import Tensor
 
 from nvrc_decoder.errors import MissingExtraError, UnsupportedError
 
+from .ms_ssim import window_for
+
 __all__ = ["DISSIMILARITY_WEIGHT", "Similarity", "window_for"]
 
 DISSIMILARITY_WEIGHT = 0.05
 """MSE (peak 1) that 1 - MS-SSIM stands for: about their ratio in our streams, so that a lambda keeps its meaning."""
-_WINDOWS = (11, 9, 7)
-_HALVINGS = 4
-
-
-def window_for(width: int, height: int) -> int:
-    """Width of MS-SSIM's Gaussian window, at which five levels fit into a picture: 11, or for small pictures 9 or 7.
-
-    The Gaussian is the same (sigma 1.5), only cut off earlier. 0 if even 7 is too wide, below 97 rows or columns.
-    """
-    return next((size for size in _WINDOWS if min(width, height) > (size - 1) << _HALVINGS), 0)
 
 
 class Similarity:

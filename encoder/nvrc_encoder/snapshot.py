@@ -6,15 +6,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from .training import Estimate, Trainer
 
 __all__ = ["Snapshot", "restore_trainer", "trainer_state"]
 
 
-def trainer_state(trainer: Trainer) -> dict[str, Any]:
-    """Copies of everything that a run changes: parameters, their steps, grids and theirs."""
+def trainer_state(trainer: Trainer, *, written: bool = False) -> dict[str, Any]:
+    """Copies of everything that a run changes: parameters, their steps, grids and theirs.
+
+    Args:
+        trainer: whose state.
+        written: grids as the int16 that are written, which is all that matters when training is over.
+    """
     bank = trainer.bank
+    grids = [trainer.final_grids(gop) for gop in range(len(trainer.grids))] if written else trainer.grids
     return {
         "raw": bank.raw.detach().clone(),
         "base": bank.base.clone(),
@@ -22,8 +29,12 @@ def trainer_state(trainer: Trainer) -> dict[str, Any]:
         "bias_log_step": bank.bias_log_step.clone(),
         "steps_frozen": bank.steps_frozen,
         "multipliers": [None if m is None else m.tolist() for m in trainer.multipliers],
-        "grids": [[None if g is None else g.detach().clone() for g in grids] for grids in trainer.grids],
+        "grids": [[None if g is None else _copy(g, written) for g in own] for own in grids],
     }
+
+
+def _copy(grid: Tensor, written: bool) -> Tensor:
+    return grid.to(torch.int16) if written else grid.detach().clone()
 
 
 @torch.no_grad()
@@ -50,7 +61,7 @@ class Snapshot:
         iteration: iterations made before it.
         lagrangian: lambda at the time.
         distortion, bits, psnr_y, size: from the estimate over all frames; `size` is the stream's in bytes.
-        state: of `trainer_state`.
+        state: of `trainer_state`, with the grids as they are written; empty once the search has begun from it.
     """
 
     iteration: int
@@ -71,7 +82,7 @@ class Snapshot:
             estimate.bits,
             estimate.psnr_y,
             size,
-            trainer_state(trainer),
+            trainer_state(trainer, written=True),
         )
 
     def cost(self, lagrangian: float, pixels: int) -> float:

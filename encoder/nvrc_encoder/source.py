@@ -22,6 +22,7 @@ from nvrc_decoder.profiles import CHROMA_420
 from nvrc_decoder.video_format import CHROMA_NAMES, Colour, VideoFormat
 from nvrc_encoder.conversion import SUPPORTED, retiming_advice
 from nvrc_encoder.findings import Findings, Window, interlacing_line
+from nvrc_encoder.png_source import is_png_input, open_png
 from nvrc_encoder.y4m import check_frame_size, read_raw_frames, read_y4m_description, read_y4m_frames
 
 __all__ = ["RawFormat", "Source", "has_header", "open_source", "refuse_raw_format"]
@@ -148,17 +149,20 @@ def open_source(
     recolour: Callable[[Colour], Colour] | None = None,
     frames: int | None = None,
     skip: int = 0,
+    chroma_format: int | None = None,
 ) -> Source:
     """Open a video for the encoder.
 
     Args:
-        path: a file, or ``-`` for y4m (or raw YUV with `size`) on stdin.
+        path: a file, a folder of PNGs or a name such as ``%04d.png``, or ``-`` for y4m (or raw YUV with `size`) on
+            stdin.
         raw: full format of headerless YUV.
         size: (width, height): shorthand for `raw` with 4:2:0 and 8 bits.
         rate: frames a second of an input that does not say them itself.
         recolour: makes the colour description of what the file says.
         frames: read at most this many.
         skip: leave out this many at the start.
+        chroma_format: what RGB PNGs are converted to, `CHROMA_444` unless given.
 
     Raises:
         InputError: E_NO_INPUT, the file does not exist, is no file or cannot be read; E_SOURCE, `raw`, `size` or
@@ -170,10 +174,14 @@ def open_source(
     name = os.fspath(path)
     if raw is None and size is not None:
         raw = RawFormat(*size)
-    if name != "-":
+    pictures = name != "-" and is_png_input(name)
+    if name != "-" and not pictures:
         _check_readable(name)
     if raw is not None:
         refuse_raw_format(name)
+    if pictures:
+        source, has_rate = Source(name, *open_png(name, chroma_format, recolour)), False
+    elif raw is not None:
         source, has_rate = _open_raw(name, raw), False
     elif name != "-" and Path(name).suffix.lower() in _RAW_SUFFIXES and not has_header(name):
         raise InputError("E_SOURCE", f"{name} is headerless YUV: give its size, such as --size 352x288")
@@ -191,7 +199,7 @@ def open_source(
             message = f"{name} has a frame rate of its own, {picture.rate}: leave out --rate (rate)"
             raise InputError("E_SOURCE", f"{message}; {retiming_advice(rate, source.findings.hdr_options())}")
         picture = replace(picture, rate=rate)
-    elif not has_rate and raw is None:
+    elif not has_rate and raw is None and not pictures:
         source.findings.lost["rate"] = (
             f"assumed: {picture.rate} frames a second, as the input does not say it; --rate (rate) gives another"
         )
@@ -206,7 +214,7 @@ def refuse_raw_format(name: str) -> None:
     Raises:
         InputError: E_SOURCE, it is not headerless.
     """
-    if has_header(name):
+    if (name != "-" and is_png_input(name)) or has_header(name):
         message = f"{name} says itself what its size and sample format are"
         rest = "" if name == "-" else "; headerless YUV that looks like something else has to be named .yuv"
         raise InputError("E_SOURCE", f"{message}: leave out --size, --chroma and --bit-depth (raw, size){rest}")
@@ -245,6 +253,8 @@ def _check_readable(name: str) -> None:
 def _open_binary(name: str) -> AbstractContextManager[BinaryIO]:
     """The input as a binary file; stdin is left open by the returned context manager."""
     if name == "-":
+        if sys.stdin is None:
+            raise InputError("E_NO_INPUT", "the standard input is closed")
         return nullcontext(sys.stdin.buffer)
     try:
         return open(name, "rb")

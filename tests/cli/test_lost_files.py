@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from nvrc_ref.main import run
 from nvrc_ref.output.files import spare_inputs
 
 STREAM = Path(__file__).parents[2] / "conformance" / "streams" / "nano-sparse.nvrc"
+TWO_GOPS = STREAM.with_name("nano-two-gops.nvrc")
 HEADER = b"YUV4MPEG2 W16 H16 F25:1 Ip A1:1 C420\n"
 FRAME = b"FRAME\n" + bytes(range(128)) * 3
 
@@ -99,7 +101,7 @@ def test_an_interrupt_in_the_middle_of_an_import_has_its_exit_code(tmp_path: Pat
     assert (done.returncode, done.stderr) == (130, "interrupted\n")
 
 
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
 def test_a_signal_leaves_nothing_but_the_checkpoint(clip: Path, sent: signal.Signals, code: int) -> None:
     pytest.importorskip("torch")
     words = ["encode", str(clip), "-o", str(clip.with_suffix(".nvrc")), "--iterations", "1000000", "--no-trials"]
@@ -107,15 +109,85 @@ def test_a_signal_leaves_nothing_but_the_checkpoint(clip: Path, sent: signal.Sig
     def heed() -> None:  # a background job inherits a deaf ear
         signal.signal(sent, signal.SIG_DFL)
 
-    process = subprocess.Popen([sys.executable, "-m", "nvrc_ref", *words], stderr=subprocess.DEVNULL, preexec_fn=heed)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nvrc_ref", *words], stderr=subprocess.PIPE, text=True, preexec_fn=heed
+    )
     try:
-        deadline = time.monotonic() + 60
-        while not list(clip.parent.glob(".a.*")) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        time.sleep(0.5)
+        assert process.stderr is not None
+        while "/1000000" not in (line := process.stderr.readline()):
+            assert line
         process.send_signal(sent)
-        assert process.wait(60) == code
+        last = process.communicate(timeout=60)[1].splitlines()[-1]
+        assert process.returncode == code
     finally:
         process.kill()
         process.wait()
-    assert {path.name for path in clip.parent.iterdir()} <= {"a.y4m", "a.nvrc.checkpoint"}
+    assert last.endswith("/1000000; continue with the same command and --resume")
+    assert {path.name for path in clip.parent.iterdir()} == {"a.y4m", "a.nvrc.checkpoint"}
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "words", [["decode", "-", "-o", "a.y4m"], ["decode", "-", "-o", "a"], ["export", "-", "-o", "a"]]
+)
+def test_a_signal_leaves_no_half_of_an_output(tmp_path: Path, words: list[str], sent: signal.Signals) -> None:
+    def heed() -> None:
+        signal.signal(sent, signal.SIG_DFL)
+
+    command = [sys.executable, "-m", "nvrc_ref", *words]
+    process = subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heed)
+    try:
+        assert process.stdin is not None
+        process.stdin.write(TWO_GOPS.read_bytes()[:-200])
+        process.stdin.flush()
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob(".a.partial*")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(sent)
+        assert process.wait(60) == 128 + sent
+    finally:
+        process.kill()
+        process.communicate()
+    assert list(tmp_path.iterdir()) == []
+
+
+def _closed(*descriptors: int) -> Callable[[], None]:
+    return lambda: [os.close(descriptor) for descriptor in descriptors] and None
+
+
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
+def test_closed_streams_are_no_loss_for_files(tmp_path: Path, closed: tuple[int, ...]) -> None:
+    command = [sys.executable, "-m", "nvrc_ref", "decode", str(STREAM), "-o", str(tmp_path / "a.y4m")]
+    assert subprocess.run(command, preexec_fn=_closed(*closed)).returncode == 0
+    assert run(["decode", str(STREAM), "-o", str(tmp_path / "b.y4m")]) == 0
+    assert (tmp_path / "a.y4m").read_bytes() == (tmp_path / "b.y4m").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "closed", "code", "told"),
+    [
+        (["info", str(STREAM)], 1, 74, "error[E_IO] the standard output is closed\n"),
+        (["decode", str(STREAM), "-o", "-"], 1, 74, "error[E_IO] the standard output is closed\n"),
+        (["verify", str(STREAM)], 1, 0, ""),
+        (["verify", str(STREAM)], 2, 0, ""),
+        (["info", "-"], 0, 66, "error[E_NO_INPUT] the standard input is closed\n"),
+        (["encode", "-", "-o", "a.nvrc"], 0, 66, "error[E_NO_INPUT] the standard input is closed\n"),
+        (["nonsense"], 2, 2, ""),
+    ],
+)
+def test_closed_streams_are_no_internal_error(
+    tmp_path: Path, words: list[str], closed: int, code: int, told: str
+) -> None:
+    if words[0] == "encode":
+        pytest.importorskip("torch")
+    command = [sys.executable, "-m", "nvrc_ref", *words]
+    done = subprocess.run(command, capture_output=True, text=True, preexec_fn=_closed(closed), cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (code, told)
+
+
+def test_a_full_disk_under_stdout_is_told_where_files_are_made(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "nvrc_ref", "decode", str(STREAM), "-o", str(tmp_path / "a.y4m")]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 0
+    assert done.stderr == "warning: cannot write to the standard output: No space left on device\n"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
 import json
 import os
 import re
 import select
+import struct
 import subprocess
 import sys
+import termios
 import weakref
 from contextlib import suppress
 from pathlib import Path
@@ -34,11 +37,17 @@ PATIENCE = 60.0
 pytestmark = pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminals here")
 
 
-def on_a_terminal(*words: str, source: BinaryIO | int = subprocess.DEVNULL) -> tuple[int, str]:
+def on_a_terminal(
+    *words: str, source: BinaryIO | int = subprocess.DEVNULL, columns: int = 80, kind: str = "xterm"
+) -> tuple[int, str]:
     """Exit code of `nvrc-ref`, and what the terminal showed that it had as its standard error."""
     screen, terminal = os.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     command = [sys.executable, "-m", "nvrc_ref", *words]
-    with subprocess.Popen(command, stdin=source, stdout=subprocess.DEVNULL, stderr=terminal) as process:
+    environment = {**os.environ, "TERM": kind}
+    with subprocess.Popen(
+        command, stdin=source, stdout=subprocess.DEVNULL, stderr=terminal, env=environment
+    ) as process:
         os.close(terminal)
         shown = bytearray()
         with suppress(OSError):  # how Linux says that nobody writes any more
@@ -76,6 +85,23 @@ def test_a_terminal_sees_frames_their_total_and_an_eta(
     assert code == 0
     assert counts(shown) == [(str(i), str(total)) for i in range(total + 1)]
     assert len(re.findall(r"ETA 0:\d\d:\d\d", shown)) == total - 1
+
+
+@pytest.mark.parametrize("columns", [30, 40, 60])
+def test_the_bar_fits_into_a_narrow_terminal(stream: str, columns: int) -> None:
+    code, shown = on_a_terminal("verify", stream, columns=columns)
+    assert code == 0
+    lines = re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown))
+    assert any("ETA" in line for line in lines)
+    assert max(map(len, lines)) < max(columns, 40)
+
+
+def test_a_dumb_terminal_gets_lines(stream: str) -> None:
+    code, shown = on_a_terminal("verify", stream, kind="dumb")
+    assert code == 0
+    assert "\x1b" not in shown
+    assert shown.splitlines()[-1].startswith(f"decoding  {COUNT}/{COUNT}  100 %")
+    assert len(shown.splitlines()) <= 10
 
 
 def test_verify_has_one_too(stream: str) -> None:

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -34,8 +35,8 @@ def encode_once(output: Path, state: Path, goal: str, iterations: int) -> None:
 
     train = checkpoint.train
 
-    def often(run: Run, report: object = None, *, path: Path | None = None, key: str = "") -> None:
-        train(run, None, path=path, key=key, every=0.0)
+    def often(run: Run, report: object = None, **more: Any) -> None:
+        train(run, None, every=0.0, **more)
 
     encoding.train = often  # type: ignore[assignment]
     options = EncodeOptions(

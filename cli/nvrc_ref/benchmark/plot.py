@@ -7,6 +7,7 @@ import io
 from typing import Any
 
 from nvrc_decoder.errors import MissingExtraError
+from nvrc_ref.render import counted
 
 __all__ = ["draw", "require_matplotlib"]
 
@@ -86,7 +87,7 @@ def draw(document: dict[str, Any], kind: str) -> bytes:
     axes.set_xlim(0, reach * 1.02)
     axes.set_xlabel("milliseconds a frame")
     axes.set_title(
-        f"{stream['profile']}, {stream['width']}x{stream['height']}, {stream['frames']} frames: "
+        f"{stream['profile']}, {stream['width']}x{stream['height']}, {counted(stream['frames'], 'frame')}: "
         f"where the time of decoding goes",
         fontsize=10,
         loc="left",

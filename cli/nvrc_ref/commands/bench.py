@@ -15,8 +15,9 @@ from nvrc_decoder.limits import Limits
 from nvrc_decoder.synthesis.providers import Provider
 from nvrc_ref.commands.bench_rd import rd
 from nvrc_ref.options import check_provider, engine_options, limit_option, open_stream, provider_option
-from nvrc_ref.output.files import atomic_file
-from nvrc_ref.render import note, table
+from nvrc_ref.output.files import atomic_file, prove_writable, spare_inputs
+from nvrc_ref.render import counted, note, summary, table
+from nvrc_ref.standard_streams import require_stdout
 
 __all__ = ["command"]
 
@@ -49,7 +50,8 @@ def _rows(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     stream, whole = document["stream"], document["end_to_end"]
     yield (
         "stream",
-        f"{stream['profile']}, {stream['format']}, {stream['frames']} frames in {stream['gops']} GOPs, "
+        f"{stream['profile']}, {stream['format']}, {counted(stream['frames'], 'frame')} in "
+        f"{counted(stream['gops'], 'GOP')}, "
         f"{stream['kilobits_per_second']:.0f} kbit/s, {stream['kmac_per_pixel']} kMAC/pixel",
     )
     if whole is not None:
@@ -157,6 +159,12 @@ def decode(
         if parts and "speed" not in parts:
             raise click.UsageError("--plot needs --part speed")
         require_matplotlib()
+    spare_inputs([json_path, plot_path], [input_path, baseline_video])
+    for target in (json_path, plot_path):
+        if target not in (None, "-"):
+            prove_writable(Path(target))
+    if json_path == "-" or (json_path is None and plot_path is None):
+        require_stdout()
     if input_path == "-":
         raise InputError("E_NO_INPUT", "bench reads the stream many times: give a file")
     open_stream(input_path).close()
@@ -180,4 +188,4 @@ def decode(
         with atomic_file(json_path) as file:
             file.write(json.dumps(document, indent=2).encode() + b"\n")
     if json_path != "-":
-        click.echo(table([*_rows(document)]))
+        summary(table([*_rows(document)]))

@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from nvrc_decoder.errors import InputError, MissingExtraError
-from nvrc_ref.render import emit_json, note
+from nvrc_ref.output.files import spare_inputs
+from nvrc_ref.render import emit_json, note, summary
 
 __all__ = ["rd"]
 
@@ -90,8 +91,8 @@ def rd(
     if clip_folder is not None and config is None:
         raise click.UsageError("--clip-folder goes with --config")
     _require()
-    from nvrc_ref.benchmark.rd.quick import quick_run
-    from nvrc_ref.benchmark.rd.report import tables, write_results
+    from nvrc_ref.benchmark.rd.quick import QUICK_NOTE, quick_run
+    from nvrc_ref.benchmark.rd.report import RESULTS, tables, write_results
     from nvrc_ref.benchmark.rd.run import run_bench
     from nvrc_ref.benchmark.rd.spec import ClipSpec, RunSpec, load_run, parse_codec
 
@@ -99,6 +100,7 @@ def rd(
         run = load_run(config, clip_folder)
     elif quick:
         run = quick_run()
+        note(QUICK_NOTE)
     else:
         try:
             chosen = tuple(parse_codec(text) for text in codecs or ("nvrc", "x264", "x265"))
@@ -112,11 +114,12 @@ def rd(
         **{name: value for name, value in changes.items() if value is not None},  # type: ignore[arg-type]
     )
     folder = Path(out)
+    spare_inputs([str(folder / name) for name in RESULTS], [config, *clips, *run.imports])
     document = run_bench(run, folder, note, redo=redo, make=not no_run)
     written = write_results(document, folder, note)
     if as_json:
         emit_json(document)
     else:
-        click.echo("\n\n".join([*tables(document), "wrote " + ", ".join(str(path) for path in written)]))
+        summary("\n\n".join([*tables(document), "wrote " + ", ".join(str(path) for path in written)]))
     if document["failed"]:
         click.get_current_context().exit(1)

@@ -9,6 +9,7 @@ import click
 
 import nvrc_decoder
 from nvrc_decoder.engine import Engine
+from nvrc_decoder.errors import InputError
 from nvrc_decoder.limits import Limits
 from nvrc_decoder.synthesis.providers import Provider
 from nvrc_ref.allocator import return_large_arrays
@@ -23,9 +24,9 @@ from nvrc_ref.options import (
     quiet_option,
 )
 from nvrc_ref.output.files import spare_inputs
-from nvrc_ref.output.writers import OutputKind, guess_kind, open_writer
+from nvrc_ref.output.writers import OutputKind, contradiction, guess_kind, open_writer
 from nvrc_ref.progress import frame_bar
-from nvrc_ref.render import emit_json, note
+from nvrc_ref.render import counted, emit_json, note, summary
 
 __all__ = ["command"]
 
@@ -74,6 +75,8 @@ def command(
     kind = OutputKind(kind_name) if kind_name else guess_kind(output)
     if kind is None:
         raise click.UsageError(f"cannot tell the format from {output!r}; give --format")
+    if (fault := contradiction(output, kind)) is not None:
+        raise click.UsageError(fault)
     if output == "-" and (fault := kind.refuse_pipe()):
         raise click.UsageError(fault)
     if as_json and output == "-":
@@ -114,6 +117,8 @@ def command(
             while frames is None or count < frames:
                 frame = next(video, None)
                 if frame is None:
+                    if start and not count and report.error() is None:
+                        raise InputError("E_SEEK", f"there is no frame {start}: the stream ends before it")
                     break
                 write(frame)
                 for chunk in frame.chunks():
@@ -141,8 +146,8 @@ def command(
         emit_json(document)
     else:
         where = f"{used}, {device}" if device else used
-        line = f"{count} frames, {picture.describe()}, md5 {md5.hexdigest()}, {seconds:.2f} s ({where})"
-        click.echo(f"{output}: {line}", err=output == "-")
+        line = f"{counted(count, 'frame')}, {picture.describe()}, md5 {md5.hexdigest()}, {seconds:.2f} s ({where})"
+        summary(f"{output}: {line}", err=output == "-")
     failure = report.error()
     if failure is not None:
         raise failure

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-import json
-import logging
 import re
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import click
@@ -27,18 +24,34 @@ from nvrc_encoder.options import (
     EncodeOptions,
 )
 from nvrc_ref.allocator import keep_large_arrays
+from nvrc_ref.encode_files import check_files, open_stream_file, write_report
+from nvrc_ref.encode_progress import encode_progress
 from nvrc_ref.encode_report import report_document, report_table
 from nvrc_ref.input_video import CHROMA, InputFormat, open_input
+from nvrc_ref.missed_target import missed_target
+from nvrc_ref.option_groups import GroupedCommand
 from nvrc_ref.options import json_option, quiet_option
-from nvrc_ref.output.files import atomic_file, check_target, spare_inputs
-from nvrc_ref.progress import progress_bar
-from nvrc_ref.render import emit_json
+from nvrc_ref.quantities import parse_bitrate, parse_size
+from nvrc_ref.render import emit_json, note, summary
 
 __all__ = ["command"]
 
 _RATE_MAX = (1 << 31) - 1
-_UNITS = {"": 1, "k": 1000, "M": 1_000_000}
 _POSITIVE = click.FloatRange(min=0, min_open=True)
+_GROUPS = {
+    "Common options": (
+        *("output", "preset", "profile", "bitrate", "target_size", "target_psnr"),
+        *("frames", "skip", "threads", "quiet"),
+    ),
+    "Rate and distortion": ("lagrangian", "target_bpp", "tune"),
+    "Training": ("iterations", "seed", "device"),
+    "Structure (docs/encoding.md)": (
+        *("trials", "motion", "split", "key_spacing", "node_spacing", "gop", "prior", "channels", "blocks", "grids"),
+    ),
+    "What the input is": ("size", "rate", "chroma", "bit_depth", "cicp", "sample_range"),
+    "Breaking off": ("resume", "checkpoint"),
+    "Results": ("report", "as_json"),
+}
 
 
 def _parse_size(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
@@ -60,16 +73,6 @@ def _parse_rate(context: click.Context, parameter: click.Parameter, value: str |
     if rate <= 0 or rate.numerator > _RATE_MAX or rate.denominator > _RATE_MAX:
         raise click.BadParameter(f"{value!r} is not a frame rate that the format can carry")
     return rate
-
-
-def _parse_target_size(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
-    if value is None:
-        return None
-    match = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)([kM]?)", value)
-    size = round(float(match[1]) * _UNITS[match[2]]) if match else 0
-    if size < 1:
-        raise click.BadParameter(f"{value!r} is not a size in bytes, such as 12500, 12.5k or 3M")
-    return size
 
 
 def _parse_numbers(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
@@ -97,7 +100,7 @@ def _require_encoder() -> None:
         )
 
 
-@click.command("encode")
+@click.command("encode", cls=GroupedCommand, groups=_GROUPS)
 @click.argument("input_path", metavar="INPUT")
 @click.option("-o", "--output", required=True, help="Stream to write; - for the standard output.")
 @click.option(
@@ -125,15 +128,15 @@ def _require_encoder() -> None:
 @click.option("--target-bpp", type=_POSITIVE, help="In place of --lambda: bits of the stream per luma sample.")
 @click.option(
     "--target-size",
-    callback=_parse_target_size,
+    callback=parse_size,
     metavar="BYTES",
     help="In place of --lambda: bytes of the stream; 12.5k, 3M.",
 )
 @click.option(
     "--bitrate",
-    type=_POSITIVE,
+    callback=parse_bitrate,
     metavar="KBIT/S",
-    help="In place of --lambda: kbit/s of the stream at the video's frame rate.",
+    help="In place of --lambda: kbit/s of the stream at the video's frame rate; 60, 60k, 1.5M.",
 )
 @click.option(
     "--target-psnr", type=_POSITIVE, metavar="DB", help="In place of --lambda: mean of the frames' luma PSNRs."
@@ -222,7 +225,9 @@ def _require_encoder() -> None:
     metavar="FPS",
     help="Frame rate of headerless YUV, or of other input that does not say it.  [default: 25]",
 )
-@click.option("--chroma", type=click.Choice(list(CHROMA)), help="Of headerless YUV.  [default: 420]")
+@click.option(
+    "--chroma", type=click.Choice(list(CHROMA)), help="Of headerless YUV and of PNGs.  [default: 420; of PNGs 444]"
+)
 @click.option("--bit-depth", type=click.Choice(["8", "10"]), help="Of headerless YUV.  [default: 8]")
 @click.option(
     "--cicp",
@@ -280,19 +285,19 @@ def command(
     """Overfit a network to INPUT and write it as a stream.
 
     INPUT is y4m, headerless YUV (with --size), - for either on the standard input, or any video that FFmpeg reads. It
-    is used as decoded, in YUV 4:0:0, 4:2:0 or 4:4:4 with 8 or 10 bits. The stream is decoded and compared with the
-    encoder's own frames before it is written.
+    is used as decoded, in YUV 4:0:0, 4:2:0 or 4:4:4 with 8 or 10 bits. A folder of PNGs, or frame%04d.png, becomes YUV
+    4:4:4 (BT.709, full range). The stream is decoded and compared with the encoder's own frames before it is written.
     """
     _one_target(click.get_current_context())
-    if as_json and output == "-":
-        raise click.UsageError("--json and the stream cannot both go to the standard output")
-    spare_inputs([output, report, checkpoint], [input_path])
-    if report is not None and report != "-":
-        check_target(Path(report))
+    state = check_files(input_path, output, report, checkpoint, resume=resume, as_json=as_json)
     _require_encoder()
+    from nvrc_encoder.png_source import is_png_input
+
     source = open_input(
         input_path, InputFormat(size, rate, chroma, bit_depth, cicp, sample_range), frames=frames, skip=skip
     )
+    if rate is None and not quiet and is_png_input(input_path):
+        note(f"note: PNGs have no frame rate: {source.rate} a second are taken, --rate says another")
     from nvrc_encoder import encode
 
     wanted = {
@@ -317,32 +322,31 @@ def command(
         options = EncodeOptions(profile=profile, preset=preset, tune=tune, gop=gop, seed=seed, device=device, **chosen)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    if checkpoint is not None:
-        state: Path | None = Path(checkpoint)
-    elif output != "-":
-        state = Path(f"{output}.checkpoint")
-    elif resume:
-        raise click.UsageError("--resume with the stream on the standard output needs --checkpoint FILE")
-    else:
-        state = None
-    logging.basicConfig(level=logging.WARNING if quiet else logging.INFO, format="%(message)s")
     if threads is not None:
         import torch
 
         torch.set_num_threads(threads)
     keep_large_arrays()
-    with atomic_file(output) as file, progress_bar(quiet, options.tune) as progress:
-        outcome = encode(source, file, options, progress, checkpoint=state, resume=resume)
-    if state is not None:
-        state.unlink(missing_ok=True)
+    with open_stream_file(output, state) as (file, interruption), encode_progress(options, quiet) as shown:
+        outcome = encode(
+            source,
+            file,
+            options,
+            None if shown is None else shown.update,
+            checkpoint=state,
+            resume=resume,
+            interruption=interruption,
+            outlook=None if shown is None else shown.outlook,
+        )
+    missed = missed_target(outcome)
+    if missed is not None:
+        note(f"warning: {missed}")
     document = report_document(outcome, output)
-    if report is not None:
-        with atomic_file(report) as file:
-            file.write(json.dumps(document, indent=2).encode())
+    write_report(report, document)
     if as_json:
         emit_json(document)
     else:
-        click.echo(report_table(outcome, output), err=output == "-")
+        summary(report_table(outcome, output), err="-" in (output, report))
 
 
 def _one_target(context: click.Context) -> None:

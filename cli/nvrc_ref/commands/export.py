@@ -18,8 +18,8 @@ from nvrc_ref.options import (
     open_stream,
     provider_option,
 )
-from nvrc_ref.output.files import atomic_directory
-from nvrc_ref.render import emit_json
+from nvrc_ref.output.files import atomic_directory, spare_inputs
+from nvrc_ref.render import counted, emit_json, summary
 
 __all__ = ["command"]
 
@@ -49,6 +49,7 @@ def command(
     check_provider(engine, provider)
     if output == "-":
         raise click.UsageError("a folder cannot go to the standard output")
+    spare_inputs([output], [input_path])
     from nvrc_decoder.export import export_video
 
     return_large_arrays()
@@ -66,7 +67,9 @@ def command(
     if as_json:
         emit_json({"output": output, **counts})
         return
-    click.echo(
-        f"{output}: {counts['frames']} frames in {counts['gops']} GOPs, {counts['networks']} graphs, "
-        f"{exported.bytes / 1e6:.1f} MB in {exported.files} files, md5 {counts['md5']}; README.md says how to run it"
+    summary(
+        f"{output}: {counted(counts['frames'], 'frame')} in {counted(counts['gops'], 'GOP')}, "
+        f"{counted(counts['networks'], 'graph')}, "
+        f"{exported.bytes / 1e6:.1f} MB in {counted(exported.files, 'file')}, "
+        f"md5 {counts['md5']}; README.md says how to run it"
     )

@@ -14,9 +14,12 @@ from nvrc_decoder.limits import Limits
 from nvrc_decoder.presentation import Presentation, is_presentation
 from nvrc_decoder.profiles import context_macs, kmac_per_pixel, motion_kmac_per_pixel
 from nvrc_decoder.video import video_format
+from nvrc_decoder.video_format import Colour
+from nvrc_ref.colour_words import colour_words
 from nvrc_ref.options import json_option, limit_option, open_stream
 from nvrc_ref.presentation import presentation_document
-from nvrc_ref.render import emit_json, table
+from nvrc_ref.render import counted, emit_json, table
+from nvrc_ref.standard_streams import require_stdout
 
 __all__ = ["command"]
 
@@ -196,11 +199,12 @@ class _Summary:
 def _rows(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """The summary as lines for people."""
     yield "format", document["format"]
+    colour = document["colour"]
+    points = (colour[name] for name in ("primaries", "transfer", "matrix", "full_range", "chroma_sample_position"))
+    yield "colour", colour_words(Colour(*points))
     yield "profile", f"{document['profile']}, level {document['level']}"
-    yield (
-        "frames",
-        f"{document['frames']} in {document['gops']} GOPs, {'with' if document['has_index'] else 'no'} index",
-    )
+    index = "with" if document["has_index"] else "no"
+    yield "frames", f"{document['frames']} in {counted(document['gops'], 'GOP')}, {index} index"
     sizes = document["bytes"]
     yield "size", f"{sizes['total']} bytes, {document['bits_per_pixel']:.4f} bits/pixel"
     yield "rate", f"{document['kilobits_per_second']:.1f} kbit/s"
@@ -221,9 +225,9 @@ def _rows(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
         grid = strides[int(slot)]
         spacing = grid["node_spacing"]
         often = "every frame" if spacing == 1 else f"every {spacing} frames"
-        place = f"{_KINDS[grid['kind']]}, stride {grid['stride']}, {often}, {grid['channels']} channels"
-        yield f"grid {slot}", f"{place}, {size} bytes"
-    yield "headers", f"{sizes['headers']} bytes"
+        place = f"{_KINDS[grid['kind']]}, stride {grid['stride']}, {often}, {counted(grid['channels'], 'channel')}"
+        yield f"grid {slot}", f"{place}, {counted(size, 'byte')}"
+    yield "headers", counted(sizes["headers"], "byte")
     shown = document["presentation"]
     if shown["words"]:
         yield "shown with", ", ".join(shown["words"])
@@ -244,6 +248,7 @@ def command(input_path: str, list_all: bool, limits: Limits, as_json: bool) -> N
 
     Checks the container, every header and CRC; `verify` also decodes.
     """
+    require_stdout()
     summary = _Summary()
     units: list[dict[str, Any]] = []
     with open_stream(input_path) as file:

@@ -9,8 +9,8 @@ import click
 from nvrc_decoder.bitstream.join import join
 from nvrc_decoder.limits import Limits
 from nvrc_ref.options import json_option, limit_option, open_stream
-from nvrc_ref.output.files import atomic_file
-from nvrc_ref.render import emit_json, note
+from nvrc_ref.output.files import atomic_file, spare_inputs
+from nvrc_ref.render import counted, emit_json, note, summary
 
 __all__ = ["command"]
 
@@ -33,6 +33,7 @@ def command(input_paths: tuple[str, ...], output: str, keep_first: bool, limits:
     """
     if as_json and output == "-":
         raise click.UsageError("--json and the stream cannot both go to the standard output")
+    spare_inputs([output], input_paths)
     with ExitStack() as stack:
         files = [stack.enter_context(open_stream(path)) for path in input_paths]
         target = stack.enter_context(atomic_file(output))
@@ -43,5 +44,5 @@ def command(input_paths: tuple[str, ...], output: str, keep_first: bool, limits:
     if as_json:
         emit_json({"output": output, "inputs": len(input_paths), **totals})
     else:
-        line = ", ".join(f"{count} {name}" for name, count in totals.items())
-        click.echo(f"{output}: {line}", err=output == "-")
+        line = ", ".join(counted(number, name.removesuffix("s")) for name, number in totals.items())
+        summary(f"{output}: {line}", err=output == "-")

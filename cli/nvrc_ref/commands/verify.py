@@ -23,7 +23,7 @@ from nvrc_ref.options import (
     quiet_option,
 )
 from nvrc_ref.progress import frame_bar
-from nvrc_ref.render import emit_json
+from nvrc_ref.render import counted, emit_json
 
 __all__ = ["command"]
 
@@ -103,7 +103,7 @@ def command(
         emit_json({**document, "expected_md5": expected, "ok": failure is None and expected in (None, found)})
     else:
         rest = "digests ok" if failure is None else "the others were lost"
-        click.echo(f"{found}  {input_path}  ({len(frame_md5s)} frames, {rest})")
+        click.echo(f"{found}  {input_path}  ({counted(len(frame_md5s), 'frame')}, {rest})")
     if failure is not None:
         raise failure
     if expected not in (None, found):

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import os
 import shutil
 import stat
-import sys
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from nvrc_decoder.errors import OutputError
+from nvrc_ref.standard_streams import require_stdout
 
-__all__ = ["atomic_directory", "atomic_file", "atomic_path", "check_target", "io_errors", "spare_inputs"]
+__all__ = [
+    "atomic_directory",
+    "atomic_file",
+    "atomic_path",
+    "check_target",
+    "io_errors",
+    "is_special",
+    "only_writer",
+    "prove_writable",
+    "remove_unfinished",
+    "spare_inputs",
+    "unfinished",
+]
+
+_NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
+_unfinished: set[Path] = set()
+"""What is to be gone when the process ends, whatever the moment that a signal interrupts."""
 
 
 @contextmanager
@@ -34,21 +50,31 @@ def _new_file_mode() -> int:
     return 0o666 & ~mask
 
 
-def spare_inputs(targets: Sequence[str | None], inputs: Sequence[str]) -> None:
-    """Refuse to write over what is read.
+def _is_same(one: str, other: str) -> bool:
+    """Whether two names are of one file, which need not exist yet: through links, or written otherwise."""
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return os.path.realpath(one) == os.path.realpath(other)
+
+
+def spare_inputs(targets: Sequence[str | None], inputs: Sequence[str | None]) -> None:
+    """Refuse to write over what is read, and to write two things to one file.
+
+    Args:
+        targets, inputs: names; ``-`` and devices are no files, None is left out.
 
     Raises:
-        OutputError: E_OUTPUT, one of the targets is one of the inputs, by whatever name.
+        OutputError: E_OUTPUT, one of the targets is one of the inputs or another target, by whatever name.
     """
-    for target, source in itertools.product(targets, inputs):
-        if target is None or "-" in (target, source):
-            continue
-        try:
-            same = os.path.samefile(target, source)
-        except OSError:
-            continue  # one of them is not there
-        if same and not _is_special(Path(target)):
+    outputs = [target for target in targets if target not in (None, "-") and not is_special(Path(target))]
+    for target, source in itertools.product(outputs, inputs):
+        if source not in (None, "-") and _is_same(target, source):
             raise OutputError("E_OUTPUT", f"{target} is the input, which would be lost: name another output")
+    for one, other in itertools.combinations(outputs, 2):
+        if _is_same(one, other):
+            names = one if one == other else f"{one} and {other}"
+            raise OutputError("E_OUTPUT", f"{names} would be written twice, and one be lost: name two files")
 
 
 def check_target(target: Path) -> None:
@@ -63,12 +89,88 @@ def check_target(target: Path) -> None:
         raise OutputError("E_OUTPUT", f"the folder {target.parent} does not exist")
 
 
-def _is_special(target: Path) -> bool:
-    """A device, pipe or socket, which cannot be replaced and is written in place."""
+def is_special(target: Path) -> bool:
+    """A device, pipe or socket, or a name of an open file: it cannot be replaced and is written in place."""
+    if str(target).startswith(("/dev/std", "/dev/fd/", "/proc/")):
+        return True
     try:
         return not stat.S_ISREG(target.stat().st_mode)
     except OSError:
         return False
+
+
+def prove_writable(target: Path) -> None:
+    """Refuse a name that cannot be written, before there is anything to write.
+
+    Raises:
+        OutputError: E_OUTPUT, as `check_target`; E_IO, no file can be made in its folder.
+    """
+    if is_special(target) and not target.is_dir():
+        return
+    with only_writer(target):
+        pass
+
+
+@contextmanager
+def unfinished(path: Path) -> Iterator[Path]:
+    """A temporary file or folder, which is gone afterwards unless it was renamed."""
+    _unfinished.add(path)
+    try:
+        yield path
+    finally:
+        _remove(path)
+        _unfinished.discard(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def remove_unfinished() -> None:
+    """Remove what is left of outputs that were not completed; the last that a process does."""
+    while _unfinished:
+        _remove(_unfinished.pop())
+
+
+@contextmanager
+def only_writer(target: Path, *, folder: bool = False) -> Iterator[None]:
+    """Keep other processes from writing `target` meanwhile; however this one ends, the system lets go of the lock.
+
+    Args:
+        target: the file, or with `folder` the folder, that is to be written.
+        folder: see above.
+
+    Raises:
+        OutputError: E_OUTPUT, another process has it, or as `check_target`; E_IO, no file can be made in its folder.
+    """
+    if not folder:
+        check_target(target)
+    lock = target.with_name(f".{target.name}.lock")
+    with io_errors(str(target)):
+        while True:
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | _NO_LINKS, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(os.fstat(descriptor), os.stat(lock)):
+                    break
+            except BlockingIOError:
+                os.close(descriptor)
+                raise OutputError("E_OUTPUT", f"another process writes {target}: wait, or name another") from None
+            except FileNotFoundError:
+                pass
+            except OSError:  # a file system without locks
+                break
+            os.close(descriptor)  # its owner removed it between the two calls
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            lock.unlink(missing_ok=True)  # while it is held, so that nobody else holds a file of this name
+        os.close(descriptor)
 
 
 @contextmanager
@@ -76,20 +178,16 @@ def atomic_path(target: Path) -> Iterator[Path]:
     """A temporary path beside `target` with its suffix; renamed to `target` on success, removed on any error.
 
     Raises:
-        OutputError: E_OUTPUT, the target is a directory or its folder does not exist; E_IO, writing failed.
+        OutputError: E_OUTPUT, the target is a directory, its folder does not exist, or another process writes it; E_IO,
+            writing failed.
     """
-    check_target(target)
-    with io_errors(str(target)):
-        handle, name = tempfile.mkstemp(prefix=f".{target.stem}.", suffix=target.suffix, dir=target.parent)
-        os.close(handle)
-        temporary = Path(name)
-        try:
-            yield temporary
-            temporary.chmod(_new_file_mode())
-            os.replace(temporary, target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+    partial = target.with_name(f".{target.stem}.partial{target.suffix}")
+    with only_writer(target), io_errors(str(target)), unfinished(partial) as temporary:
+        _remove(temporary)  # of a process that was killed
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        yield temporary
+        temporary.chmod(_new_file_mode())
+        os.replace(temporary, target)
 
 
 @contextmanager
@@ -101,9 +199,12 @@ def atomic_file(target: str) -> Iterator[BinaryIO]:
     """
     if target == "-":
         with io_errors("the standard output"):
-            yield sys.stdout.buffer
-            sys.stdout.buffer.flush()
-    elif _is_special(Path(target)) and not Path(target).is_dir():
+            file = require_stdout()
+            yield file
+            file.flush()
+    elif target.endswith("/"):
+        raise OutputError("E_OUTPUT", f"{target} is the name of a folder: name a file")
+    elif is_special(Path(target)) and not Path(target).is_dir():
         with io_errors(target), open(target, "wb") as file:
             yield file
     else:
@@ -128,24 +229,23 @@ def atomic_directory(target: Path, *, merge: bool = True) -> Iterator[Path]:
     """
     if target.exists() and not target.is_dir():
         raise OutputError("E_OUTPUT", f"{target} exists and is not a folder")
-    target = target.absolute()
+    target = target.resolve()
+    if not target.name:
+        raise OutputError("E_OUTPUT", f"{target} is not a folder to write to: name one in it")
     if not merge and target.exists() and any(target.iterdir()):
         raise OutputError("E_OUTPUT", f"the folder {target} is not empty: name a new one")
     if not target.parent.is_dir():
         raise OutputError("E_OUTPUT", f"the folder {target.parent} does not exist")
-    with io_errors(str(target)):
-        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-        try:
-            yield temporary
-            if merge and target.exists():
-                for path in sorted(temporary.iterdir()):
-                    os.replace(path, target / path.name)
-                temporary.rmdir()
-            else:
-                temporary.chmod(_new_file_mode() | 0o111)
-                if target.exists():
-                    target.rmdir()
-                os.replace(temporary, target)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
+    partial = target.with_name(f".{target.name}.partial")
+    with only_writer(target, folder=True), io_errors(str(target)), unfinished(partial) as temporary:
+        _remove(temporary)  # of a process that was killed
+        temporary.mkdir(0o700)
+        yield temporary
+        if merge and target.exists():
+            for path in sorted(temporary.iterdir()):
+                os.replace(path, target / path.name)
+        else:
+            temporary.chmod(_new_file_mode() | 0o111)
+            if target.exists():
+                target.rmdir()
+            os.replace(temporary, target)

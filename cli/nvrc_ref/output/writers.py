@@ -23,10 +23,10 @@ from nvrc_decoder.presentation import Presentation, Timeline
 from nvrc_decoder.profiles import CHROMA_400, CHROMA_420
 from nvrc_decoder.video_format import Colour, VideoFormat
 from nvrc_ref.output.colour import eight_bit_420, viewing_colour
-from nvrc_ref.output.files import atomic_directory, atomic_file, atomic_path, io_errors
+from nvrc_ref.output.files import atomic_directory, atomic_file, atomic_path, io_errors, is_special
 from nvrc_ref.presentation import not_written
 
-__all__ = ["FrameWriter", "OutputKind", "guess_kind", "open_writer", "y4m_header"]
+__all__ = ["FrameWriter", "OutputKind", "contradiction", "guess_kind", "open_writer", "y4m_header"]
 
 FrameWriter = Callable[[Planes], None]
 _VIEWING_CRF = "16"
@@ -70,6 +70,14 @@ def guess_kind(target: str) -> OutputKind | None:
         # A device such as /dev/null has no suffix either, but it is no folder.
         return OutputKind.Y4M if path.exists() and not path.is_dir() else OutputKind.PNG
     return None
+
+
+def contradiction(target: str, kind: OutputKind) -> str | None:
+    """Why a file of this kind cannot have this name, which would mislead whatever opens it; None if it can."""
+    suffix = Path(target).suffix.lower().lstrip(".")
+    if suffix == kind.value or suffix not in list(OutputKind) or is_special(Path(target)):
+        return None
+    return f"--format {kind.value} contradicts the name {target}: leave out --format, or name another output"
 
 
 def open_writer(

@@ -174,13 +174,9 @@ def test_retiming(tmp_path: Path, name: str) -> None:
 
 @needs_ffmpeg
 def test_still_pictures_become_a_video_of_one_frame(tmp_path: Path) -> None:
-    for name in ("a.png", "a.jpg", "a.webp"):
+    for name in ("a.jpg", "a.webp"):
         made = clip(tmp_path / name, frames=1)
-        converted = run_advice(refusal(made), tmp_path, INPUT=made)
-        if name != "a.png":
-            assert len(list(open_source(converted))) == 1
-        else:
-            assert "convert it first" in refusal(converted)
+        assert len(list(open_source(run_advice(refusal(made), tmp_path, INPUT=made)))) == 1
 
 
 def losses(source: Source) -> list[str]:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ import torch
 from encoder_cases import gradient_source
 
 from nvrc_decoder.errors import InputError, OutputError
-from nvrc_encoder import EncodeOptions, encode, encoding
-from nvrc_encoder.checkpoint import fingerprint, load_checkpoint, save_checkpoint, train
+from nvrc_encoder import EncodeOptions, checkpoint, encode, encoding
+from nvrc_encoder.checkpoint import fingerprint, load_checkpoint, read_checkpoint, save_checkpoint, train
 from nvrc_encoder.encoding import make_trainer
 from nvrc_encoder.goal import Goal
 from nvrc_encoder.run import Run
+
+KEY = {"version": "7", "samples": "abc"}
 
 
 def options(**changes: Any) -> EncodeOptions:
@@ -71,9 +74,9 @@ def test_restored_run_ends_in_the_same_bits(
     broken = _fresh(goal=goal)
     for _ in range(kill_after % steps):
         broken.advance()
-    save_checkpoint(tmp_path / "state", broken, "key")
+    save_checkpoint(tmp_path / "state", broken, KEY)
     resumed = _fresh(goal=goal)
-    resumed.restore(load_checkpoint(tmp_path / "state", "key"))
+    resumed.restore(load_checkpoint(tmp_path / "state", KEY))
     assert kill_after % steps + _finish(resumed) == steps
     assert resumed.summary() == whole.summary()
     for name in ("raw", "log_step", "bias_log_step"):
@@ -166,21 +169,122 @@ def test_checkpoint_of_another_encode_is_refused(tmp_path: Path) -> None:
     assert caught.value.code == "E_CHECKPOINT"
 
 
-@pytest.mark.parametrize("damage", ["empty", "garbage", "cut"])
+@pytest.mark.parametrize("damage", ["empty", "junk", "garbage", "digits", "cut", "short", "flipped", "folder"])
 def test_damaged_checkpoint_is_a_typed_error(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "state"
     run = _fresh(10)
-    save_checkpoint(path, run, "key")
+    save_checkpoint(path, run, KEY)
     data = path.read_bytes()
-    path.write_bytes({"empty": b"", "garbage": b"garbage" * 50, "cut": data[: len(data) // 2]}[damage])
+    middle = len(data) // 2
+    made = {
+        "empty": b"",
+        "junk": b"junk",
+        "garbage": b"garbage" * 50,
+        "digits": b"1234.",
+        "cut": data[:middle],
+        "short": data[:-1],
+        "flipped": data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :],
+    }
+    if damage == "folder":
+        path.unlink()
+        path.mkdir()
+    else:
+        path.write_bytes(made[damage])
     with pytest.raises(InputError) as caught:
-        load_checkpoint(path, "key")
+        load_checkpoint(path, KEY)
     assert caught.value.code == "E_CHECKPOINT"
+    assert caught.value.message.startswith((f"{path} is ", f"cannot read the checkpoint {path}: Is a directory"))
+    assert "torch" not in caught.value.message.lower()
 
 
-def test_checkpoint_that_cannot_be_written(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [{"a": torch.zeros(3)}, [1, 2], {"key": 3, "state": {}}, {"key": {}, "state": 3}])
+def test_files_of_others_are_no_checkpoints(tmp_path: Path, content: Any) -> None:
+    torch.save(content, tmp_path / "state")
+    with pytest.raises(InputError, match="is no checkpoint of nvrc-ref"):
+        load_checkpoint(tmp_path / "state", KEY)
+
+
+def test_states_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "state", _fresh(10), KEY)
+    found = read_checkpoint(tmp_path / "state")
+    found.state["trainer"]["raw"] = torch.zeros(3)
+    with pytest.raises(InputError, match="does not fit"):
+        found.restore(_fresh(10))
+
+
+def test_another_encode_is_named(tmp_path: Path) -> None:
+    source, path = gradient_source(32, 24, 4), tmp_path / "state"
+    chosen = options(iterations=10)
+    encode(source, io.BytesIO(), chosen, checkpoint=path)
+
+    def refusal(**changes: Any) -> str:
+        with pytest.raises(InputError) as caught:
+            encode(source, io.BytesIO(), dataclasses.replace(chosen, **changes), checkpoint=path, resume=True)
+        return caught.value.message
+
+    assert "(seed 0, now 7; lambda 0.005, now 0.01)" in refusal(seed=7, lagrangian=0.01)
+    assert "(iterations 10, now 12; other plan)" in refusal(iterations=12)
+    source = gradient_source(32, 24, 3)
+    assert "(frames 4, now 3; other samples)" in refusal()
+    torch.save({"key": "abc", "state": read_checkpoint(path).state}, path)
+    assert "(another version of nvrc-ref wrote it)" in refusal()
+
+
+def test_a_checkpoint_that_cannot_be_written_is_typed(tmp_path: Path) -> None:
     with pytest.raises(OutputError):
-        save_checkpoint(tmp_path / "no" / "state", _fresh(10), "key")
+        save_checkpoint(tmp_path / "no" / "state", _fresh(10), KEY)
+    run, before = _fresh(10), set(tmp_path.iterdir())
+    train(run, path=tmp_path / "no" / "state")
+    assert run.done
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_checkpoints_take_a_fiftieth_of_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, saved = 0.0, []
+
+    class Clocked:
+        done, place = False, ""
+
+        def advance(self) -> None:
+            nonlocal now
+            now += 1
+            self.done = now >= 5000
+
+    def slowly(*arguments: object) -> None:
+        nonlocal now
+        saved.append(now)
+        now += 3
+
+    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now)
+    monkeypatch.setattr(checkpoint, "save_checkpoint", slowly)
+    train(Clocked(), path=tmp_path / "state")  # type: ignore[arg-type]
+    assert saved[0] == 30
+    gaps = [after - before for before, after in pairwise(saved)]
+    assert set(gaps[:-1]) == {153.0}
+    assert saved[-1] >= 5000
+
+
+def _bytes(state: object) -> int:
+    """Of all tensors in a state."""
+    if isinstance(state, torch.Tensor):
+        return state.numel() * state.element_size()
+    if isinstance(state, dict):
+        return sum(map(_bytes, state.values()))
+    return sum(map(_bytes, state)) if isinstance(state, list) else 0
+
+
+def test_what_can_be_made_again_is_not_kept() -> None:
+    """A grid value: 4 bytes for itself, 8 for Adam's and 8 for the forecast; 2 in the best state, and in the search."""
+    run, sizes = _fresh(), {}
+    values = sum(grid.numel() for grids in run.trainer.grids for grid in grids if grid is not None)
+    weights = run.trainer.bank.raw.numel()
+    while not run.done:
+        run.advance()
+        sizes[run.iteration] = _bytes(run.state())
+    assert sizes[5] <= 20 * values + 16 * weights + 11_000
+    assert sizes[24] <= 2 * values + 8 * weights + 11_000
+    assert run.best is not None
+    assert {g.dtype for grids in run.best.state["grids"] for g in grids if g is not None} == {torch.int16}
 
 
 _SCRIPT = """

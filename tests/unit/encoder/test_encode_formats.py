@@ -62,7 +62,7 @@ def test_a_checkpoint_that_is_not_taken_up_is_told_of(tmp_path: Path, caplog: py
     checkpoint = tmp_path / "a.nvrc.checkpoint"
     checkpoint.write_bytes(b"of another encode")
     assert call(*command) == 0
-    assert f"{checkpoint} is not taken up and will be overwritten" in caplog.text
+    assert f"checkpoint {checkpoint} will be overwritten" in caplog.text
     assert not checkpoint.exists()
 
 

@@ -9,6 +9,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nvrc_ref.render import counted
+
 __all__ = ["METHOD", "METRICS", "bd_tables", "compare_curves"]
 
 METHOD = "pchip"
@@ -23,7 +25,7 @@ Curve = Sequence[tuple[float, float]]
 def _unusable(curve: Curve, name: str) -> str | None:
     """Why a curve, sorted by rate, cannot be integrated."""
     if len(curve) < _LEAST_POINTS:
-        return f"{name} has {len(curve)} points of at least {_LEAST_POINTS}"
+        return f"{name} has {counted(len(curve), 'point')} of at least {_LEAST_POINTS}"
     if any(b[0] <= a[0] or b[1] <= a[1] for a, b in itertools.pairwise(curve)):
         return f"{name} does not rise in both rate and quality"
     return None

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nvrc_ref.benchmark.plot import require_matplotlib
+from nvrc_ref.render import counted
 
 __all__ = ["draw_clip"]
 
@@ -120,7 +121,7 @@ def draw_clip(document: dict[str, Any], clip: dict[str, Any]) -> bytes | None:
     axes.set_xlabel("bits per luma pixel, the whole stream")
     axes.set_ylabel("Y-PSNR in dB, mean of the frames")
     axes.set_title(
-        f"{clip['name']}: {clip['width']}x{clip['height']}, {clip['frames']} frames", loc="left", fontsize=11
+        f"{clip['name']}: {clip['width']}x{clip['height']}, {counted(clip['frames'], 'frame')}", loc="left", fontsize=11
     )
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)

@@ -12,13 +12,14 @@ import numpy as np
 from nvrc_decoder.errors import InvalidStreamError, UnsupportedError
 from nvrc_decoder.frames import Plane, Planes
 
-__all__ = ["compare"]
+__all__ = ["compare", "means", "psnr"]
 
 _EXACT = 100.0
 _NO_PACKAGE = 'MS-SSIM needs pytorch-msssim: pip install "nvrc-ref[bench]"'
 
 
-def _psnr(a: Plane, b: Plane, peak: int) -> float:
+def psnr(a: Plane, b: Plane, peak: int) -> float:
+    """PSNR of two planes of one size in dB, 100 for equal ones; `peak` is the largest level."""
     error = float(np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2))
     return min(_EXACT, 10 * math.log10(peak * peak / error)) if error else _EXACT
 
@@ -80,7 +81,7 @@ def compare(
             pairs = list(zip(a.planes(), b.planes(), strict=True))
             if any(x.shape != y.shape for x, y in pairs):
                 raise ValueError
-            rows.append([_psnr(x, y, peak) for x, y in pairs])
+            rows.append([psnr(x, y, peak) for x, y in pairs])
             similarity.add(a.y, b.y)
     except ValueError:
         message = f"decoding gave another number or size of frames ({len(rows)} were compared)"
@@ -88,7 +89,7 @@ def compare(
     if not rows:
         raise InvalidStreamError("E_FRAMES", "there are no frames to compare")
     return {
-        "psnr": _means(rows),
+        "psnr": means(rows),
         "ms_ssim_y": float(np.mean(similarity.values)) if similarity.values else None,
         "ms_ssim_window": similarity.window,
         "ms_ssim_reason": similarity.reason,
@@ -96,9 +97,10 @@ def compare(
     }
 
 
-def _means(rows: Sequence[Sequence[float]]) -> dict[str, float | None]:
-    means = [float(value) for value in np.mean(rows, axis=0)]
-    if len(means) == 1:
-        return {"y": means[0], "u": None, "v": None, "yuv": means[0]}
-    y, u, v = means
+def means(rows: Sequence[Sequence[float]]) -> dict[str, float | None]:
+    """Means over frames of (y,) or (y, u, v): y, u, v and yuv, which weighs them 6:1:1; u and v may be None."""
+    mean = [float(value) for value in np.mean(rows, axis=0)]
+    if len(mean) == 1:
+        return {"y": mean[0], "u": None, "v": None, "yuv": mean[0]}
+    y, u, v = mean
     return {"y": y, "u": u, "v": v, "yuv": (6 * y + u + v) / 8}

@@ -15,8 +15,10 @@ from nvrc_ref.benchmark.rd.plot import draw_clip
 from nvrc_ref.output.files import atomic_file
 from nvrc_ref.render import table
 
-__all__ = ["tables", "write_results"]
+__all__ = ["RESULTS", "tables", "write_results"]
 
+RESULTS = ("results.json", "points.csv", "tables.txt")
+"""Files of a run, beside the plots."""
 _COLUMNS = (
     "clip", "codec", "point", "imported", "bytes", "bpp", "psnr_y", "psnr_u", "psnr_v", "psnr_yuv", "psnr_rgb",
     "float_psnr_y", "ms_ssim_y", "ms_ssim_window", "encode_seconds", "encode_cpu_seconds", "encode_peak_bytes",
@@ -52,9 +54,9 @@ def write_results(document: dict[str, Any], out: Path, note: Callable[[str], Non
             file.write(data)
         written.append(out / name)
 
-    write("results.json", json.dumps(document, indent=1).encode() + b"\n")
-    write("points.csv", _csv(document["points"]).encode())
-    write("tables.txt", ("\n\n".join(tables(document)) + "\n").encode())
+    write(RESULTS[0], json.dumps(document, indent=1).encode() + b"\n")
+    write(RESULTS[1], _csv(document["points"]).encode())
+    write(RESULTS[2], ("\n\n".join(tables(document)) + "\n").encode())
     for clip in document["clips"]:
         try:
             picture = draw_clip(document, clip)

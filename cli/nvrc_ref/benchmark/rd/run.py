@@ -8,7 +8,7 @@ import fcntl
 import os
 import platform
 import shutil
-import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -25,11 +25,14 @@ from nvrc_ref.benchmark.rd.points import Task, find_result, run_task, task_path
 from nvrc_ref.benchmark.rd.process import CommandError, Runner
 from nvrc_ref.benchmark.rd.spec import CodecSpec, RunSpec
 from nvrc_ref.output.files import io_errors
+from nvrc_ref.render import duration
 
 __all__ = ["FORMAT", "run_bench"]
 
 FORMAT = "nvrc-ref bench 1"
 _ANCHORS = ("x264", "x265")
+_SILENCE = 20.0
+"""Seconds after which a line says what is at work."""
 _PACKAGES = ("nvrc-ref", "torch", "numpy", "onnxruntime", "onnxruntime-gpu", "bjontegaard", "pytorch-msssim", "av")
 
 Note = Callable[[str], None]
@@ -44,24 +47,6 @@ def _alone(out: Path) -> Iterator[None]:
         except OSError:
             raise OutputError("E_OUTPUT", f"another run writes to {out}") from None
         yield
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM ends a run as Ctrl-C does, so that its programs end, too."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not the main thread
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def run_bench(run: RunSpec, out: Path, note: Note, *, redo: Sequence[str] = (), make: bool = True) -> dict[str, Any]:
@@ -90,7 +75,7 @@ def run_bench(run: RunSpec, out: Path, note: Note, *, redo: Sequence[str] = (), 
     curves = [curve for source in run.imports for curve in load_curves(source)]
     runner = Runner(threads)
     skipped: list[str] = []
-    with _alone(out), _terminable():
+    with _alone(out):
         for stale in out.glob("point-*"):
             shutil.rmtree(stale, ignore_errors=True)
         clips = [prepare(clip, out / "clips", runner, run.ffmpeg) for clip in run.clips]
@@ -109,7 +94,7 @@ def run_bench(run: RunSpec, out: Path, note: Note, *, redo: Sequence[str] = (), 
         for task in tasks:
             if task.codec.spec.name in redo and make:
                 task_path(task, out / "points").unlink(missing_ok=True)
-        points, failed = _all_points(tasks, runner, out, run, note, make=make)
+        points, failed = _all_points(tasks, runner, out, run, note, skipped, make=make)
     for clip in clips:
         known = len(skipped)
         points += points_for(curves, clip, skipped)
@@ -153,7 +138,7 @@ def _versions(run: RunSpec, threads: int, skipped: list[str]) -> dict[str, str]:
 
 
 def _all_points(
-    tasks: Sequence[Task], runner: Runner, out: Path, run: RunSpec, note: Note, *, make: bool
+    tasks: Sequence[Task], runner: Runner, out: Path, run: RunSpec, note: Note, skipped: list[str], *, make: bool
 ) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
     """Results in the order of the tasks, and what failed."""
     found = {task.name: find_result(task, out / "points") for task in tasks}
@@ -166,7 +151,10 @@ def _all_points(
         note(f"{len(tasks) - len(missing)} of {len(tasks)} points are there already")
     failed: list[dict[str, str]] = []
     if make:
-        _make_points(missing, found, failed, runner, out, run, note)
+        late = _make_points(missing, found, failed, runner, out, run, note)
+        skipped += late
+        for line in late:
+            note(f"note: {line}")
     return [result for task in tasks if (result := found[task.name]) is not None], failed
 
 
@@ -178,15 +166,20 @@ def _make_points(
     out: Path,
     run: RunSpec,
     note: Note,
-) -> None:
+) -> list[str]:
+    """Make points and put them into `found` or `failed`; what there was no time for, a line each."""
     done = 0
+    began = told = time.monotonic()
+    if run.seconds is not None:
+        # Ours take minutes, and the others are what they are compared with.
+        missing = sorted(missing, key=lambda task: task.codec.spec.kind == "nvrc")
     with ThreadPoolExecutor(run.jobs) as pool:
         waiting: dict[Future[dict[str, Any]], Task] = {
             pool.submit(run_task, task, runner, out, keep_stream=run.keep_streams): task for task in missing
         }
         try:
             while waiting:
-                finished, _ = wait(waiting, return_when=FIRST_COMPLETED)
+                finished, _ = wait(waiting, timeout=_nap(run, began), return_when=FIRST_COMPLETED)
                 for future in finished:
                     task = waiting.pop(future)
                     done += 1
@@ -199,10 +192,33 @@ def _make_points(
                         continue
                     found[task.name] = result
                     note(f"{head} {_summary(result)}")
+                now = time.monotonic()
+                if run.seconds is not None and now - began >= run.seconds and waiting:
+                    runner.stop()
+                    pool.shutdown(cancel_futures=True)
+                    return [
+                        f"{task.name} is left out: its time was up ({duration(run.seconds)}); the next run goes on"
+                        for task in waiting.values()
+                    ]
+                if finished:
+                    told = now
+                elif now - told >= _SILENCE:
+                    told = now
+                    running = "; ".join(task.name for future, task in waiting.items() if future.running())
+                    passed = datetime.timedelta(seconds=round(now - began))
+                    note(f"[{done}/{len(missing)}] after {passed} at work: {running}")
         except BaseException:
             runner.stop()
             pool.shutdown(cancel_futures=True)
             raise
+    return []
+
+
+def _nap(run: RunSpec, began: float) -> float:
+    """Seconds until there is something to say or to stop."""
+    if run.seconds is None:
+        return _SILENCE
+    return max(0.0, min(_SILENCE, began + run.seconds - time.monotonic()))
 
 
 def _summary(result: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -147,6 +148,7 @@ class RunSpec:
         threads: of each point; None shares the processors among the jobs.
         ffmpeg: the program.
         keep_streams: keep what was encoded, in ``streams``.
+        seconds: time for the points: what is not made by then is stopped or left out; None for as long as it takes.
     """
 
     clips: tuple[ClipSpec, ...]
@@ -157,6 +159,7 @@ class RunSpec:
     threads: int | None = None
     ffmpeg: str = "ffmpeg"
     keep_streams: bool = True
+    seconds: float | None = None
 
     def __post_init__(self) -> None:
         if not self.clips:
@@ -167,6 +170,8 @@ class RunSpec:
                 raise _wrong(f"two codecs are called {name!r}: give one another name")
         if self.jobs < 1 or (self.threads is not None and self.threads < 1):
             raise _wrong("jobs and threads cannot be less than 1")
+        if self.seconds is not None and not 0 < self.seconds < math.inf:
+            raise _wrong("seconds has to be a positive number")
 
 
 def _strings(value: Any, what: str) -> tuple[str, ...]:
@@ -191,6 +196,8 @@ def _converted(values: Mapping[str, Any], where: str) -> dict[str, Any]:
             result[key] = None if value is None else str(value)
         elif key in ("frames", "skip", "bit_depth", "jobs", "threads") and type(value) is not int and value is not None:
             raise _wrong(f"{key} in {where} has to be an integer")
+        elif key == "seconds" and type(value) not in (int, float) and value is not None:
+            raise _wrong(f"{key} in {where} has to be a number")
         else:
             result[key] = value
     return result

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nvrc_ref.benchmark.rd import run as bench_run
 from nvrc_ref.benchmark.rd.run import FORMAT
 from nvrc_ref.main import run
 
@@ -128,6 +129,29 @@ def test_a_second_run_makes_nothing(
     assert "3 of 3 points are there already" in capsys.readouterr().err
 
 
+def test_what_there_is_no_time_for_is_left_out_and_told(
+    tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bench_run, "_SILENCE", 0.3)
+    monkeypatch.setenv("FAKE_CODEC_HANGS", "8")
+    assert bench(tmp_path, clip, PLAIN, seconds=3) == 0
+    document = results(tmp_path)
+    assert [point["point"] for point in document["points"]] == ["point 4"]
+    assert [line.split(" is left out")[0] for line in document["skipped"]] == [
+        "ramp, plain, point 8",
+        "ramp, plain, point 16",
+    ]
+    assert document["failed"] == []
+    told = capsys.readouterr().err
+    assert "[1/3] after 0:00:0" in told
+    assert " at work: ramp, plain, point 8\n" in told
+    assert all(line in told for line in document["skipped"])
+    monkeypatch.delenv("FAKE_CODEC_HANGS")
+    assert bench(tmp_path, clip, PLAIN, seconds=60) == 0
+    assert len(results(tmp_path)["points"]) == 3
+    assert results(tmp_path)["skipped"] == []
+
+
 def test_changes_and_redo_make_points_again(tmp_path: Path, clip: Path, calls: Path) -> None:
     assert bench(tmp_path, clip, OURS) == 0
     assert bench(tmp_path, clip, {**OURS, "options": {"new-switch": False}, "points": [6, 12]}) == 0
@@ -180,22 +204,28 @@ def test_a_killed_run_goes_on(tmp_path: Path, clip: Path, calls: Path) -> None:
     assert len(results(tmp_path)["points"]) == 3
 
 
-def test_sigterm_ends_the_programs(tmp_path: Path, clip: Path, calls: Path) -> None:
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_ends_the_programs(tmp_path: Path, clip: Path, calls: Path, sent: signal.Signals, code: int) -> None:
     config = tmp_path / "run.json"
     config.write_text(json.dumps({"clips": [{"path": str(clip)}], "codecs": [{**PLAIN, "points": [16]}]}))
     words = [sys.executable, "-m", "nvrc_ref", "bench", "--config", str(config), "-o", str(tmp_path / "out")]
-    process = subprocess.Popen(words, env={**os.environ, "FAKE_CODEC_HANGS": "16"}, stderr=subprocess.PIPE, text=True)
+
+    def heed() -> None:  # whoever runs the tests may be deaf to it
+        signal.signal(sent, signal.SIG_DFL)
+
+    environment = {**os.environ, "FAKE_CODEC_HANGS": "16"}
+    process = subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=heed)
     try:
         deadline = time.monotonic() + 60
         while not count(calls) and time.monotonic() < deadline:
             time.sleep(0.02)
-        process.terminate()
+        process.send_signal(sent)
         _, text = process.communicate(timeout=60)
     finally:
         process.kill()
         process.wait()
-    assert process.returncode == 130
-    assert text.splitlines()[-1] == "interrupted"
+    assert process.returncode == code
+    assert text.splitlines()[-1] == "terminated"
     assert not [*(tmp_path / "out").glob("point-*")]
 
 

@@ -1,0 +1,58 @@
+"""PSNR over the frames of a comparison."""
+
+from __future__ import annotations
+
+import io
+
+from nvrc_ref.comparison.measure import Comparison
+
+__all__ = ["draw"]
+
+_LUMA, _ALL, _INK = "#0072b2", "#e69f00", "#333333"
+
+
+def draw(comparison: Comparison, title: str, kind: str) -> bytes:
+    """The picture of a comparison's PSNRs, luma and all planes weighed 6:1:1.
+
+    Args:
+        comparison: with one frame at least.
+        title: what was compared.
+        kind: ``png``, ``svg`` or ``pdf``.
+    """
+    from matplotlib.figure import Figure
+
+    numbers = [frame.number for frame in comparison.frames]
+    mean = comparison.mean()
+    has_chroma = mean.psnr["u"] is not None
+    figure = Figure(figsize=(8, 3.6), dpi=130, layout="constrained")
+    axes = figure.add_subplot()
+    marker = "." if len(numbers) <= 64 else ""
+    axes.plot(
+        numbers, [f.psnr_y for f in comparison.frames], color=_LUMA, marker=marker, label=f"Y, mean {mean.psnr_y:.2f}"
+    )
+    if has_chroma:
+        values = [float(frame.psnr["yuv"] or 0.0) for frame in comparison.frames]
+        label = f"YUV 6:1:1, mean {float(mean.psnr['yuv'] or 0.0):.2f}"
+        axes.plot(numbers, values, color=_ALL, marker=marker, label=label)
+    worst = comparison.worst(1)[0]
+    axes.annotate(
+        f"frame {worst.number}",
+        (worst.number, worst.psnr_y),
+        textcoords="offset points",
+        xytext=(0, -12),
+        ha="center",
+        fontsize=8,
+        color=_INK,
+    )
+    axes.set_xlabel("frame")
+    axes.set_ylabel("PSNR, dB")
+    axes.set_title(title, loc="left", fontsize=10, color=_INK)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.margins(y=0.2)
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False, fontsize=9)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind)
+    return buffer.getvalue()

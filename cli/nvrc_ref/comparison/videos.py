@@ -1,0 +1,109 @@
+"""The two videos of a comparison, whatever they are: streams of this codec, y4m, headerless YUV, containers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nvrc_decoder
+from nvrc_decoder.bitstream.container import MAGIC
+from nvrc_decoder.errors import MismatchError
+from nvrc_decoder.frames import Planes
+from nvrc_decoder.video_format import CHROMA_NAMES, UNSPECIFIED, VideoFormat
+from nvrc_encoder.source import RawFormat, open_source
+from nvrc_ref.options import open_stream
+
+__all__ = ["OpenVideo", "check_formats", "open_either"]
+
+_HEADERLESS = ("", ".yuv", ".raw", ".i420")
+
+
+@dataclass(frozen=True)
+class OpenVideo:
+    """A video that is open.
+
+    Attributes:
+        name: what the user called it.
+        picture: format of every frame.
+        frames: the frames, once.
+        bytes: size of the file; None of the standard input and of what is not compressed.
+        headerless: the user said what it is, but for the rate.
+        video: what decodes it, if it is a stream of this codec.
+    """
+
+    name: str
+    picture: VideoFormat
+    frames: Iterator[Planes]
+    bytes: int | None = None
+    headerless: bool = False
+    video: nvrc_decoder.Video | None = None
+
+
+def _is_stream(name: str) -> bool:
+    if name == "-":
+        return sys.stdin.buffer.peek(len(MAGIC))[: len(MAGIC)] == MAGIC  # type: ignore[attr-defined]
+    path = Path(name)
+    if not path.is_file():
+        return path.suffix.lower() == ".nvrc"  # which says why it cannot be opened
+    with open_stream(name) as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
+@contextmanager
+def open_either(
+    name: str, raw: RawFormat | None, chroma_format: int | None, skip: int, **decoding: Any
+) -> Iterator[OpenVideo]:
+    """Open a stream of this codec or any other video.
+
+    Args:
+        name: a file, or ``-``.
+        raw: format of headerless YUV; only for the standard input and names that end as such files do.
+        chroma_format: what PNGs are converted to.
+        skip: frames to leave out at the start.
+        decoding: goes to `nvrc_decoder.open`.
+
+    Raises:
+        NvrcError: as `nvrc_decoder.open` and `nvrc_encoder.source.open_source`.
+    """
+    if not _is_stream(name):
+        bare = raw is not None and (name == "-" or Path(name).suffix.lower() in _HEADERLESS)
+        source = open_source(name, raw=raw if bare else None, skip=skip, chroma_format=chroma_format)
+        coded = Path(name).is_file() and Path(name).suffix.lower() not in (*_HEADERLESS, ".y4m", ".png")
+        yield OpenVideo(name, source.picture, iter(source), Path(name).stat().st_size if coded else None, bare)
+        return
+    with open_stream(name) as file, nvrc_decoder.open(file, **decoding) as video:
+        if skip:
+            video.seek(skip)
+        size = None if name == "-" else Path(name).stat().st_size
+        yield OpenVideo(name, video.info.format, iter(video), size, video=video)
+
+
+def check_formats(source: OpenVideo, decoded: OpenVideo) -> list[str]:
+    """What differs between two formats that can be compared all the same, a line each.
+
+    Raises:
+        MismatchError: E_FORMAT, size, chroma format or bit depth differ.
+    """
+    a, b = source.picture, decoded.picture
+    sizes = tuple(f"{x.width}x{x.height} {CHROMA_NAMES[x.chroma_format]} {x.bit_depth} bits" for x in (a, b))
+    if sizes[0] != sizes[1]:
+        raise MismatchError(
+            "E_FORMAT",
+            f"{source.name} is {sizes[0]}, {decoded.name} is {sizes[1]}: convert one of them first, "
+            "as samples are compared one by one",
+        )
+    notes = []
+    if a.colour.full_range != b.colour.full_range:
+        ranges = ["full" if x.colour.full_range else "limited" for x in (a, b)]
+        notes.append(f"note: the range of {source.name} is {ranges[0]}, that of {decoded.name} {ranges[1]}")
+    matrices = a.colour.matrix, b.colour.matrix
+    if UNSPECIFIED not in matrices and matrices[0] != matrices[1]:
+        notes.append(f"note: the matrix of {source.name} is code {matrices[0]}, that of {decoded.name} {matrices[1]}")
+    if a.rate != b.rate and not (source.headerless or decoded.headerless):
+        rates = [f"{float(x.rate):.6g}" for x in (a, b)]
+        notes.append(f"note: {source.name} has {rates[0]} frames a second, {decoded.name} {rates[1]}")
+    return notes

@@ -1,0 +1,78 @@
+"""Signals that ask the process to end: each leaves as an exception, so that no unfinished output stays behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from nvrc_encoder.interruption import Interruption
+
+__all__ = ["TerminatedError", "signals_deferred", "terminable", "undisturbed"]
+
+_ENDING = tuple(number for name in ("SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None)
+
+
+class TerminatedError(BaseException):
+    """SIGTERM, which batch systems and `timeout` send, or SIGHUP, which comes when a terminal closes.
+
+    Args:
+        signum: number of the signal.
+    """
+
+    def __init__(self, signum: int) -> None:
+        super().__init__()
+        self.signum = signum
+
+    @property
+    def exit_code(self) -> int:
+        """As shells count."""
+        return 128 + self.signum
+
+
+def _terminate(signum: int, frame: object) -> NoReturn:
+    raise TerminatedError(signum)
+
+
+def terminable() -> None:
+    """Let SIGTERM and SIGHUP raise `TerminatedError`; one that the parent ignores, as `nohup` does, stays ignored."""
+    for number in _ENDING:
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _terminate)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Keep signals from the last cleaning up; after it they end the process at once."""
+    heeded = [n for n in (signal.SIGINT, *_ENDING) if signal.getsignal(n) is not signal.SIG_IGN]
+    for number in heeded:
+        signal.signal(number, signal.SIG_IGN)
+    yield
+    for number in heeded:
+        signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
+def signals_deferred(interruption: Interruption) -> Iterator[None]:
+    """While a training defers `interruption`, Ctrl-C, SIGTERM and SIGHUP wait for it; a second one does not."""
+
+    def heed(signum: int, frame: object) -> None:
+        interruption.ask(KeyboardInterrupt() if signum == signal.SIGINT else TerminatedError(signum))
+        with suppress(OSError):  # not through Python's stream, which the signal may have interrupted
+            os.write(2, b"\nfinishing this step to save a checkpoint; once more ends at once\n")
+
+    earlier = {}
+    if threading.current_thread() is threading.main_thread():
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, *_ENDING)}
+        earlier = {n: own for n, own in handlers.items() if own in (signal.default_int_handler, _terminate)}
+    try:
+        for number in earlier:
+            signal.signal(number, heed)
+        yield
+    finally:
+        for number, own in earlier.items():
+            signal.signal(number, own)

@@ -1,0 +1,243 @@
+"""Encodes that are interrupted, or that run into a full disk or a terminal that has gone."""
+
+from __future__ import annotations
+
+import errno
+import os
+import pty
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nvrc_ref.main import run
+from nvrc_ref.signals import TerminatedError, terminable
+
+torch = pytest.importorskip("torch")
+checkpoint = pytest.importorskip("nvrc_encoder.checkpoint")
+choose = pytest.importorskip("nvrc_encoder.choose")
+run_module = pytest.importorskip("nvrc_encoder.run")
+
+MODULE = [sys.executable, "-m", "nvrc_ref"]
+SHORT = ["--iterations", "8", "--quiet", "--threads", "1"]
+
+
+@pytest.fixture
+def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "a.y4m"
+    frames = (b"FRAME\n" + bytes((7 * i * i + 31 * t) % 256 for i in range(384)) for t in range(3))
+    path.write_bytes(b"YUV4MPEG2 W16 H16 F25:1 Ip A1:1 C420\n" + b"".join(frames))
+    monkeypatch.chdir(tmp_path)
+    return path
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """Those of a process that `main` has begun."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    terminable()
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+def encode(*more: object) -> int:
+    return run(["encode", "a.y4m", "-o", "b.nvrc", *SHORT, *map(str, more)])
+
+
+def names() -> set[str]:
+    return {path.name for path in Path.cwd().iterdir()}
+
+
+def at_iteration(monkeypatch: pytest.MonkeyPatch, iteration: int, act: Callable[[], object]) -> None:
+    """Let something happen in the middle of a step."""
+    honest = run_module.Run.advance
+
+    def advance(self: Any) -> object:
+        if self.iteration == iteration:
+            act()
+        return honest(self)
+
+    monkeypatch.setattr(run_module.Run, "advance", advance)
+
+
+def full_disk(*arguments: object, **options: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def replace_but_the_stream(source: Path, target: Path) -> None:
+    """There is no room for the stream as long as there is a checkpoint."""
+    if str(target) == "b.nvrc" and Path("b.nvrc.checkpoint").exists():
+        full_disk()
+    os.rename(source, target)
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_saves_first_and_resume_goes_on(
+    clip: Path,
+    handlers: None,
+    sent: signal.Signals,
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert encode("--no-trials") == 0
+    whole = Path("b.nvrc").read_bytes()
+    Path("b.nvrc").unlink()
+    with monkeypatch.context() as patch:
+        at_iteration(patch, 4, lambda: signal.raise_signal(sent))
+        capsys.readouterr()
+        assert encode("--no-trials") == code
+    assert capsys.readouterr().err.endswith("ed at 5/8; continue with the same command and --resume\n")
+    assert names() == {"a.y4m", "b.nvrc.checkpoint"}
+    assert encode("--no-trials", "--resume") == 0
+    assert Path("b.nvrc").read_bytes() == whole
+    assert names() == {"a.y4m", "b.nvrc"}
+
+
+def test_a_second_interrupt_ends_at_once(
+    clip: Path, handlers: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def impatient(content: object, file: Any) -> None:
+        file.write(b"half")
+        signal.raise_signal(signal.SIGINT)
+
+    at_iteration(monkeypatch, 4, lambda: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(torch, "save", impatient)
+    assert encode("--no-trials") == 130
+    assert capsys.readouterr().err.endswith("interrupted; there was nothing worth keeping yet\n")
+    assert names() == {"a.y4m"}
+
+
+def test_an_interrupt_of_the_trials_keeps_nothing(
+    clip: Path, handlers: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(choose, "_tried", lambda *arguments: signal.raise_signal(signal.SIGINT))
+    assert encode() == 130
+    assert capsys.readouterr().err == "interrupted; there was nothing worth keeping yet\n"
+    assert names() == {"a.y4m"}
+    # The pilot is worth keeping.
+    assert encode("--target-psnr", 30) == 130
+    assert capsys.readouterr().err == (
+        "interrupted at the end of the pilot; continue with the same command and --resume\n"
+    )
+    assert names() == {"a.y4m", "b.nvrc.checkpoint"}
+
+
+def test_without_a_checkpoint_an_interrupt_says_so(
+    clip: Path, handlers: None, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    at_iteration(monkeypatch, 4, lambda: signal.raise_signal(signal.SIGINT))
+    assert run(["encode", "a.y4m", "-o", "-", *SHORT, "--no-trials"]) == 130
+    assert capsysbinary.readouterr() == (b"", b"interrupted; nothing is kept, as there was no --checkpoint\n")
+
+
+def test_a_signal_that_the_parent_ignores_stays_ignored(handlers: None) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    terminable()
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    with pytest.raises(TerminatedError) as caught:
+        signal.raise_signal(signal.SIGTERM)
+    assert caught.value.exit_code == 143
+
+
+def test_a_full_disk_at_the_checkpoint_costs_nothing_else(
+    clip: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(torch, "save", full_disk)
+    train = checkpoint.train
+    monkeypatch.setattr("nvrc_encoder.encoding.train", lambda *args, **more: train(*args, **{**more, "every": 1e-9}))
+    assert encode("--no-trials") == 0
+    assert caplog.text.count("cannot write the checkpoint b.nvrc.checkpoint: No space left on device") == 1
+    assert names() == {"a.y4m", "b.nvrc"}
+
+
+def test_a_full_disk_at_the_stream_leaves_the_checkpoint(
+    clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", replace_but_the_stream)
+        patch.setattr(tempfile, "mkstemp", full_disk)
+        assert encode("--no-trials") == 74
+    error = capsys.readouterr().err
+    assert (
+        "No space left on device; b.nvrc.checkpoint has the end of the training: put that right, and continue with"
+        in error
+    )
+    assert names() == {"a.y4m", "b.nvrc.checkpoint"}
+    at_iteration(monkeypatch, 8, lambda: pytest.fail("nothing is left to train"))
+    assert encode("--no-trials", "--resume") == 0
+    assert names() == {"a.y4m", "b.nvrc"}
+
+
+def test_a_checkpoint_that_fills_the_disk_makes_room(
+    clip: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = tmp_path_factory.mktemp("other")
+    monkeypatch.setattr(tempfile, "tempdir", str(other))
+    monkeypatch.setattr(os, "replace", replace_but_the_stream)
+    assert encode("--no-trials") == 0
+    assert names() == {"a.y4m", "b.nvrc"}
+    assert list(other.iterdir()) == []
+
+
+def test_a_folder_that_went_away_does_not_take_the_stream(
+    clip: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    other = tmp_path_factory.mktemp("other")
+    monkeypatch.setattr(tempfile, "tempdir", str(other))
+    Path("out").mkdir()
+    at_iteration(monkeypatch, 4, lambda: os.rename("out", "away"))
+    assert run(["encode", "a.y4m", "-o", "out/b.nvrc", *SHORT, "--no-trials"]) == 74
+    (kept,) = other.iterdir()
+    assert f"the stream is in {kept} instead" in capsys.readouterr().err
+    assert run(["verify", str(kept)]) == 0
+
+
+def test_a_report_that_cannot_be_written_is_told_of(
+    clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("out").mkdir()
+    at_iteration(monkeypatch, 4, lambda: Path("out").rmdir())
+    assert encode("--no-trials", "--report", "out/x.json") == 0
+    assert "warning: there is no report: the folder out does not exist" in capsys.readouterr().err
+    assert names() == {"a.y4m", "b.nvrc"}
+
+
+def test_a_terminal_that_has_gone_does_not_stop_an_encode(clip: Path) -> None:
+    terminal, end = pty.openpty()
+
+    def deaf() -> None:  # as `nohup` and `disown` leave it
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    words = ["encode", "a.y4m", "-o", "b.nvrc", "--iterations", "30", "--threads", "1", "--no-trials"]
+    process = subprocess.Popen([*MODULE, *words], stdin=end, stdout=end, stderr=end, preexec_fn=deaf)
+    os.close(end)
+    os.close(terminal)
+    assert process.wait(120) == 0
+    assert names() == {"a.y4m", "b.nvrc"}
+
+
+def test_a_reader_of_stderr_that_has_gone_does_not_stop_an_encode(clip: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    words = ["encode", "a.y4m", "-o", "b.nvrc", "--iterations", "3", "--threads", "1", "--no-trials"]
+    assert subprocess.run([*MODULE, *words], stdout=subprocess.DEVNULL, stderr=writer).returncode == 0
+    os.close(writer)
+    assert names() == {"a.y4m", "b.nvrc"}
+
+
+def test_a_missed_target_is_told_with_its_reason(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert encode("--no-trials", "--target-size", 90) == 0
+    error = capsys.readouterr().err
+    assert "warning: the target of 90 bytes is missed by +" in error
+    assert "headers and networks alone take" in error

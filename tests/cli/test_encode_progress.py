@@ -1,0 +1,118 @@
+"""What `encode` shows while it works: one bar that fits, lines where there is no bar, nothing where nobody wants it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import select
+import struct
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+termios = pytest.importorskip("termios", reason="no terminals here")
+
+from nvrc_encoder.options import EncodeOptions  # noqa: E402
+from nvrc_ref.encode_progress import EncodeProgress, bar_line  # noqa: E402
+from nvrc_ref.main import run  # noqa: E402
+from nvrc_ref.render import counted, duration  # noqa: E402
+
+PATIENCE = 120.0
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
+
+
+def words(clip: Path, *more: str) -> list[str]:
+    output = clip.with_suffix(".nvrc")
+    command = [sys.executable, "-m", "nvrc_ref", "encode", str(clip), "-o", str(output)]
+    return [*command, "--preset", "draft", "--iterations", "12", "--threads", "1", "--device", "cpu", *more]
+
+
+def on_a_terminal(command: list[str], columns: int, kind: str = "xterm") -> str:
+    """What a terminal of that kind and width was sent of the standard error."""
+    screen, terminal = os.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=terminal, env={**environment, "TERM": kind}
+    ) as process:
+        os.close(terminal)
+        shown = bytearray()
+        with suppress(OSError):  # how Linux says that nobody writes any more
+            while select.select([screen], [], [], PATIENCE)[0] and (piece := os.read(screen, 1 << 16)):
+                shown += piece
+        os.close(screen)
+        assert process.wait(PATIENCE) == 0, shown.decode()
+    return shown.decode()
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    path = tmp_path / "a.y4m"
+    frames = (bytes((x * 5 + y * 3 + t * 9) % 256 for y in range(32) for x in range(32)) for t in range(2))
+    path.write_bytes(b"YUV4MPEG2 W32 H32 F25:1 Cmono\n" + b"".join(b"FRAME\n" + frame for frame in frames))
+    return path
+
+
+def test_one_bar_of_all_stages_fits(clip: Path) -> None:
+    columns = 40
+    shown = on_a_terminal(words(clip, "--target-size", "1500"), columns)
+    lines = [line for line in re.split(r"[\r\n]+", ESCAPES.sub("", shown)) if line]
+    bars = [line for line in lines if "ETA" in line]
+    assert bars
+    assert max(len(line) for line in bars) < columns
+    assert {"pilot", "trials"} <= {line.split()[0] for line in bars}
+    percents = [int(match[1]) for line in bars if (match := re.search(r"(\d+) %", line))]
+    assert percents == sorted(percents)
+    assert len(percents) == len(bars)
+    assert "None" not in shown
+    # The last thing that is left of the bar is an empty line.
+    assert not ESCAPES.sub("", shown.rpartition("\x1b[2K")[2]).strip()
+    assert any(line.startswith("about ") for line in lines)
+    assert any(line.startswith("2 frames of 32x32 4:0:0 8 bits 25 fps") for line in lines)
+
+
+def test_a_dumb_terminal_gets_a_few_lines(clip: Path) -> None:
+    shown = on_a_terminal(words(clip, "--no-trials"), 80, "dumb")
+    assert "\x1b" not in shown
+    progress = [line for line in shown.splitlines() if "ETA" in line]
+    assert 1 <= len(progress) <= 11
+    assert all(re.match(r" *\d+ %", line) for line in progress)
+
+
+def test_a_log_gets_a_few_lines_and_quiet_none(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = words(clip, "--no-trials")[3:]
+    assert run(arguments) == 0
+    log = capsys.readouterr().err
+    assert 1 <= sum("ETA" in line for line in log.splitlines()) <= 11
+    assert "\x1b" not in log
+    before = clip.with_suffix(".nvrc").read_bytes()
+    assert run([*arguments, "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
+    assert clip.with_suffix(".nvrc").read_bytes() == before
+
+
+def test_a_bar_fits_whatever_is_known() -> None:
+    said: list[str] = []
+    progress = EncodeProgress(EncodeOptions(), said.append)
+    for width in range(20, 200):
+        for ascii_only in (False, True):
+            assert len(bar_line(progress, width, ascii_only)) <= width
+    assert bar_line(progress, 40, True).isascii()
+    assert not said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.2, "1 s"), (75, "75 s"), (200, "3 min"), (3590, "1 h"), (9600, "2 h 40 min"), (50_000, "14 h")],
+)
+def test_times_in_words(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_one_is_singular() -> None:
+    assert [counted(n, "frame") for n in (0, 1, 2)] == ["0 frames", "1 frame", "2 frames"]
