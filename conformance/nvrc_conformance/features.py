@@ -8,6 +8,7 @@ import numpy as np
 
 from nvrc_conformance.plane_features import plane_features
 from nvrc_conformance.stages import DecodedGop, coded_parameters
+from nvrc_decoder.bitstream.container import MINOR_PRESENTATION
 from nvrc_decoder.bitstream.reader import Unit, UnitReader
 from nvrc_decoder.bitstream.units import Metadata, SequenceHeader, UnitType, coded_nodes, layer_specs
 from nvrc_decoder.entropy.coder import Int32Array, IntArray, SymbolDecoder
@@ -15,6 +16,7 @@ from nvrc_decoder.entropy.tables import RADII, TABLE_RADII
 from nvrc_decoder.gop import Grid, Network, grid_shape
 from nvrc_decoder.octree.grid import code_grid
 from nvrc_decoder.octree.schedule import octree_schedule, temporal_first_schedule
+from nvrc_decoder.presentation import is_presentation
 from nvrc_decoder.profiles import Q_MAX, GridSlot
 from nvrc_decoder.synthesis.arithmetic import ACCUMULATOR_LIMIT, worst_case
 from nvrc_decoder.video_format import CHROMA_NAMES
@@ -70,7 +72,7 @@ def _sequence_features(sequence: SequenceHeader, data: bytes) -> set[str]:
         found.add("one sample")
     if sequence.width == 1 < sequence.height:
         found.add("one column")
-    if data[9]:
+    if data[9] > MINOR_PRESENTATION:
         found.add("later minor version")
     return found
 
@@ -79,6 +81,8 @@ def _unit_features(units: list[Unit]) -> set[str]:
     found = {"INDEX" if any(unit.type == UnitType.INDEX for unit in units) else "no INDEX"}
     if any(isinstance(unit.content, Metadata) for unit in units):
         found.add("METADATA")
+    if any(isinstance(unit.content, Metadata) and is_presentation(unit.content.key) for unit in units):
+        found.add("METADATA of presentation")
     if any(unit.payload is None for unit in units):
         found.add("unknown optional unit")
     return found

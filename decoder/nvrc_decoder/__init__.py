@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nvrc_decoder.errors import NvrcError
     from nvrc_decoder.frames import Planes
     from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
+    from nvrc_decoder.presentation import Presentation
     from nvrc_decoder.symbols import StageTimes
     from nvrc_decoder.video import Video, VideoInfo
     from nvrc_decoder.video import open_video as open
@@ -29,6 +30,7 @@ __all__ = [
     "Limits",
     "NvrcError",
     "Planes",
+    "Presentation",
     "StageTimes",
     "Video",
     "VideoInfo",
@@ -42,6 +44,7 @@ _HOMES = {
     "Limits": ("nvrc_decoder.limits", "Limits"),
     "NvrcError": ("nvrc_decoder.errors", "NvrcError"),
     "Planes": ("nvrc_decoder.frames", "Planes"),
+    "Presentation": ("nvrc_decoder.presentation", "Presentation"),
     "StageTimes": ("nvrc_decoder.symbols", "StageTimes"),
     "Video": ("nvrc_decoder.video", "Video"),
     "VideoInfo": ("nvrc_decoder.video", "VideoInfo"),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
+from typing import Self
 
 from nvrc_decoder.bitstream.random_access import GopRecord, RandomAccess
 from nvrc_decoder.bitstream.reader import Unit
-from nvrc_decoder.bitstream.units import Digest, Gop, NetworkHeader, SequenceHeader
-from nvrc_decoder.errors import InternalError, InvalidStreamError
+from nvrc_decoder.bitstream.salvage import Damage
+from nvrc_decoder.bitstream.units import Digest, Gop, Metadata, NetworkHeader, SequenceHeader
+from nvrc_decoder.errors import InternalError, InvalidStreamError, NvrcError
 from nvrc_decoder.gop import Network, load_network
 
-__all__ = ["Networks", "read_forward", "read_table"]
+__all__ = ["Networks", "Peekable", "read_forward", "read_table"]
 
 
 class Networks:
@@ -40,12 +43,47 @@ class Networks:
         raise self._network
 
 
-def read_forward(units: Iterator[Unit], load: Callable[[NetworkHeader, int, str], object]) -> Iterator[GopRecord]:
+class Peekable:
+    """Records of which the first may be looked for ahead of time; what goes wrong then is raised in its turn."""
+
+    def __init__(self, records: Iterator[GopRecord | Damage]) -> None:
+        self._records = records
+        self._first: list[GopRecord | Damage] = []
+        self._error: NvrcError | None = None
+        self._begun = False
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> GopRecord | Damage:
+        self._begun = True
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+        return self._first.pop() if self._first else next(self._records)
+
+    def peek(self) -> None:
+        """Read as far as the first record, unless that has been done."""
+        if self._begun:
+            return
+        self._begun = True
+        try:
+            self._first.extend(itertools.islice(self._records, 1))
+        except NvrcError as error:
+            self._error = error
+
+
+def read_forward(
+    units: Iterator[Unit],
+    load: Callable[[NetworkHeader, int, str], object],
+    note: Callable[[str, bytes, int], None] | None = None,
+) -> Iterator[GopRecord]:
     """All GOPs from the start, in one pass that works on pipes and checks the whole stream.
 
     Args:
         units: the units behind SEQUENCE.
         load: called with each NETWORK when it comes, its offset and name; a bad one is an error though no GOP follows.
+        note: called with key and value of each METADATA, and the number of frames before it.
     """
     # A GOP whose DIGEST comes next. It is not kept here when it goes out: its payloads are as large as the unit.
     held: list[Gop] = []
@@ -63,6 +101,8 @@ def read_forward(units: Iterator[Unit], load: Callable[[NetworkHeader, int, str]
             first, frames = frames, frames + held[0].frame_count
             header, offset, name = network
             yield GopRecord(number, first, place, header, offset, held.pop(), content, name)
+        elif isinstance(content, Metadata) and note is not None:
+            note(content.key, content.value, frames)
 
 
 def read_table(table: RandomAccess, first: int) -> Iterator[GopRecord]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self, cast
 
+from nvrc_decoder.bitstream.metadata import scan_presentation
 from nvrc_decoder.bitstream.random_access import GopRecord, RandomAccess, read_index
 from nvrc_decoder.bitstream.reader import Unit, UnitReader
 from nvrc_decoder.bitstream.salvage import Damage, SalvageReader, salvage_table
@@ -21,10 +22,11 @@ from nvrc_decoder.bitstream.units import SequenceHeader
 from nvrc_decoder.display import Frame
 from nvrc_decoder.engine import Engine, EngineName, Synthesizers, choose_engine, choose_gpu
 from nvrc_decoder.errors import InputError, InternalError, InvalidStreamError, LimitError
-from nvrc_decoder.gop_source import Networks, read_forward, read_table
+from nvrc_decoder.gop_source import Networks, Peekable, read_forward, read_table
 from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
 from nvrc_decoder.pipe_input import PipeInput
 from nvrc_decoder.pipeline import make_frames
+from nvrc_decoder.presentation import Presentation
 from nvrc_decoder.symbols import Decoding, OnDamage, StageTimes
 from nvrc_decoder.synthesis.device import GpuState
 from nvrc_decoder.synthesis.providers import Provider, ProviderName
@@ -101,13 +103,16 @@ class Video:
             units = iter(UnitReader(source, limits))
             sequence = _read_sequence(units)
             networks = Networks(sequence)
-            records = read_forward(units, networks.load)
+            records = read_forward(units, networks.load, None if pipe is None else self._note)
         else:
             reader = SalvageReader(source, limits)
             sequence = reader.sequence
             networks = Networks(sequence)
+            reader.note = None if pipe is None else self._note
             records = self._salvage(reader)
         self.info = VideoInfo(video_format(sequence), sequence.profile_spec.name, sequence.level)
+        self._shown: Presentation | None = None if self._seekable else Presentation(self.info.format.rate)
+        self._piped = Peekable(records)
         self._decoding = Decoding(
             sequence,
             self.info.format,
@@ -119,7 +124,7 @@ class Video:
             Synthesizers(engine, sequence, threads, limits, gpu),
             pipe,
         )
-        self._frames: Iterator[Frame] = make_frames(self._decoding, records, 0, lookahead=lookahead)
+        self._frames: Iterator[Frame] = make_frames(self._decoding, self._piped, 0, lookahead=lookahead)
 
     @property
     def engine(self) -> EngineName:
@@ -139,6 +144,32 @@ class Video:
             InvalidStreamError: the table of GOPs is broken.
         """
         return self._random_access().frame_count if self._seekable else None
+
+    @property
+    def presentation(self) -> Presentation:
+        """Pixel aspect, orientation, HDR metadata and time stamps; of a pipe, as far as it has been read.
+
+        Nothing of it has been done to the frames. Of a pipe, the first GOP is waited for.
+        """
+        if not self._seekable:
+            self._piped.peek()
+        elif self._shown is None:
+            shown = Presentation(self.info.format.rate)
+            with self._decoding.file_lock:
+                here = self._file.tell()
+                try:
+                    scan_presentation(self._file, shown, self._limits)
+                finally:
+                    self._file.seek(here)
+            self._shown = shown
+        if self._shown is None:
+            raise InternalError("E_INTERNAL", "a pipe has no presentation")
+        return self._shown
+
+    def _note(self, key: str, value: bytes, first_frame: int) -> None:
+        """Take note of a METADATA of a pipe."""
+        if self._shown is not None:
+            self._shown.add(key, value, first_frame)
 
     def __enter__(self) -> Self:
         return self

@@ -211,6 +211,17 @@ def _settle(
     return choice.options, choice.trials
 
 
+def _with_metadata(source: Source, options: EncodeOptions) -> EncodeOptions:
+    """The options with the METADATA of a source that has been read; says what is carried, and what is not."""
+    for line in source.losses:
+        log.warning("%s", line)
+    carried = source.metadata
+    if not carried:
+        return options
+    log.info("carried: %s", ", ".join(source.carried))
+    return dataclasses.replace(options, metadata={**carried, **options.metadata})
+
+
 def encode(
     source: Source,
     output: BinaryIO,
@@ -256,10 +267,12 @@ def encode(
     frames = list(source)
     if not frames:
         raise InputError("E_SOURCE", f"{source.name} has no frames")
+    options = _with_metadata(source, options)
     key = {} if checkpoint is None else fingerprint(source.picture, frames, options)
     if saved is not None:
         saved.check(key)
-    goal = options.goal(source.width, source.height, len(frames), source.rate)
+    duration = source.findings.duration(source.window, source.rate, len(frames))
+    goal = options.goal(source.width, source.height, len(frames), len(frames) / duration)
     outlook = outlook or Outlook()
     settling = saved is None or saved.stage != _TRAINING
     trying = settling and options.trials and is_open(options)

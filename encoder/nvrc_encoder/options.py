@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from nvrc_decoder.presentation import check_entry
 from nvrc_decoder.profiles import PROFILES, SPLIT_CHANNELS, Profile, SlotKind
 from nvrc_decoder.pyramid import DEFAULT_PYRAMID, MULTIPLIER_MAX, SPACING_LOG2_MAX, Pyramid
 
@@ -108,7 +109,8 @@ class EncodeOptions:
         iterations: overrides the preset's.
         prior: where it suits, networks start from the format's prior and are coded as differences from it (spec 6.5).
         index: write INDEX and footer, where there is more than one GOP.
-        metadata: key -> value, written as METADATA units.
+        metadata: key -> value, written as METADATA units, beside what the source carries; keys that begin with `nvrc.`
+            are those of spec 3.6.1 and go before the source's.
     """
 
     profile: str = "nano"
@@ -189,7 +191,8 @@ class EncodeOptions:
                 f"grid_channels (--grids) or slots take a part of the bands, slots {profile.band_slots[0]} to "
                 f"{profile.band_slots[-1]}: their channels are {wanted}, or all 0"
             )
-        for key in self.metadata:
+        for key, entry in self.metadata.items():
+            check_entry(key, entry)
             if not 1 <= len(key.encode()) <= METADATA_KEY_MAX:
                 raise ValueError(f"the metadata key {key!r} is not 1 to {METADATA_KEY_MAX} bytes long")
 

@@ -9,7 +9,7 @@ import itertools
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -17,17 +17,35 @@ from typing import BinaryIO
 
 from nvrc_decoder.errors import InputError, NvrcError, OutputError, UnsupportedError
 from nvrc_decoder.frames import Planes
+from nvrc_decoder.presentation import SAMPLE_ASPECT
 from nvrc_decoder.profiles import CHROMA_420
 from nvrc_decoder.video_format import CHROMA_NAMES, Colour, VideoFormat
-from nvrc_encoder.conversion import SUPPORTED
+from nvrc_encoder.conversion import SUPPORTED, retiming_advice
+from nvrc_encoder.findings import Findings, Window, interlacing_line
 from nvrc_encoder.png_source import is_png_input, open_png
-from nvrc_encoder.y4m import check_frame_size, read_raw_frames, read_y4m_frames, read_y4m_header
+from nvrc_encoder.y4m import check_frame_size, read_raw_frames, read_y4m_description, read_y4m_frames
 
-__all__ = ["RawFormat", "Source", "open_source"]
+__all__ = ["RawFormat", "Source", "has_header", "open_source", "refuse_raw_format"]
 
 _RAW_SUFFIXES = {".yuv", ".raw", ".i420"}
 _Y4M_MAGIC = b"YUV4MPEG2"
 DEFAULT_RATE = Fraction(25)
+# Offset and first bytes of files that are not headerless whatever they are called: y4m, mp4 and mov, Matroska, AVI,
+# Ogg, FLV, MPEG program streams, Windows Media, PNG, GIF, JPEG.
+_MAGICS = (
+    (0, _Y4M_MAGIC),
+    (4, b"ftyp"),
+    (4, b"moov"),
+    (0, b"\x1a\x45\xdf\xa3"),
+    (0, b"RIFF"),
+    (0, b"OggS"),
+    (0, b"FLV\x01"),
+    (0, b"\x00\x00\x01\xba"),
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"),
+    (0, b"\x89PNG\r\n\x1a\n"),
+    (0, b"GIF8"),
+    (0, b"\xff\xd8\xff"),
+)
 
 
 @dataclass(frozen=True)
@@ -62,12 +80,31 @@ class Source:
         name: what the user called it.
         picture: format of every frame.
         frame_count: number of frames that iteration yields where it is known without reading them, otherwise None.
+        findings: what the input has besides samples; complete when its frames have been read.
+        window: which of the input's frames iteration yields.
     """
 
     name: str
     picture: VideoFormat
     frame_count: int | None
     _open_frames: Callable[[], Iterator[Planes]] = field(repr=False)
+    findings: Findings = field(default_factory=Findings, repr=False, compare=False)
+    window: Window = field(default_factory=Window)
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """METADATA that says how to show the frames (spec 3.6.1): key -> value; complete when they have been read."""
+        return self.findings.metadata(self.window, self.rate)
+
+    @property
+    def carried(self) -> list[str]:
+        """The same in words, such as ``rotation 90``."""
+        return self.findings.carried(self.window, self.rate)
+
+    @property
+    def losses(self) -> list[str]:
+        """One line for each thing that a stream cannot carry or that is wrong with the input, with what mends it."""
+        return self.findings.losses(self.window, self.rate)
 
     @property
     def width(self) -> int:
@@ -121,42 +158,66 @@ def open_source(
             stdin.
         raw: full format of headerless YUV.
         size: (width, height): shorthand for `raw` with 4:2:0 and 8 bits.
-        rate: frames a second, in place of what the file says.
+        rate: frames a second of an input that does not say them itself.
         recolour: makes the colour description of what the file says.
         frames: read at most this many.
         skip: leave out this many at the start.
         chroma_format: what RGB PNGs are converted to, `CHROMA_444` unless given.
 
     Raises:
-        InputError: E_NO_INPUT, the file does not exist, is no file or cannot be read.
-        InvalidStreamError: E_SOURCE, the file is malformed.
+        InputError: E_NO_INPUT, the file does not exist, is no file or cannot be read; E_SOURCE, `raw`, `size` or
+            `rate` is given for an input that says it itself.
+        InvalidStreamError: E_SOURCE, the file is malformed, or no video.
         UnsupportedError: E_PIXEL_FORMAT, a pixel format that the codec does not have.
         MissingExtraError: E_MISSING_EXTRA, PyAV is needed and not installed.
     """
     name = os.fspath(path)
     if raw is None and size is not None:
         raw = RawFormat(*size)
-    if name == "-":
-        source = _open_planar(name, raw)
-    elif raw is None and is_png_input(name):
-        source = Source(name, *open_png(name, chroma_format, recolour))
-    else:
+    pictures = name != "-" and is_png_input(name)
+    if name != "-" and not pictures:
         _check_readable(name)
-        if raw is None and Path(name).suffix.lower() in _RAW_SUFFIXES:
-            raise InputError("E_SOURCE", f"{name} is headerless YUV: give its size, such as --size 352x288")
-        if raw is not None or _is_y4m(name):
-            source = _open_planar(name, raw)
-        else:
-            from nvrc_encoder.pyav_source import open_with_pyav
+    if raw is not None:
+        refuse_raw_format(name)
+    if pictures:
+        source, has_rate = Source(name, *open_png(name, chroma_format, recolour)), False
+    elif raw is not None:
+        source, has_rate = _open_raw(name, raw), False
+    elif name != "-" and Path(name).suffix.lower() in _RAW_SUFFIXES and not has_header(name):
+        raise InputError("E_SOURCE", f"{name} is headerless YUV: give its size, such as --size 352x288")
+    elif name == "-" or _is_y4m(name):
+        source, has_rate = _open_y4m(name)
+    else:
+        from nvrc_encoder.pyav_source import open_with_pyav
 
-            picture, count, opener = open_with_pyav(name)
-            source = Source(name, picture, count, opener)
+        opened = open_with_pyav(name)
+        source = Source(name, opened.picture, opened.frame_count, opened.frames, opened.findings)
+        has_rate = opened.has_rate
     picture = source.picture
     if rate is not None:
+        if has_rate:
+            message = f"{name} has a frame rate of its own, {picture.rate}: leave out --rate (rate)"
+            raise InputError("E_SOURCE", f"{message}; {retiming_advice(rate, source.findings.hdr_options())}")
         picture = replace(picture, rate=rate)
+    elif not has_rate and raw is None and not pictures:
+        source.findings.lost["rate"] = (
+            f"assumed: {picture.rate} frames a second, as the input does not say it; --rate (rate) gives another"
+        )
     if recolour is not None:
         picture = replace(picture, colour=recolour(picture.colour))
     return _cut(source, picture, frames, skip)
+
+
+def refuse_raw_format(name: str) -> None:
+    """Refuse an input that says itself what its size and sample format are.
+
+    Raises:
+        InputError: E_SOURCE, it is not headerless.
+    """
+    if (name != "-" and is_png_input(name)) or has_header(name):
+        message = f"{name} says itself what its size and sample format are"
+        rest = "" if name == "-" else "; headerless YUV that looks like something else has to be named .yuv"
+        raise InputError("E_SOURCE", f"{message}: leave out --size, --chroma and --bit-depth (raw, size){rest}")
 
 
 def _cut(source: Source, picture: VideoFormat, frames: int | None, skip: int) -> Source:
@@ -165,8 +226,18 @@ def _cut(source: Source, picture: VideoFormat, frames: int | None, skip: int) ->
     if count is not None:
         count = max(count - skip, 0)
         count = count if frames is None else min(count, frames)
-    stop = None if frames is None else skip + frames
-    return Source(source.name, picture, count, lambda: itertools.islice(iter(source), skip, stop))
+    window = Window(skip, frames)
+    return Source(source.name, picture, count, lambda: _windowed(source, window), source.findings, window)
+
+
+def _windowed(source: Source, window: Window) -> Iterator[Planes]:
+    """The frames that are used; where there are time stamps, the one behind them is read, too: it ends the last."""
+    frames = iter(source)
+    stop = None if window.frames is None else window.skip + window.frames
+    yield from itertools.islice(frames, window.skip, stop)
+    if stop is not None and source.findings.time_base is not None:
+        with suppress(NvrcError):
+            next(frames, None)
 
 
 def _check_readable(name: str) -> None:
@@ -196,6 +267,24 @@ def _is_y4m(name: str) -> bool:
         return file.read(len(_Y4M_MAGIC)) == _Y4M_MAGIC or Path(name).suffix.lower() == ".y4m"
 
 
+def has_header(name: str) -> bool:
+    """Whether an input is of a kind that says itself what it contains; of stdin, nothing is read but y4m told."""
+    if name == "-":
+        peek = getattr(sys.stdin.buffer, "peek", None)
+        return peek is not None and peek(len(_Y4M_MAGIC)).startswith(_Y4M_MAGIC)
+    if not Path(name).is_file():
+        return False  # a pipe with a name can be read once
+    with _open_binary(name) as file:
+        head = file.read(16)
+    if any(head[place:].startswith(magic) for place, magic in _MAGICS):
+        return True
+    if Path(name).suffix.lower() in _RAW_SUFFIXES:
+        return False
+    from nvrc_encoder.pyav_source import is_video
+
+    return is_video(name)
+
+
 def _guard(frames: Iterator[Planes], name: str) -> Iterator[Planes]:
     """Pass frames on; a failing read becomes a typed error."""
     try:
@@ -206,24 +295,35 @@ def _guard(frames: Iterator[Planes], name: str) -> Iterator[Planes]:
         raise OutputError("E_IO", f"reading {name} failed: {error.strerror or error}") from None
 
 
-def _open_planar(name: str, raw: RawFormat | None) -> Source:
-    """A source over y4m, or over headerless YUV if `raw` is given."""
-    if raw is not None:
-        picture = raw.picture()
-        check_frame_size(picture)
-        count = None if name == "-" else Path(name).stat().st_size // picture.frame_bytes
-        start = 0
-    else:
-        stdin = name == "-"
+def _open_raw(name: str, raw: RawFormat) -> Source:
+    """A source over headerless YUV."""
+    picture = raw.picture()
+    check_frame_size(picture)
+    path = Path(name)
+    count = path.stat().st_size // picture.frame_bytes if name != "-" and path.is_file() else None
+
+    def frames() -> Iterator[Planes]:
         with _open_binary(name) as file:
-            picture = read_y4m_header(file)
-            start = 0 if stdin else file.tell()
-        count = None
+            yield from _guard(read_raw_frames(file, picture), name)
+
+    return Source(name, picture, count, frames)
+
+
+def _open_y4m(name: str) -> tuple[Source, bool]:
+    """A source over y4m, and whether it says its rate."""
+    with _open_binary(name) as file:
+        header = read_y4m_description(file)
+        start = 0 if name == "-" else file.tell()
+    findings = Findings()
+    if header.sample_aspect not in (None, 1):
+        findings.entries[SAMPLE_ASPECT] = f"{header.sample_aspect.numerator}:{header.sample_aspect.denominator}"
+    if header.interlaced is not None:
+        findings.lost["interlacing"] = interlacing_line(header.interlaced)
 
     def frames() -> Iterator[Planes]:
         with _open_binary(name) as file:
             if start:
                 file.seek(start)
-            yield from _guard(read_raw_frames(file, picture) if raw else read_y4m_frames(file, picture), name)
+            yield from _guard(read_y4m_frames(file, header.picture), name)
 
-    return Source(name, picture, count, frames)
+    return Source(name, header.picture, None, frames, findings), header.has_rate

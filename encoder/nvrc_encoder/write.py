@@ -198,7 +198,7 @@ def _begin(
     buffer: io.BytesIO, sequence: SequenceHeader, network: NetworkHeader, metadata: Mapping[str, str] | None
 ) -> StreamWriter:
     """A writer that has written all that comes before the first GOP."""
-    writer = StreamWriter(buffer, sequence)
+    writer = StreamWriter(buffer, sequence, metadata or ())
     for key, value in (metadata or {}).items():
         writer.metadata(key, value.encode())
     writer.network(network)

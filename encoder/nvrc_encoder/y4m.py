@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import BinaryIO
 
@@ -14,12 +15,21 @@ from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444
 from nvrc_decoder.video_format import Colour, VideoFormat
 from nvrc_encoder.conversion import SUPPORTED, y4m_advice
 
-__all__ = ["MAX_FRAME_BYTES", "check_frame_size", "read_raw_frames", "read_y4m_frames", "read_y4m_header"]
+__all__ = [
+    "MAX_FRAME_BYTES",
+    "Y4mHeader",
+    "check_frame_size",
+    "read_raw_frames",
+    "read_y4m_description",
+    "read_y4m_frames",
+    "read_y4m_header",
+]
 
 MAX_FRAME_BYTES = 1 << 30
 _MAX_HEADER = 4096
 _MAX_DIMENSION = 65535
 _RATE_MAX = (1 << 31) - 1
+_DEFAULT_RATE = Fraction(25)
 _LEFT, _CENTRE, _TOP_LEFT = 1, 2, 3
 
 # Tag -> (chroma format, bit depth, position of the chroma samples).
@@ -34,6 +44,26 @@ _COLOUR_SPACES = {
     "mono": (CHROMA_400, 8, 0),
     "mono10": (CHROMA_400, 10, 0),
 }
+
+
+_INTERLACED = {"t": "top field first", "b": "bottom field first", "m": "some frames"}
+
+
+@dataclass(frozen=True)
+class Y4mHeader:
+    """What the header line of a y4m stream says.
+
+    Attributes:
+        picture: the format of the frames.
+        has_rate: whether it says the rate; that of `picture` is a default otherwise.
+        sample_aspect: width of a sample over its height; None where it is not said.
+        interlaced: which field comes first, or `some frames`; None for progressive video.
+    """
+
+    picture: VideoFormat
+    has_rate: bool
+    sample_aspect: Fraction | None
+    interlaced: str | None
 
 
 def _malformed(message: str) -> InvalidStreamError:
@@ -67,7 +97,34 @@ def check_frame_size(picture: VideoFormat) -> None:
         raise LimitError("E_LIMIT", f"a frame of {picture.width}x{picture.height} is over {MAX_FRAME_BYTES} bytes")
 
 
-def read_y4m_header(file: BinaryIO) -> VideoFormat:
+def _ratio(value: str, what: str) -> Fraction | None:
+    """The value of ``N:D``; None for 0:0, which means unknown."""
+    numerator, _, denominator = value.partition(":")
+    if numerator == denominator == "0":
+        return None
+    return Fraction(_number(numerator, what, _RATE_MAX), _number(denominator, what, _RATE_MAX))
+
+
+def _read_fields(file: BinaryIO) -> tuple[dict[str, str], str]:
+    """The fields of the header line by their tags, and the range that it says, if any."""
+    fields = (_read_line(file, "header") or b"").split(b" ")
+    if fields[0] != b"YUV4MPEG2":
+        raise _malformed("the first line does not start with YUV4MPEG2")
+    values: dict[str, str] = {}
+    sample_range = ""
+    for raw in fields[1:]:
+        try:
+            tag, value = raw[:1].decode("ascii"), raw[1:].decode("ascii")
+        except UnicodeDecodeError:
+            raise _malformed("the header is not ASCII") from None
+        if tag != "X":
+            values[tag] = value
+        elif value.startswith("COLORRANGE="):
+            sample_range = value.partition("=")[2]
+    return values, sample_range
+
+
+def read_y4m_description(file: BinaryIO) -> Y4mHeader:
     """Read the header line of a y4m stream; the file is left at the first frame.
 
     Raises:
@@ -75,44 +132,30 @@ def read_y4m_header(file: BinaryIO) -> VideoFormat:
         UnsupportedError: E_PIXEL_FORMAT, a chroma format or depth that the codec does not have.
         LimitError: E_LIMIT, a frame too large to hold.
     """
-    fields = (_read_line(file, "header") or b"").split(b" ")
-    if fields[0] != b"YUV4MPEG2":
-        raise _malformed("the first line does not start with YUV4MPEG2")
-    width = height = 0
-    rate = Fraction(25)
-    space = "420jpeg"
-    full_range = False
-    for raw in fields[1:]:
-        try:
-            tag, value = raw[:1].decode("ascii"), raw[1:].decode("ascii")
-        except UnicodeDecodeError:
-            raise _malformed("the header is not ASCII") from None
-        if tag == "W":
-            width = _number(value, "width", _MAX_DIMENSION)
-        elif tag == "H":
-            height = _number(value, "height", _MAX_DIMENSION)
-        elif tag == "F":
-            numerator, _, denominator = value.partition(":")
-            if value != "0:0":  # which means unknown
-                rate = Fraction(
-                    _number(numerator, "frame rate", _RATE_MAX), _number(denominator, "frame rate", _RATE_MAX)
-                )
-        elif tag == "C":
-            space = value
-        elif tag == "X" and value.startswith("COLORRANGE="):
-            full_range = value == "COLORRANGE=FULL"
+    values, sample_range = _read_fields(file)
+    width = _number(values["W"], "width", _MAX_DIMENSION) if "W" in values else 0
+    height = _number(values["H"], "height", _MAX_DIMENSION) if "H" in values else 0
+    rate = _ratio(values.get("F", "0:0"), "frame rate")
+    aspect = _ratio(values.get("A", "0:0"), "pixel aspect")
     if not width or not height:
         raise _malformed("the header has no width or no height")
+    space = values.get("C", "420jpeg")
     if space not in _COLOUR_SPACES:
-        raise UnsupportedError(
-            "E_PIXEL_FORMAT",
-            f"the y4m input has colour space {space[:40]!r}; supported are {SUPPORTED}: {y4m_advice(space)}",
-        )
+        advice = y4m_advice(space, sample_range == "FULL")
+        message = f"the y4m input has colour space {space[:40]!r}; supported are {SUPPORTED}: {advice}"
+        raise UnsupportedError("E_PIXEL_FORMAT", message)
     chroma_format, bit_depth, position = _COLOUR_SPACES[space]
+    # As FFmpeg does: grey that says nothing is full range, all else is limited.
+    full_range = sample_range == "FULL" or (not sample_range and chroma_format == CHROMA_400)
     colour = Colour(full_range=full_range, sample_position=position)
-    picture = VideoFormat(width, height, rate, chroma_format, bit_depth, colour)
+    picture = VideoFormat(width, height, rate or _DEFAULT_RATE, chroma_format, bit_depth, colour)
     check_frame_size(picture)
-    return picture
+    return Y4mHeader(picture, rate is not None, aspect, _INTERLACED.get(values.get("I", "p")))
+
+
+def read_y4m_header(file: BinaryIO) -> VideoFormat:
+    """The format of the frames by `read_y4m_description`."""
+    return read_y4m_description(file).picture
 
 
 def _read_frame(file: BinaryIO, picture: VideoFormat, index: int) -> Planes | None:

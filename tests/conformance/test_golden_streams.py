@@ -156,7 +156,7 @@ def test_streams_cover_the_format() -> None:
         *("schedule temporal-first", "schedule octree", "schedule without splits", "32 splits"),
         *("phase x", "phase y", "phase t", "halve x alone", "halve y alone", "halve t alone"),
         *("grid escapes", "weight escapes", "bias escapes", "grid values at both ends", "accumulators at the bound"),
-        *("INDEX", "no INDEX", "METADATA", "unknown optional unit", "later minor version"),
+        *("INDEX", "no INDEX", "METADATA", "METADATA of presentation", "unknown optional unit", "later minor version"),
     }
     lengths = {gop.frame_count for stream in MANIFEST.streams for gop in stream.stages.gops if gop.nodes}
     assert lengths >= {1, 2, 10, 12, 33}

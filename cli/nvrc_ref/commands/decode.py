@@ -106,9 +106,11 @@ def command(
     ):
         if start:
             video.seek(start)
-        picture = video.info.format
+        picture, shown = video.info.format, video.presentation
+        for line in shown.ignored:
+            note(f"note: {line}")
         with (
-            open_writer(output, kind, picture, note) as write,
+            open_writer(output, kind, picture, note, shown) as write,
             # Who reads the frames from a pipe is likely to have the terminal.
             frame_bar(video, report, not quiet and output != "-", start, frames) as advance,
         ):

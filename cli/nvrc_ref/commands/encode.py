@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.util
 import re
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from nvrc_decoder.errors import MissingExtraError
-from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444, PROFILES
-from nvrc_decoder.video_format import Colour
+from nvrc_decoder.profiles import PROFILES
 from nvrc_encoder.options import (
     CHANNELS_MAX,
     DEVICES,
@@ -29,18 +27,15 @@ from nvrc_ref.allocator import keep_large_arrays
 from nvrc_ref.encode_files import check_files, open_stream_file, write_report
 from nvrc_ref.encode_progress import encode_progress
 from nvrc_ref.encode_report import report_document, report_table
+from nvrc_ref.input_video import CHROMA, InputFormat, open_input
 from nvrc_ref.missed_target import missed_target
 from nvrc_ref.option_groups import GroupedCommand
 from nvrc_ref.options import json_option, quiet_option
 from nvrc_ref.quantities import parse_bitrate, parse_size
 from nvrc_ref.render import emit_json, note, summary
 
-if TYPE_CHECKING:
-    from nvrc_encoder.source import RawFormat
-
 __all__ = ["command"]
 
-_CHROMA = {"400": CHROMA_400, "420": CHROMA_420, "444": CHROMA_444}
 _RATE_MAX = (1 << 31) - 1
 _POSITIVE = click.FloatRange(min=0, min_open=True)
 _GROUPS = {
@@ -235,12 +230,12 @@ def _require_encoder() -> None:
     "--rate",
     callback=_parse_rate,
     metavar="FPS",
-    help="Frame rate, in place of the input's or, of headerless YUV, of 25.",
+    help="Frame rate of headerless YUV, or of other input that does not say it.  [default: 25]",
 )
 @click.option(
-    "--chroma", type=click.Choice(list(_CHROMA)), help="Of headerless YUV and of PNGs.  [default: 420; of PNGs 444]"
+    "--chroma", type=click.Choice(list(CHROMA)), help="Of headerless YUV and of PNGs.  [default: 420; of PNGs 444]"
 )
-@click.option("--bit-depth", type=click.Choice(["8", "10"]), default="8", show_default=True, help="Of headerless YUV.")
+@click.option("--bit-depth", type=click.Choice(["8", "10"]), help="Of headerless YUV.  [default: 8]")
 @click.option(
     "--cicp",
     callback=_parse_cicp,
@@ -286,7 +281,7 @@ def command(
     size: tuple[int, int] | None,
     rate: Fraction | None,
     chroma: str | None,
-    bit_depth: str,
+    bit_depth: str | None,
     cicp: tuple[int, int, int] | None,
     sample_range: str | None,
     resume: bool,
@@ -305,21 +300,9 @@ def command(
     state = check_files(input_path, output, report, checkpoint, resume=resume, as_json=as_json)
     _require_encoder()
     from nvrc_encoder.png_source import is_png_input
-    from nvrc_encoder.source import open_source
 
-    def recolour(colour: Colour) -> Colour:
-        if cicp is not None:
-            colour = dataclasses.replace(colour, primaries=cicp[0], transfer=cicp[1], matrix=cicp[2])
-        return colour if sample_range is None else dataclasses.replace(colour, full_range=sample_range == "full")
-
-    source = open_source(
-        input_path,
-        raw=_raw_format(size, rate, chroma or "420", bit_depth),
-        rate=rate,
-        recolour=recolour,
-        frames=frames,
-        skip=skip,
-        chroma_format=None if chroma is None else _CHROMA[chroma],
+    source = open_input(
+        input_path, InputFormat(size, rate, chroma, bit_depth, cicp, sample_range), frames=frames, skip=skip
     )
     if rate is None and not quiet and is_png_input(input_path):
         note(f"note: PNGs have no frame rate: {source.rate} a second are taken, --rate says another")
@@ -385,12 +368,3 @@ def _one_target(context: click.Context) -> None:
     ]
     if len(given) > 1:
         raise click.UsageError(f"{' and '.join(given)} exclude each other")
-
-
-def _raw_format(size: tuple[int, int] | None, rate: Fraction | None, chroma: str, bit_depth: str) -> RawFormat | None:
-    """The format of headerless input; None without --size."""
-    if size is None:
-        return None
-    from nvrc_encoder.source import RawFormat
-
-    return RawFormat(*size, rate or Fraction(25), _CHROMA[chroma], int(bit_depth))

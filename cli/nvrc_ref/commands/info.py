@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
 from typing import Any
 
 import click
@@ -12,11 +11,13 @@ from nvrc_decoder.bitstream.container import FOOTER_BYTES
 from nvrc_decoder.bitstream.reader import Unit, UnitReader
 from nvrc_decoder.bitstream.units import Digest, End, Gop, Index, Metadata, NetworkHeader, SequenceHeader, coded_symbols
 from nvrc_decoder.limits import Limits
+from nvrc_decoder.presentation import Presentation, is_presentation
 from nvrc_decoder.profiles import context_macs, kmac_per_pixel, motion_kmac_per_pixel
 from nvrc_decoder.video import video_format
 from nvrc_decoder.video_format import Colour
 from nvrc_ref.colour_words import colour_words
 from nvrc_ref.options import json_option, limit_option, open_stream
+from nvrc_ref.presentation import presentation_document
 from nvrc_ref.render import counted, emit_json, table
 from nvrc_ref.standard_streams import require_stdout
 
@@ -119,6 +120,8 @@ class _Summary:
         self.sequence: SequenceHeader | None = None
         self.networks: list[dict[str, Any]] = []
         self.metadata: dict[str, str] = {}
+        self.shown: Presentation | None = None
+        self._frames = 0
         self.grid_bytes: dict[int, int] = {}
         self.parameter_bytes = 0
         self.total_bytes = 0
@@ -132,17 +135,21 @@ class _Summary:
         self.total_bytes = unit.offset + unit.size
         if isinstance(content, SequenceHeader):
             self.sequence = content
+            self.shown = Presentation(video_format(content).rate)
         elif isinstance(content, NetworkHeader):
             if self.sequence is not None:
                 self.networks.append(_describe_network(content, self.sequence))
             self.parameter_bytes += len(content.parameters)
         elif isinstance(content, Gop) and network is not None and self.sequence is not None:
             self.gop_frames.append(content.frame_count)
+            self._frames += content.frame_count
             self._add_costs(content, network, self.sequence)
             for grid, payload in zip(network.coding_order(self.sequence.profile_spec), content.grids, strict=True):
                 self.grid_bytes[grid.slot] = self.grid_bytes.get(grid.slot, 0) + len(payload)
         elif isinstance(content, Metadata):
             self.metadata[content.key] = content.value.decode("utf-8", "replace")
+            if self.shown is not None:
+                self.shown.add(content.key, content.value, self._frames)
         elif isinstance(content, Index):
             self.has_index = True
         elif isinstance(content, End) and self.has_index:
@@ -159,12 +166,12 @@ class _Summary:
 
     def document(self) -> dict[str, Any]:
         """The summary as JSON."""
-        if self.sequence is None:
+        if self.sequence is None or self.shown is None:
             return {}
         frames = sum(self.gop_frames)
         coded = self.parameter_bytes + sum(self.grid_bytes.values())
         pixels = self.sequence.width * self.sequence.height * frames
-        seconds = frames / Fraction(self.sequence.rate_numerator, self.sequence.rate_denominator)
+        seconds = self.shown.timeline.start(frames)
         return {
             **_sequence_document(self.sequence),
             "frames": frames,
@@ -184,6 +191,7 @@ class _Summary:
                 "total": round(sum(self.costs.values()) / pixels, 3),
             },
             "networks": self.networks,
+            "presentation": presentation_document(self.shown, frames),
             "metadata": self.metadata,
         }
 
@@ -220,7 +228,14 @@ def _rows(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
         place = f"{_KINDS[grid['kind']]}, stride {grid['stride']}, {often}, {counted(grid['channels'], 'channel')}"
         yield f"grid {slot}", f"{place}, {counted(size, 'byte')}"
     yield "headers", counted(sizes["headers"], "byte")
-    yield from document["metadata"].items()
+    shown = document["presentation"]
+    if shown["words"]:
+        yield "shown with", ", ".join(shown["words"])
+    for line in shown["ignored"]:
+        yield "ignored", line
+    for key, value in document["metadata"].items():
+        if not is_presentation(key):
+            yield key, value
 
 
 @click.command("info")

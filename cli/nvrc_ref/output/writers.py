@@ -16,13 +16,15 @@ from typing import Any
 
 import numpy as np
 
-from nvrc_decoder.display import to_bgr, to_grey
+from nvrc_decoder.display import Frame, to_bgr, to_grey
 from nvrc_decoder.errors import OutputError
 from nvrc_decoder.frames import Planes
+from nvrc_decoder.presentation import Presentation, Timeline
 from nvrc_decoder.profiles import CHROMA_400, CHROMA_420
-from nvrc_decoder.video_format import VideoFormat
+from nvrc_decoder.video_format import Colour, VideoFormat
 from nvrc_ref.output.colour import eight_bit_420, viewing_colour
 from nvrc_ref.output.files import atomic_directory, atomic_file, atomic_path, io_errors, is_special
+from nvrc_ref.presentation import not_written
 
 __all__ = ["FrameWriter", "OutputKind", "contradiction", "guess_kind", "open_writer", "y4m_header"]
 
@@ -45,6 +47,15 @@ class OutputKind(StrEnum):
         if self in (OutputKind.Y4M, OutputKind.YUV):
             return None
         return f"{self} cannot go to the standard output; y4m and yuv can"
+
+
+# What each kind carries besides samples; of mp4, without PyAV.
+_CARRIES = {
+    OutputKind.Y4M: frozenset({"aspect"}),
+    OutputKind.YUV: frozenset(),
+    OutputKind.PNG: frozenset(),
+    OutputKind.MP4: frozenset(),
+}
 
 
 def guess_kind(target: str) -> OutputKind | None:
@@ -70,29 +81,44 @@ def contradiction(target: str, kind: OutputKind) -> str | None:
 
 
 def open_writer(
-    target: str, kind: OutputKind, video: VideoFormat, note: Callable[[str], None]
+    target: str,
+    kind: OutputKind,
+    video: VideoFormat,
+    note: Callable[[str], None],
+    shown: Presentation | None = None,
 ) -> AbstractContextManager[FrameWriter]:
-    """The writer of `kind` for `target`; `note` takes a line that the user should see.
+    """The writer of `kind` for `target`.
+
+    Args:
+        target: a file, a folder for PNGs, or ``-``.
+        kind: what is written.
+        video: format of the frames.
+        note: takes a line that the user should see, such as what the output does not carry.
+        shown: how the frames are to be shown; None for nothing special.
 
     Raises:
         OutputError: E_OUTPUT or E_IO, on entering, while writing or on leaving.
     """
-    if kind is OutputKind.Y4M:
-        return _write_y4m(target, video)
-    if kind is OutputKind.YUV:
-        return _write_yuv(target)
     if target == "-" and (fault := kind.refuse_pipe()):
         raise OutputError("E_OUTPUT", fault)
+    shown = Presentation(video.rate) if shown is None else shown
+    with_pyav = kind is OutputKind.MP4 and importlib.util.find_spec("av") is not None
+    for line in not_written(str(kind), target, video, shown, _pyav_carries() if with_pyav else _CARRIES[kind]):
+        note(f"note: {line}")
+    if kind is OutputKind.Y4M:
+        return _write_y4m(target, video, shown)
+    if kind is OutputKind.YUV:
+        return _write_yuv(target)
     if kind is OutputKind.PNG:
         return _write_png(Path(target), video)
-    if importlib.util.find_spec("av") is not None:
-        return _write_mp4_with_pyav(Path(target), video, note)
+    if with_pyav:
+        return _write_mp4_with_pyav(Path(target), video, note, shown)
     note("note: PyAV is not installed; OpenCV writes MPEG-4 part 2 instead of H.264")
     return _write_mp4_with_opencv(Path(target), video, note)
 
 
-def y4m_header(video: VideoFormat) -> bytes:
-    """The header line of a y4m file with this format."""
+def y4m_header(video: VideoFormat, sample_aspect: Fraction | None = None) -> bytes:
+    """The header line of a y4m file with this format; samples are square unless told otherwise."""
     position = {1: "mpeg2", 2: "jpeg", 3: "paldv"}.get(video.colour.sample_position, "")
     if video.chroma_format == CHROMA_400:
         space = "mono" if video.bit_depth == 8 else "mono10"
@@ -102,12 +128,13 @@ def y4m_header(video: VideoFormat) -> bytes:
         space = "444" if video.bit_depth == 8 else "444p10 XYSCSS=444P10"
     colour_range = "FULL" if video.colour.full_range else "LIMITED"
     rate = f"{video.rate.numerator}:{video.rate.denominator}"
-    fields = f"W{video.width} H{video.height} F{rate} Ip A1:1 C{space} XCOLORRANGE={colour_range}"
+    aspect = "1:1" if sample_aspect is None else f"{sample_aspect.numerator}:{sample_aspect.denominator}"
+    fields = f"W{video.width} H{video.height} F{rate} Ip A{aspect} C{space} XCOLORRANGE={colour_range}"
     return f"YUV4MPEG2 {fields}\n".encode("ascii")
 
 
 @contextmanager
-def _write_y4m(target: str, video: VideoFormat) -> Iterator[FrameWriter]:
+def _write_y4m(target: str, video: VideoFormat, shown: Presentation) -> Iterator[FrameWriter]:
     with atomic_file(target) as file:
 
         def write(frame: Planes) -> None:
@@ -116,7 +143,7 @@ def _write_y4m(target: str, video: VideoFormat) -> Iterator[FrameWriter]:
             file.flush()  # whoever reads a pipe shall see the frame now
 
         with io_errors(target):
-            file.write(y4m_header(video))
+            file.write(y4m_header(video, shown.sample_aspect))
             file.flush()
         yield write
 
@@ -169,17 +196,56 @@ def _ffmpeg_errors(av: Any, target: Path) -> Iterator[None]:
     """Turn what FFmpeg raises into E_IO."""
     try:
         yield
-    except av.error.FFmpegError as error:
-        message = f"FFmpeg cannot write {target}: {error.strerror or error}; y4m holds every video"
+    except (av.error.FFmpegError, OverflowError) as error:
+        message = f"FFmpeg cannot write {target}: {getattr(error, 'strerror', None) or error}; y4m holds every video"
         raise OutputError("E_IO", message) from error
 
 
+def _pyav_carries() -> frozenset[str]:
+    """What mp4 carries besides samples with the PyAV that is installed."""
+    from av.video.stream import VideoStream
+
+    turns = {"orientation"} if hasattr(VideoStream, "set_display_matrix") else set()
+    return frozenset({"aspect", "hdr", "times", "colour"} | turns)
+
+
+def _encoder_options(colour: Colour, shown: Presentation) -> dict[str, str]:
+    """Private options of libx264."""
+    options = {"crf": _VIEWING_CRF, "chroma_sample_location": _CHROMA_LOCATIONS[colour.sample_position]}
+    parts = [] if shown.mastering is None else [f"mastering-display={shown.mastering.options()}"]
+    parts += [] if shown.light is None else [f"cll={shown.light.text()}"]
+    return {**options, "x264-params": ":".join(parts)} if parts else options
+
+
+class _Clock:
+    """Time stamps of frames in ticks from the first one that is written."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        self.time_base = timeline.time_base
+        self._timeline = timeline
+        self._first: Fraction | None = None
+        self._next = self._count = 0
+
+    def of(self, frame: Planes) -> tuple[int, int]:
+        """Time stamp and duration of the next frame."""
+        number = frame.number if isinstance(frame, Frame) else self._count
+        start, end = self._timeline.start(number), self._timeline.start(number + 1)
+        if self._first is None:
+            self._first = start
+        stamp = max(round((start - self._first) / self.time_base), self._next)
+        self._next, self._count = stamp + 1, self._count + 1
+        return stamp, max(round((end - start) / self.time_base), 1)
+
+
 @contextmanager
-def _write_mp4_with_pyav(target: Path, video: VideoFormat, note: Callable[[str], None]) -> Iterator[FrameWriter]:
+def _write_mp4_with_pyav(
+    target: Path, video: VideoFormat, note: Callable[[str], None], shown: Presentation
+) -> Iterator[FrameWriter]:
     import av
 
     colour = viewing_colour(video)
-    options = {"crf": _VIEWING_CRF, "chroma_sample_location": _CHROMA_LOCATIONS[colour.sample_position]}
+    options = _encoder_options(colour, shown)
+    clock = None if shown.timeline.constant else _Clock(shown.timeline)
     with (
         atomic_path(target) as temporary,
         _ffmpeg_errors(av, target),
@@ -195,9 +261,19 @@ def _write_mp4_with_pyav(target: Path, video: VideoFormat, note: Callable[[str],
         context.color_primaries = colour.primaries
         context.color_trc = colour.transfer
         context.colorspace = colour.matrix
+        if shown.sample_aspect is not None:
+            context.sample_aspect_ratio = stream.sample_aspect_ratio = shown.sample_aspect
+        if shown.orientation is not None and "orientation" in _pyav_carries():
+            a, b, c, d = (value << 16 for value in shown.orientation.matrix())
+            stream.set_display_matrix((a, b, 0, c, d, 0, 0, 0, 1 << 30))
+        if clock is not None:
+            context.time_base = stream.time_base = clock.time_base
 
         def write(frame: Planes) -> None:
             picture = av.VideoFrame.from_ndarray(eight_bit_420(frame, video), format="yuv420p")
+            if clock is not None:
+                picture.time_base = clock.time_base
+                picture.pts, picture.duration = clock.of(frame)
             container.mux(stream.encode(picture))
 
         yield write

@@ -13,6 +13,7 @@ __all__ = [
     "HEADER_BYTES",
     "MAGIC",
     "MINOR",
+    "MINOR_PRESENTATION",
     "OPTIONAL_TYPE",
     "VERSION",
     "encode_footer",
@@ -24,6 +25,9 @@ __all__ = [
 MAGIC = bytes.fromhex("894e5652430d0a1a")
 VERSION = 3
 MINOR = 0
+"""Of streams that use nothing that came later."""
+MINOR_PRESENTATION = 1
+"""Of streams whose METADATA says how to show them (spec 3.6.1)."""
 HEADER_BYTES = len(MAGIC) + 2
 FOOTER_MAGIC = b"NVRX"
 FOOTER_BYTES = 8 + len(FOOTER_MAGIC)
@@ -39,9 +43,9 @@ def unit_name(kind: int, number: int | None = None) -> str:
     return name if number is None else f"{name} {number}"
 
 
-def encode_header() -> bytes:
+def encode_header(minor: int = MINOR) -> bytes:
     """The stream header: magic, version, minor."""
-    return MAGIC + bytes([VERSION, MINOR])
+    return MAGIC + bytes([VERSION, minor])
 
 
 def encode_unit(kind: int, payload: bytes) -> bytes:

@@ -6,7 +6,7 @@ they do not, an INDEX can still lead to the GOPs (`salvage_table`); without one 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, NoReturn
 
@@ -97,6 +97,7 @@ class SalvageReader:
 
     Attributes:
         sequence: the SEQUENCE, without which nothing can be decoded.
+        note: called with key and value of each METADATA, and the number of frames before it.
 
     Raises:
         InvalidStreamError, UnsupportedError, LimitError: the stream does not begin with a valid SEQUENCE.
@@ -112,6 +113,7 @@ class SalvageReader:
             unit = unit_name(raw.type)
             raise InvalidStreamError("E_ORDER", message, offset=raw.offset, unit=unit, section="2.5, R2.8")
         self.sequence: SequenceHeader = read_checked_sequence(raw, limits)
+        self.note: Callable[[str, bytes, int], None] | None = None
         self._network: NetworkHeader | NvrcError | None = None
         self._network_offset = 0
         self._networks = self._gops = self._frames = 0
@@ -258,7 +260,9 @@ class SalvageReader:
         if raw.type == UnitType.SEQUENCE:
             _raise_order(raw, "SEQUENCE is the first unit of a stream, and comes once", "R2.8")
         elif raw.type == UnitType.METADATA:
-            parse_metadata(payload, raw.payload_offset, unit_name(raw.type))
+            entry = parse_metadata(payload, raw.payload_offset, unit_name(raw.type))
+            if self.note is not None:
+                self.note(entry.key, entry.value, self._frames)
         elif raw.type == UnitType.INDEX:
             self._index_offset = raw.offset
             index = read_checked_index(raw, self._limits)

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import BinaryIO
 
-from nvrc_decoder.bitstream.container import encode_footer, encode_header, encode_unit
+from nvrc_decoder.bitstream.container import (
+    MINOR,
+    MINOR_PRESENTATION,
+    encode_footer,
+    encode_header,
+    encode_unit,
+)
 from nvrc_decoder.bitstream.units import (
     Digest,
     End,
@@ -27,6 +34,7 @@ from nvrc_decoder.bitstream.units import (
 )
 from nvrc_decoder.errors import InternalError, InvalidStreamError, OutputError
 from nvrc_decoder.limits import check_gop_level, check_sequence_level
+from nvrc_decoder.presentation import is_presentation
 
 __all__ = ["StreamWriter"]
 
@@ -37,6 +45,11 @@ class StreamWriter:
     A caller that breaks the order, a range or the declared level gets an InternalError: what this class writes, the
     reader takes. The file object is neither flushed nor closed.
 
+    Args:
+        fileobj: takes the bytes.
+        sequence: the SEQUENCE.
+        keys: of the METADATA that will come before the first NETWORK; they decide on the minor version.
+
     Attributes:
         sequence: the SEQUENCE.
         network_header: the NETWORK in force, None before the first.
@@ -44,7 +57,7 @@ class StreamWriter:
         gop_count, frame_count: totals so far.
     """
 
-    def __init__(self, fileobj: BinaryIO, sequence: SequenceHeader) -> None:
+    def __init__(self, fileobj: BinaryIO, sequence: SequenceHeader, keys: Iterable[str] = ()) -> None:
         payload = serialise_sequence(sequence)
         try:
             check_sequence_level(
@@ -66,7 +79,7 @@ class StreamWriter:
         self.offset = 0
         self.gop_count = 0
         self.frame_count = 0
-        self._write(encode_header())
+        self._write(encode_header(MINOR_PRESENTATION if any(is_presentation(key) for key in keys) else MINOR))
         self._unit(UnitType.SEQUENCE, payload)
 
     def network(self, network: NetworkHeader) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -177,8 +178,10 @@ def test_colour_from_container_to_container(tmp_path: Path, depth: int, capsys: 
     assert open_source(tmp_path / "b.mp4").colour == colour
 
 
-def test_colour_and_rate_in_place_of_the_input_s(tmp_path: Path) -> None:
+def test_colour_in_place_of_the_input_s_and_rate(tmp_path: Path) -> None:
     write(tmp_path / "a.y4m", gradient_source(4, 4, 1))
+    data = (tmp_path / "a.y4m").read_bytes()
+    (tmp_path / "a.y4m").write_bytes(data.replace(b" F25:1", b"", 1))
     words = (*DRAFT, "--cicp", "1/13/1", "--range", "full", "--rate", "1/7")
     assert call("encode", tmp_path / "a.y4m", "-o", tmp_path / "a.nvrc", *words) == 0
     with nvrc_decoder.open(tmp_path / "a.nvrc") as video:
@@ -207,7 +210,7 @@ def assert_refused(path: Path, capsys: pytest.CaptureFixture[str], wanted: str) 
     assert call("encode", path, "-o", path.with_suffix(".nvrc"), "--quiet") == 69
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error[E_PIXEL_FORMAT] ")
-    assert f"ffmpeg -i INPUT -c:v ffv1 -pix_fmt {wanted} OUTPUT.mkv" in line
+    assert re.search(rf"ffmpeg -i INPUT (-vf scale=out_range=full )?-c:v ffv1 -pix_fmt {wanted} ", line)
     assert wanted in _PIXEL_FORMATS
     assert not path.with_suffix(".nvrc").exists()
 
@@ -218,8 +221,8 @@ def assert_refused(path: Path, capsys: pytest.CaptureFixture[str], wanted: str) 
         ("422", "yuv420p"),
         ("422p10 XYSCSS=422P10", "yuv420p10le"),
         ("420p12 XYSCSS=420P12", "yuv420p10le"),
-        ("444p16", "yuv420p10le"),
-        ("444alpha", "yuv420p"),
+        ("444p16", "yuv444p10le"),
+        ("444alpha", "yuv444p"),
         ("411", "yuv420p"),
         ("mono16", "gray10le"),
         ("nonsense", "yuv420p"),
@@ -240,9 +243,9 @@ def test_y4m_that_the_codec_does_not_have(
         ("yuv420p12le", "ffv1", "yuv420p10le"),
         ("yuva420p", "ffv1", "yuv420p"),
         ("gray12le", "ffv1", "gray10le"),
-        ("gbrp10le", "ffv1", "yuv420p10le"),
-        ("bgr0", "ffv1", "yuv420p"),
-        ("yuvj422p", "mjpeg", "yuvj420p"),
+        ("gbrp10le", "ffv1", "yuv444p10le"),
+        ("bgr0", "ffv1", "yuv444p"),
+        ("yuvj422p", "mjpeg", "yuv420p"),
     ],
 )
 def test_containers_that_the_codec_does_not_have(

@@ -6,7 +6,8 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -21,12 +22,11 @@ from nvrc_encoder.source import RawFormat, Source, open_source
 from nvrc_ref.benchmark.rd.process import Runner
 from nvrc_ref.benchmark.rd.spec import ClipSpec
 from nvrc_ref.output.files import atomic_file, atomic_path
-from nvrc_ref.output.writers import y4m_header
+from nvrc_ref.output.writers import OutputKind, open_writer, y4m_header
 
 __all__ = ["Clip", "clip_name", "prepare", "raw_format"]
 
 _CHROMA = {"400": CHROMA_400, "420": CHROMA_420, "444": CHROMA_444}
-_PIXELS = {CHROMA_400: "gray", CHROMA_420: "yuv420p", CHROMA_444: "yuv444p"}
 _RAW_SUFFIXES = (".yuv", ".raw", ".i420")
 # Beauty_1920x1080_120fps_420_8bit_YUV.yuv (UVG), BasketballDrive_1920x1080_50.yuv (JCT-VC)
 _NAMED = re.compile(
@@ -34,6 +34,8 @@ _NAMED = re.compile(
     r"(_(?P<chroma>420|444))?(_(?P<bits>8|10)bit)?(_YUV)?(_RAW)?$",
     re.IGNORECASE,
 )
+_MAKING = 2
+"""Counts up when the same file is made into another clip."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
 
 
@@ -123,8 +125,6 @@ def _filters(spec: ClipSpec) -> str:
     if spec.crop is not None:
         filters.append("crop=" + re.sub("[x+]", ":", spec.crop))
     filters.append(f"scale={spec.scale.replace('x', ':')}:flags={spec.filter}")
-    if spec.skip:
-        filters.insert(0, f"trim=start_frame={spec.skip}")
     return ",".join(filters)
 
 
@@ -141,16 +141,17 @@ def prepare(spec: ClipSpec, folder: Path, runner: Runner, ffmpeg: str) -> Clip:
     if not source_path.is_file():
         raise InputError("E_NO_INPUT", f"no such file: {spec.path}")
     state = source_path.stat()
-    identity = [dataclasses.asdict(spec), state.st_size, state.st_mtime_ns, filters]
+    identity = [_MAKING, dataclasses.asdict(spec), state.st_size, state.st_mtime_ns, filters]
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
     path, record = folder / f"{name}-{key}.y4m", folder / f"{name}-{key}.json"
+    log = folder / f"{name}.log"
     if not (path.exists() and record.exists()):
+        rate = None if spec.rate is None else Fraction(spec.rate)
+        source = open_source(spec.path, raw=raw, rate=rate, frames=spec.frames, skip=spec.skip)
         with atomic_path(path) as temporary:
             if filters:
-                runner.execute(_ffmpeg_words(spec, raw, filters, ffmpeg, temporary), folder, folder / f"{name}.log", {})
+                _scale(source, filters, temporary, lambda words: runner.execute(words, folder, log, {}), ffmpeg)
             else:
-                rate = None if spec.rate is None else Fraction(spec.rate)
-                source = open_source(spec.path, raw=raw, rate=rate, frames=spec.frames, skip=spec.skip)
                 _write(source, spec, temporary)
         with atomic_file(str(record)) as file:
             file.write(json.dumps(_measure(path)).encode())
@@ -170,17 +171,17 @@ def prepare(spec: ClipSpec, folder: Path, runner: Runner, ffmpeg: str) -> Clip:
     )
 
 
-def _ffmpeg_words(spec: ClipSpec, raw: RawFormat | None, filters: str, ffmpeg: str, path: Path) -> list[str]:
-    words = [ffmpeg, "-v", "error", "-nostdin", "-y"]
-    if raw is not None:
-        pixels = _PIXELS[raw.chroma_format] + ("10le" if raw.bit_depth == 10 else "")
-        words += ["-f", "rawvideo", "-s", f"{raw.width}x{raw.height}", "-r", str(raw.rate), "-pix_fmt", pixels]
-    elif spec.rate is not None:
-        words += ["-r", spec.rate]
-    words += ["-i", str(Path(spec.path).resolve()), "-an", "-vf", filters, "-fps_mode", "passthrough"]
-    if spec.frames is not None:
-        words += ["-frames:v", str(spec.frames)]
-    return [*words, "-strict", "-1", "-f", "yuv4mpegpipe", str(path.resolve())]
+def _scale(source: Source, filters: str, path: Path, execute: Callable[[list[str]], object], ffmpeg: str) -> None:
+    """The clip as y4m, through FFmpeg's filters; FFmpeg is given the frames that `encode` would see."""
+    sample_range = "full" if source.colour.full_range else "limited"
+    filters += f":in_range={sample_range}:out_range={sample_range}"
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".whole-") as folder:
+        whole = Path(folder) / "whole.y4m"
+        with open_writer(str(whole), OutputKind.Y4M, source.picture, lambda line: None) as write:
+            for frame in source:
+                write(frame)
+        words = [ffmpeg, "-v", "error", "-nostdin", "-y", "-i", str(whole.resolve()), "-vf", filters]
+        execute([*words, "-fps_mode", "passthrough", "-strict", "-1", "-f", "yuv4mpegpipe", str(path.resolve())])
 
 
 def _window(spec: ClipSpec, source: Source) -> tuple[int, int, int, int]:

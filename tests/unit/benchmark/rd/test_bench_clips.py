@@ -6,11 +6,13 @@ import shutil
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from nvrc_decoder.errors import InputError
 from nvrc_decoder.profiles import CHROMA_420, CHROMA_444
+from nvrc_encoder.source import open_source
 from nvrc_ref.benchmark.rd.clips import clip_name, prepare, raw_format
 from nvrc_ref.benchmark.rd.process import Runner
 from nvrc_ref.benchmark.rd.spec import ClipSpec
@@ -151,3 +153,29 @@ def test_scaling_through_ffmpeg(tmp_path: Path) -> None:
     assert "crop=8:4:4:2,scale=8:4" in clip.made
     small = prepare(ClipSpec(str(path), scale="8x4"), tmp_path, Runner(1), "ffmpeg")
     assert (small.width, small.height, small.frames) == (8, 4, 5)
+
+
+@needs_ffmpeg
+def test_scaled_or_not_a_clip_is_what_encode_sees(tmp_path: Path) -> None:
+    """Rotation is not applied, and the range stays; the same size makes the same samples."""
+    path = tmp_path / "turned.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 32, 16, "yuvj420p"
+        stream.set_display_matrix((0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30))
+        for number in range(4):
+            planes = np.full((24, 32), 250 - number, np.uint8)
+            planes[:16] = np.arange(0, 256, 8, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(planes, format="yuvj420p")))
+        container.mux(stream.encode(None))
+    source = open_source(path, frames=2, skip=1)
+    assert "nvrc.orientation" in source.metadata
+    seen = [frame.md5() for frame in source]
+    for spec in (ClipSpec(str(path), frames=2, skip=1), ClipSpec(str(path), frames=2, skip=1, scale="32x16")):
+        clip = prepare(spec, tmp_path, Runner(1), "ffmpeg")
+        assert open_source(clip.path).colour.full_range
+        assert [frame.md5() for frame in clip.open()] == seen
+    with pytest.raises(InputError, match="of its own"):
+        prepare(ClipSpec(str(path), rate="50", scale="32x16"), tmp_path, Runner(1), "ffmpeg")
+    with pytest.raises(InputError, match="says itself"):
+        prepare(ClipSpec(str(path), size="16x8", scale="32x16"), tmp_path, Runner(1), "ffmpeg")
