@@ -13,7 +13,9 @@ from typing import NoReturn
 
 import click
 
-from nvrc_decoder.errors import InternalError, LimitError, NvrcError, OutputError
+from nvrc_decoder.errors import InternalError, NvrcError, OutputError
+from nvrc_decoder.out_of_memory import is_out_of_memory, memory_error
+from nvrc_decoder.packages import package_fault
 
 __all__ = ["Settings", "group", "main", "run"]
 
@@ -39,9 +41,11 @@ class Settings:
 
     Attributes:
         debug: print the traceback of an internal error.
+        command: the sub-command's name, once it is known.
     """
 
     debug: bool = False
+    command: str | None = None
 
 
 class _LazyGroup(click.Group):
@@ -53,6 +57,8 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
+        if isinstance(ctx.obj, Settings):
+            ctx.obj.command = cmd_name
         module = importlib.import_module(f"nvrc_ref.commands.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
@@ -88,10 +94,25 @@ def _silence_stdout() -> None:
     os.close(null)
 
 
-def _translate(error: BaseException) -> NvrcError:
-    """The typed error that any other exception counts as."""
-    if isinstance(error, MemoryError):
-        return LimitError("E_MEMORY", "not enough memory")
+# Command -> what takes less memory.
+_LESS_MEMORY = {
+    "encode": "encode fewer --frames or smaller pictures, with a smaller --gop or fewer --threads",
+    "decode": "use --threads 1, or a lower --limit max_memory_bytes=N",
+    "verify": "use --threads 1, or a lower --limit max_memory_bytes=N",
+    "export": "use --threads 1, or a lower --limit max_memory_bytes=N",
+    "bench": "use fewer --jobs, --threads or --frames, or smaller clips",
+}
+
+
+def _translate(error: BaseException, command: str | None) -> NvrcError:
+    """The typed error that an exception counts as; where memory ran out, that, whoever said it."""
+    if getattr(error, "code", None) == "E_MEMORY" or is_out_of_memory(error):
+        return memory_error(_LESS_MEMORY.get(command or "", "close other programs, or use a smaller input"))
+    if isinstance(error, NvrcError):
+        return error
+    fault = package_fault(error)
+    if fault is not None:
+        return fault
     if isinstance(error, OSError):
         return OutputError("E_IO", f"{error.strerror or error}")
     return InternalError("E_INTERNAL", f"{type(error).__name__}: {error} (a fault of nvrc-ref; --debug shows where)")
@@ -99,7 +120,7 @@ def _translate(error: BaseException) -> NvrcError:
 
 def _report(error: BaseException, settings: Settings) -> int:
     """Print `error` as one line on stderr; its exit code."""
-    typed = error if isinstance(error, NvrcError) else _translate(error)
+    typed = _translate(error, settings.command)
     if settings.debug and not isinstance(error, NvrcError):
         traceback.print_exception(error)
     click.echo(" ".join(str(typed).split()), err=True)

@@ -21,6 +21,7 @@ from nvrc_decoder.errors import InputError, InternalError, InvalidStreamError, U
 from nvrc_decoder.frames import Planes
 from nvrc_decoder.limits import Limits
 from nvrc_decoder.octree.schedule import octree_schedule, temporal_first_schedule
+from nvrc_decoder.out_of_memory import memory_errors
 from nvrc_decoder.profiles import node_shape
 
 from .checkpoint import fingerprint, load_checkpoint, train
@@ -241,6 +242,7 @@ def _settle(
     return choice.options, choice.trials
 
 
+@memory_errors("encode fewer frames or smaller pictures, with a shorter gop or fewer threads")
 def encode(
     source: Source,
     output: BinaryIO,
@@ -269,6 +271,7 @@ def encode(
         MissingExtraError: E_MISSING_EXTRA, MS-SSIM needs a package that is not installed.
         InternalError: E_DIVERGED, training ran into infinities; E_RECONSTRUCTION, the decoder's frames differ from
             the encoder's own. Nothing is written in either case.
+        LimitError: E_MEMORY, there is not enough memory.
     """
     options = options or EncodeOptions()
     started = time.monotonic()

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nvrc_decoder.errors import InputError, InvalidStreamError, MissingExtraError, UnsupportedError
+from nvrc_decoder.errors import InputError, InvalidStreamError, UnsupportedError
 from nvrc_decoder.frames import Planes
+from nvrc_decoder.packages import load_package
 from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444
 from nvrc_decoder.video_format import UNSPECIFIED, Colour, VideoFormat
 from nvrc_encoder.conversion import SUPPORTED, conversion_advice
@@ -36,14 +37,7 @@ _DEFAULT_RATE = Fraction(25)
 
 
 def _import_av() -> Any:
-    try:
-        import av
-    except ImportError:
-        raise MissingExtraError(
-            "E_MISSING_EXTRA",
-            'reading this container needs PyAV: pip install "nvrc-ref[encoder]" (y4m and raw YUV need nothing)',
-        ) from None
-    return av
+    return load_package("av", "reading this container (y4m and raw YUV need nothing)")
 
 
 def _advice(av: Any, pixel_format: str | None) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import json
 import logging
 import re
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nvrc_decoder.errors import MissingExtraError
+from nvrc_decoder.packages import require_packages
 from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444, PROFILES
 from nvrc_decoder.video_format import Colour
 from nvrc_encoder.options import (
@@ -95,11 +94,7 @@ def _parse_cicp(context: click.Context, parameter: click.Parameter, value: str |
 
 
 def _require_encoder() -> None:
-    missing = [name for name in ("torch", "rich") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise MissingExtraError(
-            "E_MISSING_EXTRA", f'encoding needs {" and ".join(missing)}: pip install "nvrc-ref[encoder]"'
-        )
+    require_packages(("torch", "rich", "cv2"), "encoding")
 
 
 @click.command("encode")

@@ -6,7 +6,6 @@ when the context ends without an error.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from enum import StrEnum
@@ -19,6 +18,8 @@ import numpy as np
 from nvrc_decoder.display import to_bgr, to_grey
 from nvrc_decoder.errors import OutputError
 from nvrc_decoder.frames import Planes
+from nvrc_decoder.opencv import import_cv2
+from nvrc_decoder.packages import is_found, load_package, remedy
 from nvrc_decoder.profiles import CHROMA_400, CHROMA_420
 from nvrc_decoder.video_format import VideoFormat
 from nvrc_ref.output.colour import eight_bit_420, viewing_colour
@@ -77,9 +78,9 @@ def open_writer(
         raise OutputError("E_OUTPUT", fault)
     if kind is OutputKind.PNG:
         return _write_png(Path(target), video)
-    if importlib.util.find_spec("av") is not None:
+    if is_found("av", "mp4"):
         return _write_mp4_with_pyav(Path(target), video, note)
-    note("note: PyAV is not installed; OpenCV writes MPEG-4 part 2 instead of H.264")
+    note(f"note: PyAV is not installed ({remedy('av')}); OpenCV writes MPEG-4 part 2 instead of H.264")
     return _write_mp4_with_opencv(Path(target), video, note)
 
 
@@ -126,7 +127,7 @@ def _write_yuv(target: str) -> Iterator[FrameWriter]:
 
 @contextmanager
 def _write_png(target: Path, video: VideoFormat) -> Iterator[FrameWriter]:
-    import cv2
+    cv2 = import_cv2("PNG")
 
     if next(target.glob("frame_*.png"), None) is not None:
         raise OutputError("E_OUTPUT", f"the folder {target} already has frames, frame_*.png: name another one")
@@ -168,7 +169,7 @@ def _ffmpeg_errors(av: Any, target: Path) -> Iterator[None]:
 
 @contextmanager
 def _write_mp4_with_pyav(target: Path, video: VideoFormat, note: Callable[[str], None]) -> Iterator[FrameWriter]:
-    import av
+    av = load_package("av", "mp4")
 
     colour = viewing_colour(video)
     options = {"crf": _VIEWING_CRF, "chroma_sample_location": _CHROMA_LOCATIONS[colour.sample_position]}
@@ -198,14 +199,14 @@ def _write_mp4_with_pyav(target: Path, video: VideoFormat, note: Callable[[str],
 
 @contextmanager
 def _write_mp4_with_opencv(target: Path, video: VideoFormat, note: Callable[[str], None]) -> Iterator[FrameWriter]:
-    import cv2
+    cv2 = import_cv2("mp4 without PyAV")
 
     with atomic_path(target) as temporary:
         fourcc = cv2.VideoWriter.fourcc(*"mp4v")
         size = (video.width + video.width % 2, video.height + video.height % 2)
         writer = cv2.VideoWriter(str(temporary), fourcc, float(video.rate), size)
         if not writer.isOpened():
-            raise OutputError("E_IO", f"OpenCV cannot write {target}: install nvrc-ref[encoder] or write y4m")
+            raise OutputError("E_IO", f"OpenCV cannot write {target}: install PyAV ({remedy('av')}) or write y4m")
         _tell_padding(video, note)
 
         def write(frame: Planes) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import BinaryIO
 
 from nvrc_decoder.bitstream.reader import Unit, UnitReader
 from nvrc_decoder.bitstream.units import Digest, Gop, Metadata, NetworkHeader, SequenceHeader
 from nvrc_decoder.bitstream.writer import StreamWriter
-from nvrc_decoder.errors import InternalError, UnsupportedError
+from nvrc_decoder.errors import InternalError, NvrcError, UnsupportedError
 from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
 
 __all__ = ["join"]
@@ -29,35 +30,56 @@ def join(
 
     Raises:
         UnsupportedError: E_JOIN, an input's SEQUENCE is not that of the first, or there is no input.
-        NvrcError: whatever reading an input or writing the output raises.
+        NvrcError: whatever reading an input or writing the output raises; `file` names the input.
     """
     writer: StreamWriter | None = None
     for number, fileobj in enumerate(inputs):
-        gop: Unit | None = None
-        for unit in UnitReader(fileobj, limits):
-            content = unit.content
-            if isinstance(content, SequenceHeader):
-                if writer is None:
-                    writer = StreamWriter(output, content)
-                elif content != writer.sequence:
-                    names = [name for name, value in vars(content).items() if value != getattr(writer.sequence, name)]
-                    message = f"input {number} differs from the first in {', '.join(names)}"
-                    raise UnsupportedError("E_JOIN", message, offset=unit.offset, unit="SEQUENCE", section="2.9")
-                continue
-            if writer is None or unit.payload is None:
-                continue
-            if isinstance(content, NetworkHeader):
-                writer.network_payload(unit.payload)
-            elif isinstance(content, Metadata):
-                writer.metadata(content.key, content.value)
-            elif isinstance(content, Gop):
-                gop = unit
-            elif isinstance(content, Digest):
-                _copy_gop(writer, gop, unit.payload)
-                gop = None
+        with _named(fileobj, number):
+            writer = _append(writer, number, fileobj, output, limits)
     if writer is None:
         raise UnsupportedError("E_JOIN", "there is nothing to join", section="2.9")
     writer.finish(index)
+    return writer
+
+
+@contextmanager
+def _named(fileobj: BinaryIO, number: int) -> Iterator[None]:
+    """An error says which input it comes from; one in writing comes from none."""
+    try:
+        yield
+    except NvrcError as error:
+        name = getattr(fileobj, "name", None)
+        if error.code != "E_WRITE":
+            error.file = name if isinstance(name, str) else f"input {number}"
+        raise
+
+
+def _append(
+    writer: StreamWriter | None, number: int, fileobj: BinaryIO, output: BinaryIO, limits: Limits
+) -> StreamWriter | None:
+    """Copy one input; the writer, made with the first of them."""
+    gop: Unit | None = None
+    for unit in UnitReader(fileobj, limits):
+        content = unit.content
+        if isinstance(content, SequenceHeader):
+            if writer is None:
+                writer = StreamWriter(output, content)
+            elif content != writer.sequence:
+                names = [name for name, value in vars(content).items() if value != getattr(writer.sequence, name)]
+                message = f"input {number} differs from the first in {', '.join(names)}"
+                raise UnsupportedError("E_JOIN", message, offset=unit.offset, unit="SEQUENCE", section="2.9")
+            continue
+        if writer is None or unit.payload is None:
+            continue
+        if isinstance(content, NetworkHeader):
+            writer.network_payload(unit.payload)
+        elif isinstance(content, Metadata):
+            writer.metadata(content.key, content.value)
+        elif isinstance(content, Gop):
+            gop = unit
+        elif isinstance(content, Digest):
+            _copy_gop(writer, gop, unit.payload)
+            gop = None
     return writer
 
 
