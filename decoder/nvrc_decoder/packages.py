@@ -173,7 +173,8 @@ def install_line(extras: str) -> str:
     The extra `encoder` brings `onnxruntime`, which would overwrite an `onnxruntime-gpu` that is there.
     """
     if "encoder" in extras.split(",") and _is_installed("onnxruntime-gpu"):
-        return f"pip install {_ENCODER_WHEELS}" + (" bjontegaard matplotlib" if "bench" in extras else "")
+        wheels = _ENCODER_WHEELS + (" bjontegaard matplotlib" if "bench" in extras else "")
+        return f'pip install {wheels} ("nvrc-ref[{extras}]" would overwrite onnxruntime-gpu)'
     return f'pip install "nvrc-ref[{extras}]"'
 
 
