@@ -142,7 +142,16 @@ def package_fault(error: BaseException) -> MissingExtraError | None:
         # What fails inside of a package names none; who was importing does.
         roots = [str(frame.f_globals.get("__name__")).split(".")[0] for frame, _ in walk_tb(error.__traceback__)]
         name = next((root for root in roots if root in _PACKAGES), None)
-    return None if name is None else _fault(name, "this", error)
+    if name is not None:
+        return _fault(name, "this", error)
+    # What cannot even be compiled or loaded names nothing.
+    for base in ("numpy", "constriction"):
+        if base not in sys.modules:
+            try:
+                load_package(base, "this")
+            except MissingExtraError as fault:
+                return fault
+    return None
 
 
 @contextmanager
