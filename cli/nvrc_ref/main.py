@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import signal
 import sys
@@ -132,6 +133,9 @@ def _report(error: BaseException, settings: Settings) -> int:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; no exception leaves but `GeneratorExit` and `SystemExit`."""
     settings = Settings()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names of files need not be text that the terminal's encoding has; the standard error stream is like this.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         words = list(sys.argv[1:] if arguments is None else arguments)
         with group.make_context("nvrc-ref", words, obj=settings) as context:

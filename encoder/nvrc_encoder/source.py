@@ -159,8 +159,10 @@ def _cut(source: Source, picture: VideoFormat, frames: int | None, skip: int) ->
     if count is not None:
         count = max(count - skip, 0)
         count = count if frames is None else min(count, frames)
-    stop = None if frames is None else skip + frames
-    return Source(source.name, picture, count, lambda: itertools.islice(iter(source), skip, stop))
+    # More than any video has, and than `islice` counts to.
+    first = min(skip, sys.maxsize)
+    stop = None if frames is None else min(skip + frames, sys.maxsize)
+    return Source(source.name, picture, count, lambda: itertools.islice(iter(source), first, stop))
 
 
 def _check_readable(name: str) -> None:

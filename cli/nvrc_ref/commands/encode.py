@@ -58,7 +58,8 @@ def _parse_rate(context: click.Context, parameter: click.Parameter, value: str |
     if value is None:
         return None
     try:
-        rate = Fraction(value.replace(":", "/"))
+        # Without an exponent, whose power of ten might be endless.
+        rate = Fraction(value.replace(":", "/") if re.fullmatch(r"[0-9./:]{1,40}", value) else "")
     except (ValueError, ZeroDivisionError):
         raise click.BadParameter(f"{value!r} is not a frame rate, such as 25 or 30000/1001") from None
     if rate <= 0 or rate.numerator > _RATE_MAX or rate.denominator > _RATE_MAX:
