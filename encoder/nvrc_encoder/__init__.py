@@ -27,7 +27,7 @@ _HOME = {
     "EncodeReport": "encoding",
     "RawFormat": "source",
     "Source": "source",
-    "array_source": "array_source",
+    "array_source": "arrays",
     "encode": "encoding",
     "open_source": "source",
 }

@@ -272,7 +272,12 @@ def encode(
         InternalError: E_DIVERGED, training ran into infinities; E_RECONSTRUCTION, the decoder's frames differ from
             the encoder's own. Nothing is written in either case.
         LimitError: E_MEMORY, there is not enough memory.
+        TypeError: `source` or `output` is something else.
     """
+    if not isinstance(source, Source):
+        raise TypeError(f"source is {type(source).__name__}: open_source and array_source make one")
+    if not callable(getattr(output, "write", None)):
+        raise TypeError(f"output is {type(output).__name__}: it must be a binary file that can be written")
     options = options or EncodeOptions()
     started = time.monotonic()
     if options.tune == "ms-ssim":
