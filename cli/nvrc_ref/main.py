@@ -97,7 +97,7 @@ def _silence_stdout() -> None:
 
 # Command -> what takes less memory.
 _LESS_MEMORY = {
-    "encode": "encode fewer --frames or smaller pictures, with a smaller --gop or fewer --threads",
+    "encode": "encode smaller pictures, or fewer --frames at a time, for `join` to put together",
     "decode": "use --threads 1, or a lower --limit max_memory_bytes=N",
     "verify": "use --threads 1, or a lower --limit max_memory_bytes=N",
     "export": "use --threads 1, or a lower --limit max_memory_bytes=N",

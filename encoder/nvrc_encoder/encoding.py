@@ -242,7 +242,7 @@ def _settle(
     return choice.options, choice.trials
 
 
-@memory_errors("encode fewer frames or smaller pictures, with a shorter gop or fewer threads")
+@memory_errors("encode smaller pictures, or fewer frames at a time")
 def encode(
     source: Source,
     output: BinaryIO,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import doctest
 import io
+import re
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -100,6 +103,17 @@ def test_arrays_are_encoded() -> None:
     with nvrc_decoder.open(io.BytesIO(data)) as video:
         again = array_source(video, rate=video.info.format.rate)
         assert again.picture == video.info.format
+
+
+def test_the_guide_s_example() -> None:
+    pytest.importorskip("torch")
+    text = (Path(__file__).resolve().parents[3] / "docs" / "encoding.md").read_text(encoding="utf-8")
+    example = next(block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "array_source" in block)
+    report: list[str] = []
+    runner = doctest.DocTestRunner()
+    runner.run(doctest.DocTestParser().get_doctest(example, {}, "docs/encoding.md", None, 0), out=report.append)
+    assert runner.tries > 5
+    assert runner.failures == 0, "".join(report)
 
 
 def test_fractions_of_floats_are_what_they_look_like() -> None:
