@@ -14,6 +14,7 @@ from typing import NoReturn
 
 import click
 
+import nvrc_decoder
 from nvrc_decoder.errors import InternalError, NvrcError, OutputError
 from nvrc_decoder.out_of_memory import is_out_of_memory, memory_error
 from nvrc_decoder.packages import package_fault
@@ -69,17 +70,30 @@ class _LazyGroup(click.Group):
             formatter.write_dl(list(_COMMANDS.items()))
 
 
+def _print_version(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        click.echo(f"nvrc-ref, version {nvrc_decoder.__version__}")
+        context.exit()
+
+
 @click.group(
     cls=_LazyGroup, name="nvrc-ref", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
-@click.version_option(package_name="nvrc-ref", prog_name="nvrc-ref")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version and exit.",
+)
 @click.option("--debug", is_flag=True, envvar="NVRC_DEBUG", help="Print the traceback of an internal error.")
 @click.pass_obj
 def group(settings: Settings, debug: bool) -> None:
     """Encoder, decoder and tools for .nvrc neural video streams.
 
     Exit codes: 0 ok, 1 a comparison failed, 2 usage, 65 invalid stream, 66 no such input, 69 unsupported or an extra is
-    missing, 70 internal error, 74 I/O, 77 over a local limit.
+    missing, 70 internal error, 74 I/O, 77 over a local limit or the memory here.
     """
     settings.debug = debug
 

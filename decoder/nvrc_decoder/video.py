@@ -371,10 +371,10 @@ def open_video(
     gpu = choose_gpu(chosen, provider)
     if isinstance(path, str | os.PathLike):
         name = Path(path)
-        if not os.fspath(path):
-            raise InputError("E_NO_INPUT", "the name of the stream is empty")
-        if name.is_dir():
-            raise InputError("E_NO_INPUT", f"{name} is a directory, not a stream")
+        if not os.fspath(path) or name.is_dir():
+            raise InputError(
+                "E_NO_INPUT", f"{name} is a directory, not a stream" if os.fspath(path) else "the name is empty"
+            )
         try:
             file: BinaryIO = name.open("rb")
         except OSError as error:

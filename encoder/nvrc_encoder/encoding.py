@@ -28,6 +28,7 @@ from .checkpoint import fingerprint, load_checkpoint, train
 from .choose import Trial, choose, is_open, memo, settled
 from .goal import Goal, clamp_lambda, guess_lambda
 from .options import EncodeOptions
+from .processes import check_process
 from .rounding import Arithmetic
 from .run import Progress, Run, Summary
 from .similarity import Similarity
@@ -264,7 +265,8 @@ def encode(
         resume: go on from `checkpoint` if that file exists.
 
     Raises:
-        InputError: E_SOURCE, the video has no frames; E_CHECKPOINT, the checkpoint is not of this encode.
+        InputError: E_SOURCE, the video has no frames; E_CHECKPOINT, the checkpoint is not of this encode; E_FORK, this
+            process was forked from one that has encoded.
         OutputError: E_OUTPUT, the checkpoint cannot be written.
         UnsupportedError: E_DEVICE, there is no CUDA device; E_LEVEL, no level admits the video; E_UNSUPPORTED, it is
             too small for MS-SSIM.
@@ -278,6 +280,7 @@ def encode(
         raise TypeError(f"source is {type(source).__name__}: open_source and array_source make one")
     if not callable(getattr(output, "write", None)):
         raise TypeError(f"output is {type(output).__name__}: it must be a binary file that can be written")
+    check_process()
     options = options or EncodeOptions()
     started = time.monotonic()
     if options.tune == "ms-ssim":
