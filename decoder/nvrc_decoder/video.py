@@ -14,15 +14,13 @@ from types import TracebackType
 from typing import BinaryIO, NoReturn, Self, SupportsIndex, cast, overload
 
 from nvrc_decoder.bitstream.random_access import GopRecord, RandomAccess, read_index
-from nvrc_decoder.bitstream.reader import Unit, UnitReader
+from nvrc_decoder.bitstream.reader import UnitReader
 from nvrc_decoder.bitstream.salvage import Damage, SalvageReader, salvage_table
 from nvrc_decoder.bitstream.source import binary_file
-from nvrc_decoder.bitstream.units import SequenceHeader
 from nvrc_decoder.display import Frame
 from nvrc_decoder.engine import Engine, EngineName, Synthesizers, choose_engine, choose_gpu
 from nvrc_decoder.errors import (
     InputError,
-    InternalError,
     InvalidStreamError,
     LimitError,
     NvrcError,
@@ -38,7 +36,7 @@ from nvrc_decoder.pipeline import make_frames
 from nvrc_decoder.symbols import Decoding, OnDamage, StageTimes
 from nvrc_decoder.synthesis.device import GpuState
 from nvrc_decoder.synthesis.providers import Provider, ProviderName
-from nvrc_decoder.video_info import VideoInfo, video_format
+from nvrc_decoder.video_info import VideoInfo, read_sequence, video_format
 
 __all__ = ["Video", "VideoInfo", "open_video", "video_format"]
 
@@ -84,7 +82,7 @@ class Video:
         records: Iterator[GopRecord | Damage]
         if on_damage is None:
             units = iter(UnitReader(source, limits))
-            sequence = _read_sequence(units)
+            sequence = read_sequence(units)
             networks = Networks(sequence)
             records = read_forward(units, networks.load)
         else:
@@ -312,13 +310,6 @@ class Video:
         return iter(reader)
 
 
-def _read_sequence(units: Iterator[Unit]) -> SequenceHeader:
-    first = next(units)
-    if not isinstance(first.content, SequenceHeader):
-        raise InternalError("E_INTERNAL", "the reader let a stream begin with another unit than SEQUENCE")
-    return first.content
-
-
 def _check_arguments(threads: object, limits: object, on_damage: object, times: object) -> None:
     if threads is not None and operator.index(cast(SupportsIndex, threads)) < 1:
         raise ValueError(f"threads is {threads}: there is at least one")
@@ -371,10 +362,10 @@ def open_video(
     gpu = choose_gpu(chosen, provider)
     if isinstance(path, str | os.PathLike):
         name = Path(path)
-        if not os.fspath(path) or name.is_dir():
-            raise InputError(
-                "E_NO_INPUT", f"{name} is a directory, not a stream" if os.fspath(path) else "the name is empty"
-            )
+        if not os.fspath(path):
+            raise InputError("E_NO_INPUT", "the name of the stream is empty")
+        if name.is_dir():
+            raise InputError("E_NO_INPUT", f"{name} is a directory, not a stream")
         try:
             file: BinaryIO = name.open("rb")
         except OSError as error:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
+from nvrc_decoder.bitstream.reader import Unit
 from nvrc_decoder.bitstream.units import SequenceHeader
+from nvrc_decoder.errors import InternalError
 from nvrc_decoder.video_format import Colour, VideoFormat
 
-__all__ = ["VideoInfo", "video_format"]
+__all__ = ["VideoInfo", "read_sequence", "video_format"]
 
 
 def video_format(sequence: SequenceHeader) -> VideoFormat:
@@ -37,3 +40,11 @@ class VideoInfo:
     format: VideoFormat
     profile: str
     level: int
+
+
+def read_sequence(units: Iterator[Unit]) -> SequenceHeader:
+    """The SEQUENCE, which is the first unit."""
+    first = next(units)
+    if not isinstance(first.content, SequenceHeader):
+        raise InternalError("E_INTERNAL", "the reader let a stream begin with another unit than SEQUENCE")
+    return first.content
