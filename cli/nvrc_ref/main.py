@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import re
 import sys
 import traceback
@@ -11,7 +12,10 @@ from dataclasses import dataclass
 
 import click
 
-from nvrc_decoder.errors import InternalError, LimitError, NvrcError, OutputError
+import nvrc_decoder
+from nvrc_decoder.errors import InternalError, NvrcError, OutputError
+from nvrc_decoder.out_of_memory import is_out_of_memory, memory_error
+from nvrc_decoder.packages import package_fault
 from nvrc_ref.output.files import remove_unfinished
 from nvrc_ref.signals import TerminatedError, terminable, undisturbed
 from nvrc_ref.standard_streams import guard_standard_streams
@@ -43,9 +47,11 @@ class Settings:
 
     Attributes:
         debug: print the traceback of an internal error.
+        command: the sub-command's name, once it is known.
     """
 
     debug: bool = False
+    command: str | None = None
 
 
 class _LazyGroup(click.Group):
@@ -57,6 +63,8 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
+        if isinstance(ctx.obj, Settings):
+            ctx.obj.command = cmd_name
         module = importlib.import_module(f"nvrc_ref.commands.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
@@ -66,25 +74,53 @@ class _LazyGroup(click.Group):
             formatter.write_dl(list(_COMMANDS.items()))
 
 
+def _print_version(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        click.echo(f"nvrc-ref, version {nvrc_decoder.__version__}")
+        context.exit()
+
+
 @click.group(
     cls=_LazyGroup, name="nvrc-ref", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
-@click.version_option(package_name="nvrc-ref", prog_name="nvrc-ref")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version and exit.",
+)
 @click.option("--debug", is_flag=True, envvar="NVRC_DEBUG", help="Print the traceback of an internal error.")
 @click.pass_obj
 def group(settings: Settings, debug: bool) -> None:
     """Encoder, decoder and tools for .nvrc neural video streams.
 
     Exit codes: 0 ok, 1 a comparison failed, 2 usage, 65 invalid stream, 66 no such input, 69 unsupported or an extra is
-    missing, 70 internal error, 74 I/O, 77 over a local limit.
+    missing, 70 internal error, 74 I/O, 77 over a local limit or the memory here.
     """
     settings.debug = debug
 
 
-def _translate(error: BaseException) -> NvrcError:
-    """The typed error that any other exception counts as."""
-    if isinstance(error, MemoryError):
-        return LimitError("E_MEMORY", "not enough memory")
+# Command -> what takes less memory.
+_LESS_MEMORY = {
+    "encode": "encode smaller pictures, or fewer --frames at a time, for `join` to put together",
+    "decode": "use --threads 1, or a lower --limit max_memory_bytes=N",
+    "verify": "use --threads 1, or a lower --limit max_memory_bytes=N",
+    "export": "use --threads 1, or a lower --limit max_memory_bytes=N",
+    "bench": "use fewer --jobs, --threads or --frames, or smaller clips",
+}
+
+
+def _translate(error: BaseException, command: str | None) -> NvrcError:
+    """The typed error that an exception counts as; where memory ran out, that, whoever said it."""
+    if getattr(error, "code", None) == "E_MEMORY" or is_out_of_memory(error):
+        return memory_error(_LESS_MEMORY.get(command or "", "close other programs, or use a smaller input"))
+    if isinstance(error, NvrcError):
+        return error
+    fault = package_fault(error)
+    if fault is not None:
+        return fault
     if isinstance(error, OSError):
         return OutputError("E_IO", f"{error.strerror or error}")
     return InternalError("E_INTERNAL", f"{type(error).__name__}: {error} (a fault of nvrc-ref; --debug shows where)")
@@ -92,7 +128,7 @@ def _translate(error: BaseException) -> NvrcError:
 
 def _report(error: BaseException, settings: Settings) -> int:
     """Print `error` as one line on stderr; its exit code."""
-    typed = error if isinstance(error, NvrcError) else _translate(error)
+    typed = _translate(error, settings.command)
     if settings.debug and not isinstance(error, NvrcError):
         traceback.print_exception(error)
     click.echo(" ".join(str(typed).split()), err=True)
@@ -117,6 +153,9 @@ def _refuse_empty(words: Sequence[str]) -> None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; no exception leaves but `GeneratorExit` and `SystemExit`."""
     settings = Settings()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names of files need not be text that the terminal's encoding has; the standard error stream is like this.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         # Opened by its name, a file that stdout is redirected to would be written twice, from its beginning.
         words = [_STDOUT.sub(r"\1-", word) for word in (sys.argv[1:] if arguments is None else arguments)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import sys
 from collections.abc import Callable
 from typing import Any, BinaryIO, TypeVar
@@ -50,7 +51,7 @@ def _parse_limits(context: click.Context, parameter: click.Parameter, values: tu
     changes = {}
     for item in values:
         name, _, value = item.partition("=")
-        if name not in _LIMIT_NAMES or not (value.isascii() and value.isdigit()):
+        if name not in _LIMIT_NAMES or re.fullmatch(r"[0-9]{1,18}", value) is None:
             raise click.BadParameter(f"{item!r} is not NAME=INTEGER with NAME one of {', '.join(_LIMIT_NAMES)}")
         changes[name] = int(value)
     return dataclasses.replace(DEFAULT_LIMITS, **changes)

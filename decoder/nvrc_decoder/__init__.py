@@ -15,47 +15,90 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nvrc_decoder.bitstream.salvage import Damage
     from nvrc_decoder.display import Frame
-    from nvrc_decoder.errors import NvrcError
+    from nvrc_decoder.errors import (
+        InputError,
+        InternalError,
+        InvalidStreamError,
+        LimitError,
+        MismatchError,
+        MissingExtraError,
+        NvrcError,
+        OutputError,
+        UnknownLengthError,
+        UnsupportedError,
+    )
     from nvrc_decoder.frames import Planes
     from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
     from nvrc_decoder.presentation import Presentation
     from nvrc_decoder.symbols import StageTimes
     from nvrc_decoder.video import Video, VideoInfo
     from nvrc_decoder.video import open_video as open
+    from nvrc_decoder.video_format import Colour, VideoFormat
+
+    __version__: str
 
 __all__ = [
     "DEFAULT_LIMITS",
+    "Colour",
     "Damage",
     "Frame",
+    "InputError",
+    "InternalError",
+    "InvalidStreamError",
+    "LimitError",
     "Limits",
+    "MismatchError",
+    "MissingExtraError",
     "NvrcError",
+    "OutputError",
     "Planes",
     "Presentation",
     "StageTimes",
+    "UnknownLengthError",
+    "UnsupportedError",
     "Video",
+    "VideoFormat",
     "VideoInfo",
+    "__version__",
     "open",
 ]
 
 _HOMES = {
-    "DEFAULT_LIMITS": ("nvrc_decoder.limits", "DEFAULT_LIMITS"),
-    "Damage": ("nvrc_decoder.bitstream.salvage", "Damage"),
-    "Frame": ("nvrc_decoder.display", "Frame"),
-    "Limits": ("nvrc_decoder.limits", "Limits"),
-    "NvrcError": ("nvrc_decoder.errors", "NvrcError"),
-    "Planes": ("nvrc_decoder.frames", "Planes"),
-    "Presentation": ("nvrc_decoder.presentation", "Presentation"),
-    "StageTimes": ("nvrc_decoder.symbols", "StageTimes"),
-    "Video": ("nvrc_decoder.video", "Video"),
-    "VideoInfo": ("nvrc_decoder.video", "VideoInfo"),
-    "open": ("nvrc_decoder.video", "open_video"),
+    "DEFAULT_LIMITS": "limits",
+    "Colour": "video_format",
+    "Damage": "bitstream.salvage",
+    "Frame": "display",
+    "Limits": "limits",
+    "Planes": "frames",
+    "Presentation": "presentation",
+    "StageTimes": "symbols",
+    "Video": "video",
+    "VideoFormat": "video_format",
+    "VideoInfo": "video",
+    "open": "video",
+    **{name: "errors" for name in __all__ if name.endswith("Error")},
 }
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _version()
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    module, attribute = _HOMES[name]
-    return getattr(import_module(module), attribute)
+    from nvrc_decoder.packages import package_faults
+
+    with package_faults():
+        module = import_module(f"nvrc_decoder.{_HOMES[name]}")
+    return getattr(module, "open_video" if name == "open" else name)
+
+
+def _version() -> str:
+    """The version of nvrc-ref; where that is not installed, as in a mere checkout, ``0+unknown``."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("nvrc-ref")
+    except metadata.PackageNotFoundError:
+        return "0+unknown"

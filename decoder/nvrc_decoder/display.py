@@ -6,6 +6,7 @@ Nothing here is part of decoding: samples are what the format says they are, RGB
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from nvrc_decoder.frames import Plane, Planes
 from nvrc_decoder.opencv import import_cv2
+from nvrc_decoder.out_of_memory import memory_errors
 from nvrc_decoder.profiles import CHROMA_420
 from nvrc_decoder.video_format import UNSPECIFIED, VideoFormat
 
@@ -53,6 +55,11 @@ class Frame(Planes):
 
     number: int = field(kw_only=True)
     format: VideoFormat = field(kw_only=True)
+
+    @property
+    def time(self) -> Fraction:
+        """Seconds from the first frame of the stream to this one, exactly: `number` over the frame rate."""
+        return self.number / self.format.rate
 
     def to_rgb(self, bits: int = 8) -> Picture:
         """The frame as [height, width, 3] in the order red, green, blue; see `to_bgr`."""
@@ -116,9 +123,16 @@ def _convert(frame: Planes, video: VideoFormat, bits: int, order: tuple[int, int
     if frame.u is None or frame.v is None:
         return _samples(np.stack([_grey(frame, video, bits)] * 3, axis=-1), bits)
     cv2 = import_cv2("conversion to RGB")
+    with memory_errors("use smaller pictures"):
+        return _convert_colour(cv2, frame, (frame.u, frame.v), video, bits, order)
+
+
+def _convert_colour(
+    cv2: Any, frame: Planes, chroma: tuple[Plane, Plane], video: VideoFormat, bits: int, order: tuple[int, int, int]
+) -> Picture:
     full = video.plane_shapes[0]
     planes = [frame.y.astype(np.float32)]
-    planes += [_to_full(cv2, plane, video, full) for plane in (frame.u, frame.v)]
+    planes += [_to_full(cv2, plane, video, full) for plane in chroma]
     scale, offset = _normalisation(video, [False] + [video.colour.matrix != _IDENTITY] * 2)
     rows = _bgr_matrix(video) * scale * _top(bits)
     affine = np.concatenate([rows, (rows @ -offset)[:, None]], axis=1)[list(order)]

@@ -6,7 +6,6 @@ Both give the same frames, bit for bit (spec chapter 6).
 from __future__ import annotations
 
 import functools
-import importlib.util
 import logging
 from collections.abc import Iterator, Sequence
 from typing import Literal, Protocol
@@ -17,6 +16,7 @@ from nvrc_decoder.frames import Planes
 from nvrc_decoder.gop import Grid, Network
 from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
 from nvrc_decoder.memory import motion_bytes, tile_budget
+from nvrc_decoder.packages import is_found, remedy
 from nvrc_decoder.synthesis.batches import plan_calls
 from nvrc_decoder.synthesis.device import DeviceSynthesizer, GopSynthesizer, GpuState
 from nvrc_decoder.synthesis.parallel import cores
@@ -61,26 +61,25 @@ class Synthesizer(Protocol):
 @functools.cache
 def _advise_extra() -> None:
     """Say once a process that there is something faster."""
-    _log.warning('note: decoding with the NumPy reference; pip install "nvrc-ref[cpu]" is many times faster')
+    line = remedy("onnxruntime")
+    _log.warning("note: decoding with the NumPy reference; ONNX Runtime is many times faster: %s", line)
 
 
 def choose_engine(engine: Engine) -> EngineName:
     """What `engine` stands for on this machine.
 
     Raises:
-        MissingExtraError: E_MISSING_EXTRA, ONNX Runtime was asked for and is not installed.
+        MissingExtraError: E_MISSING_EXTRA, ONNX Runtime is half installed, or was asked for and is not installed.
         ValueError: no such engine.
     """
     if engine not in ENGINES:
         raise ValueError(f"no such engine: {engine!r}")
     if engine == "reference":
         return "reference"
-    if importlib.util.find_spec("onnxruntime") is not None:
+    if is_found("onnxruntime", "this"):
         return "onnxruntime"
     if engine == "onnxruntime":
-        raise MissingExtraError(
-            "E_MISSING_EXTRA", 'ONNX Runtime is not installed: pip install "nvrc-ref[cpu]" (or "nvrc-ref[cuda]")'
-        )
+        raise MissingExtraError("E_MISSING_EXTRA", f"ONNX Runtime is not installed: {remedy('onnxruntime')}")
     _advise_extra()
     return "reference"
 

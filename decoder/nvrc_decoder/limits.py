@@ -29,6 +29,8 @@ __all__ = [
 class Limits:
     """What a decoder is willing to spend on one stream; every default is finite.
 
+    A value that is no integer is a TypeError at once, a negative one a ValueError.
+
     Attributes:
         max_width, max_height: luma samples.
         max_pixels: luma samples of a picture.
@@ -53,6 +55,13 @@ class Limits:
     max_network_parameters: int = 1 << 20
     max_surplus_frames: int = 256
     max_memory_bytes: int = 900_000_000
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not isinstance(value, int):
+                raise TypeError(f"{name} is {type(value).__name__}: it must be an integer")
+            if value < 0:
+                raise ValueError(f"{name} is {value}: it must not be negative")
 
 
 DEFAULT_LIMITS = Limits()

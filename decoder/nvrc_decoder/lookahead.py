@@ -7,6 +7,7 @@ out where the item would have come, with their type.
 from __future__ import annotations
 
 import atexit
+import os
 import sys
 import threading
 import weakref
@@ -56,6 +57,7 @@ class Lookahead(Generic[Item]):
         self._condition = threading.Condition()
         self._slot: list[Item] = []
         self._error: BaseException | None = None
+        self._process = os.getpid()
         self._finished = self._waiting = self._stopping = self._resting = False
         self._thread = threading.Thread(target=self._work, args=(produce,), name="nvrc-lookahead", daemon=True)
         self._thread.start()
@@ -131,6 +133,8 @@ class Lookahead(Generic[Item]):
 
     def stop(self, patience: float | None = None) -> None:
         """End the thread at its next `check` and wait for that, at most `patience` seconds; may be called again."""
+        if self._process != os.getpid():  # a fork has left the thread behind, perhaps with the lock in its hand
+            return
         with self._condition:
             self._stopping = True
             self._slot.clear()

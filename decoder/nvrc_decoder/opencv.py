@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from nvrc_decoder.errors import InternalError, MissingExtraError
+from nvrc_decoder.errors import InternalError
+from nvrc_decoder.packages import load_package
 
 __all__ = ["call", "import_cv2"]
 
@@ -14,14 +15,9 @@ def import_cv2(purpose: str) -> Any:
     """The module.
 
     Raises:
-        MissingExtraError: E_MISSING_EXTRA, it cannot be imported.
+        MissingExtraError: E_MISSING_EXTRA, it is missing or half installed.
     """
-    try:
-        import cv2
-    except ImportError as error:
-        message = f"{purpose} needs OpenCV ({error}): pip install --upgrade opencv-python-headless"
-        raise MissingExtraError("E_MISSING_EXTRA", message) from error
-    return cv2
+    return load_package("cv2", purpose)
 
 
 def call(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:

@@ -6,68 +6,50 @@ GOPs; the next GOP's symbols are decoded while this one's frames are made (`pipe
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self, cast
+from typing import BinaryIO, NoReturn, Self, SupportsIndex, cast, overload
 
 from nvrc_decoder.bitstream.metadata import scan_presentation
 from nvrc_decoder.bitstream.random_access import GopRecord, RandomAccess, read_index
-from nvrc_decoder.bitstream.reader import Unit, UnitReader
+from nvrc_decoder.bitstream.reader import UnitReader
 from nvrc_decoder.bitstream.salvage import Damage, SalvageReader, salvage_table
-from nvrc_decoder.bitstream.units import SequenceHeader
+from nvrc_decoder.bitstream.source import binary_file
 from nvrc_decoder.display import Frame
 from nvrc_decoder.engine import Engine, EngineName, Synthesizers, choose_engine, choose_gpu
-from nvrc_decoder.errors import InputError, InternalError, InvalidStreamError, LimitError
+from nvrc_decoder.errors import (
+    InputError,
+    InternalError,
+    InvalidStreamError,
+    LimitError,
+    NvrcError,
+    UnknownLengthError,
+)
 from nvrc_decoder.gop_source import Networks, Peekable, read_forward, read_table
 from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
+from nvrc_decoder.out_of_memory import DECODE_ADVICE, memory_errors
+from nvrc_decoder.packages import package_faults
+from nvrc_decoder.picker import Picker
 from nvrc_decoder.pipe_input import PipeInput
 from nvrc_decoder.pipeline import make_frames
 from nvrc_decoder.presentation import Presentation
 from nvrc_decoder.symbols import Decoding, OnDamage, StageTimes
 from nvrc_decoder.synthesis.device import GpuState
 from nvrc_decoder.synthesis.providers import Provider, ProviderName
-from nvrc_decoder.video_format import Colour, VideoFormat
+from nvrc_decoder.video_info import VideoInfo, read_sequence, video_format
 
 __all__ = ["Video", "VideoInfo", "open_video", "video_format"]
-
-
-def video_format(sequence: SequenceHeader) -> VideoFormat:
-    """The format of the frames that a SEQUENCE announces."""
-    colour = Colour(
-        sequence.colour_primaries,
-        sequence.transfer_characteristics,
-        sequence.matrix_coefficients,
-        bool(sequence.full_range),
-        sequence.chroma_sample_position,
-    )
-    rate = Fraction(sequence.rate_numerator, sequence.rate_denominator)
-    return VideoFormat(sequence.width, sequence.height, rate, sequence.chroma_format, sequence.bit_depth, colour)
-
-
-@dataclass(frozen=True)
-class VideoInfo:
-    """What is known of a stream from its first unit.
-
-    Attributes:
-        format: size, rate, sample format and colour of every frame.
-        profile: name of the profile.
-        level: the level that the stream keeps to.
-    """
-
-    format: VideoFormat
-    profile: str
-    level: int
 
 
 class Video:
     """A stream that is being decoded; made by `nvrc_decoder.open`.
 
-    Iteration yields frames in order, as `Frame`. One iteration position belongs to the object: `seek` moves it. An
-    object belongs to one thread; several threads may have one each.
+    Iteration yields frames in order, as `Frame`. One iteration position belongs to the object: `seek` moves it.
+    ``video[9]`` and ``video[-1]`` are single frames, ``video[4:9]`` is a list of them; that leaves the position of
+    the iteration as it is. An object belongs to one thread and to one process; several may have one each.
 
     Attributes:
         info: what is known from the first unit.
@@ -93,7 +75,9 @@ class Video:
         self._limits = limits
         self._lookahead = lookahead
         self._table: RandomAccess | None = None
-        self._seekable = file.seekable()
+        self._process = os.getpid()
+        self._closed = False
+        self._seekable = hasattr(file, "seekable") and file.seekable()
         pipe = None if self._seekable else PipeInput(file)
         if self._seekable:
             file.seek(0)
@@ -101,7 +85,7 @@ class Video:
         records: Iterator[GopRecord | Damage]
         if on_damage is None:
             units = iter(UnitReader(source, limits))
-            sequence = _read_sequence(units)
+            sequence = read_sequence(units)
             networks = Networks(sequence)
             records = read_forward(units, networks.load, None if pipe is None else self._note)
         else:
@@ -125,6 +109,10 @@ class Video:
             pipe,
         )
         self._frames: Iterator[Frame] = make_frames(self._decoding, self._piped, 0, lookahead=lookahead)
+        # The frame that iteration gives next; None at its end.
+        self._position: int | None = 0
+        # For `video[i]`, in place of the iteration.
+        self._picker: Picker | None = None
 
     @property
     def engine(self) -> EngineName:
@@ -142,7 +130,9 @@ class Video:
 
         Raises:
             InvalidStreamError: the table of GOPs is broken.
+            InputError: E_CLOSED, E_FORK.
         """
+        self._check_usable()
         return self._random_access().frame_count if self._seekable else None
 
     @property
@@ -171,6 +161,52 @@ class Video:
         if self._shown is not None:
             self._shown.add(key, value, first_frame)
 
+    def __len__(self) -> int:
+        """Number of frames of the stream.
+
+        Raises:
+            UnknownLengthError: E_SEEK, the input is a pipe; or the code of what is wrong with the table of GOPs.
+        """
+        try:
+            count = self.frame_count
+        except NvrcError as error:
+            raise UnknownLengthError(error.code, error.message, offset=error.offset, unit=error.unit) from error
+        if count is None:
+            raise UnknownLengthError("E_SEEK", "the input is a pipe: the number of its frames is not known")
+        return count
+
+    def __bool__(self) -> bool:
+        return True
+
+    @overload
+    def __getitem__(self, index: SupportsIndex, /) -> Frame: ...
+
+    @overload
+    def __getitem__(self, index: slice, /) -> list[Frame]: ...
+
+    def __getitem__(self, index: SupportsIndex | slice, /) -> Frame | list[Frame]:
+        """A frame by its number, from the end where that is negative; for a slice, a list.
+
+        Frames in ascending order are made without decoding a GOP again.
+
+        Raises:
+            IndexError: there is no such frame.
+            TypeError: `index` is neither an integer nor a slice.
+            NvrcError: what is wrong with the GOP, whether or not there is `on_damage`; UnknownLengthError as `len`.
+        """
+        count = len(self)
+        if isinstance(index, slice):
+            numbers = range(count)[index]
+            frames = {number: self._pick(number) for number in sorted(numbers)}
+            return [frames[number] for number in numbers]
+        number = operator.index(index)
+        if not -count <= number < count:
+            raise IndexError(f"there is no frame {number}: the stream has {count}")
+        return self._pick(number % count)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Video cannot be pickled or copied: open one in each worker, from the file's name")
+
     def __enter__(self) -> Self:
         return self
 
@@ -186,12 +222,29 @@ class Video:
         """The next frame.
 
         Raises:
-            NvrcError: what is wrong with the stream, when its turn comes; the iteration has then ended.
+            NvrcError: what is wrong with the stream, when its turn comes; the iteration has then ended. E_MEMORY,
+                there is not enough memory; E_FORK, this process is not the one that opened the stream.
         """
-        return next(self._frames)
+        self._check_process()
+        if self._picker is not None:
+            self._go_on_at(self._position)
+        position, self._position = self._position, None
+        with memory_errors(DECODE_ADVICE), package_faults():
+            frame = None if position is None else next(self._frames, None)
+        if frame is None:
+            raise StopIteration
+        self._position = frame.number + 1
+        return frame
 
     def close(self) -> None:
-        """End the iteration, stop the decoder's thread, give back its memory, close the file if `open` opened it."""
+        """End the iteration, stop the decoder's thread, give back its memory, close the file if `open` opened it.
+
+        Where this process is a fork of the one that opened the stream, nothing is done.
+        """
+        self._closed = True
+        if self._process != os.getpid():
+            return
+        self._position = None
         self._stop()
         self._decoding.synthesizers.close()
         if self._owns_file:
@@ -207,24 +260,61 @@ class Video:
 
         Raises:
             InputError: E_SEEK, the input is a pipe, or the stream has no such frame.
+                E_CLOSED, the video is closed. E_FORK, this process is not the one that opened the stream.
             InvalidStreamError: the table of GOPs is broken.
+            TypeError: `frame` is no integer.
         """
+        self._check_usable()
+        frame = operator.index(frame)
         if not self._seekable:
             raise InputError("E_SEEK", "the input is a pipe: its frames can only be read in order")
         table = self._random_access()
         if not 0 <= frame <= table.frame_count:
             raise InputError("E_SEEK", f"there is no frame {frame}: the stream has {table.frame_count}")
+        self._go_on_at(frame)
+
+    def _check_process(self) -> None:
+        """Threads do not come along into a forked process, and locks may be held there for ever.
+
+        Raises:
+            InputError: E_FORK.
+        """
+        if self._process != os.getpid():
+            message = "this Video was opened before the process forked, and its threads are not here"
+            raise InputError("E_FORK", f"{message}: open one in each worker")
+
+    def _check_usable(self) -> None:
+        self._check_process()
+        if self._closed:
+            raise InputError("E_CLOSED", "the video is closed: open it again")
+
+    def _go_on_at(self, frame: int | None) -> None:
+        """Iterate from `frame` on; None is the end."""
         self._stop()
+        self._position = frame
+        if frame is None:
+            return
+        table = self._random_access()
         first = table.gop_of_frame(frame) if frame < table.frame_count else table.gop_count
         strict = self._decoding.on_damage is None
         records: Iterator[GopRecord | Damage] = read_table(table, first) if strict else salvage_table(table, first)
         self._frames = make_frames(self._decoding, records, frame, lookahead=self._lookahead)
 
+    def _pick(self, number: int) -> Frame:
+        if self._picker is None:
+            self._stop()
+            self._picker = Picker(self._decoding, self._random_access())
+        with memory_errors(DECODE_ADVICE), package_faults():
+            return self._picker.frame(number)
+
     def _stop(self) -> None:
-        """End the iteration and the thread that works for it."""
+        """End what is open, and the thread that works for it."""
         frames, self._frames = self._frames, iter(())
         if isinstance(frames, Generator):
             frames.close()
+        if self._picker is not None:
+            self._picker.close()
+            self._picker = None
 
     def _random_access(self) -> RandomAccess:
         """The table of GOPs; the file's position stays where it was."""
@@ -252,11 +342,15 @@ class Video:
         return iter(reader)
 
 
-def _read_sequence(units: Iterator[Unit]) -> SequenceHeader:
-    first = next(units)
-    if not isinstance(first.content, SequenceHeader):
-        raise InternalError("E_INTERNAL", "the reader let a stream begin with another unit than SEQUENCE")
-    return first.content
+def _check_arguments(threads: object, limits: object, on_damage: object, times: object) -> None:
+    if threads is not None and operator.index(cast(SupportsIndex, threads)) < 1:
+        raise ValueError(f"threads is {threads}: there is at least one")
+    if not isinstance(limits, Limits):
+        raise TypeError(f"limits is {type(limits).__name__}: it must be Limits")
+    if on_damage is not None and not callable(on_damage):
+        raise TypeError(f"on_damage is {type(on_damage).__name__}: it must be a function that takes a Damage")
+    if times is not None and not isinstance(times, StageTimes):
+        raise TypeError(f"times is {type(times).__name__}: it must be StageTimes")
 
 
 def open_video(
@@ -293,11 +387,15 @@ def open_video(
         InputError: E_NO_INPUT, there is no such file.
         InvalidStreamError, UnsupportedError, LimitError: the first unit is at fault.
         MissingExtraError: E_MISSING_EXTRA, the engine is not installed, or CUDA was asked for and cannot be used.
+        TypeError, ValueError: an argument is none that this takes.
     """
+    _check_arguments(threads, limits, on_damage, times)
     chosen = choose_engine(engine)
     gpu = choose_gpu(chosen, provider)
     if isinstance(path, str | os.PathLike):
         name = Path(path)
+        if not os.fspath(path):
+            raise InputError("E_NO_INPUT", "the name of the stream is empty")
         if name.is_dir():
             raise InputError("E_NO_INPUT", f"{name} is a directory, not a stream")
         try:
@@ -306,7 +404,7 @@ def open_video(
             raise InputError("E_NO_INPUT", f"cannot open {name}: {error.strerror}") from None
         owned = True
     else:
-        file, owned = path, False
+        file, owned = binary_file(path), False
     try:
         return Video(
             file,

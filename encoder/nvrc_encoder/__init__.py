@@ -8,12 +8,37 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-__all__ = ["EncodeOptions", "EncodeReport", "encode"]
+import nvrc_decoder
+from nvrc_decoder.packages import load_package, package_faults
 
-_HOME = {"EncodeOptions": "options", "EncodeReport": "encoding", "encode": "encoding"}
+__all__ = [
+    "EncodeOptions",
+    "EncodeReport",
+    "RawFormat",
+    "Source",
+    "__version__",
+    "array_source",
+    "encode",
+    "open_source",
+]
+
+_HOME = {
+    "EncodeOptions": "options",
+    "EncodeReport": "encoding",
+    "RawFormat": "source",
+    "Source": "source",
+    "array_source": "arrays",
+    "encode": "encoding",
+    "open_source": "source",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOME:
+    if name == "__version__":
+        return nvrc_decoder.__version__
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if _HOME[name] == "encoding":
+        load_package("torch", "encoding")
+    with package_faults():
         return getattr(importlib.import_module(f"nvrc_encoder.{_HOME[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -21,6 +21,7 @@ from nvrc_decoder.errors import InputError, InternalError, InvalidStreamError, U
 from nvrc_decoder.frames import Planes
 from nvrc_decoder.limits import Limits
 from nvrc_decoder.octree.schedule import octree_schedule, temporal_first_schedule
+from nvrc_decoder.out_of_memory import memory_errors
 from nvrc_decoder.profiles import node_shape
 
 from .checkpoint import fingerprint, taken_up, train
@@ -29,6 +30,7 @@ from .goal import Goal, clamp_lambda, guess_lambda
 from .interruption import Interruption
 from .options import EncodeOptions
 from .outlook import Outlook
+from .processes import check_process
 from .quality import Quality, mean_similarity, measure
 from .rounding import Arithmetic
 from .run import Progress, Run, Summary
@@ -222,6 +224,7 @@ def _with_metadata(source: Source, options: EncodeOptions) -> EncodeOptions:
     return dataclasses.replace(options, metadata={**carried, **options.metadata})
 
 
+@memory_errors("encode smaller pictures, or fewer frames at a time")
 def encode(
     source: Source,
     output: BinaryIO,
@@ -248,13 +251,21 @@ def encode(
         outlook: keeps count of the time that is left; no result depends on it.
 
     Raises:
-        InputError: E_SOURCE, the video has no frames; E_CHECKPOINT, the checkpoint is not of this encode.
+        InputError: E_SOURCE, the video has no frames; E_CHECKPOINT, the checkpoint is not of this encode; E_FORK, this
+            process was forked from one that has encoded.
         UnsupportedError: E_DEVICE, there is no CUDA device; E_LEVEL, no level admits the video; E_UNSUPPORTED, it is
             too small for MS-SSIM.
         MissingExtraError: E_MISSING_EXTRA, MS-SSIM needs a package that is not installed.
         InternalError: E_DIVERGED, training ran into infinities; E_RECONSTRUCTION, the decoder's frames differ from
             the encoder's own. Nothing is written in either case.
+        LimitError: E_MEMORY, there is not enough memory.
+        TypeError: `source` or `output` is something else.
     """
+    if not isinstance(source, Source):
+        raise TypeError(f"source is {type(source).__name__}: open_source and array_source make one")
+    if not callable(getattr(output, "write", None)):
+        raise TypeError(f"output is {type(output).__name__}: it must be a binary file that can be written")
+    check_process()
     options = options or EncodeOptions()
     started = time.monotonic()
     if options.tune == "ms-ssim":

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from nvrc_decoder.errors import InputError, InvalidStreamError, MissingExtraError, UnsupportedError
 from nvrc_decoder.frames import Planes
+from nvrc_decoder.packages import load_package
 from nvrc_decoder.presentation import SAMPLE_ASPECT
 from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444
 from nvrc_decoder.video_format import UNSPECIFIED, Colour, VideoFormat
@@ -69,14 +70,7 @@ class Opened:
 
 
 def _import_av() -> Any:
-    try:
-        import av
-    except ImportError:
-        raise MissingExtraError(
-            "E_MISSING_EXTRA",
-            'reading this container needs PyAV: pip install "nvrc-ref[encoder]" (y4m and raw YUV need nothing)',
-        ) from None
-    return av
+    return load_package("av", "reading this container (y4m and raw YUV need nothing)")
 
 
 def _open_container(av: Any, name: str) -> Any:

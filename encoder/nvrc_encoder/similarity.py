@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
+from typing import Any
 
 import torch.nn.functional as functional
 from torch import Tensor
 
-from nvrc_decoder.errors import MissingExtraError, UnsupportedError
+from nvrc_decoder.errors import UnsupportedError
+from nvrc_decoder.packages import load_package
 
 from .ms_ssim import window_for
 
@@ -30,8 +31,7 @@ class Similarity:
     """
 
     def __init__(self, size: tuple[int, int], bit_depth: int) -> None:
-        if importlib.util.find_spec("pytorch_msssim") is None:
-            raise MissingExtraError("E_MISSING_EXTRA", 'MS-SSIM needs pytorch-msssim: pip install "nvrc-ref[encoder]"')
+        self._ms_ssim: Any = load_package("pytorch_msssim", "MS-SSIM").ms_ssim
         self._size = size
         self._peak = (1 << bit_depth) - 1
         self.window = window_for(size[1], size[0])
@@ -40,9 +40,7 @@ class Similarity:
 
     def of_planes(self, a: Tensor, b: Tensor) -> Tensor:
         """MS-SSIM of each pair of planes, [T, 1, H, W] float in levels: [T]."""
-        from pytorch_msssim import ms_ssim
-
-        value: Tensor = ms_ssim(a, b, data_range=self._peak, size_average=False, win_size=self.window)
+        value: Tensor = self._ms_ssim(a, b, data_range=self._peak, size_average=False, win_size=self.window)
         return value
 
     def of_phases(self, a: Tensor, b: Tensor) -> Tensor:

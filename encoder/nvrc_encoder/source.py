@@ -226,6 +226,9 @@ def _cut(source: Source, picture: VideoFormat, frames: int | None, skip: int) ->
     if count is not None:
         count = max(count - skip, 0)
         count = count if frames is None else min(count, frames)
+    # More than any video has, and than `islice` counts to.
+    skip = min(skip, sys.maxsize)
+    frames = None if frames is None else min(frames, sys.maxsize - skip)
     window = Window(skip, frames)
     return Source(source.name, picture, count, lambda: _windowed(source, window), source.findings, window)
 

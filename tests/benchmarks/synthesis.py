@@ -20,11 +20,10 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import onnxruntime
-
 from nvrc_decoder.profiles import CHROMA_420, PROFILES, Profile, kmac_per_pixel
 from nvrc_decoder.pyramid import DEFAULT_PYRAMID
 from nvrc_decoder.synthesis.initializers import graph_initializers
+from nvrc_decoder.synthesis.providers import import_onnxruntime
 from nvrc_decoder.synthesis.runtime import OrtSynthesizer
 from nvrc_decoder.synthesis.session import graph_bytes
 from nvrc_ref.benchmark.float_graph import RowsSession, without_floor
@@ -102,7 +101,7 @@ def main() -> None:
                 {
                     "threads": options.threads,
                     "clock": options.clock,
-                    "onnxruntime": onnxruntime.__version__,
+                    "onnxruntime": import_onnxruntime().__version__,
                     "rows": rows,
                 },
                 indent=1,

@@ -294,7 +294,7 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_missing_engine_names_the_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("nvrc_decoder.engine.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert call("verify", STREAM, "--engine", "onnxruntime") == 69
     assert "nvrc-ref[cpu]" in capsys.readouterr().err
     assert call("verify", STREAM) == 0

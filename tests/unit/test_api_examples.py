@@ -5,6 +5,8 @@ from __future__ import annotations
 import doctest
 import io
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,19 @@ def test_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         names = test.globs
     assert runner.failures == 0, "".join(report)
     assert runner.tries > 20
+
+
+def test_the_data_loader_example(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    (code,) = [
+        text for text in re.findall(r"```py\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL) if "DataLoader" in text
+    ]
+    (tmp_path / "example.py").write_text(code)
+    (tmp_path / "clip.nvrc").write_bytes(load_manifest().read(STREAM))
+    command = [sys.executable, "example.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    shapes = [(4, 54, 96, 3)] * 3
+    assert done.stdout.splitlines() == [f"fork {shapes}", f"spawn {shapes}"], done.stderr
 
 
 def test_the_guide_names_what_the_package_exports() -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import TYPE_CHECKING, Any
 
-from nvrc_decoder.errors import MissingExtraError
+from nvrc_decoder.packages import load_package
 from nvrc_decoder.synthesis.providers import CPU_PROVIDER, import_onnxruntime
 
 if TYPE_CHECKING:
@@ -17,21 +16,13 @@ if TYPE_CHECKING:
 __all__ = ["RowsSession", "without_floor"]
 
 
-def _onnx() -> Any:
-    if importlib.util.find_spec("onnx") is None:
-        raise MissingExtraError("E_MISSING_EXTRA", 'this needs onnx: pip install "nvrc-ref[encoder]"')
-    import onnx
-
-    return onnx
-
-
 def without_floor(graph: bytes) -> bytes:
     """The graph with each Floor taken out, but for one that makes an output.
 
     Raises:
         MissingExtraError: E_MISSING_EXTRA, onnx is not installed.
     """
-    model = _onnx().load_from_string(graph)
+    model = load_package("onnx", "the float graph").load_from_string(graph)
     outputs = {output.name for output in model.graph.output}
     renamed: dict[str, str] = {}
     kept = []

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 from typing import Any
 
-from nvrc_decoder.errors import MissingExtraError
+from nvrc_decoder.packages import load_package
 from nvrc_ref.render import counted
 
 __all__ = ["draw", "require_matplotlib"]
@@ -50,8 +49,7 @@ def require_matplotlib() -> None:
     Raises:
         MissingExtraError: E_MISSING_EXTRA, matplotlib is not installed.
     """
-    if importlib.util.find_spec("matplotlib") is None:
-        raise MissingExtraError("E_MISSING_EXTRA", 'plots need matplotlib: pip install "nvrc-ref[bench]"')
+    load_package("matplotlib", "a plot")
 
 
 def draw(document: dict[str, Any], kind: str) -> bytes:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nvrc_decoder.errors import InputError, MissingExtraError, NvrcError, UnsupportedError
+from nvrc_decoder.errors import InputError, NvrcError, UnsupportedError
 from nvrc_decoder.frames import Planes
+from nvrc_decoder.packages import load_package
 from nvrc_decoder.video_format import VideoFormat
 from nvrc_ref.benchmark.stopwatch import Span, timed
 from nvrc_ref.output.colour import eight_bit_420
@@ -46,11 +46,7 @@ _X265_LEAST = 64, 32
 
 
 def _av() -> Any:
-    if importlib.util.find_spec("av") is None:
-        raise MissingExtraError("E_MISSING_EXTRA", 'this needs PyAV: pip install "nvrc-ref[encoder]"')
-    import av
-
-    return av
+    return load_package("av", "decoding another codec")
 
 
 def _decode(path: Path, threads: int | None) -> tuple[str, int]:

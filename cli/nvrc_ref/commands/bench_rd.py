@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 from pathlib import Path
 
 import click
 
-from nvrc_decoder.errors import InputError, MissingExtraError
+from nvrc_decoder.errors import InputError
+from nvrc_decoder.packages import require_packages
 from nvrc_ref.output.files import spare_inputs
 from nvrc_ref.render import emit_json, note, summary
 
@@ -16,11 +16,7 @@ __all__ = ["rd"]
 
 
 def _require() -> None:
-    missing = [name for name in ("torch", "av") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise MissingExtraError(
-            "E_MISSING_EXTRA", f'bench needs {" and ".join(missing)}: pip install "nvrc-ref[encoder,bench]"'
-        )
+    require_packages(("torch", "av"), "bench")
 
 
 @click.command("rd", short_help="Encode clips with several codecs, decode, and compare.")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from fractions import Fraction
 from typing import Any
 
 import click
 
-from nvrc_decoder.errors import MissingExtraError
+from nvrc_decoder.packages import require_packages
 from nvrc_decoder.profiles import PROFILES
 from nvrc_encoder.options import (
     CHANNELS_MAX,
@@ -68,7 +67,8 @@ def _parse_rate(context: click.Context, parameter: click.Parameter, value: str |
     if value is None:
         return None
     try:
-        rate = Fraction(value.replace(":", "/"))
+        # Without an exponent, whose power of ten might be endless.
+        rate = Fraction(value.replace(":", "/") if re.fullmatch(r"[0-9./:]{1,40}", value) else "")
     except (ValueError, ZeroDivisionError):
         raise click.BadParameter(f"{value!r} is not a frame rate, such as 25 or 30000/1001") from None
     if rate <= 0 or rate.numerator > _RATE_MAX or rate.denominator > _RATE_MAX:
@@ -94,11 +94,7 @@ def _parse_cicp(context: click.Context, parameter: click.Parameter, value: str |
 
 
 def _require_encoder() -> None:
-    missing = [name for name in ("torch", "rich") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise MissingExtraError(
-            "E_MISSING_EXTRA", f'encoding needs {" and ".join(missing)}: pip install "nvrc-ref[encoder]"'
-        )
+    require_packages(("torch", "rich", "cv2"), "encoding")
 
 
 @click.command("encode", cls=GroupedCommand, groups=_GROUPS)

@@ -6,7 +6,6 @@ when the context ends without an error.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from enum import StrEnum
@@ -19,6 +18,8 @@ import numpy as np
 from nvrc_decoder.display import Frame, to_bgr, to_grey
 from nvrc_decoder.errors import OutputError
 from nvrc_decoder.frames import Planes
+from nvrc_decoder.opencv import import_cv2
+from nvrc_decoder.packages import is_found, load_package, remedy
 from nvrc_decoder.presentation import Presentation, Timeline
 from nvrc_decoder.profiles import CHROMA_400, CHROMA_420
 from nvrc_decoder.video_format import Colour, VideoFormat
@@ -102,7 +103,7 @@ def open_writer(
     if target == "-" and (fault := kind.refuse_pipe()):
         raise OutputError("E_OUTPUT", fault)
     shown = Presentation(video.rate) if shown is None else shown
-    with_pyav = kind is OutputKind.MP4 and importlib.util.find_spec("av") is not None
+    with_pyav = kind is OutputKind.MP4 and is_found("av", "mp4")
     for line in not_written(str(kind), target, video, shown, _pyav_carries() if with_pyav else _CARRIES[kind]):
         note(f"note: {line}")
     if kind is OutputKind.Y4M:
@@ -113,7 +114,7 @@ def open_writer(
         return _write_png(Path(target), video)
     if with_pyav:
         return _write_mp4_with_pyav(Path(target), video, note, shown)
-    note("note: PyAV is not installed; OpenCV writes MPEG-4 part 2 instead of H.264")
+    note(f"note: PyAV is not installed ({remedy('av')}); OpenCV writes MPEG-4 part 2 instead of H.264")
     return _write_mp4_with_opencv(Path(target), video, note)
 
 
@@ -161,7 +162,7 @@ def _write_yuv(target: str) -> Iterator[FrameWriter]:
 
 @contextmanager
 def _write_png(target: Path, video: VideoFormat) -> Iterator[FrameWriter]:
-    import cv2
+    cv2 = import_cv2("PNG")
 
     if next(target.glob("frame_*.png"), None) is not None:
         raise OutputError("E_OUTPUT", f"the folder {target} already has frames, frame_*.png: name another one")
@@ -241,7 +242,7 @@ class _Clock:
 def _write_mp4_with_pyav(
     target: Path, video: VideoFormat, note: Callable[[str], None], shown: Presentation
 ) -> Iterator[FrameWriter]:
-    import av
+    av = load_package("av", "mp4")
 
     colour = viewing_colour(video)
     options = _encoder_options(colour, shown)
@@ -282,14 +283,14 @@ def _write_mp4_with_pyav(
 
 @contextmanager
 def _write_mp4_with_opencv(target: Path, video: VideoFormat, note: Callable[[str], None]) -> Iterator[FrameWriter]:
-    import cv2
+    cv2 = import_cv2("mp4 without PyAV")
 
     with atomic_path(target) as temporary:
         fourcc = cv2.VideoWriter.fourcc(*"mp4v")
         size = (video.width + video.width % 2, video.height + video.height % 2)
         writer = cv2.VideoWriter(str(temporary), fourcc, float(video.rate), size)
         if not writer.isOpened():
-            raise OutputError("E_IO", f"OpenCV cannot write {target}: install nvrc-ref[encoder] or write y4m")
+            raise OutputError("E_IO", f"OpenCV cannot write {target}: install PyAV ({remedy('av')}) or write y4m")
         _tell_padding(video, note)
 
         def write(frame: Planes) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import BinaryIO
 
 from nvrc_decoder.bitstream.reader import Unit, UnitReader
 from nvrc_decoder.bitstream.units import Digest, Gop, Metadata, NetworkHeader, SequenceHeader
 from nvrc_decoder.bitstream.writer import StreamWriter
-from nvrc_decoder.errors import InternalError, UnsupportedError
+from nvrc_decoder.errors import InternalError, NvrcError, UnsupportedError
 from nvrc_decoder.frame_times import FrameTimes
 from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
 from nvrc_decoder.presentation import WHOLE_STREAM, WholeStream, parse_entry
@@ -46,13 +47,14 @@ def join(
     Raises:
         UnsupportedError: E_JOIN, an input's SEQUENCE is not that of the first, it is to be shown in another way
             (pixel aspect, orientation, HDR metadata), or there is no input.
-        NvrcError: whatever reading an input or writing the output raises.
+        NvrcError: whatever reading an input or writing the output raises; `file` names the input.
     """
     work = _Join(output, keep_first)
     for number, fileobj in enumerate(inputs):
-        work.begin(number)
-        for unit in UnitReader(fileobj, limits):
-            work.take(unit)
+        with _named(fileobj, number):
+            work.begin(number)
+            for unit in UnitReader(fileobj, limits):
+                work.take(unit)
     if work.writer is None:
         raise UnsupportedError("E_JOIN", "there is nothing to join", section="2.9")
     work.writer.finish(index)
@@ -155,6 +157,18 @@ def _words(entry: WholeStream | None) -> str:
     if entry is None:
         return "nothing"
     return f"{entry.numerator}:{entry.denominator}" if isinstance(entry, Fraction) else entry.text()
+
+
+@contextmanager
+def _named(fileobj: BinaryIO, number: int) -> Iterator[None]:
+    """An error says which input it comes from; one in writing comes from none."""
+    try:
+        yield
+    except NvrcError as error:
+        name = getattr(fileobj, "name", None)
+        if error.code != "E_WRITE":
+            error.file = name if isinstance(name, str) else f"input {number}"
+        raise
 
 
 def _copy_gop(writer: StreamWriter, gop: Unit | None, digest_payload: bytes) -> None:

@@ -6,9 +6,10 @@ than the bytes that are really there.
 
 from __future__ import annotations
 
+import io
 import zlib
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from nvrc_decoder.bitstream.container import HEADER_BYTES, MAGIC, OPTIONAL_TYPE, VERSION, unit_name
 from nvrc_decoder.bitstream.descriptors import read_leb128
@@ -16,10 +17,24 @@ from nvrc_decoder.bitstream.units import UnitType
 from nvrc_decoder.errors import InvalidStreamError, OutputError, UnsupportedError
 from nvrc_decoder.limits import Limits, check_limit
 
-__all__ = ["ByteSource", "RawUnit", "read_any_unit", "read_stream_header", "read_unit"]
+__all__ = ["ByteSource", "RawUnit", "binary_file", "read_any_unit", "read_stream_header", "read_unit"]
 
 _CHUNK = 1 << 16
 _KNOWN = frozenset(int(kind) for kind in UnitType)
+
+
+def binary_file(file: object) -> BinaryIO:
+    """`file` itself, which can be read.
+
+    Raises:
+        TypeError: it is something else than a binary file object.
+    """
+    if isinstance(file, io.TextIOBase):
+        raise TypeError('a stream is no text: open the file with mode "rb"')
+    if not callable(getattr(file, "read", None)):
+        hint = "; put bytes into io.BytesIO" if isinstance(file, bytes) else ""
+        raise TypeError(f"a stream is a file name or a binary file object, not {type(file).__name__}{hint}")
+    return cast(BinaryIO, file)
 
 
 class ByteSource:
@@ -30,7 +45,7 @@ class ByteSource:
     """
 
     def __init__(self, fileobj: BinaryIO) -> None:
-        self._file = fileobj
+        self._file = binary_file(fileobj)
         self.offset = 0
 
     def read_some(self, count: int) -> bytes:

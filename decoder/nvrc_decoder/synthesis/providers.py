@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import importlib
 import importlib.util
 import io
 import sys
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nvrc_decoder.errors import MissingExtraError
+from nvrc_decoder.packages import install_line, load_package, reinstall_line
 
 __all__ = [
     "CPU_PROVIDER",
@@ -60,7 +60,7 @@ LINUX_LIBRARIES = {
     13: ("cudart.so.13", "cublasLt.so.13", "cublas.so.13", "cufft.so.12", "curand.so.10", "cudnn.so.9"),
 }
 
-_INSTALL = 'pip install "nvrc-ref[cuda,cuda-libs]"'
+_EXTRAS = "cuda,cuda-libs"
 
 
 @dataclass(frozen=True)
@@ -82,20 +82,16 @@ def import_onnxruntime() -> Any:
     """The onnxruntime module, imported on first use.
 
     Raises:
-        MissingExtraError: E_MISSING_EXTRA, if it is not installed.
+        MissingExtraError: E_MISSING_EXTRA, it is missing or half installed.
     """
-    try:
-        return importlib.import_module("onnxruntime")
-    except ImportError as error:
-        raise MissingExtraError(
-            "E_MISSING_EXTRA", 'this needs ONNX Runtime: pip install "nvrc-ref[cpu]" (or "nvrc-ref[cuda,cuda-libs]")'
-        ) from error
+    return load_package("onnxruntime", "this")
 
 
 def find_cuda_fault(onnxruntime: Any) -> CudaFault | None:
     """What keeps this ONNX Runtime from using CUDA; None if its provider, driver, device and libraries are all here."""
     if CUDA_PROVIDER not in onnxruntime.get_available_providers():
-        remedy = f"pip uninstall onnxruntime, then {_INSTALL}"
+        # Both wheels go: each has overwritten files of the other, and removing one alone would take them along.
+        remedy = reinstall_line("onnxruntime", _EXTRAS)
         return CudaFault("this ONNX Runtime is built without CUDA", remedy, _device_file_exists())
     major = _cuda_major(onnxruntime)
     driver = _load_driver()
@@ -111,7 +107,7 @@ def find_cuda_fault(onnxruntime: Any) -> CudaFault | None:
         return CudaFault(reason, "update the driver", True)
     missing = _missing_libraries(onnxruntime, major)
     if missing:
-        return CudaFault(f"{', '.join(missing)} cannot be loaded", _INSTALL, True)
+        return CudaFault(f"{', '.join(missing)} cannot be loaded", install_line(_EXTRAS), True)
     return None
 
 

@@ -6,6 +6,9 @@ cost no copies.
 
 from __future__ import annotations
 
+import ctypes
+import os
+import weakref
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
@@ -14,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nvrc_decoder.errors import InternalError
+from nvrc_decoder.packages import reinstall_line
 from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444, Profile
 from nvrc_decoder.synthesis.providers import (
     CPU_PROVIDER,
@@ -62,6 +66,19 @@ def motion_graph_bytes(name: str) -> bytes:
     STEP is the distance between samples of the planes, 1 or 4 luma samples.
     """
     return _shipped(name)
+
+
+_sessions: weakref.WeakSet[GraphSession] = weakref.WeakSet()
+
+
+def _keep_for_good() -> None:
+    """In a forked child: ONNX Runtime's threads are not there, and to end a session is to wait for them."""
+    for session in list(_sessions):
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(session._session))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_keep_for_good)
 
 
 class GraphSession:
@@ -119,12 +136,14 @@ class GraphSession:
         try:
             # enable_fallback=0: otherwise ONNX Runtime prints to the standard output, where frames may go.
             self._session = onnxruntime.InferenceSession(model, options, [*cuda, CPU_PROVIDER], enable_fallback=0)
+            _sessions.add(self)
         except Exception as error:
             if not cuda:
                 raise InternalError("E_RUNTIME", f"ONNX Runtime failed: {_line(error)}") from error
             raise cuda_error(CudaFault(f"ONNX Runtime failed: {_line(error)}", "update the driver", True)) from error
         if cuda and CUDA_PROVIDER not in self._session.get_providers():
-            raise cuda_error(CudaFault("ONNX Runtime's CUDA provider does not load", "reinstall onnxruntime-gpu", True))
+            remedy = reinstall_line("onnxruntime", "cuda,cuda-libs")
+            raise cuda_error(CudaFault("ONNX Runtime's CUDA provider does not load", remedy, True))
 
     def place(self, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         """Put inputs where the session runs, to be used in any number of calls.

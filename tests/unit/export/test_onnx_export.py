@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 
 from nvrc_conformance.manifest import load_manifest
@@ -24,11 +23,13 @@ from nvrc_decoder.gop import Network, decode_grids, load_network
 from nvrc_decoder.limits import DEFAULT_LIMITS
 from nvrc_decoder.profiles import PROFILES
 from nvrc_decoder.synthesis.initializers import PREDICTED, graph_initializers
+from nvrc_decoder.synthesis.providers import import_onnxruntime
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
 from nvrc_decoder.synthesis.session import graph_bytes
 from nvrc_ref.main import run
 from nvrc_ref.output.files import atomic_directory
 
+onnxruntime = import_onnxruntime()
 MANIFEST = load_manifest()
 # Every profile, sample format and kind of network; absent slots, several GOPs and networks, odd sizes, motion.
 STREAMS = [

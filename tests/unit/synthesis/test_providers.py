@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from types import SimpleNamespace
 from typing import Any
@@ -87,7 +88,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(providers, "_device_file_exists", lambda: gpu)
         monkeypatch.setattr(providers, "_loads", lambda name: name not in missing)
         spec = None if torch is None else SimpleNamespace(origin=torch)
-        monkeypatch.setattr(providers.importlib.util, "find_spec", lambda name: spec)
+        find = importlib.util.find_spec
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec if name == "torch" else find(name))
 
     return describe
 
@@ -103,7 +105,7 @@ def test_everything_is_here(machine, capfd):
 @pytest.mark.parametrize(
     ("driver", "missing", "offered", "reason", "remedy"),
     [
-        (FakeDriver(), (), False, "without CUDA", "pip uninstall onnxruntime, then pip install"),
+        (FakeDriver(), (), False, "without CUDA", "pip uninstall -y onnxruntime, then pip install"),
         (None, (), True, "no NVIDIA driver", "install the NVIDIA driver"),
         (FakeDriver(starts=False), (), True, "does not start", "install the NVIDIA driver"),
         (FakeDriver(version=12040), (), True, "is for CUDA 12.4, this ONNX Runtime for CUDA 13", "update the driver"),

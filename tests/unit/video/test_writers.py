@@ -120,7 +120,7 @@ def test_mp4_of_every_format(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chroma_format: int, bit_depth: int, with_pyav: bool
 ) -> None:
     if not with_pyav:
-        monkeypatch.setattr(writers.importlib.util, "find_spec", lambda name: None)
+        monkeypatch.setattr(writers, "is_found", lambda name, purpose: False)
     colour = Colour(1, 13, 1, full_range=True)
     video = VideoFormat(1, 7, Fraction(24000, 1001), chroma_format, bit_depth, colour)
     unit = 1 << (bit_depth - 8)
@@ -179,7 +179,7 @@ def test_rate_that_mp4_does_not_have_is_an_output_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("with_pyav", [True, False])
 def test_mp4_can_be_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_pyav: bool) -> None:
     if not with_pyav:
-        monkeypatch.setattr(writers.importlib.util, "find_spec", lambda name: None)
+        monkeypatch.setattr(writers, "is_found", lambda name, purpose: False)
     notes: list[str] = []
     video = VideoFormat(33, 17, Fraction(25))
     with open_writer(str(tmp_path / "a.mp4"), OutputKind.MP4, video, notes.append) as write:

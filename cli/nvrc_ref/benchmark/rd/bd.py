@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import math
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nvrc_decoder.errors import MissingExtraError
+from nvrc_decoder.packages import load_package
 from nvrc_ref.render import counted
 
 __all__ = ["METHOD", "METRICS", "bd_tables", "compare_curves"]
@@ -17,7 +18,6 @@ METHOD = "pchip"
 METRICS = {"y": "Y-PSNR", "yuv": "YUV-PSNR (6:1:1)"}
 _LEAST_POINTS = 3
 _LEAST_OVERLAP = 0.25
-_NO_PACKAGE = 'BD-rates need the package bjontegaard: pip install "nvrc-ref[bench]"'
 
 Curve = Sequence[tuple[float, float]]
 
@@ -91,8 +91,10 @@ def bd_tables(points: Sequence[Mapping[str, Any]], anchor: str | None) -> dict[s
     document: dict[str, Any] = {"anchor": anchor, "method": METHOD, "reason": None, "metrics": {}}
     if anchor is None:
         return {**document, "reason": "there is no anchor"}
-    if importlib.util.find_spec("bjontegaard") is None:
-        return {**document, "reason": _NO_PACKAGE}
+    try:
+        load_package("bjontegaard", "a BD-rate")
+    except MissingExtraError as error:
+        return {**document, "reason": error.message}
     for metric in METRICS:
         curves = _curves(points, metric)
         clips: dict[str, dict[str, Any]] = {}

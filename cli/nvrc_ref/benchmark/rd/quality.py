@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from nvrc_decoder.errors import InvalidStreamError, UnsupportedError
+from nvrc_decoder.errors import InvalidStreamError, MissingExtraError, UnsupportedError
 from nvrc_decoder.frames import Plane, Planes
+from nvrc_decoder.packages import require_packages
 
 __all__ = ["compare", "means", "psnr"]
 
 _EXACT = 100.0
-_NO_PACKAGE = 'MS-SSIM needs pytorch-msssim: pip install "nvrc-ref[bench]"'
 
 
 def psnr(a: Plane, b: Plane, peak: int) -> float:
@@ -30,14 +29,12 @@ class _MsSsim:
     def __init__(self, width: int, height: int, bit_depth: int) -> None:
         self.values: list[float] = []
         self.reason: str | None = None
-        if any(importlib.util.find_spec(name) is None for name in ("torch", "pytorch_msssim")):
-            self.reason = _NO_PACKAGE
-            return
-        from nvrc_encoder.similarity import Similarity
-
         try:
+            require_packages(("torch", "pytorch_msssim"), "MS-SSIM")
+            from nvrc_encoder.similarity import Similarity
+
             self._similarity = Similarity((height, width), bit_depth)
-        except UnsupportedError as error:
+        except (MissingExtraError, UnsupportedError) as error:
             self.reason = error.message
 
     @property

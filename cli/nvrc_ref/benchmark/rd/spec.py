@@ -70,9 +70,12 @@ class ClipSpec:
             raise _wrong(f"the clip {self.path} has to be 400, 420 or 444 with 8 or 10 bits")
         if self.rate is not None:
             try:
-                Fraction(self.rate)
+                # Without an exponent, whose power of ten might be endless.
+                rate = Fraction(self.rate) if re.fullmatch(r"[0-9./]{1,40}", str(self.rate)) else Fraction(0)
             except (ValueError, ZeroDivisionError):
-                raise _wrong(f"rate of the clip {self.path} is {self.rate!r}") from None
+                rate = Fraction(0)
+            if rate <= 0:
+                raise _wrong(f"rate of the clip {self.path} is {self.rate!r}")
 
 
 @dataclass(frozen=True)

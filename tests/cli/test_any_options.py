@@ -1,0 +1,192 @@
+"""Any options, of every command, end in success, a usage error or a typed error; values come from click's own types.
+
+What takes minutes is stopped where it would begin.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+from unittest import mock
+
+import click
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nvrc_decoder.errors import InputError
+from nvrc_ref.main import group, run
+
+pytest.importorskip("torch")
+
+ROOT = Path(__file__).resolve().parents[2]
+STREAM = ROOT / "conformance" / "streams" / "nano-1x1.nvrc"
+CLIP = b"YUV4MPEG2 W16 H16 F25:1 Ip A1:1 C420\n" + 3 * (b"FRAME\n" + bytes(range(128)) * 3)
+ALLOWED = {0, 1, 2, 65, 66, 69, 74, 77}
+
+NUMBERS = ["0", "1", "2", "3", "-1", "16", "17", "255", "256", "65536", str(2**31), str(2**63), "9" * 30, "9" * 5000]
+FLOATS = ["nan", "inf", "-inf", "1e-300", "1e308", "1e999", "0.5", "-0.0", "1_0", "4.9e-324"]
+# One or more of each form that an option may take, and what is like it.
+TEXTS = [
+    *(
+        "",
+        " ",
+        "x",
+        "-",
+        "é",
+        "\udcff",
+        "a=b",
+        ":",
+        "/",
+        "1:2:3",
+        "16x16",
+        "0x0",
+        "99999x1",
+        "25",
+        "30000/1001",
+        "25:0",
+    ),
+    *("1e9", "1e99999999", "1/0", "0.1", "1,2,3", "0,0,0,0,3,4,3,3,3,0,0", "1/1/1", "256/0/0", "12.5k", "3M", "0M"),
+    *("max_width=1", "max_width=", "max_width=" + "9" * 5000, "max_pixels=0", "no_limit=3", "max_gops=-1"),
+    *("nvrc:preset=draft,points=0.003/nan", "x264:points=", "nvrc:", "published:none", "0" * 32, "16x16+0+0"),
+]
+
+
+def leaves() -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Every command that has no sub-commands, by its words."""
+
+    def walk(words: tuple[str, ...], command: click.Command) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+        if not isinstance(command, click.Group):
+            yield words, command
+            return
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from walk((*words, name), below)
+
+    return walk((), group)
+
+
+LEAVES = dict(leaves())
+
+
+def values(parameter: click.Parameter) -> st.SearchStrategy[str]:
+    """What a user might write for a parameter."""
+    kind = parameter.type
+    if isinstance(kind, click.Choice):
+        return st.sampled_from([*map(str, kind.choices), *TEXTS[:5]])
+    edges: list[str] = []
+    if isinstance(kind, click.IntRange | click.FloatRange):
+        edges = [str(edge + step) for edge in (kind.min, kind.max) if edge is not None for step in (-1, 0, 1)]
+    if isinstance(kind, click.types.IntParamType | click.types.FloatParamType):
+        return st.sampled_from([*edges, *NUMBERS, *FLOATS, "x", ""])
+    return st.sampled_from([*TEXTS, *NUMBERS[:5]]) | st.text(max_size=8).filter(lambda text: "\0" not in text)
+
+
+@st.composite
+def lines(draw: st.DrawFn, words: tuple[str, ...], names: list[str]) -> list[str]:
+    """A command line; `names` are files that may be named."""
+    line = list(words)
+    for parameter in LEAVES[words].params:
+        if isinstance(parameter, click.Argument):
+            if isinstance(parameter.type, click.Choice):
+                line.append(draw(values(parameter)))
+            else:
+                line += draw(st.lists(st.sampled_from(names), min_size=parameter.required, max_size=2))
+    options = [p for p in LEAVES[words].params if isinstance(p, click.Option) and "--help" not in p.opts]
+    chosen = draw(st.lists(st.sampled_from(options), max_size=4))
+    for option in [*(o for o in options if o.required and o not in chosen), *chosen]:
+        line.append(draw(st.sampled_from([*option.opts, *option.secondary_opts])))
+        if option.is_flag:
+            continue
+        is_file = option.metavar in ("FILE", "DIR", "FOLDER") or option.name in ("output", "out")
+        line.append(draw(st.sampled_from(names) if is_file else values(option)))
+    return line
+
+
+@pytest.fixture(scope="module")
+def names(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+    """Inputs and outputs, good and bad, in a folder that is the current one."""
+    folder = tmp_path_factory.mktemp("options")
+    (folder / "clip.y4m").write_bytes(CLIP)
+    (folder / "clip.nvrc").write_bytes(STREAM.read_bytes())
+    (folder / "clip.yuv").write_bytes(bytes(384))
+    (folder / "broken.nvrc").write_bytes(STREAM.read_bytes()[:-40])
+    (folder / "empty").write_bytes(b"")
+    (folder / "folder").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        inputs = ["clip.y4m", "clip.nvrc", "clip.yuv", "broken.nvrc", "empty", "folder", "missing"]
+        yield [*inputs, "-", "", "new.nvrc", "new.y4m", "new.mp4", "new", "no/such/folder.nvrc", "caf\udce9.y4m"]
+
+
+def stop(*_: Any, **__: Any) -> NoReturn:
+    raise InputError("E_SOURCE", "stopped here")
+
+
+def stop_encoding(source: Any, output: Any, options: Any, *_: Any, **__: Any) -> NoReturn:
+    frames = list(itertools.islice(source, 5))
+    options.plan()
+    options.goal(source.width, source.height, len(frames) or 1, source.rate)
+    stop()
+
+
+def call(line: list[str]) -> tuple[int, str]:
+    """Exit code and what was said, with a standard input that is empty."""
+    streams = [io.TextIOWrapper(io.BytesIO(), errors=errors) for errors in ("strict", "strict", "backslashreplace")]
+    with (
+        mock.patch.multiple(sys, stdin=streams[0], stdout=streams[1], stderr=streams[2]),
+        mock.patch("nvrc_encoder.encode", stop_encoding, create=True),
+        mock.patch("nvrc_encoder.export_profile.export_profile", stop),
+        mock.patch("nvrc_ref.benchmark.rd.run.run_bench", stop),
+        mock.patch("nvrc_ref.benchmark.decode.measure_decoding", stop),
+        mock.patch("torch.set_num_threads"),
+    ):
+        code = run(line)
+        streams[2].flush()
+    return code, streams[2].buffer.getvalue().decode()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("words", LEAVES, ids=" ".join)
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_any_options_end_in_a_known_way(words: tuple[str, ...], names: list[str], data: st.DataObject) -> None:
+    line = data.draw(lines(words, names))
+    code, said = call(line)
+    assert code in ALLOWED, said
+    assert "E_INTERNAL" not in said
+    assert "Traceback" not in said
+    assert code in (0, 2) or said.splitlines()[-1].startswith("error[E_"), said
+
+
+@pytest.mark.parametrize("words", LEAVES, ids=" ".join)
+def test_every_value_of_every_option(words: tuple[str, ...], names: list[str]) -> None:
+    """Each option alone with each of the numbers and texts, beside what is required."""
+    command = LEAVES[words]
+    required = ["-o", "new.out"] if any(p.name == "output" for p in command.params) else []
+    good = {"encode": "clip.y4m", "bench rd": "clip.y4m", "export-profile": "nano"}.get(" ".join(words), "clip.nvrc")
+    for option in command.params:
+        if not isinstance(option, click.Option) or option.is_flag or option.name in ("output", "out", "help"):
+            continue
+        number = isinstance(option.type, click.types.IntParamType | click.types.FloatParamType)
+        for value in NUMBERS + FLOATS if number else TEXTS + NUMBERS + FLOATS:
+            code, said = call([*words, good, *required, option.opts[0], value])
+            assert code in ALLOWED, (option.opts, value[:40], said)
+            assert "E_INTERNAL" not in said
+
+
+@pytest.mark.parametrize(
+    "more",
+    [[], ["--target-psnr", "1e308"], ["--lambda", "1e300"], ["--frames", "1", "--gop", "1"], ["--bitrate", "1e-9"]],
+)
+def test_extreme_goals_end_in_a_known_way(
+    more: list[str], names: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["encode", "clip.y4m", "-o", "real.nvrc", "--preset", "draft", "--iterations", "1", "--no-trials", "--quiet"]
+    code, said = run([*line, "--threads", "1", *more]), capsys.readouterr().err
+    assert code in ALLOWED or "error[E_DIVERGED]" in said, said
