@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     )
     from nvrc_decoder.frames import Planes
     from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
+    from nvrc_decoder.opening import open_video as open
     from nvrc_decoder.presentation import Presentation
     from nvrc_decoder.symbols import StageTimes
     from nvrc_decoder.video import Video, VideoInfo
-    from nvrc_decoder.video import open_video as open
     from nvrc_decoder.video_format import Colour, VideoFormat
 
     __version__: str
@@ -75,7 +75,7 @@ _HOMES = {
     "Video": "video",
     "VideoFormat": "video_format",
     "VideoInfo": "video",
-    "open": "video",
+    "open": "opening",
     **{name: "errors" for name in __all__ if name.endswith("Error")},
 }
 

@@ -51,15 +51,17 @@ class Frame(Planes):
         u, v: Cb and Cr of the same dtype, at the chroma format's size; None for 4:0:0.
         number: 0 for the first frame of the stream.
         format: size, rate, sample format and colour.
+        start: its time stamp in seconds, where the stream has any.
     """
 
     number: int = field(kw_only=True)
     format: VideoFormat = field(kw_only=True)
+    start: Fraction | None = field(default=None, kw_only=True)
 
     @property
     def time(self) -> Fraction:
-        """Seconds from the first frame of the stream to this one, exactly: `number` over the frame rate."""
-        return self.number / self.format.rate
+        """Seconds from the first frame of the stream to this one, exactly: `start`, or `number` over the frame rate."""
+        return self.number / self.format.rate if self.start is None else self.start
 
     def to_rgb(self, bits: int = 8) -> Picture:
         """The frame as [height, width, 3] in the order red, green, blue; see `to_bgr`."""

@@ -248,9 +248,11 @@ def _check(decoding: Decoding, gop: DecodedGop, frames: Generator[Planes], keep:
 
 
 def _numbered(decoding: Decoding, gop: DecodedGop, first: int, frames: Iterator[Planes]) -> Iterator[Frame]:
+    timeline = decoding.shown.timeline()
     for number, planes in enumerate(frames, gop.record.first_frame + first):
         decoding.times.frames += 1
-        yield Frame(planes.y, planes.u, planes.v, number=number, format=decoding.format)
+        start = None if timeline is None or timeline.constant else timeline.start(number)
+        yield Frame(planes.y, planes.u, planes.v, number=number, format=decoding.format, start=start)
 
 
 def _fingerprint(planes: Planes) -> bytes:

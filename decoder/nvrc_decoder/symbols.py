@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from nvrc_decoder.bitstream.metadata import PresentationFinder
 from nvrc_decoder.bitstream.random_access import GopRecord
 from nvrc_decoder.bitstream.salvage import Damage
 from nvrc_decoder.bitstream.units import SequenceHeader, coded_symbols
@@ -82,6 +83,7 @@ class Decoding:
         times: clocks.
         networks: for the thread that decodes symbols.
         synthesizers: for the thread that takes the frames.
+        shown: how the frames are to be shown.
         pipe: the input, where it cannot seek.
         file_lock: held while the file is read.
     """
@@ -94,6 +96,7 @@ class Decoding:
     times: StageTimes
     networks: Networks
     synthesizers: Synthesizers
+    shown: PresentationFinder
     pipe: PipeInput | None = None
     file_lock: threading.Lock = field(default_factory=threading.Lock)
 

@@ -8,28 +8,26 @@ from __future__ import annotations
 
 import operator
 import os
+import threading
 from collections.abc import Generator, Iterator
-from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, NoReturn, Self, SupportsIndex, cast, overload
 
-from nvrc_decoder.bitstream.metadata import scan_presentation
+from nvrc_decoder.bitstream.metadata import PresentationFinder
 from nvrc_decoder.bitstream.random_access import GopRecord, RandomAccess, read_index
 from nvrc_decoder.bitstream.reader import UnitReader
 from nvrc_decoder.bitstream.salvage import Damage, SalvageReader, salvage_table
-from nvrc_decoder.bitstream.source import binary_file
 from nvrc_decoder.display import Frame
-from nvrc_decoder.engine import Engine, EngineName, Synthesizers, choose_engine, choose_gpu
+from nvrc_decoder.engine import EngineName, Synthesizers
 from nvrc_decoder.errors import (
     InputError,
-    InternalError,
     InvalidStreamError,
     LimitError,
     NvrcError,
     UnknownLengthError,
 )
 from nvrc_decoder.gop_source import Networks, Peekable, read_forward, read_table
-from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
+from nvrc_decoder.limits import Limits
 from nvrc_decoder.out_of_memory import DECODE_ADVICE, memory_errors
 from nvrc_decoder.packages import package_faults
 from nvrc_decoder.picker import Picker
@@ -38,10 +36,10 @@ from nvrc_decoder.pipeline import make_frames
 from nvrc_decoder.presentation import Presentation
 from nvrc_decoder.symbols import Decoding, OnDamage, StageTimes
 from nvrc_decoder.synthesis.device import GpuState
-from nvrc_decoder.synthesis.providers import Provider, ProviderName
+from nvrc_decoder.synthesis.providers import ProviderName
 from nvrc_decoder.video_info import VideoInfo, read_sequence, video_format
 
-__all__ = ["Video", "VideoInfo", "open_video", "video_format"]
+__all__ = ["Video", "VideoInfo", "video_format"]
 
 
 class Video:
@@ -82,20 +80,23 @@ class Video:
         if self._seekable:
             file.seek(0)
         source = file if pipe is None else cast(BinaryIO, pipe)
+        file_lock = threading.Lock()
         records: Iterator[GopRecord | Damage]
         if on_damage is None:
             units = iter(UnitReader(source, limits))
             sequence = read_sequence(units)
-            networks = Networks(sequence)
-            records = read_forward(units, networks.load, None if pipe is None else self._note)
         else:
             reader = SalvageReader(source, limits)
             sequence = reader.sequence
-            networks = Networks(sequence)
-            reader.note = None if pipe is None else self._note
-            records = self._salvage(reader)
+        networks = Networks(sequence)
         self.info = VideoInfo(video_format(sequence), sequence.profile_spec.name, sequence.level)
-        self._shown: Presentation | None = None if self._seekable else Presentation(self.info.format.rate)
+        self._shown = PresentationFinder(self.info.format.rate, None if pipe else file, limits, file_lock)
+        note = None if pipe is None else self._shown.note
+        if on_damage is None:
+            records = read_forward(units, networks.load, note)
+        else:
+            reader.note = note
+            records = self._salvage(reader)
         self._piped = Peekable(records)
         self._decoding = Decoding(
             sequence,
@@ -106,7 +107,9 @@ class Video:
             times or StageTimes(),
             networks,
             Synthesizers(engine, sequence, threads, limits, gpu),
+            self._shown,
             pipe,
+            file_lock,
         )
         self._frames: Iterator[Frame] = make_frames(self._decoding, self._piped, 0, lookahead=lookahead)
         # The frame that iteration gives next; None at its end.
@@ -143,23 +146,7 @@ class Video:
         """
         if not self._seekable:
             self._piped.peek()
-        elif self._shown is None:
-            shown = Presentation(self.info.format.rate)
-            with self._decoding.file_lock:
-                here = self._file.tell()
-                try:
-                    scan_presentation(self._file, shown, self._limits)
-                finally:
-                    self._file.seek(here)
-            self._shown = shown
-        if self._shown is None:
-            raise InternalError("E_INTERNAL", "a pipe has no presentation")
-        return self._shown
-
-    def _note(self, key: str, value: bytes, first_frame: int) -> None:
-        """Take note of a METADATA of a pipe."""
-        if self._shown is not None:
-            self._shown.add(key, value, first_frame)
+        return self._shown.found()
 
     def __len__(self) -> int:
         """Number of frames of the stream.
@@ -340,85 +327,3 @@ class Video:
                 pass
             self._file.seek(here)
         return iter(reader)
-
-
-def _check_arguments(threads: object, limits: object, on_damage: object, times: object) -> None:
-    if threads is not None and operator.index(cast(SupportsIndex, threads)) < 1:
-        raise ValueError(f"threads is {threads}: there is at least one")
-    if not isinstance(limits, Limits):
-        raise TypeError(f"limits is {type(limits).__name__}: it must be Limits")
-    if on_damage is not None and not callable(on_damage):
-        raise TypeError(f"on_damage is {type(on_damage).__name__}: it must be a function that takes a Damage")
-    if times is not None and not isinstance(times, StageTimes):
-        raise TypeError(f"times is {type(times).__name__}: it must be StageTimes")
-
-
-def open_video(
-    path: str | os.PathLike[str] | BinaryIO,
-    *,
-    engine: Engine = "auto",
-    provider: Provider = "auto",
-    threads: int | None = None,
-    limits: Limits = DEFAULT_LIMITS,
-    verify: bool = True,
-    on_damage: OnDamage | None = None,
-    times: StageTimes | None = None,
-    lookahead: bool = True,
-) -> Video:
-    """Open a stream for decoding.
-
-    Args:
-        path: a file name, or a binary file object, which may be a pipe and is left open; a seekable one is read from
-            its start, and nobody else may move its position.
-        engine: ``auto``, ``reference`` or ``onnxruntime``.
-        provider: where ONNX Runtime runs: ``cuda``, ``cpu``, or ``auto``, CUDA where it can be used.
-        threads: threads of ONNX Runtime and of motion on the CPU; None: about one for each core. Several make several
-            frames at a time, if `limits` leave room for that.
-        limits: what this process is willing to spend.
-        verify: check each GOP's DIGEST before its first frame is given out. Without it frames come one by one, a GOP
-            of frames earlier, and nothing tells a wrong one.
-        on_damage: go on behind what cannot be decoded, and call this with each `Damage`, in order; the frames of lost
-            GOPs are left out (`Frame.number` tells). Digests are then checked in any case. Without it the first
-            damage is an error.
-        times: clocks to add this decoding to.
-        lookahead: decode the symbols of the next GOP in a thread while the frames of this one are made.
-
-    Raises:
-        InputError: E_NO_INPUT, there is no such file.
-        InvalidStreamError, UnsupportedError, LimitError: the first unit is at fault.
-        MissingExtraError: E_MISSING_EXTRA, the engine is not installed, or CUDA was asked for and cannot be used.
-        TypeError, ValueError: an argument is none that this takes.
-    """
-    _check_arguments(threads, limits, on_damage, times)
-    chosen = choose_engine(engine)
-    gpu = choose_gpu(chosen, provider)
-    if isinstance(path, str | os.PathLike):
-        name = Path(path)
-        if not os.fspath(path):
-            raise InputError("E_NO_INPUT", "the name of the stream is empty")
-        if name.is_dir():
-            raise InputError("E_NO_INPUT", f"{name} is a directory, not a stream")
-        try:
-            file: BinaryIO = name.open("rb")
-        except OSError as error:
-            raise InputError("E_NO_INPUT", f"cannot open {name}: {error.strerror}") from None
-        owned = True
-    else:
-        file, owned = binary_file(path), False
-    try:
-        return Video(
-            file,
-            owns_file=owned,
-            engine=chosen,
-            gpu=gpu,
-            threads=threads,
-            limits=limits,
-            verify=verify,
-            on_damage=on_damage,
-            times=times,
-            lookahead=lookahead,
-        )
-    except BaseException:
-        if owned:
-            file.close()
-        raise

@@ -1,18 +1,22 @@
-"""What METADATA says of the presentation of a seekable file, found without reading its GOPs (spec 3.6.1)."""
+"""What METADATA says of the presentation of a stream, found on the way or without reading GOPs (spec 3.6.1)."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
 from typing import BinaryIO
 
-from nvrc_decoder.bitstream.container import OPTIONAL_TYPE
+from nvrc_decoder.bitstream.container import MINOR_PRESENTATION, OPTIONAL_TYPE
 from nvrc_decoder.bitstream.descriptors import read_leb128
 from nvrc_decoder.bitstream.source import ByteSource, read_stream_header, read_unit
 from nvrc_decoder.bitstream.units import UnitType, parse_metadata
 from nvrc_decoder.errors import NvrcError
 from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
-from nvrc_decoder.presentation import Presentation
+from nvrc_decoder.presentation import Presentation, Timeline
 
-__all__ = ["scan_presentation"]
+__all__ = ["PresentationFinder", "scan_presentation"]
 
 
 def scan_presentation(fileobj: BinaryIO, shown: Presentation, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -51,3 +55,52 @@ def _add(source: ByteSource, shown: Presentation, frames: int, limits: Limits) -
     except NvrcError:
         return
     shown.add(entry.key, entry.value, frames)
+
+
+class PresentationFinder:
+    """How a stream is to be shown, as far as that is known.
+
+    Args:
+        rate: frames a second.
+        file: where all of it can be found; None for a pipe, whose METADATA is noted as it comes.
+        limits: what may be spent.
+        lock: held while the file is read.
+    """
+
+    def __init__(self, rate: Fraction, file: BinaryIO | None, limits: Limits, lock: threading.Lock) -> None:
+        self._shown = Presentation(rate)
+        self._file, self._limits, self._lock = file, limits, lock
+        self._scanned = file is None
+        self._timed: bool | None = None
+
+    def note(self, key: str, value: bytes, first_frame: int) -> None:
+        """Take note of a METADATA of a pipe, with `first_frame` frames before it."""
+        self._shown.add(key, value, first_frame)
+
+    def found(self) -> Presentation:
+        """All that there is in a file; of a pipe, what has been read."""
+        if not self._scanned:
+            with self._reading() as file:
+                scan_presentation(file, self._shown, self._limits)
+            self._scanned = True
+        return self._shown
+
+    def timeline(self) -> Timeline | None:
+        """When frames are shown; None where the stream's minor version says that it begins without time stamps."""
+        if self._file is not None and self._timed is None:
+            with self._reading() as file:
+                file.seek(0)
+                self._timed = read_stream_header(ByteSource(file)) >= MINOR_PRESENTATION
+        return self.found().timeline if self._timed or self._file is None else None
+
+    @contextmanager
+    def _reading(self) -> Iterator[BinaryIO]:
+        """The file, which is afterwards where it was."""
+        if self._file is None:
+            raise ValueError("a pipe is read once")
+        with self._lock:
+            here = self._file.tell()
+            try:
+                yield self._file
+            finally:
+                self._file.seek(here)

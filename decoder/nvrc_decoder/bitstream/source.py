@@ -115,8 +115,8 @@ class RawUnit:
         return self.payload_offset - self.offset + self.payload_length + 4
 
 
-def read_stream_header(source: ByteSource) -> None:
-    """Reads magic, version and minor (spec 2.2); every minor is accepted.
+def read_stream_header(source: ByteSource) -> int:
+    """Reads magic, version and minor (spec 2.2), and returns the minor; every one is accepted.
 
     Raises:
         InvalidStreamError: E_MAGIC (R2.1), E_TRUNCATED. UnsupportedError: E_VERSION (R2.2).
@@ -131,10 +131,11 @@ def read_stream_header(source: ByteSource) -> None:
         if not chunk:
             message = f"the file ends within the {HEADER_BYTES} bytes of the stream header"
             raise InvalidStreamError("E_TRUNCATED", message, offset=source.offset, section="2.3, R2.3")
-    version, _minor = source.read_exact(2)
+    version, minor = source.read_exact(2)
     if version != VERSION:
         message = f"the stream is of version {version}; this decoder knows version {VERSION}"
         raise UnsupportedError("E_VERSION", message, offset=start + len(MAGIC), section="2.2, R2.2")
+    return int(minor)
 
 
 def read_unit(source: ByteSource, limits: Limits) -> RawUnit:

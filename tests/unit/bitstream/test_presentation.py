@@ -255,9 +255,16 @@ def test_python_reads_the_same_of_file_and_pipe(piped: bool, salvage: bool) -> N
         assert shown.light is None
         assert [float(shown.timeline.start(i)) for i in range(5)] == pytest.approx([0, 1 / 30, 2 / 30, 1, 1.04])
         assert len(shown.ignored) == 1
-        assert [frame.number for frame in video] == [0, 1, 2, 3]
+        frames = list(video)
+        assert [frame.number for frame in frames] == [0, 1, 2, 3]
+        assert [frame.time for frame in frames] == [shown.timeline.start(number) for number in range(4)]
         assert video.presentation.describe(4) == shown.describe(4)
     assert damage == []
+
+
+def test_a_single_frame_has_its_time_stamp() -> None:
+    with nvrc_decoder.open(io.BytesIO(GOLDEN)) as video:
+        assert float(video[3].time) == 1
 
 
 def test_a_pipe_that_breaks_early_says_so_in_its_turn() -> None:
