@@ -41,6 +41,10 @@ def handlers() -> Iterator[None]:
     """Those of a process that `main` has begun."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.getsignal(number) for number in numbers]
+    # A job in the background, or under nohup, is deaf to some.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in numbers[1:]:
+        signal.signal(number, signal.SIG_DFL)
     terminable()
     yield
     for number, handler in zip(numbers, before, strict=True):
