@@ -228,7 +228,7 @@ def test_everything_survives_the_way_through_a_stream(
 @pytest.mark.parametrize("with_pyav", [True, False])
 def test_mp4_without_pyav_tells_what_it_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_pyav: bool) -> None:
     if not with_pyav:
-        monkeypatch.setattr(writers.importlib.util, "find_spec", lambda name: None)
+        monkeypatch.setattr(writers, "is_found", lambda name, purpose: False)
     video = VideoFormat(16, 16, Fraction(25), colour=Colour(1, 1, 1))
     shown = Presentation(video.rate)
     for key, value in (("sar", "4:3"), ("orientation", "90"), ("light", "9,9"), ("times", "1/25 1,2")):

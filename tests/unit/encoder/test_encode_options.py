@@ -33,6 +33,8 @@ from nvrc_ref.main import run
         ("channels", 0, "channels"),
         ("grid_step", 0, "grid_step"),
         ("grid_step", MULTIPLIER_MAX + 1, "grid_step"),
+        ("grid_scale", 0.05, "grid_scale"),
+        ("grid_scale", float("nan"), "grid_scale"),
         ("iterations", 0, "iterations"),
         ("context_widths", (0, 10), "context_widths"),
         ("context_widths", (10, 65), "context_widths"),
@@ -109,19 +111,22 @@ def test_trials_leave_what_is_given() -> None:
     def names(**given: Any) -> list[str]:
         return [step.name for step in choose.steps(EncodeOptions(**given))]
 
-    everything = ["nodes every 4", "nodes every 2", "split", "1/8 a frame", "all grids, no motion"]
+    finer = ["steps of 0.7", "steps of 0.5"]
+    everything = ["nodes every 4", "nodes every 2", "split", "1/8 a frame", "all grids, no motion", *finer]
     assert names() == everything
     assert names(node_spacing=4) == everything[2:]
     assert names(key_spacing=4) == everything[1:]
     assert names(split=False) == [name for name in everything if name != "split"]
-    assert names(motion=True) == everything[:-1]
-    assert names(motion=False) == [*everything[:2], "1/8 a frame"]
+    assert names(motion=True) == [name for name in everything if name != "all grids, no motion"]
+    assert names(motion=False) == [*everything[:2], "1/8 a frame", *finer]
     assert names(slots=(4,)) == [name for name in everything if name != "1/8 a frame"]
+    assert names(grid_scale=1.0) == names(grid_step=80) == everything[:-2]
 
 
 def test_what_is_settled_is_not_open() -> None:
-    fixed = {"channels": 8, "context_widths": (10, 10)}
+    fixed: dict[str, Any] = {"channels": 8, "context_widths": (10, 10), "grid_scale": 1.0}
     assert is_open(EncodeOptions(**fixed))
+    assert is_open(EncodeOptions(slots=(0, 1), **(fixed | {"grid_scale": None})))
     assert is_open(EncodeOptions(slots=(0, 1)))
     assert not is_open(EncodeOptions(slots=(0, 1), **fixed))
     assert not is_open(EncodeOptions(slots=(4,), motion=True, split=False, node_spacing=8, **fixed))
@@ -205,6 +210,13 @@ def test_given_step_is_that_of_an_orthonormal_transform() -> None:
     assert steps[SlotKind.FLOW] == multipliers()[SlotKind.FLOW]
     options = EncodeOptions(grid_step=800)
     assert options.multipliers(options.structure())[8] == [650, 650, 1057]
+
+
+def test_a_scale_is_for_all_but_motion() -> None:
+    plain, finer = multipliers(), multipliers(grid_scale=0.5)
+    for kind in (SlotKind.PLANE, SlotKind.BAND, SlotKind.FEATURE):
+        assert finer[kind] == pytest.approx([step / 2 for step in plain[kind]], abs=1)
+    assert finer[SlotKind.FLOW] == plain[SlotKind.FLOW]
 
 
 @pytest.mark.parametrize(
