@@ -34,7 +34,9 @@ def source(stream: Path) -> Path:
     return path
 
 
-def gray(path: Path, levels: list[int], size: tuple[int, int] = (8, 4), space: str = "mono XCOLORRANGE=LIMITED") -> Path:
+def gray(
+    path: Path, levels: list[int], size: tuple[int, int] = (8, 4), space: str = "mono XCOLORRANGE=LIMITED"
+) -> Path:
     width, height = size
     header = f"YUV4MPEG2 W{width} H{height} F25:1 C{space}\n".encode()
     path.write_bytes(header + b"".join(b"FRAME\n" + bytes([level]) * (width * height) for level in levels))
