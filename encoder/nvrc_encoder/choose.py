@@ -270,7 +270,7 @@ def choose(
         if step.after is not None and step.after not in names:
             return None
         candidate = _filled(options, {**vars(start if step.alone else chosen), **step.changes})
-        return None if candidate.structure() == chosen.structure() else candidate
+        return candidate if _differ(candidate, chosen) else None
 
     def tell(rest: Sequence[Step]) -> None:
         # A step that follows another one counts as long as that may still be chosen.
