@@ -276,7 +276,8 @@ def test_corrupt_frames_are_told(tmp_path: Path) -> None:
     assert any(flags)
     source = read(path)
     assert source.findings.corrupt == [i for i, flag in enumerate(flags) if flag]
-    assert f"flags {sum(flags)} frames of the input as corrupt" in " ".join(source.losses)
+    count = "1 frame" if sum(flags) == 1 else f"{sum(flags)} frames"
+    assert f"flags {count} of the input as corrupt" in " ".join(source.losses)
     assert read(path, frames=flags.index(True)).losses == []
 
 
