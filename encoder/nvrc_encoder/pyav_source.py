@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nvrc_decoder.bitstream.container import MAGIC
 from nvrc_decoder.errors import InputError, InvalidStreamError, MissingExtraError, UnsupportedError
 from nvrc_decoder.frames import Planes
 from nvrc_decoder.packages import load_package
@@ -73,8 +74,18 @@ def _import_av() -> Any:
     return load_package("av", "reading this container (y4m and raw YUV need nothing)")
 
 
+def _is_stream(name: str) -> bool:
+    """Whether a file begins as streams of this format do."""
+    if not os.path.isfile(name):  # reading from a pipe would take bytes away
+        return False
+    with open(name, "rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
 def _open_container(av: Any, name: str) -> Any:
     """The container, with the reason that FFmpeg logs where it cannot be opened."""
+    if _is_stream(name):  # which FFmpeg may take for something else
+        raise InvalidStreamError("E_SOURCE", f"{name} is a .nvrc stream already; nvrc-ref decode makes a video of it")
     level = av.logging.get_level()
     av.logging.set_level(av.logging.ERROR)
     try:
