@@ -86,8 +86,9 @@ def _open_container(av: Any, name: str) -> Any:
     """The container, with the reason that FFmpeg logs where it cannot be opened."""
     if _is_stream(name):  # which FFmpeg may take for something else
         raise InvalidStreamError("E_SOURCE", f"{name} is a .nvrc stream already; nvrc-ref decode makes a video of it")
-    level = av.logging.get_level()
+    level, skipping = av.logging.get_level(), av.logging.get_skip_repeated()
     av.logging.set_level(av.logging.ERROR)
+    av.logging.set_skip_repeated(False)  # else a second file with the same fault has no reason
     try:
         with av.logging.Capture() as logged:
             return av.open(name)
@@ -101,6 +102,7 @@ def _open_container(av: Any, name: str) -> Any:
         raise InputError("E_NO_INPUT", f"cannot open {name}: {error}") from None
     finally:
         av.logging.set_level(level)
+        av.logging.set_skip_repeated(skipping)
 
 
 def is_video(name: str) -> bool:
