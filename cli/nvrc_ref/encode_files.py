@@ -89,17 +89,19 @@ def open_stream_file(output: str, checkpoint: Path | None) -> Iterator[tuple[Bin
         if not (stream.tell() and _second_try(stream, output, checkpoint)):
             raise OutputError(error.code, error.message + _left(stream, checkpoint, interruption.kept)) from error
     except (KeyboardInterrupt, TerminatedError) as stop:
-        stop.args = (_ended(stop, interruption.kept, checkpoint),)
+        stop.args = (_ended(stop, interruption, checkpoint),)
         raise
 
 
-def _ended(stop: BaseException, kept: str | None, checkpoint: Path | None) -> str:
+def _ended(stop: BaseException, interruption: Interruption, checkpoint: Path | None) -> str:
     """How an encode was ended and what is left of it."""
     word = "interrupted" if isinstance(stop, KeyboardInterrupt) else "terminated"
-    if kept is not None:
-        return f"{word} at {kept}; {_CONTINUE}"
+    if interruption.kept is not None:
+        return f"{word} at {interruption.kept}; {_CONTINUE}"
     if checkpoint is None:
         return f"{word}; nothing is kept, as there was no --checkpoint"
+    if interruption.failed:
+        return f"{word}; nothing is kept, as no checkpoint could be written: --checkpoint puts it elsewhere"
     return f"{word}; there was nothing worth keeping yet"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -49,6 +50,14 @@ def _shorter(options: EncodeOptions, frames: int) -> list[str]:
     return found
 
 
+def _memory_here() -> float | None:
+    """Bytes of memory of this machine; None where it does not say."""
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
 def _clock(seconds: float | None) -> str:
     if seconds is None:
         return "-:--:--"
@@ -71,7 +80,7 @@ class EncodeProgress:
         self._unit = "dB" if options.tune == "psnr" else f"dB of {options.tune}"
         self._state: Progress | None = None
         self._stage = ""
-        self._told_facts = self._told_time = False
+        self._told_facts = self._told_rough = self._told_time = False
         self._share = 0.0
 
     def update(self, state: Progress) -> None:
@@ -89,12 +98,28 @@ class EncodeProgress:
                 f"{counted(outlook.frames, 'frame')} of {outlook.picture.describe()}, "
                 f"about {outlook.memory / 1e9:.1f} GB of memory"
             )
+            self._warn_of_memory()
         left = outlook.remaining
-        if not self._told_time and outlook.known and left is not None:
+        if left is None or self._told_time:
+            return
+        whole = outlook.elapsed + left
+        advice = _shorter(self._options, outlook.frames) if whole >= _LONG else []
+        shorter = f"; shorter: {', '.join(advice)}" if advice else ""
+        if outlook.known:
             self._told_time = True
-            whole = outlook.elapsed + left
-            shorter = _shorter(self._options, outlook.frames) if whole >= _LONG else []
-            self.write(f"about {duration(whole)} here{'; shorter: ' if shorter else ''}{', '.join(shorter)}")
+            self.write(f"about {duration(whole)} here{shorter}")
+        elif outlook.stage == "start" and not self._told_rough and whole >= _LONG:
+            # The start of a long video takes many minutes, and only behind it an iteration can be timed.
+            self._told_rough = True
+            self.write(f"roughly {duration(whole)} here by the trials, a better estimate follows{shorter}")
+
+    def _warn_of_memory(self) -> None:
+        here = _memory_here()
+        if here is not None and self.outlook.memory > here:
+            self.write(
+                f"warning: this machine has {here / 1e9:.1f} GB; where that is not enough, encode pieces with "
+                "--skip and --frames, and put them together with nvrc-ref join"
+            )
 
     @property
     def share(self) -> float:

@@ -274,8 +274,9 @@ def train(
             save_checkpoint(target, run, key or {})
             interruption.kept = run.place
         except OutputError as error:
-            if not told:
-                log.warning("warning: %s; the encode goes on", error.message)
+            interruption.failed = True
+            if not told or interruption.asked:
+                log.warning("warning: %s%s", error.message, "" if interruption.asked else "; the encode goes on")
             told = True
 
     due = time.monotonic() + every

@@ -277,7 +277,8 @@ def encode(
         interruption.kept = saved.place
     frames = list(source)
     if not frames:
-        raise InputError("E_SOURCE", f"{source.name} has no frames")
+        skip = source.window.skip
+        raise InputError("E_SOURCE", f"{source.name} has no frames{f' after the first {skip}' if skip else ''}")
     options = _with_metadata(source, options)
     key = {} if checkpoint is None else fingerprint(source.picture, frames, options)
     if saved is not None:

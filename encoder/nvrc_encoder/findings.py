@@ -93,11 +93,11 @@ class Findings:
 
     def losses(self, window: Window, rate: Fraction) -> list[str]:
         """One line for each thing that the stream will not have, or that is wrong with the input."""
-        lines = [self._from_skip(line, window) for line in self.lost.values()]
+        lines = [self._in_window(line, window, rate) for line in self.lost.values()]
         corrupt = [i for i in self.corrupt if window.has(i)]
         interlaced = [i for i in self.interlaced if window.has(i)]
         if interlaced and "interlacing" not in self.lost:
-            lines.append(interlacing_line(f"{len(interlaced)} frames"))
+            lines.append(interlacing_line(_frames(len(interlaced))))
         if self._ticks(window, rate) is not None and self._times(window, rate) is None:
             lines.append(
                 f"dropped: time stamps, which the format cannot carry; all frames are shown at {rate} a second: "
@@ -107,22 +107,23 @@ class Findings:
             names = ", ".join(str(i) for i in corrupt[:_NAMED_FRAMES])
             more = " and others" if len(corrupt) > _NAMED_FRAMES else ""
             lines.append(
-                f"damaged: FFmpeg flags {len(corrupt)} frames of the input as corrupt (frame {names}{more}, from 0); "
-                "they are encoded as they came: --skip and --frames leave them out"
+                f"damaged: FFmpeg flags {_frames(len(corrupt))} of the input as corrupt (frame {names}{more}, from 0); "
+                "what it made of that is encoded: --skip and --frames leave it out"
             )
         if self.missing is not None and (window.frames is None or len(window.of(self.starts)) < window.frames):
             lines.append(f"damaged: the input ends early: {self.missing}; get the whole file")
         return lines
 
-    def _from_skip(self, line: str, window: Window) -> str:
-        """The line with a command that begins where the frames that are used begin."""
-        if not window.skip or self.time_base is None or window.skip >= len(self.starts):
+    def _in_window(self, line: str, window: Window, rate: Fraction) -> str:
+        """The line with a command that takes no more of the input than the frames that are used."""
+        used = window.of(self.starts)
+        if self.time_base is None or not used or self.starts[0] is None or used[0] is None:
             return line
-        first, start = self.starts[0], self.starts[window.skip]
-        if first is None or start is None:
-            return line
-        seconds = float((start - first) * self.time_base)
-        return line.replace("-i DECODED.mp4 -i INPUT", f"-i DECODED.mp4 -ss {seconds:.3f} -i INPUT")
+        seconds = float((used[0] - self.starts[0]) * self.time_base)
+        part = f"-ss {seconds:.3f} " if window.skip else ""
+        if window.frames is not None and len(used) == window.frames:
+            part += f"-t {float(self.duration(window, rate, len(used))):.3f} "
+        return line.replace("-i DECODED.mp4 -i INPUT", f"-i DECODED.mp4 {part}-i INPUT")
 
     def _ticks(self, window: Window, rate: Fraction) -> list[int] | None:
         """Ticks of each frame that is used where they are not all 1 / rate, as near as ticks can say; else None."""
@@ -154,6 +155,10 @@ class Findings:
         except ValueError:
             return None
         return text if len(text) < DEFAULT_LIMITS.max_metadata_bytes - 64 else None
+
+
+def _frames(count: int) -> str:
+    return f"{count} frame{'' if count == 1 else 's'}"
 
 
 def interlacing_line(what: str) -> str:

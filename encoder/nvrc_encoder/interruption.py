@@ -13,10 +13,12 @@ class Interruption:
 
     Attributes:
         kept: where the encode stood in the last checkpoint that it wrote or took up; None without one.
+        failed: whether a checkpoint could not be written.
     """
 
     def __init__(self) -> None:
         self.kept: str | None = None
+        self.failed = False
         self._deferring = False
         self._error: BaseException | None = None
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nvrc_decoder.bitstream.container import MAGIC
 from nvrc_decoder.errors import InputError, InvalidStreamError, MissingExtraError, UnsupportedError
 from nvrc_decoder.frames import Planes
 from nvrc_decoder.packages import load_package
@@ -73,10 +74,21 @@ def _import_av() -> Any:
     return load_package("av", "reading this container (y4m and raw YUV need nothing)")
 
 
+def _is_stream(name: str) -> bool:
+    """Whether a file begins as streams of this format do."""
+    if not os.path.isfile(name):  # reading from a pipe would take bytes away
+        return False
+    with open(name, "rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
 def _open_container(av: Any, name: str) -> Any:
     """The container, with the reason that FFmpeg logs where it cannot be opened."""
-    level = av.logging.get_level()
+    if _is_stream(name):  # which FFmpeg may take for something else
+        raise InvalidStreamError("E_SOURCE", f"{name} is a .nvrc stream already; nvrc-ref decode makes a video of it")
+    level, skipping = av.logging.get_level(), av.logging.get_skip_repeated()
     av.logging.set_level(av.logging.ERROR)
+    av.logging.set_skip_repeated(False)  # else a second file with the same fault has no reason
     try:
         with av.logging.Capture() as logged:
             return av.open(name)
@@ -90,6 +102,7 @@ def _open_container(av: Any, name: str) -> Any:
         raise InputError("E_NO_INPUT", f"cannot open {name}: {error}") from None
     finally:
         av.logging.set_level(level)
+        av.logging.set_skip_repeated(skipping)
 
 
 def is_video(name: str) -> bool:

@@ -196,12 +196,15 @@ def open_source(
     picture = source.picture
     if rate is not None:
         if has_rate:
-            message = f"{name} has a frame rate of its own, {picture.rate}: leave out --rate (rate)"
-            raise InputError("E_SOURCE", f"{message}; {retiming_advice(rate, source.findings.hdr_options())}")
+            message = f"{name} has a frame rate of its own, {picture.rate}: leave out --rate (in Python, rate)"
+            if rate != picture.rate:
+                message += f"; {retiming_advice(rate, source.findings.hdr_options())}"
+            raise InputError("E_SOURCE", message)
         picture = replace(picture, rate=rate)
     elif not has_rate and raw is None and not pictures:
         source.findings.lost["rate"] = (
-            f"assumed: {picture.rate} frames a second, as the input does not say it; --rate (rate) gives another"
+            f"assumed: {picture.rate} frames a second, as the input does not say it; "
+            "--rate (in Python, rate) gives another"
         )
     if recolour is not None:
         picture = replace(picture, colour=recolour(picture.colour))
@@ -217,7 +220,9 @@ def refuse_raw_format(name: str) -> None:
     if (name != "-" and is_png_input(name)) or has_header(name):
         message = f"{name} says itself what its size and sample format are"
         rest = "" if name == "-" else "; headerless YUV that looks like something else has to be named .yuv"
-        raise InputError("E_SOURCE", f"{message}: leave out --size, --chroma and --bit-depth (raw, size){rest}")
+        raise InputError(
+            "E_SOURCE", f"{message}: leave out --size, --chroma and --bit-depth (in Python, raw and size){rest}"
+        )
 
 
 def _cut(source: Source, picture: VideoFormat, frames: int | None, skip: int) -> Source:

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 from nvrc_decoder.errors import InvalidStreamError, UnsupportedError
+from nvrc_decoder.presentation import ORIENTATION
 
 from .findings import Findings
 
@@ -106,6 +107,11 @@ def _tracks(count: int) -> str:
     return f"{count} track{'s' if count > 1 else ''}"
 
 
+def _turned_suffix(tracks: list[Any]) -> str:
+    """A container for `tracks` that keeps rotation: FFmpeg 5.1 loses it in Matroska. Only mov takes PCM, too."""
+    return "mov" if any(getattr(s.codec_context, "name", "").startswith("pcm_") for s in tracks) else "mp4"
+
+
 def find_lost_tracks(container: Any, video: Any, findings: Findings) -> None:
     """Add a line for each kind of track that a stream cannot carry."""
     lost = findings.lost
@@ -115,9 +121,11 @@ def find_lost_tracks(container: Any, video: Any, findings: Findings) -> None:
     suffix = "mp4" if any(getattr(s.codec_context, "name", "") in ("mov_text", "tx3g") for s in text) else "mkv"
     for kind, name, letter in (("audio", "audio", "a"), ("subtitle", "subtitles", "s")):
         if count[kind]:
+            tracks = [stream for stream in others if stream.type == kind]
+            fitting = _turned_suffix(tracks) if ORIENTATION in findings.entries else suffix
             lost[kind] = (
                 f"dropped: {name} ({_tracks(count[kind])}); when decoded, put it back: "
-                f"ffmpeg -i DECODED.mp4 -i INPUT -map 0:v -map 1:{letter} -c copy OUTPUT.{suffix}"
+                f"ffmpeg -i DECODED.mp4 -i INPUT -map 0:v -map 1:{letter} -c copy OUTPUT.{fitting}"
             )
     if count["video"]:
         number = next(

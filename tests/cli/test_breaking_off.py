@@ -119,6 +119,22 @@ def test_a_second_interrupt_ends_at_once(
     assert names() == {"a.y4m"}
 
 
+def test_an_interrupt_without_room_says_what_is_lost(
+    clip: Path, handlers: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(content: object, file: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    at_iteration(monkeypatch, 4, lambda: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(torch, "save", full)
+    assert encode("--no-trials") == 130
+    said = capsys.readouterr().err
+    assert "No space left on device\n" in said
+    assert "goes on" not in said
+    assert said.endswith("nothing is kept, as no checkpoint could be written: --checkpoint puts it elsewhere\n")
+    assert names() == {"a.y4m"}
+
+
 def test_an_interrupt_of_the_trials_keeps_nothing(
     clip: Path, handlers: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

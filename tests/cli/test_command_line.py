@@ -307,3 +307,8 @@ def test_export_profile_is_what_the_decoder_ships(tmp_path: Path) -> None:
     result = command("export-profile", "nano", "-o", tmp_path / "nano.onnx", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "nano.onnx").read_bytes() == graph_bytes(PROFILES[0])
+
+
+def test_a_name_of_no_format_is_told_which_there_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("decode", STREAM, "-o", tmp_path / "a.mov") == 2
+    assert ".y4m, .yuv, .mp4 or FOLDER/" in " ".join(capsys.readouterr().err.split())

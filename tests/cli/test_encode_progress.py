@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,10 @@ import pytest
 pytest.importorskip("torch")
 termios = pytest.importorskip("termios", reason="no terminals here")
 
+from nvrc_decoder.video_format import VideoFormat  # noqa: E402
 from nvrc_encoder.options import EncodeOptions  # noqa: E402
+from nvrc_encoder.outlook import Outlook  # noqa: E402
+from nvrc_ref import encode_progress  # noqa: E402
 from nvrc_ref.encode_progress import EncodeProgress, bar_line  # noqa: E402
 from nvrc_ref.main import run  # noqa: E402
 from nvrc_ref.render import counted, duration  # noqa: E402
@@ -95,6 +99,31 @@ def test_a_log_gets_a_few_lines_and_quiet_none(clip: Path, capsys: pytest.Captur
     assert run([*arguments, "--quiet"]) == 0
     assert capsys.readouterr().err == ""
     assert clip.with_suffix(".nvrc").read_bytes() == before
+
+
+def test_long_starts_are_estimated_before_training() -> None:
+    now, said = 0.0, list[str]()
+    options = EncodeOptions()
+    progress = EncodeProgress(options, said.append)
+    outlook = progress.outlook = Outlook(progress.changed, lambda: now)
+    outlook.plan(VideoFormat(1280, 720, Fraction(30)), 300, options.plan(), goal=False)
+    for left in (0.5, 0.1):
+        now += 30
+        outlook.reach(left, 1, 2)
+    outlook.enter("start")
+    assert re.fullmatch(r"roughly .* h.* here by the trials, .*; shorter: --preset draft, --frames 32", said[-1])
+    for left in (0.5, 0.2):
+        outlook.reach(left)
+    assert sum(" here by " in line for line in said) == 1
+
+
+def test_too_little_memory_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    for here, told in ((8e9, True), (1e12, False), (None, False)):
+        monkeypatch.setattr(encode_progress, "_memory_here", lambda here=here: here)
+        said: list[str] = []
+        progress = EncodeProgress(EncodeOptions(), said.append)
+        progress.outlook.plan(VideoFormat(1280, 720, Fraction(30)), 300, EncodeOptions().plan(), goal=False)
+        assert any(line.startswith("warning: this machine has 8.0 GB;") for line in said) == told
 
 
 def test_a_bar_fits_whatever_is_known() -> None:

@@ -74,7 +74,9 @@ def command(
     """
     kind = OutputKind(kind_name) if kind_name else guess_kind(output)
     if kind is None:
-        raise click.UsageError(f"cannot tell the format from {output!r}; give --format")
+        raise click.UsageError(
+            f"cannot tell the format from {output!r}: name it .y4m, .yuv, .mp4 or FOLDER/ for PNGs, or give --format"
+        )
     if (fault := contradiction(output, kind)) is not None:
         raise click.UsageError(fault)
     if output == "-" and (fault := kind.refuse_pipe()):

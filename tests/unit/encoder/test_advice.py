@@ -24,7 +24,7 @@ from nvrc_ref.presentation import not_written
 
 FFMPEG = shutil.which("ffmpeg")
 needs_ffmpeg = pytest.mark.skipif(FFMPEG is None, reason="the program ffmpeg is not installed")
-RESULT = re.compile(r"ffmpeg (.*?(?:OUTPUT|OTHER|ALPHA|TURNED|WITH_[A-Z]+)\.(?:mkv|mp4))")
+RESULT = re.compile(r"ffmpeg (.*?(?:OUTPUT|OTHER|ALPHA|TURNED|WITH_[A-Z]+)\.(?:mkv|mp4|mov))")
 WANTED = re.compile(r"-pix_fmt (\S+)")
 # Formats of memory that only devices read, and such as no decoder gives out.
 KNOWN = [name for name in sorted(av.video.format.names) if av.VideoFormat(name).components]
@@ -199,6 +199,25 @@ def test_sound_and_subtitles_are_put_back(tmp_path: Path) -> None:
         for line, kind in zip(lines, ("audio", "subtitle"), strict=True):
             with av.open(str(run_advice(line, tmp_path, DECODED=decoded, INPUT=made))) as container:
                 assert [stream.type for stream in container.streams] == ["video", kind]
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize(("suffix", "codec"), [("mp4", "aac"), ("mov", "pcm_s16le")])
+def test_sound_put_back_keeps_rotation_and_length(tmp_path: Path, suffix: str, codec: str) -> None:
+    flat, made = tmp_path / f"flat.{suffix}", tmp_path / f"in.{suffix}"
+    picture = ["-f", "lavfi", "-i", "testsrc2=size=64x48:rate=25:duration=2"]
+    ffmpeg(*picture, "-f", "lavfi", "-i", "sine=duration=2", "-c:a", codec, flat)
+    ffmpeg("-i", flat, "-metadata:s:v", "rotate=90", "-c", "copy", made)
+    (line,) = losses(open_source(made, skip=5, frames=10))
+    assert " -ss 0.200 -t 0.400 -i INPUT" in line
+    decoded = clip(tmp_path / "still.mp4", frames=10)
+    turned = tmp_path / "decoded.mp4"
+    ffmpeg("-i", decoded, "-metadata:s:v", "rotate=90", "-c", "copy", turned)
+    result = run_advice(line, tmp_path, DECODED=turned, INPUT=made)
+    assert open_source(result).carried == ["rotation 90 (counter-clockwise)"]
+    with av.open(str(result)) as container:
+        assert [stream.type for stream in container.streams] == ["video", "audio"]
+        assert container.duration < 600_000
 
 
 @needs_ffmpeg

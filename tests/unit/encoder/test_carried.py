@@ -276,7 +276,8 @@ def test_corrupt_frames_are_told(tmp_path: Path) -> None:
     assert any(flags)
     source = read(path)
     assert source.findings.corrupt == [i for i, flag in enumerate(flags) if flag]
-    assert f"flags {sum(flags)} frames of the input as corrupt" in " ".join(source.losses)
+    count = "1 frame" if sum(flags) == 1 else f"{sum(flags)} frames"
+    assert f"flags {count} of the input as corrupt" in " ".join(source.losses)
     assert read(path, frames=flags.index(True)).losses == []
 
 
@@ -306,8 +307,9 @@ def test_a_file_that_ends_early_is_told(tmp_path: Path, name: str) -> None:
 def test_the_reason_of_ffmpeg_is_given(tmp_path: Path) -> None:
     path = make(tmp_path / "a.mp4", 20, noise=120)
     path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(InvalidStreamError, match="moov atom not found: the file was cut off"):
-        open_source(path)
+    for _ in range(2):
+        with pytest.raises(InvalidStreamError, match="moov atom not found: the file was cut off"):
+            open_source(path)
 
 
 def test_pictures_that_are_no_video_are_refused(tmp_path: Path) -> None:
