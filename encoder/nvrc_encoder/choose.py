@@ -27,8 +27,6 @@ __all__ = ["Choice", "Trial", "choose", "is_open", "memo", "settled", "steps"]
 
 log = logging.getLogger("nvrc_encoder")
 
-TRIAL_FRAMES = 17
-"""Frames of a trial, the first of the clip."""
 TRIAL_SAMPLES = 1 << 17
 """Most luma samples of a frame in a trial, about."""
 TRIAL_FIT = 40
@@ -54,7 +52,7 @@ _SETTLED = (
 )
 """Options that are found before the training."""
 GRID_SCALES = (0.7, 0.5)
-"""Finer steps of the grids that are worth a trial, each if the one before it was."""
+"""Finer steps of keys that are worth a trial, each if the one before it was."""
 
 MakeTrainer = Callable[[Source, Sequence[Planes], EncodeOptions], Trainer]
 
@@ -198,8 +196,8 @@ def settled(options: EncodeOptions, found: Mapping[str, Any]) -> tuple[EncodeOpt
     return dataclasses.replace(options, **values), tuple(Trial(**trial) for trial in found["trials"])
 
 
-def middle(source: Source, frames: Sequence[Planes]) -> tuple[Source, list[Planes]]:
-    """The first frames of a clip, and of a large picture its middle: enough to judge a structure by."""
+def middle(source: Source, frames: Sequence[Planes], count: int) -> tuple[Source, list[Planes]]:
+    """The first `count` frames of a clip, and of a large picture its middle: enough to judge a structure by."""
     most = math.sqrt(TRIAL_SAMPLES / (source.width * source.height))
     sizes = [size if most >= 1 else min(size, _round_up(size * most)) for size in (source.width, source.height)]
     # Even, so that it is the same place in planes of half the size.
@@ -211,7 +209,7 @@ def middle(source: Source, frames: Sequence[Planes]) -> tuple[Source, list[Plane
         rows, columns = -(-height // finer), -(-width // finer)
         return plane[top // finer : top // finer + rows, left // finer : left // finer + columns]
 
-    some = [Planes(*map(cut, frame.planes())) for frame in frames[:TRIAL_FRAMES]]
+    some = [Planes(*map(cut, frame.planes())) for frame in frames[:count]]
     picture = dataclasses.replace(source.picture, width=width, height=height)
     return Source(source.name, picture, len(some), lambda: iter(some)), some
 
@@ -248,7 +246,7 @@ def choose(
         told: called after each trial with the number of trials made and to make, and the trial.
     """
     profile = profile_named(options.profile)
-    small, some = middle(source, frames)
+    small, some = middle(source, frames, options.plan().trial_frames)
     narrow = options.channels or min(TRIAL_CHANNELS, max(profile.max_channels))
     to_try = steps(options)
     trials: list[Trial] = []

@@ -18,7 +18,7 @@ from .structure import Structure
 __all__ = ["PRESETS", "SCHEDULES", "TUNES", "EncodeOptions", "profile_named"]
 
 PRESETS: dict[str, Plan] = {
-    "draft": Plan(iterations=200, pretrain=60, noise=(0.5, 0.3)),
+    "draft": Plan(iterations=200, trial_frames=9, pretrain=60, noise=(0.5, 0.3)),
     "fast": Plan(iterations=1000, noise=(0.5, 0.3)),
     "medium": Plan(iterations=3000, weight_rate=5e-3),
     "slow": Plan(iterations=9000, weight_rate=5e-3),
@@ -52,6 +52,7 @@ KEY_SPACING = NODE_SPACING = 8
 """Frames between keys and between nodes unless options or trials say otherwise."""
 LEVEL_FACTORS = (22, 29, 29, 29)
 """Step factors of the nodes between keys, in sixteenths, coarse level first: others hang on them less than on keys."""
+STEP_FACTOR_MAX = 255
 CONTEXT_WIDTHS = (10, 10)
 _REFERENCE_LAMBDA = 5e-3
 _STEP_AT_REFERENCE = 76
@@ -104,7 +105,8 @@ class EncodeOptions:
             1..16, the second no larger.
         grid_step: quantisation step of the grids in integer activation steps (1/8 of a pixel level at 8 bits), of bands
             that of an orthonormal transform; 1..2048; None chooses it by lambda.
-        grid_scale: factor on the steps that lambda gives, 0.1..10: under 1 pays where many frames hang on a value.
+        grid_scale: factor on the steps that lambda gives, 0.1..10. Under 1 it is for keys alone, not for the nodes
+            between them: it pays where many frames hang on a value.
         context_widths: hidden widths of the context network, 1..64.
         iterations: overrides the preset's.
         prior: where it suits, networks start from the format's prior and are coded as differences from it (spec 6.5).
@@ -309,8 +311,13 @@ class EncodeOptions:
             ),
             tuple(grids),
             self.context_widths or CONTEXT_WIDTHS,
-            Pyramid(key, node, LEVEL_FACTORS[:levels]) if profile.has_planes(grids) else DEFAULT_PYRAMID,
+            Pyramid(key, node, self._factors(levels)) if profile.has_planes(grids) else DEFAULT_PYRAMID,
         )
+
+    def _factors(self, levels: int) -> tuple[int, ...]:
+        """Step factors of the nodes between keys; where keys are finer, theirs stay as they are."""
+        finer = min(1.0, self.grid_scale or 1.0)
+        return tuple(min(STEP_FACTOR_MAX, round(factor / finer)) for factor in LEVEL_FACTORS[:levels])
 
     def plan(self) -> Plan:
         """The preset's plan, with `iterations` in its place if it is given."""

@@ -33,7 +33,7 @@ _START, _START_LEAST = 4.5, 0.3
 _EVALUATION, _WRITING = 0.15, 1.8
 """Of an evaluation in the search, and of writing and checking the stream, for each million samples of the video."""
 _TRIALS = 6
-_TRIAL_SAMPLES, _TRIAL_FRAMES = 1 << 17, 17
+_TRIAL_SAMPLES = 1 << 17
 _EXTRA_LIKELY = 0.3
 """Share of the iterations that rate control may add which it usually adds."""
 _KNOWN_AFTER = 3
@@ -84,7 +84,7 @@ def expected_work(
     if goal and settling:
         work |= {"pilot start": work["start"], "pilot": iteration * plan.pilot}
     if trying:
-        tried = min(samples, _TRIAL_SAMPLES / 1e6) * min(frames, _TRIAL_FRAMES)
+        tried = min(samples, _TRIAL_SAMPLES / 1e6) * min(frames, plan.trial_frames)
         work["trials"] = _TRIALS * (_START_LEAST + _START * tried)
     return {stage: work[stage] for stage in STAGES if stage in work}
 

@@ -58,6 +58,7 @@ class Plan:
         hard_grid_factor, hard_weight_factor: factors on `grid_rate` and `weight_rate` in the hard phase.
         temperature: soft rounding, first and last.
         noise: width of the noise, first and last.
+        trial_frames: first frames of the clip that trials look at.
         pretrain: iterations in which only the context network is fitted, before the others; none with the prior's.
         search: evaluations of the video that the search of the steps may cost, as a share of the iterations over the
             windows of the video.
@@ -83,6 +84,7 @@ class Plan:
     hard_weight_factor: float = 0.3
     temperature: tuple[float, float] = (0.3, 0.12)
     noise: tuple[float, float] = (1.0, 0.5)
+    trial_frames: int = 17
     pretrain: int = 120
     search: float = 0.2
     control: float = 0.1

@@ -188,7 +188,7 @@ def _require_encoder() -> None:
     "--grid-scale",
     type=click.FloatRange(0.1, 10),
     metavar="X",
-    help="Factor on the quantisation steps that lambda gives; under 1 is finer.  [default: by trials, or 1]",
+    help="Factor on the quantisation steps that lambda gives; under 1 it makes keys finer.  [default: by trials, or 1]",
 )
 @click.option(
     "--tune",

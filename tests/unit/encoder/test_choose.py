@@ -11,7 +11,7 @@ from encoder_cases import gradient_source
 from nvrc_decoder.frames import Planes
 from nvrc_decoder.video_format import VideoFormat
 from nvrc_encoder import EncodeOptions, choose
-from nvrc_encoder.choose import LEAST_GAIN, TRIAL_FRAMES, TRIAL_SAMPLES, Trial, middle
+from nvrc_encoder.choose import LEAST_GAIN, TRIAL_SAMPLES, Trial, middle
 from nvrc_encoder.encoding import make_trainer
 from nvrc_encoder.source import Source
 from nvrc_encoder.training import Trainer
@@ -35,7 +35,7 @@ def source_of(frames: list[Planes], chroma_format: int = 1) -> Source:
 @pytest.mark.parametrize("size", [(176, 144), (1, 1), (352, 288), (33, 3)])
 def test_small_pictures_are_tried_whole(size: tuple[int, int]) -> None:
     source = source_of(coordinates(*size))
-    small, frames = middle(source, list(source))
+    small, frames = middle(source, list(source), 17)
     assert small.picture == source.picture
     assert [frame.md5() for frame in frames] == [frame.md5() for frame in source]
 
@@ -44,7 +44,7 @@ def test_small_pictures_are_tried_whole(size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("size", [(1280, 720), (1921, 1079), (4000, 16), (640, 361)])
 def test_large_pictures_are_tried_in_their_middle(size: tuple[int, int], chroma_format: int) -> None:
     source = source_of(coordinates(*size, chroma_format), chroma_format)
-    small, frames = middle(source, list(source))
+    small, frames = middle(source, list(source), 17)
     shape = small.height, small.width
     for frame, whole, part in zip(frames, (size[1], size[0]), shape, strict=True):
         assert frame.y.shape == shape
@@ -61,8 +61,8 @@ def test_large_pictures_are_tried_in_their_middle(size: tuple[int, int], chroma_
 
 def test_only_the_first_frames_are_tried() -> None:
     source = source_of(coordinates(16, 16) * 50)
-    small, frames = middle(source, list(source))
-    assert len(frames) == small.frame_count == TRIAL_FRAMES == len(list(small))
+    small, frames = middle(source, list(source), 17)
+    assert len(frames) == small.frame_count == 17 == len(list(small))
 
 
 def costs(monkeypatch: pytest.MonkeyPatch, wanted: list[float], bits: float = 100.0) -> list[str]:

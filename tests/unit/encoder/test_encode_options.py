@@ -219,6 +219,15 @@ def test_a_scale_is_for_all_but_motion() -> None:
     assert finer[SlotKind.FLOW] == plain[SlotKind.FLOW]
 
 
+def test_finer_keys_leave_other_nodes_as_they_are() -> None:
+    def factors(scale: float | None) -> tuple[int, ...]:
+        return EncodeOptions(node_spacing=2, grid_scale=scale).structure().pyramid.factors
+
+    assert factors(None) == factors(1.0) == factors(1.4) == (22, 29)
+    assert factors(0.5) == (44, 58)
+    assert factors(0.1) == (220, 255)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
