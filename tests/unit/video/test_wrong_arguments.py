@@ -31,7 +31,9 @@ DATA = STREAM.read_bytes()
     ],
 )
 @pytest.mark.parametrize(
-    "read", [nvrc_decoder.open, UnitReader, RandomAccess, lambda file: join([file], io.BytesIO())], ids=str
+    "read",
+    [nvrc_decoder.open, UnitReader, RandomAccess, lambda file: join([file], io.BytesIO())],
+    ids=["open", "UnitReader", "RandomAccess", "join"],
 )
 def test_what_is_no_file(read: Any, value: Any, message: str, tmp_path: Path) -> None:
     if isinstance(value, io.StringIO):
