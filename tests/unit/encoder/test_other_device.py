@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch._dynamo  # PyTorch does so later, at a time when a part of it may be replaced here
 from encoder_cases import gradient_source
 from torch.fx.experimental import _config
 
