@@ -17,7 +17,7 @@ from nvrc_decoder.errors import InternalError, NvrcError, OutputError
 from nvrc_decoder.out_of_memory import is_out_of_memory, memory_error
 from nvrc_decoder.packages import package_fault
 from nvrc_ref.output.files import remove_unfinished
-from nvrc_ref.signals import TerminatedError, terminable, undisturbed
+from nvrc_ref.signals import TerminatedError, behind, forget_signals, terminable, undisturbed
 from nvrc_ref.standard_streams import guard_standard_streams
 from nvrc_ref.standard_streams import silence_stdout as _silence_stdout
 
@@ -153,6 +153,7 @@ def _refuse_empty(words: Sequence[str]) -> None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; no exception leaves but `GeneratorExit` and `SystemExit`."""
     settings = Settings()
+    forget_signals()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Names of files need not be text that the terminal's encoding has; the standard error stream is like this.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -169,20 +170,26 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return _USAGE
-    except (KeyboardInterrupt, click.Abort) as stop:
-        click.echo(str(stop) or "interrupted", err=True)
-        # With `python -m`, CPython ends by the signal, whatever the exit code, if the interrupt came through an `exec`
-        # of text, as it may in the middle of an import. The next one makes it forget.
-        exec("")
-        return _INTERRUPTED
-    except TerminatedError as stop:
-        click.echo(str(stop) or "terminated", err=True)
-        return stop.exit_code
+    except (KeyboardInterrupt, click.Abort, TerminatedError) as stop:
+        return _ended(stop)
     except (SystemExit, GeneratorExit):
         raise
     except BaseException as error:  # a panic in a native extension is no Exception
-        return _report(error, settings)
+        signal = behind(error)
+        return _report(error, settings) if signal is None else _ended(signal)
     return 0
+
+
+def _ended(stop: BaseException) -> int:
+    """Say that a signal ended the command; the exit code."""
+    if isinstance(stop, TerminatedError):
+        click.echo(str(stop) or "terminated", err=True)
+        return stop.exit_code
+    click.echo(str(stop) or "interrupted", err=True)
+    # With `python -m`, CPython ends by the signal, whatever the exit code, if the interrupt came through an `exec` of
+    # text, as it may in the middle of an import. The next one makes it forget.
+    exec("")
+    return _INTERRUPTED
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from nvrc_encoder.interruption import Interruption
 
-__all__ = ["TerminatedError", "signals_deferred", "terminable", "undisturbed"]
+__all__ = ["TerminatedError", "behind", "forget_signals", "signals_deferred", "terminable", "undisturbed"]
 
 _ENDING = tuple(number for name in ("SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None)
 
@@ -34,8 +34,31 @@ class TerminatedError(BaseException):
         return 128 + self.signum
 
 
+_received: list[int] = []
+
+
 def _terminate(signum: int, frame: object) -> NoReturn:
+    _received.append(signum)
     raise TerminatedError(signum)
+
+
+def forget_signals() -> None:
+    """What was received so far is no cause of what comes."""
+    _received.clear()
+
+
+def behind(error: BaseException) -> BaseException | None:
+    """The signal that ended a command, where a library made another error of it, as an import in C may."""
+    if _received:
+        return TerminatedError(_received[-1])
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        if isinstance(cause, KeyboardInterrupt):
+            return cause
+        seen.add(id(cause))
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 def terminable() -> None:

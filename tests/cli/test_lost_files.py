@@ -101,6 +101,20 @@ def test_an_interrupt_in_the_middle_of_an_import_has_its_exit_code(tmp_path: Pat
     assert (done.returncode, done.stderr) == (130, "interrupted\n")
 
 
+@pytest.mark.parametrize(
+    ("raised", "code"), [("os.kill(os.getpid(), signal.SIGTERM)", 143), ("raise KeyboardInterrupt", 130)]
+)
+def test_a_signal_that_a_library_hides_ends_as_one(tmp_path: Path, raised: str, code: int) -> None:
+    (tmp_path / "hidden.py").write_text(
+        "import os, signal\nfrom nvrc_ref import main\n\ndef hide(context):\n"
+        f"    try:\n        {raised}\n    except BaseException:\n        raise ImportError('cv2')\n\n"
+        "main.group.invoke = hide\nmain.main()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    done = subprocess.run([sys.executable, "-m", "hidden", "info", str(STREAM)], capture_output=True, env=environment)
+    assert done.returncode == code
+
+
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
 def test_a_signal_leaves_nothing_but_the_checkpoint(clip: Path, sent: signal.Signals, code: int) -> None:
     pytest.importorskip("torch")
