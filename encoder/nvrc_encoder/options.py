@@ -18,7 +18,7 @@ from .structure import Structure
 __all__ = ["PRESETS", "SCHEDULES", "TUNES", "EncodeOptions", "profile_named"]
 
 PRESETS: dict[str, Plan] = {
-    "draft": Plan(iterations=200, trial_frames=9, pretrain=60, noise=(0.5, 0.3)),
+    "draft": Plan(iterations=150, trial_frames=9, pretrain=60, noise=(0.5, 0.3)),
     "fast": Plan(iterations=1000, noise=(0.5, 0.3)),
     "medium": Plan(iterations=3000, weight_rate=5e-3),
     "slow": Plan(iterations=9000, weight_rate=5e-3),
