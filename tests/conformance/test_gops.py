@@ -123,7 +123,8 @@ def test_python_memory_does_not_grow_with_the_number_of_gops(seek: bool) -> None
     gc.disable()
     try:
         peak(many)  # fills the caches of tables and schedules, and those lists
-        growth = peak(many) - peak(few)
+        # What the interpreter keeps for itself comes and goes; what grows is there each time.
+        growth = min(peak(many) for _ in range(3)) - peak(few)
     finally:
         gc.enable()
     # 80 more GOPs add their entries of the INDEX; were their frames kept, it would be four times what is allowed.

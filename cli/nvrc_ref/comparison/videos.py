@@ -45,7 +45,8 @@ class OpenVideo:
 
 def _is_stream(name: str) -> bool:
     if name == "-":
-        return sys.stdin.buffer.peek(len(MAGIC))[: len(MAGIC)] == MAGIC  # type: ignore[attr-defined]
+        peek = getattr(getattr(sys.stdin, "buffer", None), "peek", None)
+        return peek is not None and peek(len(MAGIC))[: len(MAGIC)] == MAGIC
     path = Path(name)
     if not path.is_file():
         return path.suffix.lower() == ".nvrc"  # which says why it cannot be opened
