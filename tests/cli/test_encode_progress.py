@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
-import select
-import struct
-import subprocess
 import sys
-from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
+import terminals
 
 pytest.importorskip("torch")
 termios = pytest.importorskip("termios", reason="no terminals here")
@@ -38,20 +33,9 @@ def words(clip: Path, *more: str) -> list[str]:
 
 def on_a_terminal(command: list[str], columns: int, kind: str = "xterm") -> str:
     """What a terminal of that kind and width was sent of the standard error."""
-    screen, terminal = os.openpty()
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
-    with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=terminal, env={**environment, "TERM": kind}
-    ) as process:
-        os.close(terminal)
-        shown = bytearray()
-        with suppress(OSError):  # how Linux says that nobody writes any more
-            while select.select([screen], [], [], PATIENCE)[0] and (piece := os.read(screen, 1 << 16)):
-                shown += piece
-        os.close(screen)
-        assert process.wait(PATIENCE) == 0, shown.decode()
-    return shown.decode()
+    code, shown = terminals.on_a_terminal(command, columns, kind, PATIENCE)
+    assert code == 0, shown
+    return shown
 
 
 @pytest.fixture

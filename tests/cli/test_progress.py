@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import io
 import json
 import os
 import re
 import select
-import struct
 import subprocess
 import sys
-import termios
 import weakref
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
+import terminals
 
 from nvrc_conformance.manifest import load_manifest
 from nvrc_decoder import pipeline
@@ -41,20 +38,7 @@ def on_a_terminal(
     *words: str, source: BinaryIO | int = subprocess.DEVNULL, columns: int = 80, kind: str = "xterm"
 ) -> tuple[int, str]:
     """Exit code of `nvrc-ref`, and what the terminal showed that it had as its standard error."""
-    screen, terminal = os.openpty()
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    command = [sys.executable, "-m", "nvrc_ref", *words]
-    environment = {**os.environ, "TERM": kind}
-    with subprocess.Popen(
-        command, stdin=source, stdout=subprocess.DEVNULL, stderr=terminal, env=environment
-    ) as process:
-        os.close(terminal)
-        shown = bytearray()
-        with suppress(OSError):  # how Linux says that nobody writes any more
-            while select.select([screen], [], [], PATIENCE)[0] and (piece := os.read(screen, 1 << 16)):
-                shown += piece
-        os.close(screen)
-        return process.wait(PATIENCE), shown.decode()
+    return terminals.on_a_terminal([sys.executable, "-m", "nvrc_ref", *words], columns, kind, PATIENCE, source)
 
 
 def counts(shown: str) -> list[tuple[str, ...]]:

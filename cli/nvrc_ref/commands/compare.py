@@ -12,11 +12,11 @@ import click
 from nvrc_decoder.engine import Engine
 from nvrc_decoder.errors import InputError
 from nvrc_decoder.limits import Limits
-from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444
 from nvrc_ref.allocator import return_large_arrays
 from nvrc_ref.comparison.measure import Comparison, measure
 from nvrc_ref.comparison.videos import OpenVideo, check_formats, open_either
 from nvrc_ref.damage import DamageReport
+from nvrc_ref.input_video import CHROMA
 from nvrc_ref.options import engine_options, json_option, limit_option, quiet_option
 from nvrc_ref.output.files import atomic_file, prove_writable, spare_inputs
 from nvrc_ref.progress import frame_bar
@@ -25,7 +25,6 @@ from nvrc_ref.standard_streams import require_stdout
 
 __all__ = ["command"]
 
-_CHROMA = {"400": CHROMA_400, "420": CHROMA_420, "444": CHROMA_444}
 _PLOTS = ("png", "svg", "pdf")
 _WORST = 3
 
@@ -61,7 +60,7 @@ def _check_outputs(png: str | None, plot: str | None, inputs: list[str]) -> str:
 @click.option("--plot", metavar="FILE", help='Draw PSNR over frames as .png, .svg or .pdf (extra "bench").')
 @click.option("--size", metavar="WxH", help="Size of headerless YUV.")
 @click.option(
-    "--chroma", type=click.Choice(list(_CHROMA)), help="Of headerless YUV and of PNGs.  [default: 420; of PNGs 444]"
+    "--chroma", type=click.Choice(list(CHROMA)), help="Of headerless YUV and of PNGs.  [default: 420; of PNGs 444]"
 )
 @click.option("--bit-depth", type=click.Choice(["8", "10"]), default="8", show_default=True, help="Of headerless YUV.")
 @quiet_option
@@ -104,7 +103,7 @@ def command(
     require_stdout()
     kind = _check_outputs(png, plot, [source_path, decoded_path])
     raw = _raw_format(size, chroma or "420", bit_depth)
-    chroma_format = None if chroma is None else _CHROMA[chroma]
+    chroma_format = None if chroma is None else CHROMA[chroma]
     return_large_arrays()
     decoding: dict[str, Any] = {"engine": engine, "threads": threads, "limits": limits}
     with (
@@ -156,7 +155,7 @@ def _raw_format(size: str | None, chroma: str, bit_depth: str) -> Any:
     width, _, height = size.lower().partition("x")
     if not (width.isascii() and width.isdigit() and height.isascii() and height.isdigit()):
         raise click.UsageError(f"--size {size!r} is not WIDTHxHEIGHT, such as 352x288")
-    return RawFormat(int(width), int(height), chroma_format=_CHROMA[chroma], bit_depth=int(bit_depth))
+    return RawFormat(int(width), int(height), chroma_format=CHROMA[chroma], bit_depth=int(bit_depth))
 
 
 def _write(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 from fractions import Fraction
+from pipes import Pipe
 
 import pytest
 from stream_builders import SEQUENCE, make_network
@@ -227,19 +228,6 @@ def test_join_keeps_time_stamps_where_they_hold() -> None:
         for i in range(len(parts) + 1):
             assert line.start(4 * i) == sum(lengths[:i])
     assert scanned(joined(varied, varied)).timeline.start(7) == Fraction(160, 1000)
-
-
-class Pipe(io.RawIOBase):
-    """A stream that cannot seek."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = io.BytesIO(data)
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        return self._data.read(size)
 
 
 @pytest.mark.parametrize("piped", [False, True])

@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pipes import Pipe
 from typing import Any
 
 import pytest
@@ -50,19 +51,6 @@ def flipped(data: bytes, *places: int) -> bytes:
 def payload(name: str, at: int = 5) -> Callable[[bytes], bytes]:
     """Damages a byte of a unit's payload."""
     return lambda data: flipped(data, unit(data, name).payload_offset + at)
-
-
-class Pipe(io.RawIOBase):
-    """A file object that cannot seek."""
-
-    def __init__(self, data: bytes) -> None:
-        self._inner = io.BytesIO(data)
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        return self._inner.read(size)
 
 
 @dataclass

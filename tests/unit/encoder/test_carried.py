@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import struct
-import threading
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from source_cases import make
 
 import nvrc_decoder
 from nvrc_decoder.errors import InputError, InvalidStreamError, OutputError
@@ -41,44 +40,6 @@ def _short_training(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def call(*arguments: object) -> int:
     return run([str(argument) for argument in arguments])
-
-
-def make(
-    path: Path,
-    count: int = 5,
-    *,
-    stamps: list[int] | None = None,
-    time_base: Fraction = Fraction(1, 25),
-    turn: Orientation | None = None,
-    aspect: Fraction | None = None,
-    params: str = "",
-    codec: str = "libx264",
-    noise: int = 0,
-    **context: Any,
-) -> Path:
-    """A clip of 32x16, each frame of another grey, in a container of FFmpeg's."""
-    rng = np.random.default_rng(3)
-    with av.open(str(path), "w") as container:
-        codec_options = {"x264-params": params} if codec == "libx264" and params else {}
-        stream = container.add_stream(codec, rate=25, options=codec_options)
-        stream.width, stream.height, stream.pix_fmt = 32, 16, "yuv420p"
-        stream.codec_context.time_base = time_base
-        for name, value in context.items():
-            setattr(stream.codec_context, name, value)
-        if turn is not None:
-            a, b, c, d = (value << 16 for value in turn.matrix())
-            stream.set_display_matrix((a, b, 0, c, d, 0, 0, 0, 1 << 30))
-        if aspect is not None:
-            stream.codec_context.sample_aspect_ratio = stream.sample_aspect_ratio = aspect
-        for number, stamp in enumerate(stamps or range(count)):
-            luma = np.full((24, 32), 40 + 2 * number, np.uint8)
-            luma[16:] = 128
-            luma[:16] += rng.integers(0, noise + 1, (16, 32), np.uint8)
-            frame = av.VideoFrame.from_ndarray(luma, format="yuv420p")
-            frame.pts, frame.time_base = stamp, time_base
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return path
 
 
 def read(path: Path, **arguments: Any) -> Source:
@@ -310,58 +271,6 @@ def test_the_reason_of_ffmpeg_is_given(tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(InvalidStreamError, match="moov atom not found: the file was cut off"):
             open_source(path)
-
-
-def test_pictures_that_are_no_video_are_refused(tmp_path: Path) -> None:
-    import cv2
-
-    for name in ("a.jpg", "a.bmp", "noext"):
-        data = cv2.imencode(Path(name).suffix or ".jpg", np.full((16, 16, 3), 99, np.uint8))[1].tobytes()
-        (tmp_path / name).write_bytes(data)
-        with pytest.raises(InvalidStreamError, match="still picture, not a video: ffmpeg -i INPUT"):
-            open_source(tmp_path / name)
-    with av.open(str(tmp_path / "a.wav"), "w") as container:
-        stream = container.add_stream("pcm_s16le", rate=8000)
-        stream.layout = "mono"
-        sound = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
-        sound.sample_rate = 8000
-        container.mux(stream.encode(sound))
-        container.mux(stream.encode(None))
-    with pytest.raises(InvalidStreamError, match="has no video stream"):
-        open_source(tmp_path / "a.wav")
-
-
-@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.y4m", "a.yuv", "noext"])
-@pytest.mark.parametrize("words", [("--size", "32x16"), ("--chroma", "444"), ("--bit-depth", "10"), ("--rate", "50")])
-def test_what_the_input_says_itself_is_not_asked_for(
-    tmp_path: Path, name: str, words: tuple[str, str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    if name == "a.y4m":
-        (tmp_path / name).write_bytes(b"YUV4MPEG2 W4 H2 F25:1\nFRAME\n" + bytes(12))
-    else:
-        (tmp_path / name).write_bytes(make(tmp_path / "made.mp4").read_bytes())
-    assert call("encode", tmp_path / name, "-o", tmp_path / "o.nvrc", *words) == 66
-    line = capsys.readouterr().err
-    assert "ffmpeg -r 50 -i INPUT" in line if words[0] == "--rate" else "leave out --size, --chroma and --bit" in line
-    assert not (tmp_path / "o.nvrc").exists()
-
-
-def test_chroma_and_depth_need_a_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "a.yuv").write_bytes(bytes(48))
-    assert call("encode", tmp_path / "a.yuv", "-o", tmp_path / "o.nvrc", "--chroma", "444") == 66
-    assert "--size" in capsys.readouterr().err
-    words = ("--size", "4x4", "--chroma", "444", "--rate", "12", *DRAFT)
-    assert call("encode", tmp_path / "a.yuv", "-o", tmp_path / "o.nvrc", *words) == 0
-
-
-def test_headerless_input_through_a_named_pipe(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes(bytes(range(48))))
-    writer.start()
-    source = open_source(tmp_path / "pipe", size=(4, 4))
-    assert source.frame_count is None
-    assert len(list(source)) == 2
-    writer.join()
 
 
 def test_grey_that_says_nothing_is_full_range(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from fractions import Fraction
+from pipes import Pipe
 from typing import Any
 
 import pytest
@@ -16,19 +17,6 @@ STREAM = MANIFEST.stream("nano-four-gops")
 DATA = MANIFEST.read("nano-four-gops")
 MD5S = STREAM.frame_md5
 COUNT, GOPS = len(MD5S), 4
-
-
-class Pipe(io.RawIOBase):
-    """A file that cannot seek."""
-
-    def __init__(self, data: bytes) -> None:
-        self._inner = io.BytesIO(data)
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        return self._inner.read(size)
 
 
 def video(data: bytes = DATA, **options: Any) -> nvrc_decoder.Video:

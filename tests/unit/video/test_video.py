@@ -6,6 +6,7 @@ import io
 import json
 import tracemalloc
 from pathlib import Path
+from pipes import Pipe
 from typing import Any
 
 import pytest
@@ -30,19 +31,6 @@ ENGINES = ["reference", "onnxruntime"]
 
 def data_of(stream: dict[str, Any]) -> bytes:
     return (CONFORMANCE / stream["file"]).read_bytes()
-
-
-class Pipe(io.RawIOBase):
-    """A file object that cannot seek."""
-
-    def __init__(self, data: bytes) -> None:
-        self._inner = io.BytesIO(data)
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        return self._inner.read(size)
 
 
 class Recorder(io.BytesIO):

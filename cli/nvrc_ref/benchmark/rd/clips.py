@@ -17,16 +17,16 @@ import numpy as np
 
 from nvrc_decoder.errors import InputError
 from nvrc_decoder.frames import Planes
-from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444
+from nvrc_decoder.profiles import CHROMA_420
 from nvrc_encoder.source import RawFormat, Source, open_source
 from nvrc_ref.benchmark.rd.process import Runner
 from nvrc_ref.benchmark.rd.spec import ClipSpec
+from nvrc_ref.input_video import CHROMA
 from nvrc_ref.output.files import atomic_file, atomic_path
 from nvrc_ref.output.writers import OutputKind, open_writer, y4m_header
 
 __all__ = ["Clip", "clip_name", "prepare", "raw_format"]
 
-_CHROMA = {"400": CHROMA_400, "420": CHROMA_420, "444": CHROMA_444}
 _RAW_SUFFIXES = (".yuv", ".raw", ".i420")
 # Beauty_1920x1080_120fps_420_8bit_YUV.yuv (UVG), BasketballDrive_1920x1080_50.yuv (JCT-VC)
 _NAMED = re.compile(
@@ -88,7 +88,7 @@ def raw_format(spec: ClipSpec) -> RawFormat | None:
     path = Path(spec.path)
     if spec.size is not None:
         width, height = (int(side) for side in spec.size.split("x"))
-        return RawFormat(width, height, Fraction(spec.rate or 25), _CHROMA[spec.chroma], spec.bit_depth)
+        return RawFormat(width, height, Fraction(spec.rate or 25), CHROMA[spec.chroma], spec.bit_depth)
     if path.suffix.lower() not in _RAW_SUFFIXES:
         return None
     match = _NAMED.fullmatch(path.stem)
@@ -98,7 +98,7 @@ def raw_format(spec: ClipSpec) -> RawFormat | None:
         int(match["width"]),
         int(match["height"]),
         Fraction(spec.rate or match["rate"]),
-        _CHROMA[match["chroma"] or spec.chroma],
+        CHROMA[match["chroma"] or spec.chroma],
         int(match["bits"] or spec.bit_depth),
     )
 
