@@ -7,7 +7,7 @@ PIP := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 PLAYER := .venvs/decoder
 PLAYER_STAMP := $(PLAYER)/.stamp
-SOURCES := $(shell find decoder encoder conformance/nvrc_conformance cli -type f -not -name '*.pyc') pyproject.toml
+SOURCES := $(shell find decoder encoder conformance/nvrc_conformance output bench cli -type f -not -name '*.pyc') pyproject.toml
 
 DEMO_PRESET ?= draft
 DEMO_ARGS ?=
@@ -68,16 +68,16 @@ fuzz: $(STAMP) ## mutate a golden stream FUZZ_CASES times with a new seed; none 
 	    if isinstance(part, dict)))"
 
 bench: $(STAMP) ## entropy decoding and synthesis speed on this machine
-	for script in entropy synthesis; do OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/$$script.py || exit 1; done
+	for script in entropy synthesis; do OMP_NUM_THREADS=1 $(BIN)/python tools/benchmarks/$$script.py || exit 1; done
 
 check-install: $(STAMP) out/wheel/.stamp ## install the wheel alone, with [cpu] and with [cuda], and decode everywhere
-	$(PYTHON) tests/install/check_install.py out/wheel/nvrc_ref-*.whl
+	$(PYTHON) tools/install/check_install.py out/wheel/nvrc_ref-*.whl
 
 measure-install: $(STAMP) out/wheel/.stamp ## packages, megabytes and start-up time alone, with [cpu] and with [cuda]
-	$(PYTHON) tests/install/measure_install.py out/wheel/nvrc_ref-*.whl --json out/install.json
+	$(PYTHON) tools/install/measure_install.py out/wheel/nvrc_ref-*.whl --json out/install.json
 
 ten-kills: $(STAMP) ## kill an encode ten times at random moments, resume it, compare the file with an unbroken one
-	$(BIN)/python tests/resume/ten_kills.py
+	$(BIN)/python tools/resume/ten_kills.py
 
 clean: ## remove what the other targets made
 	rm -rf out .venv .venvs

@@ -16,10 +16,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from nvrc_decoder.display import to_bgr
-from nvrc_decoder.frames import Planes
-from nvrc_decoder.video_format import VideoFormat
-from nvrc_encoder.source import open_source
+from nvrc_decoder.picture.format import VideoFormat
+from nvrc_decoder.picture.frame import to_bgr
+from nvrc_decoder.picture.planes import Planes
+from nvrc_encoder.source.video import open_source
 
 ERROR_GAIN = 4
 MARGIN = 6

@@ -12,12 +12,12 @@ import pytest
 import torch
 
 import nvrc_decoder
-from nvrc_decoder.frames import Planes, plane_shapes
+from nvrc_decoder.picture.format import VideoFormat
+from nvrc_decoder.picture.planes import Planes, plane_shapes
 from nvrc_decoder.profiles import CHROMA_420
-from nvrc_decoder.video_format import VideoFormat
 from nvrc_encoder import EncodeOptions, EncodeReport, encode
-from nvrc_encoder.parameters import ParameterBank
-from nvrc_encoder.source import Source
+from nvrc_encoder.rate.parameters import ParameterBank
+from nvrc_encoder.source.video import Source
 
 __all__ = ["check", "gradient_source", "moving_gradient", "options", "run"]
 

@@ -20,11 +20,11 @@ from nvrc_decoder.bitstream.units import (
     schedule_runs,
 )
 from nvrc_decoder.bitstream.writer import StreamWriter
+from nvrc_decoder.decode.gop import grid_shape, load_network
 from nvrc_decoder.entropy.parameters import encode_parameters
 from nvrc_decoder.entropy.tables import RADII, table_model
-from nvrc_decoder.frames import GopDigest
-from nvrc_decoder.gop import grid_shape, load_network
 from nvrc_decoder.octree.schedule import temporal_first_schedule
+from nvrc_decoder.picture.planes import GopDigest
 from nvrc_decoder.profiles import PROFILES, node_shape
 from nvrc_decoder.pyramid import DEFAULT_PYRAMID, Pyramid
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer

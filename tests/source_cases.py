@@ -9,7 +9,7 @@ from typing import Any
 import av
 import numpy as np
 
-from nvrc_decoder.presentation import Orientation
+from nvrc_decoder.picture.presentation import Orientation
 
 __all__ = ["make"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nvrc_decoder.frames import Planes
+from nvrc_decoder.picture.planes import Planes
 from nvrc_decoder.profiles import Q_MAX, LayerSpec, Profile, node_shape, synthesis_layers
 from nvrc_decoder.pyramid import DEFAULT_PYRAMID, Pyramid
 from nvrc_decoder.synthesis.arithmetic import (

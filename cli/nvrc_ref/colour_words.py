@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nvrc_decoder.video_format import Colour
+from nvrc_decoder.picture.format import Colour
 
 __all__ = ["colour_words"]
 

@@ -9,7 +9,7 @@ import click
 
 from nvrc_decoder.bitstream.salvage import Damage
 from nvrc_decoder.errors import InvalidStreamError, LimitError, NvrcError
-from nvrc_ref.render import note
+from nvrc_output.text import note
 
 __all__ = ["DamageReport", "keep_going_option"]
 

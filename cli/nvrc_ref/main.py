@@ -14,12 +14,12 @@ import click
 
 import nvrc_decoder
 from nvrc_decoder.errors import InternalError, NvrcError, OutputError
-from nvrc_decoder.out_of_memory import is_out_of_memory, memory_error
-from nvrc_decoder.packages import package_fault
-from nvrc_ref.output.files import remove_unfinished
+from nvrc_decoder.system.out_of_memory import is_out_of_memory, memory_error
+from nvrc_decoder.system.packages import package_fault
+from nvrc_output.files import remove_unfinished
+from nvrc_output.standard_streams import guard_standard_streams
+from nvrc_output.standard_streams import silence_stdout as _silence_stdout
 from nvrc_ref.signals import TerminatedError, behind, forget_signals, terminable, undisturbed
-from nvrc_ref.standard_streams import guard_standard_streams
-from nvrc_ref.standard_streams import silence_stdout as _silence_stdout
 
 __all__ = ["Settings", "group", "main", "run"]
 
@@ -36,7 +36,6 @@ _COMMANDS = {
     "compare": "Measure how near a decoded video is to its source.",
     "join": "Concatenate streams of the same format.",
     "export": "Write a stream as plain ONNX: graphs, grids, manifest.",
-    "export-profile": "Export the ONNX graph of a profile.",
     "bench": "Measure rate-distortion of codecs, or the speed of decoding.",
 }
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from nvrc_decoder.errors import NvrcError
+from nvrc_output.text import note
 from nvrc_ref.damage import DamageReport
-from nvrc_ref.render import note
 
 if TYPE_CHECKING:
     from nvrc_decoder.video import Video

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
-    from nvrc_encoder.interruption import Interruption
+    from nvrc_encoder.training.interruption import Interruption
 
 __all__ = ["TerminatedError", "behind", "forget_signals", "signals_deferred", "terminable", "undisturbed"]
 

@@ -24,11 +24,11 @@ from nvrc_decoder.bitstream.units import (
     schedule_runs,
 )
 from nvrc_decoder.bitstream.writer import StreamWriter
+from nvrc_decoder.decode.gop import Grid, Network, grid_shape, load_network
 from nvrc_decoder.entropy.parameters import encode_parameters
-from nvrc_decoder.frames import GopDigest, Planes
-from nvrc_decoder.gop import Grid, Network, grid_shape, load_network
 from nvrc_decoder.limits import minimum_level
 from nvrc_decoder.octree.grid import code_grid
+from nvrc_decoder.picture.planes import GopDigest, Planes
 from nvrc_decoder.prior import WITHOUT_PRIOR, Prior
 from nvrc_decoder.profiles import PROFILES, GridSlot, LayerSpec, node_shape
 from nvrc_decoder.pyramid import DEFAULT_PYRAMID, Pyramid

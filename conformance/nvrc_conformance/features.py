@@ -11,15 +11,15 @@ from nvrc_conformance.stages import DecodedGop, coded_parameters
 from nvrc_decoder.bitstream.container import MINOR_PRESENTATION
 from nvrc_decoder.bitstream.reader import Unit, UnitReader
 from nvrc_decoder.bitstream.units import Metadata, SequenceHeader, UnitType, coded_nodes, layer_specs
+from nvrc_decoder.decode.gop import Grid, Network, grid_shape
 from nvrc_decoder.entropy.coder import Int32Array, IntArray, SymbolDecoder
 from nvrc_decoder.entropy.tables import RADII, TABLE_RADII
-from nvrc_decoder.gop import Grid, Network, grid_shape
 from nvrc_decoder.octree.grid import code_grid
 from nvrc_decoder.octree.schedule import octree_schedule, temporal_first_schedule
-from nvrc_decoder.presentation import is_presentation
+from nvrc_decoder.picture.format import CHROMA_NAMES
+from nvrc_decoder.picture.presentation import is_presentation
 from nvrc_decoder.profiles import Q_MAX, GridSlot
 from nvrc_decoder.synthesis.arithmetic import ACCUMULATOR_LIMIT, worst_case
-from nvrc_decoder.video_format import CHROMA_NAMES
 
 __all__ = ["features_of"]
 

@@ -20,7 +20,7 @@ from nvrc_conformance.recipes import RECIPES, Recipe
 from nvrc_conformance.sampling import random_state
 from nvrc_conformance.stages import decode_stream, frames_of, stages_of
 from nvrc_decoder.errors import NvrcError
-from nvrc_decoder.frames import GopDigest
+from nvrc_decoder.picture.planes import GopDigest
 
 __all__ = ["BYTES_MAX", "build", "describe", "main"]
 

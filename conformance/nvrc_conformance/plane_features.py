@@ -8,7 +8,7 @@ import numpy as np
 
 from nvrc_conformance.stages import DecodedGop
 from nvrc_decoder.bitstream.units import coded_nodes
-from nvrc_decoder.gop import Grid
+from nvrc_decoder.decode.gop import Grid
 from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN
 from nvrc_decoder.pyramid import BLEND_UNIT, FACTOR_UNIT, MULTIPLIER_MAX, References
 from nvrc_decoder.synthesis.activations import Feature, Warped, clip_activation, dequantise

@@ -25,11 +25,11 @@ from nvrc_decoder.bitstream.units import (
     coded_nodes,
     layer_specs,
 )
-from nvrc_decoder.engine import EngineName, make_synthesizer
+from nvrc_decoder.decode.engine import EngineName, make_synthesizer
+from nvrc_decoder.decode.gop import Grid, Network, decode_grids, integer_layers, load_network
 from nvrc_decoder.entropy.coder import IntArray
 from nvrc_decoder.entropy.parameters import decode_parameters
-from nvrc_decoder.frames import Planes
-from nvrc_decoder.gop import Grid, Network, decode_grids, integer_layers, load_network
+from nvrc_decoder.picture.planes import Planes
 
 __all__ = [
     "DecodedGop",

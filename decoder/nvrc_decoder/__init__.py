@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nvrc_decoder.bitstream.salvage import Damage
-    from nvrc_decoder.display import Frame
+    from nvrc_decoder.decode.symbols import StageTimes
     from nvrc_decoder.errors import (
         InputError,
         InternalError,
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
         UnknownLengthError,
         UnsupportedError,
     )
-    from nvrc_decoder.frames import Planes
     from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
     from nvrc_decoder.opening import open_video as open
-    from nvrc_decoder.presentation import Presentation
-    from nvrc_decoder.symbols import StageTimes
+    from nvrc_decoder.picture.format import Colour, VideoFormat
+    from nvrc_decoder.picture.frame import Frame
+    from nvrc_decoder.picture.planes import Planes
+    from nvrc_decoder.picture.presentation import Presentation
     from nvrc_decoder.video import Video, VideoInfo
-    from nvrc_decoder.video_format import Colour, VideoFormat
 
     __version__: str
 
@@ -65,15 +65,15 @@ __all__ = [
 
 _HOMES = {
     "DEFAULT_LIMITS": "limits",
-    "Colour": "video_format",
+    "Colour": "picture.format",
     "Damage": "bitstream.salvage",
-    "Frame": "display",
+    "Frame": "picture.frame",
     "Limits": "limits",
-    "Planes": "frames",
-    "Presentation": "presentation",
-    "StageTimes": "symbols",
+    "Planes": "picture.planes",
+    "Presentation": "picture.presentation",
+    "StageTimes": "decode.symbols",
     "Video": "video",
-    "VideoFormat": "video_format",
+    "VideoFormat": "picture.format",
     "VideoInfo": "video",
     "open": "opening",
     **{name: "errors" for name in __all__ if name.endswith("Error")},
@@ -87,7 +87,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    from nvrc_decoder.packages import package_faults
+    from nvrc_decoder.system.packages import package_faults
 
     with package_faults():
         module = import_module(f"nvrc_decoder.{_HOMES[name]}")

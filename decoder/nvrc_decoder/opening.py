@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import BinaryIO, SupportsIndex, cast
 
 from nvrc_decoder.bitstream.source import binary_file
-from nvrc_decoder.engine import Engine, choose_engine, choose_gpu
+from nvrc_decoder.decode.engine import Engine, choose_engine, choose_gpu
+from nvrc_decoder.decode.symbols import OnDamage, StageTimes
 from nvrc_decoder.errors import InputError
 from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
-from nvrc_decoder.symbols import OnDamage, StageTimes
-from nvrc_decoder.synthesis.providers import Provider
+from nvrc_decoder.synthesis.cuda.providers import Provider
 from nvrc_decoder.video import Video
 
 __all__ = ["open_video"]

@@ -17,8 +17,12 @@ from nvrc_decoder.bitstream.metadata import PresentationFinder
 from nvrc_decoder.bitstream.random_access import GopRecord, RandomAccess, read_index
 from nvrc_decoder.bitstream.reader import UnitReader
 from nvrc_decoder.bitstream.salvage import Damage, SalvageReader, salvage_table
-from nvrc_decoder.display import Frame
-from nvrc_decoder.engine import EngineName, Synthesizers
+from nvrc_decoder.decode.engine import EngineName, Synthesizers
+from nvrc_decoder.decode.gop_source import Networks, Peekable, read_forward, read_table
+from nvrc_decoder.decode.picker import Picker
+from nvrc_decoder.decode.pipe_input import PipeInput
+from nvrc_decoder.decode.pipeline import make_frames
+from nvrc_decoder.decode.symbols import Decoding, OnDamage, StageTimes
 from nvrc_decoder.errors import (
     InputError,
     InvalidStreamError,
@@ -26,17 +30,13 @@ from nvrc_decoder.errors import (
     NvrcError,
     UnknownLengthError,
 )
-from nvrc_decoder.gop_source import Networks, Peekable, read_forward, read_table
 from nvrc_decoder.limits import Limits
-from nvrc_decoder.out_of_memory import DECODE_ADVICE, memory_errors
-from nvrc_decoder.packages import package_faults
-from nvrc_decoder.picker import Picker
-from nvrc_decoder.pipe_input import PipeInput
-from nvrc_decoder.pipeline import make_frames
-from nvrc_decoder.presentation import Presentation
-from nvrc_decoder.symbols import Decoding, OnDamage, StageTimes
-from nvrc_decoder.synthesis.device import GpuState
-from nvrc_decoder.synthesis.providers import ProviderName
+from nvrc_decoder.picture.frame import Frame
+from nvrc_decoder.picture.presentation import Presentation
+from nvrc_decoder.synthesis.checked import GpuState
+from nvrc_decoder.synthesis.cuda.providers import ProviderName
+from nvrc_decoder.system.out_of_memory import DECODE_ADVICE, memory_errors
+from nvrc_decoder.system.packages import package_faults
 from nvrc_decoder.video_info import VideoInfo, read_sequence, video_format
 
 __all__ = ["Video", "VideoInfo", "video_format"]

@@ -9,7 +9,7 @@ from fractions import Fraction
 from nvrc_decoder.bitstream.reader import Unit
 from nvrc_decoder.bitstream.units import SequenceHeader
 from nvrc_decoder.errors import InternalError
-from nvrc_decoder.video_format import Colour, VideoFormat
+from nvrc_decoder.picture.format import Colour, VideoFormat
 
 __all__ = ["VideoInfo", "read_sequence", "video_format"]
 

@@ -9,7 +9,7 @@ import importlib
 from typing import Any
 
 import nvrc_decoder
-from nvrc_decoder.packages import load_package, package_faults
+from nvrc_decoder.system.packages import load_package, package_faults
 
 __all__ = [
     "EncodeOptions",
@@ -25,11 +25,11 @@ __all__ = [
 _HOME = {
     "EncodeOptions": "options",
     "EncodeReport": "encoding",
-    "RawFormat": "source",
-    "Source": "source",
-    "array_source": "arrays",
+    "RawFormat": "source.video",
+    "Source": "source.video",
+    "array_source": "source.arrays",
     "encode": "encoding",
-    "open_source": "source",
+    "open_source": "source.video",
 }
 
 

@@ -18,28 +18,27 @@ import torch
 import nvrc_decoder
 from nvrc_decoder.bitstream.units import ScheduleKind, SequenceHeader
 from nvrc_decoder.errors import InputError, InternalError, InvalidStreamError, UnsupportedError
-from nvrc_decoder.frames import Planes
 from nvrc_decoder.limits import Limits
 from nvrc_decoder.octree.schedule import octree_schedule, temporal_first_schedule
-from nvrc_decoder.out_of_memory import memory_errors
+from nvrc_decoder.picture.planes import Planes
 from nvrc_decoder.profiles import node_shape
-
-from .checkpoint import fingerprint, taken_up, train
-from .choose import Trial, choose, is_open, memo, settled
-from .goal import Goal, clamp_lambda, guess_lambda
-from .interruption import Interruption
-from .options import EncodeOptions
-from .outlook import Outlook
-from .processes import check_process
-from .quality import Quality, mean_similarity, measure
-from .rounding import Arithmetic
-from .run import Progress, Run, Summary
-from .similarity import Similarity
-from .source import Source
-from .structure import Structure
-from .target import make_target
-from .training import Estimate, Trainer
-from .write import estimate_bytes, over_default_limits, reconstruct, sequence_header, write_stream
+from nvrc_decoder.system.out_of_memory import memory_errors
+from nvrc_encoder.goal import Goal, clamp_lambda, guess_lambda
+from nvrc_encoder.model.rounding import Arithmetic
+from nvrc_encoder.model.structure import Structure
+from nvrc_encoder.options import EncodeOptions
+from nvrc_encoder.processes import check_process
+from nvrc_encoder.quality.measures import Quality, mean_similarity, measure
+from nvrc_encoder.quality.similarity import Similarity
+from nvrc_encoder.source.video import Source
+from nvrc_encoder.training.checkpoint import fingerprint, taken_up, train
+from nvrc_encoder.training.interruption import Interruption
+from nvrc_encoder.training.outlook import Outlook
+from nvrc_encoder.training.run import Progress, Run, Summary
+from nvrc_encoder.training.structure_search import Trial, choose, is_open, memo, settled
+from nvrc_encoder.training.target import make_target
+from nvrc_encoder.training.trainer import Estimate, Trainer
+from nvrc_encoder.writing.stream import estimate_bytes, over_default_limits, reconstruct, sequence_header, write_stream
 
 __all__ = ["EncodeReport", "Quality", "encode", "make_trainer", "measure"]
 

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from nvrc_decoder.presentation import check_entry
+from nvrc_decoder.picture.presentation import check_entry
 from nvrc_decoder.profiles import PROFILES, SPLIT_CHANNELS, Profile, SlotKind
 from nvrc_decoder.pyramid import DEFAULT_PYRAMID, MULTIPLIER_MAX, SPACING_LOG2_MAX, Pyramid
-
-from .goal import Goal
-from .plan import Plan
-from .structure import Structure
+from nvrc_encoder.goal import Goal
+from nvrc_encoder.model.structure import Structure
+from nvrc_encoder.plan import Plan
 
 __all__ = ["PRESETS", "SCHEDULES", "TUNES", "EncodeOptions", "profile_named"]
 

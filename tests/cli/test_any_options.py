@@ -142,9 +142,8 @@ def call(line: list[str]) -> tuple[int, str]:
     with (
         mock.patch.multiple(sys, stdin=streams[0], stdout=streams[1], stderr=streams[2]),
         mock.patch("nvrc_encoder.encode", stop_encoding, create=True),
-        mock.patch("nvrc_encoder.export_profile.export_profile", stop),
-        mock.patch("nvrc_ref.benchmark.rd.run.run_bench", stop),
-        mock.patch("nvrc_ref.benchmark.decode.measure_decoding", stop),
+        mock.patch("nvrc_bench.rd.run.run_bench", stop),
+        mock.patch("nvrc_bench.decode.measure.measure_decoding", stop),
         mock.patch("torch.set_num_threads"),
     ):
         code = run(line)
@@ -169,7 +168,7 @@ def test_every_value_of_every_option(words: tuple[str, ...], names: list[str]) -
     """Each option alone with each of the numbers and texts, beside what is required."""
     command = LEAVES[words]
     required = ["-o", "new.out"] if any(p.name == "output" for p in command.params) else []
-    good = {"encode": "clip.y4m", "bench rd": "clip.y4m", "export-profile": "nano"}.get(" ".join(words), "clip.nvrc")
+    good = {"encode": "clip.y4m", "bench rd": "clip.y4m"}.get(" ".join(words), "clip.nvrc")
     for option in command.params:
         if not isinstance(option, click.Option) or option.is_flag or option.name in ("output", "out", "help"):
             continue

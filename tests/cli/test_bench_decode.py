@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from nvrc_bench.decode.stages import STAGES
 from nvrc_decoder.bitstream.reader import UnitReader
 from nvrc_decoder.bitstream.units import Gop, coded_symbols
-from nvrc_ref.benchmark.stages import STAGES
 from nvrc_ref.main import run
 
 STREAM = Path(__file__).resolve().parents[2] / "conformance" / "streams" / "trained-nano.nvrc"

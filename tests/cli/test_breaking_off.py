@@ -19,9 +19,9 @@ from nvrc_ref.main import run
 from nvrc_ref.signals import TerminatedError, terminable
 
 torch = pytest.importorskip("torch")
-checkpoint = pytest.importorskip("nvrc_encoder.checkpoint")
-choose = pytest.importorskip("nvrc_encoder.choose")
-run_module = pytest.importorskip("nvrc_encoder.run")
+checkpoint = pytest.importorskip("nvrc_encoder.training.checkpoint")
+choose = pytest.importorskip("nvrc_encoder.training.structure_search")
+run_module = pytest.importorskip("nvrc_encoder.training.run")
 
 MODULE = [sys.executable, "-m", "nvrc_ref"]
 SHORT = ["--iterations", "8", "--quiet", "--threads", "1"]

@@ -287,7 +287,7 @@ def test_other_exceptions(
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("--help") == 0
     listing = capsys.readouterr().out
-    for name in ("encode", "decode", "info", "verify", "join", "export-profile"):
+    for name in ("encode", "decode", "info", "verify", "join", "export"):
         assert name in listing
         assert call(name, "--help") == 0
     assert call("--version") == 0
@@ -298,15 +298,6 @@ def test_missing_engine_names_the_extra(monkeypatch: pytest.MonkeyPatch, capsys:
     assert call("verify", STREAM, "--engine", "onnxruntime") == 69
     assert "nvrc-ref[cpu]" in capsys.readouterr().err
     assert call("verify", STREAM) == 0
-
-
-def test_export_profile_is_what_the_decoder_ships(tmp_path: Path) -> None:
-    from nvrc_decoder.profiles import PROFILES
-    from nvrc_decoder.synthesis.session import graph_bytes
-
-    result = command("export-profile", "nano", "-o", tmp_path / "nano.onnx", cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-    assert (tmp_path / "nano.onnx").read_bytes() == graph_bytes(PROFILES[0])
 
 
 def test_a_name_of_no_format_is_told_which_there_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

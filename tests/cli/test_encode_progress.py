@@ -13,13 +13,13 @@ import terminals
 pytest.importorskip("torch")
 termios = pytest.importorskip("termios", reason="no terminals here")
 
-from nvrc_decoder.video_format import VideoFormat  # noqa: E402
+from nvrc_decoder.picture.format import VideoFormat  # noqa: E402
 from nvrc_encoder.options import EncodeOptions  # noqa: E402
-from nvrc_encoder.outlook import Outlook  # noqa: E402
-from nvrc_ref import encode_progress  # noqa: E402
-from nvrc_ref.encode_progress import EncodeProgress, bar_line  # noqa: E402
+from nvrc_encoder.training.outlook import Outlook  # noqa: E402
+from nvrc_output.text import counted, duration  # noqa: E402
+from nvrc_ref.encoding import progress as encode_progress  # noqa: E402
+from nvrc_ref.encoding.progress import EncodeProgress, bar_line  # noqa: E402
 from nvrc_ref.main import run  # noqa: E402
-from nvrc_ref.render import counted, duration  # noqa: E402
 
 PATIENCE = 120.0
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from nvrc_decoder import packages
+from nvrc_decoder.system import packages
 
 ROOT = Path(__file__).resolve().parents[2]
 STREAM = ROOT / "conformance" / "streams" / "trained-nano.nvrc"
@@ -60,7 +60,7 @@ def without(tmp_path: Path) -> Runner:
             (mirror / package).mkdir()
         for name, text in files.items():
             (mirror / package / name).write_text(text)
-        sources = [str(ROOT / part) for part in ("decoder", "encoder", "cli", "conformance")]
+        sources = [str(ROOT / part) for part in ("decoder", "encoder", "output", "bench", "cli", "conformance")]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*sources, str(mirror)])}
         (tmp_path / "clip.y4m").write_bytes(CLIP)
         (tmp_path / "clip.mp4").write_bytes(b"no video")

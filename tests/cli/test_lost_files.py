@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from nvrc_output.files import spare_inputs
 from nvrc_ref.main import run
-from nvrc_ref.output.files import spare_inputs
 
 STREAM = Path(__file__).parents[2] / "conformance" / "streams" / "nano-sparse.nvrc"
 TWO_GOPS = STREAM.with_name("nano-two-gops.nvrc")

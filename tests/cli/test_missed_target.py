@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nvrc_encoder.goal import LAMBDA_MAX, LAMBDA_MIN, Goal
-from nvrc_ref.missed_target import missed_target
+from nvrc_ref.encoding.missed_target import missed_target
 
 
 def told(

@@ -13,8 +13,8 @@ import pytest
 
 import nvrc_decoder
 from nvrc_decoder.errors import InternalError, LimitError
-from nvrc_decoder.out_of_memory import is_out_of_memory, memory_errors
-from nvrc_decoder.synthesis.session import GraphSession
+from nvrc_decoder.synthesis.onnx.session import GraphSession
+from nvrc_decoder.system.out_of_memory import is_out_of_memory, memory_errors
 from nvrc_ref.main import run
 
 STREAM = Path(__file__).resolve().parents[2] / "conformance" / "streams" / "nano-two-gops.nvrc"
@@ -37,7 +37,7 @@ def from_opencv() -> Any:
 
 
 def from_onnxruntime() -> Any:
-    from nvrc_decoder.synthesis.providers import import_onnxruntime
+    from nvrc_decoder.synthesis.cuda.providers import import_onnxruntime
 
     return import_onnxruntime().OrtValue.ortvalue_from_shape_and_type([1 << 45], np.float32)
 

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from nvrc_decoder.errors import OutputError
-from nvrc_ref.main import run
-from nvrc_ref.output.files import (
+from nvrc_output.files import (
     atomic_directory,
     atomic_file,
     atomic_path,
@@ -21,6 +20,7 @@ from nvrc_ref.output.files import (
     spare_inputs,
     unfinished,
 )
+from nvrc_ref.main import run
 
 STREAM = Path(__file__).parents[2] / "conformance" / "streams" / "nano-two-gops.nvrc"
 LATE = ["--iterations", "1000000", "--quiet"]
@@ -101,7 +101,6 @@ def test_bench_spares_what_it_reads(clip: Path, capsys: pytest.CaptureFixture[st
         ["decode", str(STREAM), "--output="],
         ["export", str(STREAM), "-o", ""],
         ["join", str(STREAM), "-o", ""],
-        ["export-profile", "nano", "-o", ""],
         ["encode", "a.y4m", "-o", ""],
         ["encode", "a.y4m", "-o", "b.nvrc", "--report", ""],
         ["encode", "a.y4m", "-o", "b.nvrc", "--checkpoint="],

@@ -18,10 +18,10 @@ import pytest
 import terminals
 
 from nvrc_conformance.manifest import load_manifest
-from nvrc_decoder import pipeline
 from nvrc_decoder.bitstream.reader import UnitReader
 from nvrc_decoder.bitstream.units import Gop
-from nvrc_decoder.display import Frame
+from nvrc_decoder.decode import pipeline
+from nvrc_decoder.picture.frame import Frame
 from nvrc_ref.main import run
 
 MANIFEST = load_manifest()

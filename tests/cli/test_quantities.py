@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from nvrc_decoder.video_format import Colour
+from nvrc_decoder.picture.format import Colour
 from nvrc_ref.colour_words import colour_words
 from nvrc_ref.commands.encode import command
 from nvrc_ref.main import run

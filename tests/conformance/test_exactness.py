@@ -11,10 +11,10 @@ from synthesis_cases import PYRAMIDS
 
 from nvrc_conformance.drafts import NetworkDraft, random_network
 from nvrc_decoder.bitstream.units import SequenceHeader
-from nvrc_decoder.gop import Grid, Network, grid_shape, load_network
+from nvrc_decoder.decode.gop import Grid, Network, grid_shape, load_network
 from nvrc_decoder.profiles import FLOW_CHANNELS, PROFILES, Q_MAX, SPLIT_CHANNELS
+from nvrc_decoder.synthesis.onnx.runtime import OrtSynthesizer
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
-from nvrc_decoder.synthesis.runtime import OrtSynthesizer
 
 
 @st.composite

@@ -13,8 +13,8 @@ from nvrc_conformance.features import features_of
 from nvrc_conformance.generate import BYTES_MAX
 from nvrc_conformance.manifest import GoldenStream, load_manifest
 from nvrc_conformance.stages import DecodedGop, decode_stream, frames_of, stages_of
-from nvrc_decoder.frames import Planes
-from nvrc_decoder.synthesis.runtime import OrtSynthesizer
+from nvrc_decoder.picture.planes import Planes
+from nvrc_decoder.synthesis.onnx.runtime import OrtSynthesizer
 
 MANIFEST = load_manifest()
 WHOLE_GOP = 1 << 16

@@ -25,8 +25,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import nvrc_decoder
 from fuzz.mutations import mutations, truncations
+from nvrc_bench.decode.peak_memory import peak_bytes
 from nvrc_decoder.errors import NvrcError
-from nvrc_ref.benchmark.peak_memory import peak_bytes
 
 ADDRESS_SPACE = 1_000_000_000
 SECONDS_A_CASE = 5.0

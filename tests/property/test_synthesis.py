@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from synthesis_cases import Case, Picture, differing, random_case
 
 from nvrc_decoder.profiles import PROFILES, Profile
+from nvrc_decoder.synthesis.onnx.runtime import OrtSynthesizer
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
-from nvrc_decoder.synthesis.runtime import OrtSynthesizer
 
 # (threads, graph optimisation, blocked layout as well, frames a call; 0 is the whole GOP)
 CONFIGURATIONS = (

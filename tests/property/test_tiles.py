@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from synthesis_cases import Picture, differing, random_case
 
 from nvrc_decoder.profiles import PROFILES, Profile
-from nvrc_decoder.synthesis.device import GopSynthesizer
+from nvrc_decoder.synthesis.checked import GopSynthesizer
+from nvrc_decoder.synthesis.onnx.runtime import OrtSynthesizer
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
-from nvrc_decoder.synthesis.runtime import OrtSynthesizer
 from nvrc_decoder.synthesis.tiles import (
     RETAINED_BYTES,
     TiledSynthesizer,
@@ -118,7 +118,7 @@ def test_releasing_shrinks_the_process():
         "from benchmarks.memory import resident_bytes\n"
         "from synthesis_cases import Picture, random_case\n"
         "from nvrc_decoder.profiles import PROFILES\n"
-        "from nvrc_decoder.synthesis.runtime import OrtSynthesizer\n"
+        "from nvrc_decoder.synthesis.onnx.runtime import OrtSynthesizer\n"
         "case = random_case(1, PROFILES[2], Picture(960, 540), 1, full=True)\n"
         "synthesizer = OrtSynthesizer(*case.network, threads=1)\n"
         "synthesizer.synthesise(case.grids, 1, range(1))\n"

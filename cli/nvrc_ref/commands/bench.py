@@ -9,15 +9,15 @@ from typing import Any
 
 import click
 
-from nvrc_decoder.engine import Engine, choose_engine
+from nvrc_decoder.decode.engine import Engine, choose_engine
 from nvrc_decoder.errors import InputError
 from nvrc_decoder.limits import Limits
-from nvrc_decoder.synthesis.providers import Provider
+from nvrc_decoder.synthesis.cuda.providers import Provider
+from nvrc_output.files import atomic_file, prove_writable, spare_inputs
+from nvrc_output.standard_streams import require_stdout
+from nvrc_output.text import counted, note, summary, table
 from nvrc_ref.commands.bench_rd import rd
 from nvrc_ref.options import check_provider, engine_options, limit_option, open_stream, provider_option
-from nvrc_ref.output.files import atomic_file, prove_writable, spare_inputs
-from nvrc_ref.render import counted, note, summary, table
-from nvrc_ref.standard_streams import require_stdout
 
 __all__ = ["command"]
 
@@ -151,7 +151,7 @@ def decode(
     check_provider(engine, provider)
     kind = ""
     if plot_path is not None:
-        from nvrc_ref.benchmark.plot import require_matplotlib
+        from nvrc_bench.plot import require_matplotlib
 
         kind = Path(plot_path).suffix.lower().lstrip(".")
         if kind not in _PLOTS:
@@ -168,8 +168,8 @@ def decode(
     if input_path == "-":
         raise InputError("E_NO_INPUT", "bench reads the stream many times: give a file")
     open_stream(input_path).close()
-    from nvrc_ref.benchmark.decode import PARTS, measure_decoding
-    from nvrc_ref.benchmark.stages import Decoding
+    from nvrc_bench.decode.measure import PARTS, measure_decoding
+    from nvrc_bench.decode.stages import Decoding
 
     document = measure_decoding(
         Decoding(input_path, choose_engine(engine), provider, threads, limits),
@@ -179,7 +179,7 @@ def decode(
         note=note,
     )
     if plot_path is not None:
-        from nvrc_ref.benchmark.plot import draw
+        from nvrc_bench.plot import draw
 
         picture = draw(document, kind)
         with atomic_file(plot_path) as file:

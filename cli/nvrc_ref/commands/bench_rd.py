@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 
 from nvrc_decoder.errors import InputError
-from nvrc_decoder.packages import require_packages
-from nvrc_ref.output.files import spare_inputs
-from nvrc_ref.render import emit_json, note, summary
+from nvrc_decoder.system.packages import require_packages
+from nvrc_output.files import spare_inputs
+from nvrc_output.text import emit_json, note, summary
 
 __all__ = ["rd"]
 
@@ -87,10 +87,10 @@ def rd(
     if clip_folder is not None and config is None:
         raise click.UsageError("--clip-folder goes with --config")
     _require()
-    from nvrc_ref.benchmark.rd.quick import QUICK_NOTE, quick_run
-    from nvrc_ref.benchmark.rd.report import RESULTS, tables, write_results
-    from nvrc_ref.benchmark.rd.run import run_bench
-    from nvrc_ref.benchmark.rd.spec import ClipSpec, RunSpec, load_run, parse_codec
+    from nvrc_bench.rd.config import ClipSpec, RunSpec, load_run, parse_codec
+    from nvrc_bench.rd.quick import QUICK_NOTE, quick_run
+    from nvrc_bench.rd.report import RESULTS, tables, write_results
+    from nvrc_bench.rd.run import run_bench
 
     if config is not None:
         run = load_run(config, clip_folder)

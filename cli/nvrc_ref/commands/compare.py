@@ -9,19 +9,19 @@ from typing import Any
 
 import click
 
-from nvrc_decoder.engine import Engine
+from nvrc_decoder.decode.engine import Engine
 from nvrc_decoder.errors import InputError
 from nvrc_decoder.limits import Limits
-from nvrc_ref.allocator import return_large_arrays
+from nvrc_decoder.system.allocator import return_large_arrays
+from nvrc_encoder.source.input_video import CHROMA
+from nvrc_output.files import atomic_file, prove_writable, spare_inputs
+from nvrc_output.standard_streams import require_stdout
+from nvrc_output.text import counted, emit_json, note, table
 from nvrc_ref.comparison.measure import Comparison, measure
 from nvrc_ref.comparison.videos import OpenVideo, check_formats, open_either
 from nvrc_ref.damage import DamageReport
-from nvrc_ref.input_video import CHROMA
 from nvrc_ref.options import engine_options, json_option, limit_option, quiet_option
-from nvrc_ref.output.files import atomic_file, prove_writable, spare_inputs
 from nvrc_ref.progress import frame_bar
-from nvrc_ref.render import counted, emit_json, note, table
-from nvrc_ref.standard_streams import require_stdout
 
 __all__ = ["command"]
 
@@ -39,7 +39,7 @@ def _check_outputs(png: str | None, plot: str | None, inputs: list[str]) -> str:
         raise click.UsageError(f"--png writes a PNG: {png!r} does not end in .png")
     if plot is None:
         return ""
-    from nvrc_ref.benchmark.plot import require_matplotlib
+    from nvrc_bench.plot import require_matplotlib
 
     kind = Path(plot).suffix.lower().lstrip(".")
     if kind not in _PLOTS:
@@ -150,7 +150,7 @@ def _raw_format(size: str | None, chroma: str, bit_depth: str) -> Any:
     """The format of headerless input; None without --size."""
     if size is None:
         return None
-    from nvrc_encoder.source import RawFormat
+    from nvrc_encoder.source.video import RawFormat
 
     width, _, height = size.lower().partition("x")
     if not (width.isascii() and width.isdigit() and height.isascii() and height.isdigit()):

@@ -8,11 +8,14 @@ import time
 import click
 
 import nvrc_decoder
-from nvrc_decoder.engine import Engine
+from nvrc_decoder.decode.engine import Engine
 from nvrc_decoder.errors import InputError
 from nvrc_decoder.limits import Limits
-from nvrc_decoder.synthesis.providers import Provider
-from nvrc_ref.allocator import return_large_arrays
+from nvrc_decoder.synthesis.cuda.providers import Provider
+from nvrc_decoder.system.allocator import return_large_arrays
+from nvrc_output.files import spare_inputs
+from nvrc_output.text import counted, emit_json, note, summary
+from nvrc_output.writers import OutputKind, contradiction, guess_kind, open_writer
 from nvrc_ref.damage import DamageReport, keep_going_option
 from nvrc_ref.options import (
     check_provider,
@@ -23,10 +26,7 @@ from nvrc_ref.options import (
     provider_option,
     quiet_option,
 )
-from nvrc_ref.output.files import spare_inputs
-from nvrc_ref.output.writers import OutputKind, contradiction, guess_kind, open_writer
 from nvrc_ref.progress import frame_bar
-from nvrc_ref.render import counted, emit_json, note, summary
 
 __all__ = ["command"]
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from nvrc_decoder.packages import require_packages
 from nvrc_decoder.profiles import PROFILES
+from nvrc_decoder.system.allocator import keep_large_arrays
+from nvrc_decoder.system.packages import require_packages
 from nvrc_encoder.options import (
     CHANNELS_MAX,
     DEVICES,
@@ -22,16 +23,15 @@ from nvrc_encoder.options import (
     TUNES,
     EncodeOptions,
 )
-from nvrc_ref.allocator import keep_large_arrays
-from nvrc_ref.encode_files import check_files, open_stream_file, write_report
-from nvrc_ref.encode_progress import encode_progress
-from nvrc_ref.encode_report import report_document, report_table
-from nvrc_ref.input_video import CHROMA, InputFormat, open_input
-from nvrc_ref.missed_target import missed_target
+from nvrc_encoder.source.input_video import CHROMA, InputFormat, open_input
+from nvrc_output.text import emit_json, note, summary
+from nvrc_ref.encoding.files import check_files, open_stream_file, write_report
+from nvrc_ref.encoding.missed_target import missed_target
+from nvrc_ref.encoding.progress import encode_progress
+from nvrc_ref.encoding.report import report_document, report_table
 from nvrc_ref.option_groups import GroupedCommand
 from nvrc_ref.options import json_option, quiet_option
 from nvrc_ref.quantities import parse_bitrate, parse_size
-from nvrc_ref.render import emit_json, note, summary
 
 __all__ = ["command"]
 
@@ -295,7 +295,7 @@ def command(
     _one_target(click.get_current_context())
     state = check_files(input_path, output, report, checkpoint, resume=resume, as_json=as_json)
     _require_encoder()
-    from nvrc_encoder.png_source import is_png_input
+    from nvrc_encoder.source.png import is_png_input
 
     source = open_input(
         input_path, InputFormat(size, rate, chroma, bit_depth, cicp, sample_range), frames=frames, skip=skip

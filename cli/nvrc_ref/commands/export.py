@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
-from nvrc_decoder.engine import Engine
+from nvrc_decoder.decode.engine import Engine
 from nvrc_decoder.limits import Limits
-from nvrc_decoder.synthesis.providers import Provider
-from nvrc_ref.allocator import return_large_arrays
+from nvrc_decoder.synthesis.cuda.providers import Provider
+from nvrc_decoder.system.allocator import return_large_arrays
+from nvrc_output.files import atomic_directory, spare_inputs
+from nvrc_output.text import counted, emit_json, summary
 from nvrc_ref.options import (
     check_provider,
     engine_options,
@@ -18,8 +20,6 @@ from nvrc_ref.options import (
     open_stream,
     provider_option,
 )
-from nvrc_ref.output.files import atomic_directory, spare_inputs
-from nvrc_ref.render import counted, emit_json, summary
 
 __all__ = ["command"]
 

@@ -11,15 +11,15 @@ from nvrc_decoder.bitstream.container import FOOTER_BYTES
 from nvrc_decoder.bitstream.reader import Unit, UnitReader
 from nvrc_decoder.bitstream.units import Digest, End, Gop, Index, Metadata, NetworkHeader, SequenceHeader, coded_symbols
 from nvrc_decoder.limits import Limits
-from nvrc_decoder.presentation import Presentation, is_presentation
+from nvrc_decoder.picture.format import Colour
+from nvrc_decoder.picture.presentation import Presentation, is_presentation
 from nvrc_decoder.profiles import context_macs, kmac_per_pixel, motion_kmac_per_pixel
 from nvrc_decoder.video import video_format
-from nvrc_decoder.video_format import Colour
+from nvrc_output.presentation import presentation_document
+from nvrc_output.standard_streams import require_stdout
+from nvrc_output.text import counted, emit_json, table
 from nvrc_ref.colour_words import colour_words
 from nvrc_ref.options import json_option, limit_option, open_stream
-from nvrc_ref.presentation import presentation_document
-from nvrc_ref.render import counted, emit_json, table
-from nvrc_ref.standard_streams import require_stdout
 
 __all__ = ["command"]
 

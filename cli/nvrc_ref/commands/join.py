@@ -8,9 +8,9 @@ import click
 
 from nvrc_decoder.bitstream.join import join
 from nvrc_decoder.limits import Limits
+from nvrc_output.files import atomic_file, spare_inputs
+from nvrc_output.text import counted, emit_json, note, summary
 from nvrc_ref.options import json_option, limit_option, open_stream
-from nvrc_ref.output.files import atomic_file, spare_inputs
-from nvrc_ref.render import counted, emit_json, note, summary
 
 __all__ = ["command"]
 

@@ -7,11 +7,12 @@ import hashlib
 import click
 
 import nvrc_decoder
-from nvrc_decoder.engine import Engine
+from nvrc_decoder.decode.engine import Engine
 from nvrc_decoder.errors import MismatchError
 from nvrc_decoder.limits import Limits
-from nvrc_decoder.synthesis.providers import Provider
-from nvrc_ref.allocator import return_large_arrays
+from nvrc_decoder.synthesis.cuda.providers import Provider
+from nvrc_decoder.system.allocator import return_large_arrays
+from nvrc_output.text import counted, emit_json
 from nvrc_ref.damage import DamageReport, keep_going_option
 from nvrc_ref.options import (
     check_provider,
@@ -23,7 +24,6 @@ from nvrc_ref.options import (
     quiet_option,
 )
 from nvrc_ref.progress import frame_bar
-from nvrc_ref.render import counted, emit_json
 
 __all__ = ["command"]
 

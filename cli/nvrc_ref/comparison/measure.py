@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from nvrc_bench.rd.quality import means, psnr
 from nvrc_decoder.errors import InvalidStreamError
-from nvrc_decoder.frames import Planes
-from nvrc_encoder.ms_ssim import ms_ssim, window_for
-from nvrc_ref.benchmark.rd.quality import means, psnr
+from nvrc_decoder.picture.planes import Planes
+from nvrc_encoder.quality.ms_ssim import ms_ssim, window_for
 
 __all__ = ["Comparison", "FrameQuality", "measure"]
 

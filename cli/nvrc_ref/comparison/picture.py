@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nvrc_decoder.display import to_bgr
 from nvrc_decoder.errors import InternalError
-from nvrc_decoder.frames import Planes
-from nvrc_decoder.opencv import import_cv2
-from nvrc_decoder.video_format import VideoFormat
+from nvrc_decoder.picture.format import VideoFormat
+from nvrc_decoder.picture.frame import to_bgr
+from nvrc_decoder.picture.planes import Planes
+from nvrc_decoder.system.opencv import import_cv2
 from nvrc_ref.comparison.measure import FrameQuality
 
 __all__ = ["side_by_side"]

@@ -12,9 +12,9 @@ from typing import Any
 import nvrc_decoder
 from nvrc_decoder.bitstream.container import MAGIC
 from nvrc_decoder.errors import MismatchError
-from nvrc_decoder.frames import Planes
-from nvrc_decoder.video_format import CHROMA_NAMES, UNSPECIFIED, VideoFormat
-from nvrc_encoder.source import RawFormat, open_source
+from nvrc_decoder.picture.format import CHROMA_NAMES, UNSPECIFIED, VideoFormat
+from nvrc_decoder.picture.planes import Planes
+from nvrc_encoder.source.video import RawFormat, open_source
 from nvrc_ref.options import open_stream
 
 __all__ = ["OpenVideo", "check_formats", "open_either"]
@@ -68,7 +68,7 @@ def open_either(
         decoding: goes to `nvrc_decoder.open`.
 
     Raises:
-        NvrcError: as `nvrc_decoder.open` and `nvrc_encoder.source.open_source`.
+        NvrcError: as `nvrc_decoder.open` and `nvrc_encoder.source.video.open_source`.
     """
     if not _is_stream(name):
         bare = raw is not None and (name == "-" or Path(name).suffix.lower() in _HEADERLESS)

@@ -11,9 +11,9 @@ from nvrc_decoder.bitstream.reader import Unit, UnitReader
 from nvrc_decoder.bitstream.units import Digest, Gop, Metadata, NetworkHeader, SequenceHeader
 from nvrc_decoder.bitstream.writer import StreamWriter
 from nvrc_decoder.errors import InternalError, NvrcError, UnsupportedError
-from nvrc_decoder.frame_times import FrameTimes
 from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
-from nvrc_decoder.presentation import WHOLE_STREAM, WholeStream, parse_entry
+from nvrc_decoder.picture.frame_times import FrameTimes
+from nvrc_decoder.picture.presentation import WHOLE_STREAM, WholeStream, parse_entry
 
 __all__ = ["join"]
 

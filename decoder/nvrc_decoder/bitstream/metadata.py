@@ -14,7 +14,7 @@ from nvrc_decoder.bitstream.source import ByteSource, read_stream_header, read_u
 from nvrc_decoder.bitstream.units import UnitType, parse_metadata
 from nvrc_decoder.errors import NvrcError
 from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
-from nvrc_decoder.presentation import Presentation, Timeline
+from nvrc_decoder.picture.presentation import Presentation, Timeline
 
 __all__ = ["PresentationFinder", "scan_presentation"]
 

@@ -32,6 +32,7 @@ from nvrc_decoder.bitstream.units import (
     parse_network,
     parse_sequence,
 )
+from nvrc_decoder.decode.memory import estimate_gop_memory
 from nvrc_decoder.errors import InvalidStreamError
 from nvrc_decoder.limits import (
     DEFAULT_LIMITS,
@@ -41,7 +42,6 @@ from nvrc_decoder.limits import (
     check_sequence_level,
     check_sequence_limits,
 )
-from nvrc_decoder.memory import estimate_gop_memory
 
 __all__ = [
     "Content",

@@ -34,7 +34,7 @@ from nvrc_decoder.bitstream.units import (
 )
 from nvrc_decoder.errors import InternalError, InvalidStreamError, OutputError
 from nvrc_decoder.limits import check_gop_level, check_sequence_level
-from nvrc_decoder.presentation import is_presentation
+from nvrc_decoder.picture.presentation import is_presentation
 
 __all__ = ["StreamWriter"]
 

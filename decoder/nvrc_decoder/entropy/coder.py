@@ -13,10 +13,10 @@ import constriction
 import numpy as np
 import numpy.typing as npt
 
+from nvrc_decoder.entropy.scratch import Scratch
 from nvrc_decoder.entropy.tables import ESCAPE, TABLE_COUNT, TABLE_RADII, bit_model, table_model
 from nvrc_decoder.errors import InvalidStreamError
 from nvrc_decoder.profiles import Q_MAX
-from nvrc_decoder.scratch import Scratch
 
 __all__ = [
     "ESCAPE_PREFIX_MAX",

@@ -19,20 +19,20 @@ import numpy.typing as npt
 
 from nvrc_decoder.bitstream.reader import UnitReader
 from nvrc_decoder.bitstream.units import Digest, Gop, NetworkHeader, SequenceHeader
-from nvrc_decoder.engine import Engine, EngineName, Synthesizers, choose_engine, choose_gpu
+from nvrc_decoder.decode.engine import Engine, EngineName, Synthesizers, choose_engine, choose_gpu
+from nvrc_decoder.decode.gop import Grid, Network, decode_grids, load_network
 from nvrc_decoder.errors import InternalError, InvalidStreamError
 from nvrc_decoder.export.onnx_file import fill_initializers
-from nvrc_decoder.frames import GopDigest, plane_shapes
-from nvrc_decoder.gop import Grid, Network, decode_grids, load_network
 from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
+from nvrc_decoder.picture.format import CHROMA_NAMES
+from nvrc_decoder.picture.planes import GopDigest, plane_shapes
 from nvrc_decoder.profiles import head_rows
-from nvrc_decoder.synthesis.device import GpuState
-from nvrc_decoder.synthesis.initializers import PREDICTED, graph_initializers, graph_inputs
-from nvrc_decoder.synthesis.providers import Provider
+from nvrc_decoder.synthesis.checked import GpuState
+from nvrc_decoder.synthesis.cuda.providers import Provider
+from nvrc_decoder.synthesis.onnx.initializers import PREDICTED, graph_initializers, graph_inputs
+from nvrc_decoder.synthesis.onnx.session import graph_bytes
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
-from nvrc_decoder.synthesis.session import graph_bytes
 from nvrc_decoder.synthesis.tiles import Resizable
-from nvrc_decoder.video_format import CHROMA_NAMES
 
 __all__ = ["Exported", "export_video"]
 
@@ -139,7 +139,7 @@ class _Export:
         arguments = network.profile, sequence, *active, network.layers, network.multipliers, header.pyramid
         if self._engine == "reference":
             return ReferenceSynthesizer(*arguments)
-        from nvrc_decoder.synthesis.runtime import OrtSynthesizer
+        from nvrc_decoder.synthesis.onnx.runtime import OrtSynthesizer
 
         return OrtSynthesizer(*arguments, threads=self._threads)
 

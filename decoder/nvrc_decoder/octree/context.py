@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from nvrc_decoder.entropy.coder import IntArray
+from nvrc_decoder.entropy.scratch import Scratch
 from nvrc_decoder.octree.network import Float32Array
 from nvrc_decoder.octree.schedule import LEVEL_KINDS, STEP_ORDERS, Axes, Step, axes
 from nvrc_decoder.profiles import CONTEXT_INPUT_MAX, Q_MAX, GridSlot
 from nvrc_decoder.pyramid import Pyramid
-from nvrc_decoder.scratch import Scratch
 
 __all__ = [
     "COARSE_INPUT",

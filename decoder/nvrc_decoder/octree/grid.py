@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nvrc_decoder.entropy.coder import IntArray, StepCoder, no_check
+from nvrc_decoder.entropy.scratch import Scratch
 from nvrc_decoder.octree.context import (
     COARSE_INPUT,
     Lattice,
@@ -19,7 +20,6 @@ from nvrc_decoder.octree.network import ContextNetwork
 from nvrc_decoder.octree.schedule import expand_schedule
 from nvrc_decoder.profiles import GridSlot
 from nvrc_decoder.pyramid import Pyramid
-from nvrc_decoder.scratch import Scratch
 
 __all__ = ["code_grid"]
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nvrc_decoder.entropy.scratch import Scratch
 from nvrc_decoder.entropy.tables import FRACTION_COUNT, SCALE_COUNT
 from nvrc_decoder.profiles import ACTIVATION_MAX, CONTEXT_INPUT_MAX, CONTEXT_INPUTS
-from nvrc_decoder.scratch import Scratch
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer, prove_bound, rounding_term
 
 __all__ = ["BoundNetwork", "ContextNetwork", "Float32Array"]

@@ -13,7 +13,7 @@ from typing import Self
 
 import numpy as np
 
-from nvrc_decoder.frames import PictureFormat, Plane, Planes, plane_shapes
+from nvrc_decoder.picture.planes import PictureFormat, Plane, Planes, plane_shapes
 from nvrc_decoder.profiles import STAGE_STRIDES, Profile, head_rows
 from nvrc_decoder.pyramid import DEFAULT_PYRAMID, Pyramid
 from nvrc_decoder.synthesis.activations import Feature, Grid, Warped, clip_activation, dequantise, double, finish

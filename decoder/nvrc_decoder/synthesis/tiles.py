@@ -16,7 +16,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from nvrc_decoder.frames import PictureFormat, Plane, Planes, plane_shapes
+from nvrc_decoder.picture.planes import PictureFormat, Plane, Planes, plane_shapes
 from nvrc_decoder.profiles import CHROMA_420, STAGE_STRIDES, Profile, SlotKind
 
 __all__ = ["RETAINED_BYTES", "Span", "TiledSynthesizer", "activation_bytes", "halo", "largest_tile", "plan_tiles"]

@@ -16,11 +16,11 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from nvrc_decoder.frames import PictureFormat
+from nvrc_decoder.picture.planes import PictureFormat
 from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, LUMA_CHANNELS, STAGE_STRIDES, Profile
 from nvrc_decoder.pyramid import Pyramid
-from nvrc_decoder.synthesis.initializers import PREDICTED
-from nvrc_decoder.synthesis.session import GraphSession
+from nvrc_decoder.synthesis.onnx.initializers import PREDICTED
+from nvrc_decoder.synthesis.onnx.session import GraphSession
 
 __all__ = [
     "CELL",

@@ -1,0 +1,99 @@
+"""Stacked bars of where the time of a frame goes."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from nvrc_decoder.system.packages import load_package
+from nvrc_output.text import counted
+
+__all__ = ["draw", "require_matplotlib"]
+
+# Colours that stay apart for the colour-blind; entropy side warm, picture side cool.
+_COLOURS = {
+    "parse": "#999999",
+    "network": "#bbbbbb",
+    "contexts": "#d55e00",
+    "rANS": "#e69f00",
+    "planes": "#cc79a7",
+    "synthesis": "#0072b2",
+    "digest": "#56b4e9",
+    "output": "#009e73",
+}
+_LIGHT = ("parse", "network", "rANS", "digest")
+_INK = "#333333"
+_WIDE_ENOUGH = 0.07
+
+
+def _text(stage: str) -> str:
+    """A colour that can be read on the stage's."""
+    return "black" if stage in _LIGHT else "white"
+
+
+def _widths(document: dict[str, Any]) -> dict[str, float]:
+    """Milliseconds a frame of each bar; planes apart from the rest of synthesis where they were measured."""
+    widths: dict[str, float] = {}
+    for name, stage in document["stages"].items():
+        width = stage["ms_per_frame"]
+        if name == "synthesis" and document["synthesis"] is not None and document["synthesis"]["planes_ms"] is not None:
+            widths["planes"] = min(document["synthesis"]["planes_ms"], width)
+            width -= widths["planes"]
+        widths[name] = width
+    return widths
+
+
+def require_matplotlib() -> None:
+    """Raise before anything is measured.
+
+    Raises:
+        MissingExtraError: E_MISSING_EXTRA, matplotlib is not installed.
+    """
+    load_package("matplotlib", "a plot")
+
+
+def draw(document: dict[str, Any], kind: str) -> bytes:
+    """The picture of a document with end to end and stages.
+
+    Args:
+        document: from `measure_decoding`.
+        kind: ``png``, ``svg`` or ``pdf``.
+
+    Raises:
+        MissingExtraError: E_MISSING_EXTRA, matplotlib is not installed.
+    """
+    require_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    whole, stream = document["end_to_end"], document["stream"]
+    widths = _widths(document)
+    figure = Figure(figsize=(9, 2.9), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    reach = max(sum(widths.values()), whole["ms_per_frame"])
+    left = 0.0
+    for name, width in widths.items():
+        axes.barh(1, width, left=left, height=0.55, color=_COLOURS[name], edgecolor="white", linewidth=0.8, label=name)
+        if width > _WIDE_ENOUGH * reach:
+            axes.text(left + width / 2, 1, f"{width:.1f}", ha="center", va="center", color=_text(name), fontsize=9)
+        left += width
+    axes.barh(0, whole["ms_per_frame"], height=0.55, color=_INK)
+    label = f"{whole['ms_per_frame']:.1f} ms, {whole['frames_per_second']:.1f} frames/s"
+    axes.text(whole["ms_per_frame"] / 2, 0, label, ha="center", va="center", color="white", fontsize=9)
+    axes.set_yticks([1, 0], ["stage after stage", "end to end"])
+    axes.set_xlim(0, reach * 1.02)
+    axes.set_xlabel("milliseconds a frame")
+    axes.set_title(
+        f"{stream['profile']}, {stream['width']}x{stream['height']}, {counted(stream['frames'], 'frame')}: "
+        f"where the time of decoding goes",
+        fontsize=10,
+        loc="left",
+    )
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    figure.legend(loc="outside lower center", ncols=len(widths), frameon=False, fontsize=8, handlelength=1.2)
+    data = io.BytesIO()
+    figure.savefig(data, format=kind)
+    return data.getvalue()

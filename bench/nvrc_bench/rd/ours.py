@@ -1,0 +1,102 @@
+"""The codec of this project, as a program of its own, so that its time and memory are its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import nvrc_ref
+from nvrc_bench.rd.codecs import Codec, UnavailableError
+from nvrc_bench.rd.config import option_words
+
+__all__ = ["Nvrc"]
+
+_PROBE_SECONDS = 60
+_KEPT = ("training_seconds", "estimated_bytes", "seconds")
+
+
+class Nvrc(Codec):
+    """``nvrc-ref encode`` of this or of another installation; options are passed on as they are."""
+
+    suffix = "nvrc"
+    parameter = "--lambda"
+    default_points = ("0.002", "0.005", "0.012", "0.03")
+
+    @property
+    def _command(self) -> list[str]:
+        return list(self.spec.command) or [sys.executable, "-m", "nvrc_ref"]
+
+    def version(self) -> str:
+        try:
+            done = subprocess.run(
+                [*self._command, "--version"],
+                env={**os.environ, **self.spec.environment},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=_PROBE_SECONDS,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            reason = error.strerror if isinstance(error, OSError) else "no answer"
+            raise UnavailableError(
+                "E_UNAVAILABLE", f"{self.spec.name}: cannot run {self._command[0]}: {reason}"
+            ) from None
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or [""])[-1]
+            raise UnavailableError("E_UNAVAILABLE", f"{self.spec.name}: {last[:200]}")
+        words = [done.stdout.strip(), self.spec.version or ("" if self.spec.command else _revision())]
+        return ", ".join(word for word in words if word)
+
+    def encode(self, point: str) -> list[list[str]]:
+        words = [*self._command, "encode", "{input}", "-o", "{output}", "--quiet", "--report", "{folder}/report.json"]
+        for option, value in (("--profile", self.spec.profile), ("--preset", self.spec.preset)):
+            if value is not None:
+                words += [option, value]
+        words += [self.spec.parameter or self.parameter, point]
+        return [[*words, *option_words(self.spec.options, "--"), *self.spec.arguments]]
+
+    def decode(self) -> list[str]:
+        return [*self._command, "decode", "{input}", "-o", "{output}", "--threads", str(self.threads)]
+
+    def details(self, folder: Path, stream: Path) -> dict[str, Any]:
+        report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+        components = {name: 8 * size for name, size in report.get("components", {}).items()}
+        return {
+            "component_bits": components or None,
+            "kmac_per_pixel": report.get("kmac_per_pixel"),
+            "kmac": self._kmac(stream),
+            "float_psnr_y": report.get("psnr_y_of_float_layers"),
+            "structure": report.get("structure"),
+            "report": {key: value for key, value in report.items() if key in _KEPT or key.startswith("kmac")},
+        }
+
+    def _kmac(self, stream: Path) -> dict[str, Any] | None:
+        """What `info` says of the cost of decoding: what has kmac in its name, of the stream or its first network."""
+        try:
+            done = subprocess.run(
+                [*self._command, "info", str(stream), "--json"],
+                env={**os.environ, **self.spec.environment},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=_PROBE_SECONDS,
+            )
+            document = json.loads(done.stdout)
+            places = [*document.get("networks", [])[:1], document]
+        except (OSError, ValueError, AttributeError, subprocess.TimeoutExpired):
+            return None
+        return {key: value for place in places for key, value in place.items() if "kmac" in key} or None
+
+
+def _revision() -> str:
+    """The checkout's revision, with a mark if files were changed; empty for an installed package."""
+    folder = Path(nvrc_ref.__file__).parent
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--exclude", "*"]
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_PROBE_SECONDS)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return f"revision {done.stdout.strip()}" if done.returncode == 0 else ""

@@ -1,0 +1,130 @@
+"""Rate-distortion curves of a clip."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from nvrc_bench.plot import require_matplotlib
+from nvrc_output.text import counted
+
+__all__ = ["draw_clip"]
+
+# Okabe and Ito's colours, which stay apart for the colour-blind; ours first.
+_OURS = ("#d55e00", "#0072b2", "#cc79a7", "#e69f00")
+_OTHERS = ("#333333", "#009e73", "#56b4e9", "#8c6bb1", "#999999", "#6b4f2a")
+_MARKS = ("D", "s", "^", "v", "P", "X")
+_LABEL_GAP = 0.048
+_TILT = 0.1
+_PLAIN_TICKS = (1, 2, 3, 5)
+
+Curve = list[tuple[float, float]]
+
+
+def _curves(document: dict[str, Any], clip: str, metric: str) -> dict[str, Curve]:
+    curves: dict[str, Curve] = {}
+    for point in document["points"]:
+        quality = point["psnr"].get(metric)
+        if point["clip"] == clip and quality is not None:
+            curves.setdefault(point["codec"], []).append((point["bpp"], quality))
+    return {codec: sorted(curve) for codec, curve in curves.items()}
+
+
+def _spread(heights: Sequence[float], ranks: Sequence[float], gap: float) -> list[float]:
+    """Heights, moved apart in the order of `ranks` until they are at least `gap` from each other, within 0..1."""
+    order = sorted(range(len(heights)), key=lambda i: ranks[i])
+    placed = [0.0] * len(heights)
+    for _ in range(60):
+        low = -gap
+        for i in order:
+            placed[i] = max(heights[i] if not placed[i] else placed[i], low + gap)
+            low = placed[i]
+        excess = low - 1
+        if excess <= 1e-9:
+            break
+        for i in order:
+            placed[i] -= excess
+        high = 2.0
+        for i in reversed(order):
+            placed[i] = min(placed[i], high - gap)
+            high = placed[i]
+    return placed
+
+
+def draw_clip(document: dict[str, Any], clip: dict[str, Any]) -> bytes | None:
+    """The PNG of a clip: Y-PSNR over bits per pixel; None if it has no points.
+
+    Raises:
+        MissingExtraError: E_MISSING_EXTRA, matplotlib is not installed.
+    """
+    require_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    curves = _curves(document, clip["name"], "y")
+    if not curves:
+        return None
+    kinds = {codec["name"]: codec["kind"] for codec in document["codecs"]}
+    imported = {point["codec"] for point in document["points"] if point["imported"]}
+    figure = Figure(figsize=(8.6, 5.2), dpi=150)
+    FigureCanvasAgg(figure)
+    axes = figure.add_axes((0.085, 0.115, 0.7, 0.78))
+    axes.set_xscale("log")
+    ours = iter(_OURS * len(curves))
+    others = iter(_OTHERS * len(curves))
+    styles = {codec: next(ours) if kinds.get(codec) == "nvrc" else next(others) for codec in curves}
+    for number, (codec, curve) in enumerate(curves.items()):
+        rates, qualities = zip(*curve, strict=True)
+        axes.plot(
+            rates,
+            qualities,
+            color=styles[codec],
+            marker=_MARKS[number % len(_MARKS)],
+            markersize=5,
+            linewidth=2.4 if kinds.get(codec) == "nvrc" else 1.5,
+            linestyle="--" if codec in imported else "-",
+        )
+    low, high = axes.get_ylim()
+    ends = [(curve[-1][1] - low) / (high - low) for curve in curves.values()]
+    # Of curves that end at the same height the left one has its label on top: lines to labels cross less.
+    left, right = (math.log(limit) for limit in axes.get_xlim())
+    ranks = [
+        height - _TILT * (math.log(curve[-1][0]) - left) / (right - left)
+        for height, curve in zip(ends, curves.values(), strict=True)
+    ]
+    for (codec, curve), height in zip(curves.items(), _spread(ends, ranks, _LABEL_GAP), strict=True):
+        axes.annotate(
+            codec,
+            xy=curve[-1],
+            xytext=(1.025, height),
+            textcoords="axes fraction",
+            va="center",
+            fontsize=9.5,
+            color=styles[codec],
+            arrowprops={
+                "arrowstyle": "-",
+                "color": styles[codec],
+                "linewidth": 0.6,
+                "alpha": 0.6,
+                "shrinkB": 4,
+                "relpos": (0, 0.5),
+            },
+        )
+    axes.xaxis.set_major_locator(LogLocator(subs=_PLAIN_TICKS))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.grid(True, which="major", color="#dddddd", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.set_xlabel("bits per luma pixel, the whole stream")
+    axes.set_ylabel("Y-PSNR in dB, mean of the frames")
+    axes.set_title(
+        f"{clip['name']}: {clip['width']}x{clip['height']}, {counted(clip['frames'], 'frame')}", loc="left", fontsize=11
+    )
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    data = io.BytesIO()
+    figure.savefig(data, format="png")
+    return data.getvalue()

@@ -1,0 +1,1 @@
+"""The parts of `nvrc-ref encode`: its files, its progress, its report."""

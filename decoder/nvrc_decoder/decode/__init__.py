@@ -1,0 +1,1 @@
+"""From units to frames: what is decoded when, in which memory."""

@@ -1,0 +1,1 @@
+"""Decoded pictures: planes, frames, formats, and how they are to be shown."""

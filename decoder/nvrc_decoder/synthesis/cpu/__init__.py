@@ -1,0 +1,1 @@
+"""Prediction of planes on the CPU, with OpenCV."""

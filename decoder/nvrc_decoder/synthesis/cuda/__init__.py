@@ -1,0 +1,1 @@
+"""What a GPU offers, and how frames are divided into calls for it."""

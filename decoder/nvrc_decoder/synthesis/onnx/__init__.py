@@ -1,0 +1,1 @@
+"""Synthesis with ONNX Runtime, on a CPU or a GPU."""

@@ -1,0 +1,1 @@
+"""This machine: optional packages, threads, memory."""

@@ -1,0 +1,1 @@
+"""The synthesis network and its prediction in PyTorch, for training."""

@@ -1,0 +1,217 @@
+"""The synthesis network in PyTorch, for training: the same layers as the profile's graph, on the active channels only.
+
+Activations are in *feature units*: 1 feature unit is 128 integer steps of the normative arithmetic and 1/16 of the
+pixel range, so that weights are O(1). `SynthesisModel.forward` runs in floats that are clipped as the decoder's; with
+``Arithmetic.EXACT`` every layer is rounded, too, as spec chapter 6 says (straight-through in the backward pass), and in
+float64 the values are then the decoder's own integers.
+
+Features lie channels last in memory: on a CPU convolutions of few channels take half the time so, and their gradients a
+third.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+
+from nvrc_decoder.profiles import STAGE_STRIDES, LayerSpec
+from nvrc_decoder.pyramid import FACTOR_UNIT, MULTIPLIER_MAX
+from nvrc_encoder.model.motion import CELL_STRIDE, index_of, make_motion
+from nvrc_encoder.model.planes import follow, in_turn
+from nvrc_encoder.model.rounding import ACTIVATION_RANGE, FEATURE_SCALE, Arithmetic, clip, dequantised, round_and_clip
+from nvrc_encoder.model.route import Route, find_route
+from nvrc_encoder.model.structure import Structure
+from nvrc_encoder.model.wavelet import luma_of
+
+__all__ = ["LEVELS_PER_FEATURE", "LUMA_STAGE", "PLANE_STAGE", "SynthesisModel"]
+
+PLANE_STAGE, LUMA_STAGE = STAGE_STRIDES.index(4), STAGE_STRIDES.index(2)
+"""Stages that the planes of the plane slot and the phases of the luma plane enter."""
+LEVELS_PER_FEATURE = 16
+"""8-bit pixel levels in one feature unit (64 at 10 bits)."""
+
+
+def _upsample(x: Tensor, height: int, width: int) -> Tensor:
+    """Half-pixel bilinear x2, edge-clamped, cropped to (height, width) (spec 7.10)."""
+    # `interpolate` gives all of it, and cutting it takes passes of its own, back as well.
+    return torch.ops.aten.upsample_bilinear2d(x, (height, width), False, 2.0, 2.0)
+
+
+class SynthesisModel:
+    """Shapes and forward pass of a profile's network; the parameters live in a `ParameterBank`.
+
+    Args:
+        structure: what is active.
+        chroma_format: 0 (4:0:0), 1 (4:2:0) or 2 (4:4:4).
+        bit_depth: 8 or 10.
+    """
+
+    def __init__(self, structure: Structure, chroma_format: int, bit_depth: int) -> None:
+        self.structure = structure
+        self.profile = structure.profile
+        self.stage_channels = structure.stage_channels
+        self.grid_channels = structure.grid_channels
+        self.chroma_format = chroma_format
+        self.bit_depth = bit_depth
+        self.layers: tuple[LayerSpec, ...] = structure.layers(chroma_format, bit_depth)
+        self._names = {layer.name for layer in self.layers}
+
+    def _residuals(
+        self, slot: int, grids: Sequence[Tensor | None], multipliers: Sequence[Tensor | None], route: Route
+    ) -> Tensor:
+        """Activation steps of a node slot's grid at the nodes of a route: [nodes, C, H, W]."""
+        grid, multiplier = grids[slot], multipliers[slot]
+        if grid is None or multiplier is None:
+            raise ValueError(f"slot {slot} is absent")
+        pyramid = self.structure.pyramid
+        numbers = tuple(t // pyramid.node_spacing for t in route.nodes)
+        factors = index_of(tuple(pyramid.factor(t) for t in route.nodes), grid.device).view(-1, 1)
+        scaled = (multiplier.view(1, -1) * factors + FACTOR_UNIT // 2) // FACTOR_UNIT
+        values = grid.index_select(0, index_of(numbers, grid.device))
+        return dequantised(values, scaled.clamp(1, MULTIPLIER_MAX))
+
+    def planes(
+        self,
+        grids: Sequence[Tensor | None],
+        multipliers: Sequence[Tensor | None],
+        frames: range,
+        arithmetic: Arithmetic,
+    ) -> dict[int, Tensor]:
+        """What the planes give to the stages at `frames`; arguments as in `forward`.
+
+        Returns:
+            Stage -> [B, C, rows, columns] in feature units: the planes of the plane slot, and the four phases of the
+            luma plane (spec 7.6.6); what is absent is not there.
+        """
+        profile, structure = self.profile, self.structure
+        if not structure.has_planes:
+            return {}
+        route = find_route(structure.pyramid, frames.start, frames.stop)
+        flow, step = grids[profile.flow_slot], multipliers[profile.flow_slot]
+        motion = None
+        if flow is not None and step is not None:
+            grid, steps = grids[profile.split_slot], multipliers[profile.split_slot]
+            split = None if grid is None or steps is None else (grid, steps)
+            motion = make_motion(flow, step, route, self.size, arithmetic, split)
+        made: dict[int, Tensor] = {}
+        if structure.grid_channels[profile.plane_slot]:
+            own = self._residuals(profile.plane_slot, grids, multipliers, route) / FEATURE_SCALE
+            made[PLANE_STAGE] = follow(route, motion, in_turn(route, own), CELL_STRIDE, arithmetic)
+        if structure.has_luma:
+            bands = [self._residuals(i, grids, multipliers, route) for i in profile.band_slots]
+            own = luma_of(bands, arithmetic.rounds) / FEATURE_SCALE
+            made[LUMA_STAGE] = functional.pixel_unshuffle(follow(route, motion, in_turn(route, own), 1, arithmetic), 2)
+        return made
+
+    def forward(
+        self,
+        parameters: Mapping[str, tuple[Tensor, Tensor]],
+        grids: Sequence[Tensor | None],
+        multipliers: Sequence[Tensor | None],
+        frames: range,
+        frame_count: int,
+        arithmetic: Arithmetic,
+    ) -> Tensor:
+        """Frames as rows of phases.
+
+        Args:
+            parameters: layer name -> (weight, bias), real values.
+            grids: per slot [N, C, H, W] quantised (or noisy) values of the GOP, None where absent.
+            multipliers: per slot [C] integer steps M.
+            frames: the B frames wanted, consecutive. Not a tensor, whose values a GPU would have to be asked for.
+            frame_count: frames of the GOP (for the halo of the temporal stem).
+            arithmetic: what is rounded and clipped.
+
+        Returns:
+            [B, rows, ceil(h/2), ceil(w/2)] in pixel levels, within the bit depth's range; `FLOAT` with gradients, as in
+            training, does not clip them, nor within the head.
+        """
+        temporal = self.profile.temporal_stem
+        device = parameters["head.depthwise"][0].device
+        at = torch.arange(frames.start, frames.stop, device=device)
+        halo = at
+        if temporal:
+            halo = torch.arange(frames.start - 1, frames.stop + 1, device=device).clamp(0, frame_count - 1)
+        per_stage: list[list[Tensor]] = [[] for _ in STAGE_STRIDES]
+        for slot, grid, multiplier in zip(self.profile.slots, grids, multipliers, strict=True):
+            if grid is None or multiplier is None or slot.stage is None or slot.at_nodes:
+                continue
+            values = grid.index_select(0, halo if slot.stage == 0 else at)
+            per_stage[slot.stage].append(dequantised(values, multiplier) / FEATURE_SCALE)
+        for stage, features in self.planes(grids, multipliers, frames, arithmetic).items():
+            per_stage[stage].append(features)
+        sizes = self._stage_sizes
+        x: Tensor | None = None
+        for stage, channels in enumerate(self.stage_channels):
+            height, width = sizes[stage]
+            injected: Tensor | None = None
+            if f"stage{stage}.inject" in self._names:
+                stacked = per_stage[stage][0] if len(per_stage[stage]) == 1 else torch.cat(per_stage[stage], 1)
+                stacked = stacked.contiguous(memory_format=torch.channels_last)
+                weight, bias = parameters[f"stage{stage}.inject"]
+                injected = arithmetic.finished(functional.conv2d(stacked, weight, bias, padding=1))
+            if x is None:
+                batch = halo.shape[0]
+                x = injected if injected is not None else self._zeros(parameters, batch, channels, height, width)
+                if temporal:
+                    weight, bias = parameters["stage0.temporal"]
+                    w = weight.t().reshape(3, 1, channels, 1, 1)
+                    x = x[:-2] * w[0] + x[1:-1] * w[1] + x[2:] * w[2] + bias.view(1, -1, 1, 1)
+                    x = arithmetic.finished(x)
+            else:
+                x = arithmetic.rounded(_upsample(x, height, width))
+                if x.shape[1] > channels:
+                    x = x[:, :channels]
+                elif x.shape[1] < channels:
+                    x = functional.pad(x, (0, 0, 0, 0, 0, channels - x.shape[1]))
+                if injected is not None:
+                    x = x + injected
+                x = clip(x, *ACTIVATION_RANGE)
+            for block in range(self.structure.stage_blocks[stage]):
+                name = f"stage{stage}.block{block}"
+                weight, bias = parameters[f"{name}.depthwise"]
+                h = functional.conv2d(x, weight.unsqueeze(1), bias, padding=1, groups=channels)
+                h = arithmetic.finished(h, 0)
+                weight, bias = parameters[f"{name}.pointwise"]
+                h = functional.linear(h.permute(0, 2, 3, 1), weight, bias).permute(0, 3, 1, 2)
+                x = clip(x + arithmetic.finished(h), *ACTIVATION_RANGE)
+        if x is None:  # pragma: no cover - stage_channels is never empty
+            raise ValueError("a profile has at least one stage")
+        return self._head(parameters, x, arithmetic)
+
+    def _head(self, parameters: Mapping[str, tuple[Tensor, Tensor]], x: Tensor, arithmetic: Arithmetic) -> Tensor:
+        """Rows of phases from the last stage (spec 7.11)."""
+        (weight, bias), (pointwise, offset) = parameters["head.depthwise"], parameters["head.pointwise"]
+        last = self.stage_channels[-1]
+        kernels = weight.reshape(4 * last, 1, 3, 3)
+        if torch.is_grad_enabled() and not arithmetic.rounds:
+            # In training one convolution does for both layers, without clips: what is out of range is to come back.
+            dense = torch.einsum("rcm,cmij->rcij", pointwise.view(-1, last, 4), kernels.view(last, 4, 3, 3))
+            return functional.conv2d(x, dense, pointwise @ bias + offset, padding=1) * self.levels_per_feature
+        h = arithmetic.finished(functional.conv2d(x, kernels, bias, padding=1, groups=last))
+        rows = functional.conv2d(h, pointwise[:, :, None, None], offset) * self.levels_per_feature
+        peak = (1 << self.bit_depth) - 1
+        if arithmetic.rounds:
+            return round_and_clip(rows, 1, 0, peak)
+        return clip(rows, 0, peak)
+
+    @property
+    def levels_per_feature(self) -> int:
+        """Pixel levels in one feature unit at the stream's bit depth."""
+        return LEVELS_PER_FEATURE << (self.bit_depth - 8)
+
+    def set_size(self, height: int, width: int) -> None:
+        """Fix the picture size in luma samples; stage sizes are its ceilings by stride."""
+        self.size = (height, width)
+        self._stage_sizes = [(-(-height // s), -(-width // s)) for s in STAGE_STRIDES]
+
+    @staticmethod
+    def _zeros(
+        parameters: Mapping[str, tuple[Tensor, Tensor]], batch: int, channels: int, height: int, width: int
+    ) -> Tensor:
+        like = parameters["head.depthwise"][0]
+        x = torch.zeros(batch, channels, height, width, dtype=like.dtype, device=like.device)
+        return x.contiguous(memory_format=torch.channels_last)

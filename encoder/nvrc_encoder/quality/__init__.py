@@ -1,0 +1,1 @@
+"""How near decoded frames are to the source."""

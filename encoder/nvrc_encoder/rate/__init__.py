@@ -1,0 +1,1 @@
+"""What grids and parameters will take in the stream, as smooth functions."""

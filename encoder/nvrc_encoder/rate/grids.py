@@ -1,0 +1,351 @@
+"""Rate of the feature grids under the octree context model, for training (spec 5).
+
+The decoder walks a grid step by step; in training every position's context is known at once, so the whole grid is one
+gather. Which positions are available where is worked out here once per shape from the schedule's own steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nvrc_decoder.octree.context import NEIGHBOURS, constant_inputs
+from nvrc_decoder.octree.schedule import expand_schedule
+from nvrc_decoder.profiles import CONTEXT_INPUT_MAX, GridSlot
+from nvrc_decoder.pyramid import Pyramid
+from nvrc_encoder.model.rounding import straight_through_floor
+from nvrc_encoder.model.windows import Window
+from nvrc_encoder.rate.context_network import HIDDEN_UNIT, OUTPUT_UNIT, context_network
+from nvrc_encoder.rate.forecast import Forecast, flat, select
+from nvrc_encoder.rate.laplace import laplace_bits
+
+__all__ = ["HIDDEN_UNIT", "OUTPUT_UNIT", "GopRate", "GridContext", "build_context", "context_network"]
+
+
+@dataclass(frozen=True)
+class GridContext:
+    """Where each position of one grid finds its context.
+
+    Attributes:
+        neighbours: int64 [N, H*W, 18], row of the flattened [N*H*W + 1] positions; the last row is the zero.
+        coarse: int64 [N, H*W], row of the next coarser grid, or None in the first grid.
+        classes: int64 [N, H*W], row of the table of distinct one-hot triples.
+        triples: int64 [K, 3], the columns of the one-hots (kind and level, step, slot) that each class switches on.
+        motion: the grid is no context of others (a flow or split grid).
+        centred: the grid's contexts are relative to a centre (a flow grid).
+        skipped: nodes whose values are all zero are not coded (a grid with a node map).
+    """
+
+    neighbours: Tensor
+    coarse: Tensor | None
+    classes: Tensor
+    triples: Tensor
+    motion: bool
+    centred: bool
+    skipped: bool
+
+
+def build_context(
+    shape: tuple[int, int, int],
+    splits: Sequence[int],
+    slot_index: int,
+    slot: GridSlot,
+    pyramid: Pyramid,
+    coarser: tuple[GridSlot, tuple[int, int, int]] | None,
+    device: torch.device,
+) -> GridContext:
+    """Work out the context of every position of a grid.
+
+    Args:
+        shape: (nodes, rows, columns).
+        splits: the schedule's split bytes.
+        slot_index: index of the slot in the profile.
+        slot: the grid's slot.
+        pyramid: says which frames the nodes of this grid and of the coarser one belong to.
+        coarser: slot and shape of the previous present grid, or None.
+        device: where the index tensors live.
+    """
+    nodes, height, width = shape
+    order = np.zeros(shape, np.int32)
+    spacing = np.zeros((*shape, 3), np.int32)
+    classes = np.zeros(shape, np.int64)
+    triples: list[tuple[int, int, int]] = []
+    for ordinal, step in enumerate(expand_schedule(shape, splits)):
+        where = step.slices
+        ones = constant_inputs(step, slot_index)
+        if ones not in triples:
+            triples.append(ones)
+        order[where], spacing[where], classes[where] = ordinal, step.spacing, triples.index(ones)
+    position = np.stack(np.meshgrid(*(np.arange(n) for n in shape), indexing="ij"), -1)
+    limit = np.array(shape)
+    strides = np.array([height * width, width, 1])
+    zero = nodes * height * width
+    flat_order = order.reshape(-1)
+
+    def locate(offset: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+        there = position + np.array(offset) * spacing
+        inside = ((there >= 0) & (there < limit)).all(-1)
+        index = np.where(inside, (there * strides).sum(-1), 0)
+        return index, inside & (flat_order[index] < order)
+
+    rows = []
+    for offset in NEIGHBOURS:
+        index, available = locate(offset)
+        if offset[0] != 0:
+            other, mirrored = locate((-offset[0], offset[1], offset[2]))
+            rows.append(np.where(available, index, np.where(mirrored, other, zero)))
+        else:
+            rows.append(np.where(available, index, zero))
+    neighbours = np.stack(rows, -1).reshape(nodes, height * width, len(NEIGHBOURS))
+    coarse = None
+    if coarser is not None:
+        below, (nodes2, height2, width2) = coarser
+        n2 = np.minimum(
+            np.arange(nodes) * pyramid.spacing(slot.at_nodes) // pyramid.spacing(below.at_nodes), nodes2 - 1
+        )
+        y2 = np.minimum(np.arange(height) * slot.stride // below.stride, height2 - 1)
+        x2 = np.minimum(np.arange(width) * slot.stride // below.stride, width2 - 1)
+        index = (n2[:, None, None] * height2 + y2[:, None]) * width2 + x2
+        coarse = torch.from_numpy(index.reshape(nodes, height * width)).to(device)
+    return GridContext(
+        torch.from_numpy(neighbours.astype(np.int64)).to(device),
+        coarse,
+        torch.from_numpy(classes.reshape(nodes, height * width)).to(device),
+        torch.tensor(triples, device=device),
+        slot.motion,
+        slot.flow,
+        slot.mapped,
+    )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Where the contexts of the values of some consecutive slots are: all relative to a centre, or none.
+
+    Attributes:
+        inputs: int32 [19, R] into what the window reads.
+        classes: per slot int64 [nodes, H * W], row of the table of first-layer biases, and how many channels share it.
+        centred: the contexts are relative to a centre.
+    """
+
+    inputs: Tensor
+    classes: tuple[tuple[Tensor, int], ...]
+    centred: bool
+
+    def biases(self, table: Tensor) -> Tensor:
+        """What the one-hots add to each value, [width_1, R], of a table [classes, width_1]."""
+        parts = []
+        for classes, channels in self.classes:
+            own = table.index_select(0, classes.view(-1)).t().view(table.shape[1], len(classes), 1, classes.shape[1])
+            parts.append(own.expand(-1, -1, channels, -1).flatten(1))
+        return torch.cat(parts, 1)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Gather indices of some nodes: everything that does not change from iteration to iteration.
+
+    Attributes:
+        nodes: per slot int64, the nodes that are evaluated.
+        needed: int64 [K], what they read of the flat vector of `GopRate`, the zero at its end last.
+        parts: where the contexts are, slot by slot.
+    """
+
+    nodes: tuple[Tensor, ...]
+    needed: Tensor
+    parts: tuple[_Part, ...]
+
+
+class GopRate:
+    """The rate of one GOP's grids.
+
+    All grids, and the magnitudes that finer grids see of coarser ones, lie in one flat vector that ends in a zero, so
+    that all contexts of a window are one gather.
+
+    Args:
+        contexts: per slot, from `build_context`; None where the slot is absent.
+        channels: per slot, number of channels.
+    """
+
+    CACHE_BYTES = 1 << 30
+
+    def __init__(self, contexts: Sequence[GridContext | None], channels: Sequence[int]) -> None:
+        self.contexts = tuple(contexts)
+        self._channels = tuple(channels)
+        self._cache: dict[tuple[tuple[int, ...], ...], _Rows] = {}
+        self._cached = 0
+        values, magnitudes = 0, 0
+        self._offsets: list[tuple[int, int]] = []
+        for context, count in zip(self.contexts, self._channels, strict=True):
+            size = 0 if context is None else context.classes.numel()
+            self._offsets.append((values, magnitudes))
+            values += size * count
+            magnitudes += size
+        self._values, self._zero = values, values + magnitudes
+        present = [context.triples for context in self.contexts if context is not None]
+        self._triples = torch.cat(present)
+        starts = [0]
+        for triples in present:
+            starts.append(starts[-1] + len(triples))
+        counter = iter(starts)
+        # The coarser grid's magnitude, the last column, is never there for a grid with centred contexts.
+        faces = [sum(map(abs, offset)) == 1 for offset in NEIGHBOURS] + [False]
+        self._faces = torch.tensor(faces, device=self._triples.device).view(-1, 1)
+        self._class_start = [0 if context is None else next(counter) for context in self.contexts]
+
+    def _rows(self, nodes: Sequence[Tensor]) -> _Rows:
+        key = tuple(tuple(which.tolist()) for which in nodes)
+        if key in self._cache:
+            return self._cache[key]
+        nodes = [which.to(self._triples.device) for which in nodes]
+        found: list[_Part] = []
+        below: int | None = None
+        for slot, (context, which) in enumerate(zip(self.contexts, nodes, strict=True)):
+            if context is None:
+                continue
+            index = context.neighbours[which]
+            count, area, _ = index.shape
+            channels, start = self._channels[slot], self._offsets[slot][0]
+            node = torch.div(index, area, rounding_mode="floor")
+            channel = torch.arange(channels, device=index.device).view(1, -1, 1, 1)
+            inner = (node * channels * area + index - node * area).unsqueeze(1) + channel * area + start
+            outside = (index == context.classes.numel()).unsqueeze(1)
+            gathered = torch.where(outside, self._zero, inner)
+            if context.coarse is None or below is None:
+                coarse = torch.full((count, channels, area, 1), self._zero, device=index.device)
+            else:
+                coarse = (context.coarse[which] + self._values + self._offsets[below][1]).view(count, 1, area, 1)
+                coarse = coarse.expand(-1, channels, -1, -1)
+            inputs = torch.cat([gathered, coarse], 3).flatten(0, 2).t()
+            classes = ((context.classes[which] + self._class_start[slot], channels),)
+            if found and found[-1].centred == context.centred:
+                last = found.pop()
+                inputs, classes = torch.cat([last.inputs, inputs], 1), last.classes + classes
+            found.append(_Part(inputs, classes, context.centred))
+            if not context.motion:
+                below = slot
+        # What is gathered often stays in the cache, and so does its gradient.
+        read = torch.zeros(self._zero + 1, dtype=torch.bool, device=self._triples.device)
+        read[self._zero] = True
+        for part in found:
+            read[part.inputs.reshape(-1)] = True
+        needed = read.nonzero().view(-1)
+        places = torch.empty(self._zero + 1, dtype=torch.int32, device=needed.device)
+        places[needed] = torch.arange(len(needed), dtype=torch.int32, device=needed.device)
+        parts = tuple(_Part(places[part.inputs].contiguous(), part.classes, part.centred) for part in found)
+        rows = _Rows(tuple(nodes), needed, parts)
+        size = needed.numel() * 8
+        for part in parts:
+            size += part.inputs.numel() * 4 + sum(classes.numel() for classes, _ in part.classes) * 8
+        if self._cached + size <= self.CACHE_BYTES:
+            self._cache[key] = rows
+            self._cached += size
+        return rows
+
+    def _centred(self, flat: Tensor, index: Tensor, exact: bool) -> tuple[Tensor, Tensor]:
+        """Inputs [19, R] relative to the mean of the face neighbours that are there, and that mean [R] (spec 5.3).
+
+        `flat` ends in the zero that stands for those that are not there.
+        """
+        values = flat.index_select(0, index.view(-1)).view(index.shape)
+        there = index != len(flat) - 1
+        faces = there & self._faces
+        count = faces.sum(0).clamp(min=1)
+        centre = (values * faces).sum(0) / count
+        if exact:
+            centre = straight_through_floor(centre)
+        around = ((values - centre) * there).clamp(-CONTEXT_INPUT_MAX, CONTEXT_INPUT_MAX)
+        return around, centre
+
+    def _predict(
+        self, parameters: dict[str, tuple[Tensor, Tensor]], grids: Sequence[Tensor | None], rows: _Rows, exact: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Mean and scale of each value of the nodes of some rows, [R] each, in their order."""
+        present = [grid for grid in grids if grid is not None]
+        magnitudes = [grid.abs().sum(1).reshape(-1) for grid in present]
+        whole = torch.cat([*(grid.reshape(-1) for grid in present), *magnitudes, present[0].new_zeros(1)])
+        seen = whole.index_select(0, rows.needed)
+        clipped = seen.clamp(-CONTEXT_INPUT_MAX, CONTEXT_INPUT_MAX)
+        w1, b1 = parameters["context.hidden1"]
+        table = w1.t()[self._triples].sum(1) + b1
+        means, scales = [], []
+        for part in rows.parts:
+            if part.centred:
+                inputs, centre = self._centred(seen, part.inputs, exact)
+            else:
+                inputs = clipped.index_select(0, part.inputs.view(-1)).view(part.inputs.shape)
+            mean, log_scale = context_network(parameters, inputs, part.biases(table), exact)
+            means.append(mean + centre if part.centred else mean)
+            scales.append(log_scale)
+        return torch.cat(means), torch.exp2(torch.cat(scales))
+
+    def _per_node(self, bits: Tensor, values: Sequence[Tensor | None], exact: bool) -> list[Tensor | None]:
+        """Sums of the bits of `values`, per slot [nodes, C, H, W] or None: [nodes]; what is not coded costs nothing."""
+        out: list[Tensor | None] = []
+        parts = iter(bits.split([own.numel() for own in values if own is not None]))
+        for own, context in zip(values, self.contexts, strict=True):
+            if own is None or context is None:
+                out.append(None)
+                continue
+            sums = next(parts).view(own.shape).flatten(1).sum(1)
+            out.append(sums * (own != 0).flatten(1).any(1) if exact and context.skipped else sums)
+        return out
+
+    def bits(
+        self,
+        parameters: dict[str, tuple[Tensor, Tensor]],
+        grids: Sequence[Tensor | None],
+        nodes: Sequence[Tensor],
+        exact: bool,
+    ) -> list[Tensor | None]:
+        """Bits of each node of each grid.
+
+        Args:
+            parameters: the context layers as real values.
+            grids: per slot [N, C, H, W] integer (or noisy) values, None where absent.
+            nodes: per slot int64 on the CPU, which nodes to evaluate; the others serve as context.
+            exact: as in `context_network`; and nodes that are not coded cost nothing.
+
+        Returns:
+            Per slot a tensor [nodes evaluated], or None.
+        """
+        rows = self._rows(nodes)
+        mean, scale = self._predict(parameters, grids, rows, exact)
+        values = select(grids, rows.nodes)
+        return self._per_node(laplace_bits(flat(values) - mean, scale), values, exact)
+
+    def window_bits(
+        self,
+        parameters: dict[str, tuple[Tensor, Tensor]],
+        grids: Sequence[Tensor | None],
+        window: Window,
+        forecast: Forecast,
+        exact: bool,
+    ) -> Tensor:
+        """An estimate of the bits of all grids, from one window.
+
+        The gradient of a node's bits in its own values comes in each window that touches the node, from the mean and
+        scale that were last predicted for it. That in its contexts and in the network, which costs most, comes in one
+        of the windows, for all of them.
+
+        Args:
+            parameters, grids, exact: as in `bits`.
+            window: of this GOP.
+            forecast: of this GOP; what is predicted here is put there.
+        """
+        rows = self._rows(window.share)
+        mean, scale = self._predict(parameters, grids, rows, exact)
+        values = select(grids, rows.nodes)
+        forecast.update(rows.nodes, values, mean.detach(), scale.detach())
+        predicted = self._per_node(laplace_bits(flat(values).detach() - mean, scale), values, exact)
+        values = select(grids, window.touched)
+        known_mean, known_scale = (flat(select(part, window.touched)) for part in (forecast.means, forecast.scales))
+        own = self._per_node(laplace_bits(flat(values) - known_mean, known_scale), values, exact)
+        shared = sum(bits.sum() for bits in predicted if bits is not None) * window.count
+        total = sum((bits * weight).sum() for bits, weight in zip(own, window.weights, strict=True) if bits is not None)
+        # Of what is predicted the gradient alone counts; its value is part of the total.
+        return total + shared - shared.detach()

@@ -1,0 +1,1 @@
+"""Readers of the input: every format becomes native YUV planes."""

@@ -1,0 +1,1 @@
+"""The start of an encode: flow and grids found without training."""

@@ -1,0 +1,280 @@
+"""Search of the flow grid, frame by frame, against the references as they are decoded.
+
+All samples between places of the grid move along with the places around them, so a place is judged by the error around
+it, and by how much it differs from its neighbours in space and time, which is what its coding costs.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+
+from nvrc_decoder.profiles import ACTIVATION_MAX, FLOW_CHANNELS
+from nvrc_decoder.pyramid import BLEND_UNIT, Pyramid
+from nvrc_encoder.model.motion import (
+    CELL_STRIDE,
+    DISPLACEMENT_UNITS,
+    POSITION_UNITS,
+    fetch,
+    half_samples,
+    moves_of,
+    places_of,
+    spread,
+    to_cells,
+)
+from nvrc_encoder.model.rounding import Arithmetic
+from nvrc_encoder.model.route import Step
+
+__all__ = [
+    "FlowGrid",
+    "FrameSearch",
+    "Reference",
+    "blends",
+    "cell_errors",
+    "neighbours",
+    "pattern_search",
+    "steps_around",
+]
+
+_BITS_A_STEP = 2.0
+"""Bits that a step of difference to each neighbour of a place costs."""
+_MOVES = (4, 2, 1)
+"""Steps of the grid that places are tried at, one pattern after the other."""
+_BLENDS = (-2, -1, 1, 2)
+"""Steps of the grid that the blend is tried at."""
+_CELLS = 4
+"""Cells along each side of a place; it acts on those of half a place around it, too."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A frame that another is predicted from.
+
+    Attributes:
+        refined: [1, 1, 2H - 1, 2W - 1] its luma plane as it is decoded, of `half_samples`.
+        positions: [1, 2, rows, columns] of its flow grid, in activation steps.
+    """
+
+    refined: Tensor
+    positions: Tensor
+
+
+def _roughness(values: Tensor, forecast: Tensor) -> Tensor:
+    """How far each place of [K, C, rows, columns] is from its four neighbours and the forecast: [K, rows, columns]."""
+    padded = functional.pad(values, (1, 1, 1, 1), mode="replicate")
+    beside = (padded[..., 1:-1, :-2], padded[..., 1:-1, 2:], padded[..., :-2, 1:-1], padded[..., 2:, 1:-1])
+    return torch.stack([(values - other).abs() for other in (*beside, forecast)]).sum((0, 2))
+
+
+def pattern_search(
+    best: Tensor, candidates: Sequence[Callable[[Tensor], Tensor]], cost: Callable[[Tensor], Tensor], together: bool
+) -> Tensor:
+    """Take at each place the candidate of least cost.
+
+    Args:
+        best: [C, rows, columns] the grid to start from.
+        candidates: make other grids of a grid.
+        cost: of K grids [K, C, rows, columns], around each place: [K, rows, columns].
+        together: try each candidate in all places at once, as if each were a block of its own; else of neighbours only
+            one moves at a time, and what is judged is what will be.
+
+    Returns:
+        The grid, as `best`.
+    """
+    for down, right in ((0, 0),) if together else itertools.product((0, 1), repeat=2):
+        mine = torch.full(best.shape[1:], together)
+        mine[down::2, right::2] = True
+        tried = torch.stack([best, *(torch.where(mine, make(best), best) for make in candidates)])
+        chosen = cost(tried).argmin(0)
+        best = tried.gather(0, chosen.expand(1, best.shape[0], -1, -1))[0]
+    return best
+
+
+def cell_errors(goal: Tensor, refined: Sequence[Tensor], moves: Sequence[Tensor], weights: Tensor) -> Tensor:
+    """Squared error of each cell, [K, rows, columns].
+
+    Args:
+        goal: [1, 1, H, W] a frame's luma plane, feature units.
+        refined: of one reference, or the earlier and the later one, [1, 1, 2H - 1, 2W - 1] of `half_samples`.
+        moves: to each reference, [K, 2, rows, columns] of cells.
+        weights: [K, 1, rows, columns] the later reference's share of each cell, 0..1.
+    """
+    plane = goal.shape[2], goal.shape[3]
+    found = []
+    for own, move in zip(refined, moves, strict=True):
+        found.append(fetch(own, places_of(moves_of(move, plane, 1, Arithmetic.FLOAT), plane, 1)))
+    predicted = found[0] if len(found) == 1 else torch.lerp(*found, spread(weights, plane, 1))
+    error = (predicted - goal).square_()
+    return functional.avg_pool2d(error, CELL_STRIDE, ceil_mode=True, divisor_override=1)[:, 0]
+
+
+def steps_around(step: int) -> list[Callable[[Tensor], Tensor]]:
+    """Candidates of `pattern_search` that move the first two channels of a grid by a step in eight directions."""
+
+    def moved(down: int, right: int) -> Callable[[Tensor], Tensor]:
+        return lambda grid: grid + torch.tensor((down, right, 0), dtype=grid.dtype).view(-1, 1, 1)
+
+    return [moved(*by) for by in itertools.product((-step, 0, step), repeat=2) if any(by)]
+
+
+def neighbours() -> list[Callable[[Tensor], Tensor]]:
+    """Candidates of `pattern_search` that take over the values of the place beside."""
+
+    def taken(down: int, right: int) -> Callable[[Tensor], Tensor]:
+        def make(grid: Tensor) -> Tensor:
+            padded = functional.pad(grid, (1, 1, 1, 1), mode="replicate")
+            return padded[:, 1 + down :, 1 + right :][:, : grid.shape[1], : grid.shape[2]]
+
+        return make
+
+    return [taken(*where) for where in ((0, 1), (1, 0), (0, -1), (-1, 0))]
+
+
+def blends(steps: Sequence[int]) -> list[Callable[[Tensor], Tensor]]:
+    """Candidates of `pattern_search` that add to the blend."""
+
+    def added(step: int) -> Callable[[Tensor], Tensor]:
+        return lambda grid: grid + torch.tensor((0, 0, step), dtype=grid.dtype).view(-1, 1, 1)
+
+    return [added(step) for step in steps]
+
+
+class FrameSearch:
+    """Finds the values of the flow grid of one frame.
+
+    Args:
+        goal: [1, 1, H, W] the frame's luma plane, feature units.
+        references: one, or the earlier and the later one.
+        share: of the later one, in 1/32.
+        multiplier: [3] of the grid's channels.
+        size: (height, width) in luma samples.
+        bit_cost: squared error, summed over samples, that a bit is worth.
+    """
+
+    def __init__(
+        self,
+        goal: Tensor,
+        references: Sequence[Reference],
+        share: int,
+        multiplier: Tensor,
+        size: tuple[int, int],
+        bit_cost: float,
+    ) -> None:
+        self._goal = goal
+        self._references, self._share, self._size = references, share / BLEND_UNIT, size
+        self._multiplier = multiplier.float().view(1, -1, 1, 1)
+        self._bit_cost = bit_cost
+
+    def _cost(self, values: Tensor, forecast: Tensor) -> Tensor:
+        """What K grids [K, 3, rows, columns] cost around each place, as squared error: [K, rows, columns]."""
+        scaled = values * self._multiplier
+        moves = [
+            to_cells(
+                (reference.positions - scaled[:, :2]) * (DISPLACEMENT_UNITS // POSITION_UNITS),
+                self._size,
+                Arithmetic.FLOAT,
+            )
+            for reference in self._references
+        ]
+        weights = (to_cells(scaled[:, 2:], self._size, Arithmetic.FLOAT) / BLEND_UNIT + self._share).clamp(0, 1)
+        errors = cell_errors(self._goal, [reference.refined for reference in self._references], moves, weights)
+        rows, columns = values.shape[2:]
+        missing = _CELLS * columns - errors.shape[2], _CELLS * rows - errors.shape[1]
+        errors = functional.pad(errors[:, None], (0, missing[0], 0, missing[1]))
+        around = functional.avg_pool2d(errors, 2 * _CELLS, _CELLS, _CELLS // 2, divisor_override=1)[:, 0]
+        return around + self._bit_cost * _BITS_A_STEP * _roughness(values, forecast)
+
+    def run(self, starts: Sequence[Tensor], forecast: Tensor) -> Tensor:
+        """The best values found, [3, rows, columns], integers.
+
+        Args:
+            starts: grids to choose from at each place, integers.
+            forecast: what the neighbours in time make the decoder expect.
+        """
+
+        def cost(values: Tensor) -> Tensor:
+            return self._cost(values, forecast)
+
+        def constant(grid: Tensor) -> Callable[[Tensor], Tensor]:
+            return lambda _: grid
+
+        best = pattern_search(starts[0], [constant(grid) for grid in starts[1:]], cost, together=True)
+        for step in _MOVES:
+            best = pattern_search(best, steps_around(step), cost, together=True)
+        for candidates in (neighbours(), steps_around(_MOVES[-1])):
+            best = pattern_search(best, candidates, cost, together=False)
+        if len(self._references) == 2:
+            best = pattern_search(best, blends(_BLENDS), cost, together=False)
+        return pattern_search(best, steps_around(_MOVES[-1]), cost, together=False)
+
+
+class FlowGrid:
+    """The flow grid of a GOP, found along the route of its frames.
+
+    Args:
+        luma: [T, 1, H, W] the luma plane of each frame, feature units.
+        start: [T, 2, rows, columns] positions whose differences are worth trying, activation steps.
+        multiplier: [3] of the grid's channels.
+        pyramid: which frames are keys.
+        size: (height, width) in luma samples.
+        bit_cost: squared error, summed over samples, that a bit is worth.
+
+    Attributes:
+        grid: [T, 3, rows, columns] what is found so far, integers; frame 0, which nothing is predicted for, has zeros.
+    """
+
+    def __init__(
+        self,
+        luma: Tensor,
+        start: Tensor,
+        multiplier: Tensor,
+        pyramid: Pyramid,
+        size: tuple[int, int],
+        bit_cost: float,
+    ) -> None:
+        self._luma, self._multiplier, self._pyramid = luma, multiplier, pyramid
+        self._size, self._bit_cost = size, bit_cost
+        self._steps = multiplier[:2].view(1, 2, 1, 1)
+        self._start = start / self._steps
+        self._most = ACTIVATION_MAX // multiplier.view(-1, 1, 1)
+        self.grid = torch.zeros(len(luma), FLOW_CHANNELS, *start.shape[2:])
+        self._known = {0}
+
+    def _forecast(self, t: int) -> Tensor:
+        """What the neighbours in time make the decoder expect of frame t: [3, rows, columns]."""
+        if t % self._pyramid.key_spacing == 0:
+            return self.grid[t - self._pyramid.key_spacing]
+        distance = t & -t
+        return (self.grid[t - distance] + self.grid[min(t + distance, len(self.grid) - 1)]) / 2
+
+    def search(self, step: Step, planes: Mapping[int, Tensor]) -> None:
+        """Find the values of the frames of a step; those of the steps before are known.
+
+        Args:
+            step: of the route.
+            planes: frame -> [1, 1, H, W] luma planes of the references as they are decoded, feature units.
+        """
+        last = len(self.grid) - 1
+        refined = {t: half_samples(planes[t], Arithmetic.EXACT) for t in step.references}
+        shares = dict(zip(step.frames, step.shares, strict=False))
+        # In the order in which the grid is coded.
+        for t in sorted(step.frames, key=lambda t: (-(t & -t), t)):
+            here = min(t, last)
+            if here in self._known:
+                continue
+            self._known.add(here)
+            forecast = self._forecast(t)
+            references, starts = [], [forecast.round()]
+            for reference in step.references:
+                there = min(reference, last)
+                references.append(Reference(refined[reference], self.grid[there : there + 1, :2] * self._steps))
+                moved = (self.grid[there, :2] + self._start[here] - self._start[there]).round()
+                starts.append(torch.cat([moved, torch.zeros_like(moved[:1])]))
+            goal = self._luma[here : here + 1]
+            search = FrameSearch(goal, references, shares.get(t, 0), self._multiplier, self._size, self._bit_cost)
+            self.grid[here] = search.run(starts, forecast).clamp(-self._most, self._most)

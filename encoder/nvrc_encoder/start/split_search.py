@@ -1,0 +1,99 @@
+"""First values of the split grid: 8x8 blocks that the smooth motion of the flow grid predicts badly get their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+
+from nvrc_decoder.pyramid import BLEND_UNIT
+from nvrc_encoder.model.motion import Motion, half_samples, split_cells
+from nvrc_encoder.model.rounding import Arithmetic
+from nvrc_encoder.model.route import Route, Step
+from nvrc_encoder.start.flow_search import blends, cell_errors, neighbours, pattern_search, steps_around
+
+__all__ = ["SplitGrid"]
+
+_FIRST_BITS, _MORE_BITS = 16.0, 6.0
+"""What a value costs that is not 0, and for each doubling: some more than its bits, as residuals mend the rest."""
+_MOVES, _FINE_MOVES = (4, 2, 1), (1,)
+"""Steps of the grid that blocks are tried at: first, and from where their neighbours are."""
+_BLENDS = (-2, -1, 1, 2)
+"""Steps of the grid that the blend is tried at."""
+
+
+def _bits(values: Tensor) -> Tensor:
+    """What the values of K grids [K, C, rows, columns] cost: [K, rows, columns]."""
+    size = values.abs()
+    return ((size > 0) * _FIRST_BITS + _MORE_BITS * torch.log2(1 + size)).sum(1)
+
+
+class SplitGrid:
+    """The split grid of a GOP, found along the route of its frames, after the flow grid.
+
+    Args:
+        luma: [T, 1, H, W] the luma plane of each frame, feature units.
+        shape: rows and columns of the grid.
+        multiplier: [3] of the grid's channels.
+        size: (height, width) in luma samples.
+        bit_cost: squared error, summed over samples, that a bit is worth.
+
+    Attributes:
+        grid: [T, 3, rows, columns] what is found so far, integers.
+    """
+
+    def __init__(
+        self, luma: Tensor, shape: tuple[int, int], multiplier: Tensor, size: tuple[int, int], bit_cost: float
+    ) -> None:
+        self._luma, self._multiplier = luma, multiplier.float().view(1, -1, 1, 1)
+        self._size, self._bit_cost = size, bit_cost
+        self.grid = torch.zeros(len(luma), len(multiplier), *shape)
+        self._known: set[int] = set()
+
+    def search(self, step: Step, route: Route, smooth: Motion, planes: Mapping[int, Tensor]) -> None:
+        """Find the values of the frames of a step; nodes after the last frame have those of the last one (spec 7.6.1).
+
+        Args:
+            step: of the way.
+            route: one whose second step it is.
+            smooth: motion along that route, of the flow grid alone.
+            planes: frame -> [1, 1, H, W] luma planes of the references as they are decoded, feature units.
+        """
+        sources = [half_samples(planes[r], Arithmetic.EXACT) for r in step.references]
+        moves = dict(zip(route.pairs, smooth.moves.split(1), strict=True))
+        weights = {t: smooth.weights[i : i + 1] for i, t in enumerate(route.blended)}
+        last = len(self._luma) - 1
+        for t in step.frames:
+            here = min(t, last)
+            if here in self._known:
+                continue
+            self._known.add(here)
+            signs = [1 if r < t else -1 for r in step.references]
+            known = [moves[t, r] for r in step.references]
+            weight = weights.get(t, torch.zeros_like(known[0][:, :1]))
+            goal = self._luma[here : here + 1]
+
+            def cost(
+                values: Tensor,
+                goal: Tensor = goal,
+                signs: list[int] = signs,
+                known: list[Tensor] = known,
+                weight: Tensor = weight,
+            ) -> Tensor:
+                added = split_cells(values * self._multiplier, self._size)
+                tried = [own + sign * added[:, :2] for own, sign in zip(known, signs, strict=True)]
+                errors = cell_errors(goal, sources, tried, (weight + added[:, 2:] / BLEND_UNIT).clamp(0, 1))
+                blocks = functional.avg_pool2d(errors[:, None], 2, ceil_mode=True, divisor_override=1)[:, 0]
+                return blocks + self._bit_cost * _bits(values)
+
+            best = self.grid[here]
+            for move in _MOVES:
+                best = pattern_search(best, steps_around(move), cost, together=True)
+            best = pattern_search(best, neighbours(), cost, together=True)
+            for move in _FINE_MOVES:
+                best = pattern_search(best, steps_around(move), cost, together=True)
+            if len(step.references) == 2:
+                best = pattern_search(best, blends(_BLENDS), cost, together=True)
+            self.grid[here] = best

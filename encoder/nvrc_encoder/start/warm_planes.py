@@ -1,0 +1,250 @@
+"""Initial flow and planes of a GOP, as a classical encoder makes them: node by node, from what is decoded so far.
+
+The planes are made first and carry all that they can; the grids of every frame start from what is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+
+from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, node_shape
+from nvrc_encoder.model.motion import CELL_STRIDE, Motion, make_motion
+from nvrc_encoder.model.planes import Predictor
+from nvrc_encoder.model.rounding import ACTIVATION_RANGE, FEATURE_SCALE, Arithmetic, clip
+from nvrc_encoder.model.route import Route, Step, find_route
+from nvrc_encoder.model.synthesis import LEVELS_PER_FEATURE, SynthesisModel
+from nvrc_encoder.model.wavelet import bands_of, luma_of
+from nvrc_encoder.rate.laplace import laplace_bits
+from nvrc_encoder.rate.parameters import likely_scale
+from nvrc_encoder.start.flow_search import FlowGrid
+from nvrc_encoder.start.motion_search import initial_flow
+from nvrc_encoder.start.split_search import SplitGrid
+
+__all__ = ["half", "initial_planes", "plane_features"]
+
+_BIT_COSTS = 0.1, 0.15
+"""Squared steps that a bit of a key is worth, and of another node: less than lambda says, as other frames gain, too."""
+_LEAST_MAGNITUDE = 0.02
+"""Mean magnitude of neighbours that coefficients among zeros are coded as if they had."""
+
+
+def half(x: Tensor) -> Tensor:
+    """2x2 mean of [T, C, H, W], edge-repeated to even sizes."""
+    height, width = x.shape[-2:]
+    x = functional.pad(x, (0, width % 2, 0, height % 2), mode="replicate")
+    return functional.avg_pool2d(x, 2)
+
+
+def _double(x: Tensor, like: Tensor) -> Tensor:
+    """Bilinear x2, cropped to the size of `like`."""
+    x = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+    return x[..., : like.shape[-2], : like.shape[-1]]
+
+
+def plane_features(model: SynthesisModel, features: int) -> list[int | None]:
+    """Feature (0 Y, 1 Cb, 2 Cr; of `features`) that each channel of the plane slot starts from; None for none."""
+    wanted: list[int] = list(range(1 if model.structure.has_luma else 0, features))
+    count = model.grid_channels[model.profile.plane_slot]
+    return [*wanted, *([None] * count)][:count]
+
+
+def _quantised(coefficients: Tensor, bit_cost: float) -> Tensor:
+    """Integers of least cost, one step nearer to zero or zero where that saves enough bits.
+
+    Args:
+        coefficients: [N, C, H, W] in steps.
+        bit_cost: squared steps that a bit is worth.
+    """
+    nearest = torch.round(coefficients)
+    tried = torch.stack([nearest, torch.trunc(coefficients), torch.zeros_like(nearest)])
+    found = nearest
+    for _ in range(2):
+        padded = functional.pad(found.abs(), (1, 1, 1, 1), mode="replicate")
+        scale = likely_scale(functional.avg_pool2d(padded, 3, 1).clamp(min=_LEAST_MAGNITUDE))
+        cost = (tried - coefficients) ** 2 + bit_cost * laplace_bits(tried, scale)
+        found = tried.gather(0, cost.argmin(0, keepdim=True))[0]
+    return found
+
+
+class _Planes:
+    """One set of planes as it grows along the route, with the grids that hold what is not predicted.
+
+    Args:
+        model: gives profile and structure.
+        goal: [T, C, H, W] planes of the video, feature units.
+        stride: luma samples in a sample of them, 1 or 4.
+        multipliers: per slot those of its channels.
+        grids: per slot the values to start from; those of `slots` are entered.
+        slots: whose values `analyse` gives.
+        analyse, synthesise: activation steps of planes to those of the slots' values, and back.
+
+    Attributes:
+        made: frame -> [1, C, H, W] planes as the decoder makes them, feature units.
+    """
+
+    def __init__(
+        self,
+        model: SynthesisModel,
+        goal: Tensor,
+        stride: int,
+        multipliers: Sequence[Sequence[int] | None],
+        grids: list[Tensor | None],
+        slots: Sequence[int],
+        analyse: Callable[[Tensor], Sequence[Tensor]],
+        synthesise: Callable[[Sequence[Tensor]], Tensor],
+    ) -> None:
+        self.made: dict[int, Tensor] = {}
+        self.stride = stride
+        self._goal, self._pyramid = goal, model.structure.pyramid
+        self._analyse, self._synthesise = analyse, synthesise
+        self._parts: list[tuple[Tensor, Sequence[int]]] = []
+        for slot in slots:
+            count, height, width = node_shape(model.profile.slots[slot], len(goal), *model.size, self._pyramid)
+            grid = torch.zeros(count, model.grid_channels[slot], height, width)
+            grids[slot] = grid
+            self._parts.append((grid, multipliers[slot] or ()))
+
+    def make(self, step: Step, route: Route, motion: Motion | None) -> None:
+        """Make the planes of the next step of the way.
+
+        Args:
+            step: what is predicted from where.
+            route: one whose second step it is, if it is not the first of all.
+            motion: along that route.
+        """
+        wanted = self._goal[[min(t, len(self._goal) - 1) for t in step.frames]]
+        if not step.references:
+            planes = self._enter(step.frames, wanted)
+        else:
+            planes = Predictor(route, motion, wanted, self.stride, Arithmetic.EXACT).predict(step, self.made)
+            if self._pyramid.is_node(step.frames[0]):
+                planes = clip(planes + self._enter(step.frames, wanted - planes), *ACTIVATION_RANGE)
+        self.made |= zip(step.frames, planes.split(1), strict=True)
+
+    def _enter(self, at: Sequence[int], residuals: Tensor) -> Tensor:
+        """Enter the nodes at frames `at`, all of one level, and give what the grids then hold: [nodes, C, H, W]."""
+        pyramid = self._pyramid
+        bit_cost = _BIT_COSTS[at[0] % pyramid.key_spacing != 0]
+        numbers = [t // pyramid.node_spacing for t in at]
+        kept = []
+        for (grid, multipliers), values in zip(self._parts, self._analyse(residuals * FEATURE_SCALE), strict=True):
+            step = torch.tensor([pyramid.node_multiplier(at[0], m) for m in multipliers]).view(1, -1, 1, 1)
+            grid[numbers] = _quantised(values / step, bit_cost)
+            kept.append((grid[numbers] * step).clamp(ACTIVATION_MIN, ACTIVATION_MAX))
+        return self._synthesise(kept) / FEATURE_SCALE
+
+
+class _MotionGrids:
+    """The grids of motion as they grow along the route, entered into `grids`; the others as in `initial_planes`.
+
+    Args:
+        luma: [T, 1, H, W] in feature units.
+    """
+
+    def __init__(
+        self,
+        model: SynthesisModel,
+        luma: Tensor,
+        multipliers: Sequence[Sequence[int] | None],
+        grids: list[Tensor | None],
+        lagrangian: float,
+    ) -> None:
+        profile, pyramid = model.profile, model.structure.pyramid
+        flow, split = (multipliers[i] for i in (profile.flow_slot, profile.split_slot))
+        levels = luma[:, 0, : model.size[0], : model.size[1]] * LEVELS_PER_FEATURE + 128
+        stride = profile.slots[profile.flow_slot].stride
+        start = initial_flow(levels.round().clamp(0, 255).to(torch.uint8).numpy(), stride, pyramid)
+        # A bit a pixel is worth lambda of the squared range.
+        bit_cost = lagrangian * (255 / LEVELS_PER_FEATURE) ** 2
+        self._size = model.size
+        self._multiplier = torch.tensor(flow)
+        self._flow = FlowGrid(luma, start, self._multiplier, pyramid, model.size, bit_cost)
+        grids[profile.flow_slot] = self._flow.grid
+        self._split = None
+        if split is not None:
+            _, *shape = node_shape(profile.slots[profile.split_slot], len(luma), *model.size, pyramid)
+            self._steps = torch.tensor(split)
+            self._split = SplitGrid(luma, (shape[0], shape[1]), self._steps, model.size, bit_cost)
+            grids[profile.split_slot] = self._split.grid
+
+    def search(self, step: Step, part: Route, planes: Mapping[int, Tensor]) -> Motion:
+        """Find the values of the frames of a step, and their motion along `part`, the route whose second step it is."""
+        self._flow.search(step, planes)
+        smooth = self._motion(part, None)
+        if self._split is None:
+            return smooth
+        self._split.search(step, part, smooth, planes)
+        return self._motion(part, (self._split.grid, self._steps))
+
+    def _motion(self, part: Route, split: tuple[Tensor, Tensor] | None) -> Motion:
+        return make_motion(self._flow.grid, self._multiplier, part, self._size, Arithmetic.EXACT, split)
+
+
+@torch.no_grad()
+def initial_planes(
+    model: SynthesisModel,
+    rows: Tensor,
+    features: Tensor,
+    multipliers: Sequence[Sequence[int] | None],
+    grids: list[Tensor | None],
+    lagrangian: float,
+) -> Tensor:
+    """Fill the grids of motion and of nodes, and say what they leave of the video.
+
+    Args:
+        model: gives profile, structure and size.
+        rows: [T, rows, h2, w2] the GOP's phases in 8-bit pixel levels.
+        features: [T, 1 or 3, h2, w2] Y, Cb and Cr at half resolution, feature units.
+        multipliers: per slot those of its channels, None where absent.
+        grids: per slot the values to start from; those of motion and of node slots are entered.
+        lagrangian: lambda, weight of bits per pixel against the distortion.
+
+    Returns:
+        `features` less what the planes give.
+    """
+    profile, structure, frames = model.profile, model.structure, len(rows)
+    luma = (functional.pixel_shuffle(rows[:, :4], 2) - 128) / LEVELS_PER_FEATURE
+    sets = []
+    if structure.has_luma:
+        levels = len(profile.band_slots)
+        analyse, synthesise = lambda planes: bands_of(planes, levels), lambda bands: luma_of(bands, rounds=True)
+        sets.append(_Planes(model, luma, 1, multipliers, grids, profile.band_slots, analyse, synthesise))
+    kinds = plane_features(model, features.shape[1])
+    if kinds:
+        small = half(features)
+        blank = torch.zeros_like(small[:, :1])
+        goal = torch.cat([blank if kind is None else small[:, kind : kind + 1] for kind in kinds], 1)
+        slot = (profile.plane_slot,)
+        sets.append(
+            _Planes(
+                model, goal, CELL_STRIDE, multipliers, grids, slot, lambda planes: [planes], lambda values: values[0]
+            )
+        )
+    moving = None
+    if multipliers[profile.flow_slot] is not None:
+        moving = _MotionGrids(model, luma, multipliers, grids, lagrangian)
+    route = find_route(structure.pyramid, 0, frames)
+    for step in route.steps:
+        part, motion = Route(step.frames, (route.steps[0], step), ()), None
+        if moving is not None and step.references:
+            # Without a luma plane the frames themselves are what is moved.
+            seen = {t: luma[min(t, frames - 1)][None] for t in step.references}
+            if structure.has_luma:
+                seen = sets[0].made
+            motion = moving.search(step, part, seen)
+        for planes in sets:
+            planes.make(step, part, motion)
+    left = features.clone()
+    for planes in sets:
+        made = torch.cat([planes.made[t] for t in range(frames)])
+        if planes.stride == 1:
+            left[:, :1] -= half(made)
+            continue
+        for c, kind in enumerate(kinds):
+            if kind is not None:
+                left[:, kind : kind + 1] -= _double(made[:, c : c + 1], left)
+    return left

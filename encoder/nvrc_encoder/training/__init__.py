@@ -1,0 +1,1 @@
+"""The training run: what is optimised, its loop, its searches, its checkpoints."""

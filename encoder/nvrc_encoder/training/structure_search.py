@@ -1,0 +1,296 @@
+"""Choice of structure and steps for a clip, one change at a time, judged by J (distortion + lambda * bits) of a start.
+
+A change is kept where it is worth it, and the next one comes on top. Candidates are tried on the first frames, and of
+large pictures on the middle, at a narrow width. They settle which grids there are, whether they move, which frames are
+nodes, and whether the grids' steps are finer than lambda alone would have them. Width then follows the bits that the
+clip will take: weights pay where there are many bits to save, not many pixels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nvrc_decoder.picture.planes import Plane, Planes
+from nvrc_decoder.profiles import Profile, SlotKind
+from nvrc_encoder.options import NODE_SPACING, EncodeOptions, profile_named
+from nvrc_encoder.source.video import Source
+from nvrc_encoder.training.trainer import Trainer
+
+__all__ = ["Choice", "Trial", "choose", "is_open", "memo", "settled", "steps"]
+
+log = logging.getLogger("nvrc_encoder")
+
+TRIAL_SAMPLES = 1 << 17
+"""Most luma samples of a frame in a trial, about."""
+TRIAL_FIT = 40
+"""Iterations that fit the context network to what a candidate starts from."""
+TRIAL_CHANNELS = 8
+LEAST_GAIN = 0.01
+"""Share of J that a candidate has to be better than what it comes on top of, which has less to train."""
+_LARGEST_STRIDE = 32
+LEAST_NODE_SPACING = 2
+"""Frames between nodes that are worth a trial."""
+WIDTHS = (8, 12, 16, 24, 32, 48, 64)
+"""Below 8 channels the four phases of the luma plane have no way through the network."""
+WEIGHT_SHARE = 0.1
+"""Most of a stream's bits that may go to the weights of the network."""
+WEIGHT_BITS = 10_000
+"""Bits that the networks of `TRIAL_CHANNELS` channels come to, and a third more, as a start has too many of grids."""
+CONTEXT_WIDTHS = ((10, 0), (16, 150_000), (24, 600_000))
+"""Hidden width of the context network, and the bits of grids from which on it pays."""
+
+_SETTLED = (
+    *("lagrangian", "channels", "slots", "motion", "split", "key_spacing", "node_spacing"),
+    *("context_widths", "grid_scale"),
+)
+"""Options that are found before the training."""
+GRID_SCALES = (0.7, 0.5)
+"""Finer steps of keys that are worth a trial, each if the one before it was."""
+
+MakeTrainer = Callable[[Source, Sequence[Planes], EncodeOptions], Trainer]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One candidate and what it starts from.
+
+    Attributes:
+        name: what it switches on.
+        cost: J without the networks' bits, comparable among the trials of one clip only.
+        psnr: -10 log10 of the distortion.
+        grid_bits: of a frame of the clip.
+        seconds: wall time.
+    """
+
+    name: str
+    cost: float
+    psnr: float
+    grid_bits: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Options with nothing left open, and the trials behind them."""
+
+    options: EncodeOptions
+    trials: tuple[Trial, ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A change of the structure that a trial judges.
+
+    Attributes:
+        name: what it is called in the trials.
+        changes: fields of `EncodeOptions`.
+        after: name of the step without which it is not worth a trial; None for any.
+        alone: it takes the place of all that was chosen before, and does not come on top.
+    """
+
+    name: str
+    changes: Mapping[str, Any]
+    after: str | None = None
+    alone: bool = False
+
+
+def first_choice(options: EncodeOptions) -> EncodeOptions:
+    """What the trials begin with where `options` leave it open: planes, smooth motion, nodes every 8 frames."""
+    key = options.spacings[0]
+    values: dict[str, Any] = {"key_spacing": key, "slots": _planes(options), "motion": True, "split": False}
+    values |= {"node_spacing": min(NODE_SPACING, key), "grid_scale": 1.0}
+    return _filled(options, values)
+
+
+def steps(options: EncodeOptions) -> list[Step]:
+    """What the trials try on top, in this order; what `options` fix is not in it."""
+    profile = profile_named(options.profile)
+    features = [i for i, slot in enumerate(profile.slots) if slot.kind is SlotKind.FEATURE]
+    found = []
+    spacing, before = min(NODE_SPACING, options.spacings[0]), None
+    while options.node_spacing is None and spacing > LEAST_NODE_SPACING:
+        spacing //= 2
+        name = f"nodes every {spacing}"
+        found.append(Step(name, {"node_spacing": spacing}, before))
+        before = name
+    if options.split is None and options.motion is not False:
+        found.append(Step("split", {"split": True}))
+    if _slots_are_open(options):
+        stride_8 = next(i for i in features if profile.slots[i].stride == 8)
+        found.append(Step("1/8 a frame", {"slots": tuple(sorted((*_planes(options), stride_8)))}))
+    if options.motion is None:
+        everything = {"slots": tuple(sorted((*features, *_planes(options)))), "motion": False, "split": False}
+        found.append(Step("all grids, no motion", everything, alone=True))
+    if options.grid_scale is None and options.grid_step is None:
+        before = None
+        for scale in GRID_SCALES:
+            name = f"steps of {scale:g}"
+            found.append(Step(name, {"grid_scale": scale}, before))
+            before = name
+    return found
+
+
+def is_open(options: EncodeOptions) -> bool:
+    """Whether there is anything to settle."""
+    if options.channels is None or options.context_widths is None:
+        return True
+    start = first_choice(options)
+    changed = (_filled(options, {**vars(start), **step.changes}) for step in steps(options))
+    return any(_differ(candidate, start) for candidate in changed)
+
+
+def _differ(one: EncodeOptions, other: EncodeOptions) -> bool:
+    """Whether they make different streams of what a trial settles."""
+    return one.structure() != other.structure() or one.grid_scale != other.grid_scale
+
+
+def _slots_are_open(options: EncodeOptions) -> bool:
+    return options.slots is None and options.grid_channels is None
+
+
+def _planes(options: EncodeOptions) -> tuple[int, ...]:
+    return profile_named(options.profile).node_slots
+
+
+def _filled(options: EncodeOptions, values: Mapping[str, Any]) -> EncodeOptions:
+    """The options with these values for what they leave open."""
+    fixed = {"slots"} if options.grid_channels is not None else set()
+    chosen = {name: v for name, v in values.items() if getattr(options, name) is None and name not in fixed}
+    return dataclasses.replace(options, **chosen)
+
+
+def _width(profile: Profile, total: float) -> int:
+    """Widest network whose weights stay within their share of a clip of so many bits of grids.
+
+    Weights grow a little faster than width.
+    """
+    largest = max(profile.max_channels)
+    fitting = [
+        width
+        for width in WIDTHS
+        if width <= largest
+        and WEIGHT_BITS * (width / TRIAL_CHANNELS) ** 1.2 <= WEIGHT_SHARE / (1 - WEIGHT_SHARE) * total
+    ]
+    return max(fitting, default=min(TRIAL_CHANNELS, largest))
+
+
+def memo(stage: str, options: EncodeOptions, trials: Sequence[Trial]) -> dict[str, Any]:
+    """What is settled when a stage of the encode begins, in a form that a checkpoint holds."""
+    return {
+        "stage": stage,
+        "options": {name: getattr(options, name) for name in _SETTLED},
+        "trials": [dataclasses.asdict(trial) for trial in trials],
+    }
+
+
+def settled(options: EncodeOptions, found: Mapping[str, Any]) -> tuple[EncodeOptions, tuple[Trial, ...]]:
+    """The options and trials of a `memo`."""
+    values = {name: tuple(v) if isinstance(v, list) else v for name, v in found["options"].items()}
+    return dataclasses.replace(options, **values), tuple(Trial(**trial) for trial in found["trials"])
+
+
+def middle(source: Source, frames: Sequence[Planes], count: int) -> tuple[Source, list[Planes]]:
+    """The first `count` frames of a clip, and of a large picture its middle: enough to judge a structure by."""
+    most = math.sqrt(TRIAL_SAMPLES / (source.width * source.height))
+    sizes = [size if most >= 1 else min(size, _round_up(size * most)) for size in (source.width, source.height)]
+    # Even, so that it is the same place in planes of half the size.
+    left, top = ((whole - size) // 4 * 2 for whole, size in zip((source.width, source.height), sizes, strict=True))
+    width, height = sizes
+
+    def cut(plane: Plane) -> Plane:
+        finer = 1 if plane.shape == (source.height, source.width) else 2
+        rows, columns = -(-height // finer), -(-width // finer)
+        return plane[top // finer : top // finer + rows, left // finer : left // finer + columns]
+
+    some = [Planes(*map(cut, frame.planes())) for frame in frames[:count]]
+    picture = dataclasses.replace(source.picture, width=width, height=height)
+    return Source(source.name, picture, len(some), lambda: iter(some)), some
+
+
+def _round_up(size: float) -> int:
+    """A size that all grids divide."""
+    return -(-math.ceil(size) // _LARGEST_STRIDE) * _LARGEST_STRIDE
+
+
+def _tried(name: str, trainer: Trainer, samples: int) -> Trial:
+    """What a candidate starts with; `samples` are those of a whole frame."""
+    trainer.fit_context(TRIAL_FIT)
+    estimate = trainer.estimate()
+    per_frame = sum(b for b in estimate.grid_bits if b is not None) / sum(trainer.frame_counts)
+    cost = estimate.distortion + trainer.lagrangian * per_frame / trainer.pixels
+    psnr = -10 * math.log10(max(estimate.distortion, 1e-12))
+    return Trial(name, cost, psnr, per_frame * samples / trainer.pixels, 0.0)
+
+
+def choose(
+    source: Source,
+    frames: Sequence[Planes],
+    options: EncodeOptions,
+    make_trainer: MakeTrainer,
+    told: Callable[[int, int, Trial], None] = lambda done, all_, trial: None,
+) -> Choice:
+    """Settle what `options` leave open: slots, motion, nodes, steps, channels, widths of the context network.
+
+    Args:
+        source: gives the format.
+        frames: the whole clip.
+        options: what is given there is kept.
+        make_trainer: trainer of some frames under some options.
+        told: called after each trial with the number of trials made and to make, and the trial.
+    """
+    profile = profile_named(options.profile)
+    small, some = middle(source, frames, options.plan().trial_frames)
+    narrow = options.channels or min(TRIAL_CHANNELS, max(profile.max_channels))
+    to_try = steps(options)
+    trials: list[Trial] = []
+
+    def judge(name: str, candidate: EncodeOptions) -> Trial:
+        started = time.monotonic()
+        trainer = make_trainer(small, some, dataclasses.replace(candidate, channels=narrow))
+        trial = _tried(name, trainer, source.width * source.height)
+        trials.append(dataclasses.replace(trial, seconds=time.monotonic() - started))
+        log.info("trial: %s, J %.6f", name, trial.cost)
+        return trial
+
+    start = chosen = first_choice(options)
+    names = ["planes" if _slots_are_open(options) else "as given"]
+    best = trial = judge(names[0], start)
+
+    def changed(step: Step) -> EncodeOptions | None:
+        """What a step makes of what is chosen so far; None where it is not worth a trial."""
+        if step.after is not None and step.after not in names:
+            return None
+        candidate = _filled(options, {**vars(start if step.alone else chosen), **step.changes})
+        return candidate if _differ(candidate, chosen) else None
+
+    def tell(rest: Sequence[Step]) -> None:
+        # A step that follows another one counts as long as that may still be chosen.
+        possible: list[str | None] = []
+        for step in rest:
+            if step.after in possible or changed(step) is not None:
+                possible.append(step.name)
+        told(len(trials), len(trials) + len(possible), trial)
+
+    tell(to_try)
+    for i, step in enumerate(to_try):
+        candidate = changed(step)
+        if candidate is None:
+            continue
+        tried = [step.name] if step.alone else [*names, step.name]
+        trial = judge(", ".join(tried), candidate)
+        if trial.cost < (1 - LEAST_GAIN) * best.cost:
+            best, chosen, names = trial, candidate, tried
+        tell(to_try[i + 1 :])
+    bits = best.grid_bits * len(frames)
+    if chosen.channels is None:
+        chosen = dataclasses.replace(chosen, channels=_width(profile, bits))
+    if chosen.context_widths is None:
+        width = max(width for width, least in CONTEXT_WIDTHS if least <= bits)
+        chosen = dataclasses.replace(chosen, context_widths=(width, width))
+    return Choice(chosen, tuple(trials))

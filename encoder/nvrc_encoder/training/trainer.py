@@ -1,0 +1,371 @@
+"""What is optimised, and its loss: grids, weights and context network together, rate and distortion.
+
+One iteration takes a window of consecutive frames of one GOP: its distortion, the bits of the grid nodes that it
+touches (weighted by the inverse of how often each node is touched, so that the estimate is unbiased), and the bits of
+all weights. The context network is evaluated for the window's share of the nodes; see `GopRate.window_bits`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nvrc_decoder.errors import InternalError
+from nvrc_decoder.prior import WITHOUT_PRIOR
+from nvrc_decoder.profiles import Q_MAX, GridSlot, LayerSpec, context_layers, node_shape
+from nvrc_encoder.model.quantise import soft_round_noise
+from nvrc_encoder.model.rounding import FEATURE_SCALE, Arithmetic, straight_through_round
+from nvrc_encoder.model.structure import Structure
+from nvrc_encoder.model.synthesis import SynthesisModel
+from nvrc_encoder.model.windows import Window, nodes_of, split_frames, windows_of
+from nvrc_encoder.plan import Settings
+from nvrc_encoder.quality.similarity import DISSIMILARITY_WEIGHT, Similarity
+from nvrc_encoder.rate.forecast import Forecast
+from nvrc_encoder.rate.grids import HIDDEN_UNIT, OUTPUT_UNIT, GopRate, GridContext, build_context
+from nvrc_encoder.rate.parameters import ParameterBank
+from nvrc_encoder.start.warm_start import WEIGHT_STEP, initial_grids, initial_weights
+
+__all__ = ["Estimate", "Schedule", "Target", "Trainer"]
+
+_FIT_WINDOW = 4
+"""Frames whose bits the context network is fitted to in one iteration."""
+_VALUES_AT_ONCE = 4_000_000
+"""Grid values whose bits are worked out at once; they take some 500 bytes each."""
+
+
+Schedule = Callable[[int, int, int], Sequence[int]]
+"""Nodes, rows and columns of a grid -> its split bytes."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """The video of one GOP as the head emits it.
+
+    Attributes:
+        rows: float32 [T, rows, h2, w2] in pixel levels.
+        weights: float32 [rows, h2, w2], distortion weight of each sample: sums to 1 over a frame, 0 in padding.
+    """
+
+    rows: Tensor
+    weights: Tensor
+
+
+@dataclass
+class Estimate:
+    """The loss's own estimate on the whole video, hard-rounded.
+
+    Attributes:
+        grid_bits: per slot, summed over GOPs; None where absent.
+        segment_bits: [2L] bits of each layer's weights and biases.
+        distortion: what is minimised, as `Trainer.losses` gives it.
+        psnr_y: mean of the frames' luma PSNRs in dB, 100 for an exact frame.
+    """
+
+    grid_bits: list[float | None]
+    segment_bits: list[float]
+    distortion: float
+    psnr_y: float = 0.0
+
+    @property
+    def bits(self) -> float:
+        """Everything that the rate model counts."""
+        return sum(b for b in self.grid_bits if b is not None) + sum(self.segment_bits)
+
+
+class Trainer:
+    """Owns the parameters and grids of one sequence and says what they cost.
+
+    Args:
+        structure: what is active of the profile.
+        chroma_format, bit_depth: of the sequence.
+        size: (height, width) in luma samples.
+        targets: the GOPs.
+        multipliers: per slot, the integer step M of each channel.
+        schedule: gives the split bytes of a grid of (nodes, rows, columns).
+        lagrangian: lambda, weight of bits per pixel against the distortion.
+        seed: of every random draw.
+        device: where to train.
+        similarity: where given, 1 - MS-SSIM, scaled, takes the place of luma's MSE.
+        prior: whether networks start from the prior, where it fits, and are coded as differences from it.
+    """
+
+    def __init__(
+        self,
+        structure: Structure,
+        chroma_format: int,
+        bit_depth: int,
+        size: tuple[int, int],
+        targets: Sequence[Target],
+        multipliers: Sequence[Sequence[int] | None],
+        schedule: Schedule,
+        lagrangian: float,
+        seed: int,
+        device: torch.device,
+        similarity: Similarity | None = None,
+        prior: bool = True,
+    ) -> None:
+        self._similarity = similarity
+        self.model = SynthesisModel(structure, chroma_format, bit_depth)
+        self.model.set_size(*size)
+        self.size = size
+        # In memory as the model's rows are.
+        self.targets = [
+            Target(
+                t.rows.to(device, memory_format=torch.channels_last),
+                t.weights.to(device)[None].contiguous(memory_format=torch.channels_last)[0],
+            )
+            for t in targets
+        ]
+        self.lagrangian = lagrangian
+        self.device = device
+        self.frame_counts = [t.rows.shape[0] for t in targets]
+        self.pixels = size[0] * size[1]
+        generator = torch.Generator().manual_seed(seed)
+        self.noise = torch.Generator(device=device).manual_seed(seed + 1)
+        self.order = torch.Generator().manual_seed(seed + 2)
+        self.multipliers = [None if m is None else torch.tensor(m, device=device) for m in multipliers]
+        to_eight = 2.0 ** -(bit_depth - 8)
+        self.grids: list[list[Tensor | None]] = []
+        for target in targets:
+            grids = initial_grids(self.model, target.rows * to_eight, multipliers, lagrangian)
+            self.grids.append([None if g is None else g.to(device).requires_grad_() for g in grids])
+        # GOPs of one length share their contexts, which weigh far more than the grids.
+        by_length = {
+            frames: GopRate(self._contexts(structure, frames, schedule), structure.grid_channels)
+            for frames in set(self.frame_counts)
+        }
+        self.rates = [by_length[frames] for frames in self.frame_counts]
+        self.forecasts = [Forecast.initial(grids) for grids in self.grids]
+        layers: tuple[LayerSpec, ...] = context_layers(*structure.context_widths) + self.model.layers
+        self.prior = structure.prior(chroma_format) if prior else WITHOUT_PRIOR
+        initial = initial_weights(self.model, generator) | self.initial_context(structure.context_widths, generator)
+        gains: dict[str, int] = {}
+        output_units: dict[str, int] = {}
+        weight_step: dict[str, float] = {}
+        bias_step: dict[str, float] = {}
+        for layer in layers:
+            gains[layer.name], output_units[layer.name] = 0, FEATURE_SCALE
+            weight_step[layer.name], bias_step[layer.name] = WEIGHT_STEP, 2.0**-5
+        head_unit = self.model.levels_per_feature
+        gains["head.pointwise"] = int(math.log2(head_unit / FEATURE_SCALE))
+        output_units["head.pointwise"] = head_unit
+        bias_step["head.pointwise"] = 2.0**-6
+        for name, gain, unit in (
+            ("context.hidden1", int(math.log2(HIDDEN_UNIT)), HIDDEN_UNIT),
+            ("context.hidden2", 0, HIDDEN_UNIT),
+            ("context.output", int(math.log2(OUTPUT_UNIT / HIDDEN_UNIT)), OUTPUT_UNIT),
+        ):
+            gains[name], output_units[name] = gain, unit
+            weight_step[name], bias_step[name] = 2.0**-4, 2.0**-4
+        priors = self.prior.layers(structure.profile, layers, structure.grid_channels)
+        self.bank = ParameterBank(layers, gains, output_units, initial, weight_step, bias_step, priors).to(device)
+
+    def _contexts(self, structure: Structure, frames: int, schedule: Schedule) -> list[GridContext | None]:
+        out: list[GridContext | None] = []
+        coarser: tuple[GridSlot, tuple[int, int, int]] | None = None
+        for i, (slot, channels) in enumerate(zip(structure.profile.slots, structure.grid_channels, strict=True)):
+            if not channels:
+                out.append(None)
+                continue
+            shape = node_shape(slot, frames, *self.size, structure.pyramid)
+            place = i, slot, structure.pyramid, None if slot.motion else coarser
+            out.append(build_context(shape, schedule(*shape), *place, self.device))
+            if not slot.motion:
+                coarser = (slot, shape)
+        return out
+
+    @staticmethod
+    def initial_context(widths: tuple[int, int], generator: torch.Generator) -> dict[str, tuple[Tensor, Tensor]]:
+        """Weights that the context network of these hidden widths starts from: layer name -> (weight, bias), real."""
+        one, two, out = (layer.weight_shape for layer in context_layers(*widths))
+        first = torch.randn(one, generator=generator) * 0.15
+        first[:, 19:] = 0
+        second = torch.randn(two, generator=generator) * math.sqrt(1.0 / two[1])
+        last = torch.randn(out, generator=generator) * 0.05
+        return {
+            "context.hidden1": (first, torch.full((widths[0],), 0.1)),
+            "context.hidden2": (second, torch.full((widths[1],), 0.1)),
+            "context.output": (last, torch.tensor([0.0, 1.5])),
+        }
+
+    def _nodes(self, gop: int, window: slice) -> list[Tensor]:
+        structure = self.model.structure
+        return nodes_of(structure.profile.slots, structure.pyramid, self.frame_counts[gop], window)
+
+    def windows(self, length: int) -> list[Window]:
+        """All windows of about `length` frames."""
+        slots, pyramid = self.model.profile.slots, self.model.structure.pyramid
+        return [
+            window
+            for gop, frames in enumerate(self.frame_counts)
+            for window in windows_of(slots, pyramid, gop, frames, length, self.device)
+        ]
+
+    def losses(self, window: Window, settings: Settings) -> tuple[Tensor, Tensor]:
+        """Distortion and bits per pixel of one window, with gradients.
+
+        Args:
+            window: one of `windows`.
+            settings: phase, temperature and noise.
+
+        Returns:
+            Weighted MSE in units of the full range, or what `similarity` puts in its place, and an unbiased estimate of
+            the stream's bits per pixel.
+        """
+        gop = window.gop
+        if settings.hard:
+            rounded = [None if g is None else straight_through_round(g) for g in self.grids[gop]]
+        else:
+            rounded = [
+                None if g is None else soft_round_noise(g, settings.temperature, settings.noise, self.noise)
+                for g in self.grids[gop]
+            ]
+        q = self.bank.quantised() if settings.quantised else None
+        real = self.bank.real(q)
+        frames = range(window.frames.start, window.frames.stop)
+        count = self.frame_counts[gop]
+        arithmetic = Arithmetic.EXACT if settings.hard else Arithmetic.FLOAT
+        rows = self.model.forward(real, rounded, self.multipliers, frames, count, arithmetic)
+        bpp = self.window_bits(real, rounded, window, settings.hard) / (count * self.pixels)
+        if q is not None:
+            bpp = bpp + self.bank.segment_bits(q).sum() / (sum(self.frame_counts) * self.pixels)
+        return self._distortion(rows, gop, window.frames), bpp
+
+    @torch.no_grad()
+    def change_steps(self, multipliers: Sequence[Sequence[int] | None]) -> None:
+        """Quantise the grids with other steps from here on; what they stand for stays.
+
+        Args:
+            multipliers: per slot, the integer step M of each channel.
+        """
+        for slot, wanted in enumerate(multipliers):
+            before = self.multipliers[slot]
+            if before is None or wanted is None or before.tolist() == list(wanted):
+                continue
+            after = torch.tensor(wanted, device=self.device)
+            for grids in self.grids:
+                grid = grids[slot]
+                if grid is not None:
+                    grid *= (before / after).view(1, -1, 1, 1)
+            self.multipliers[slot] = after
+
+    def check_finite(self) -> None:
+        """Raise InternalError E_DIVERGED if a grid or a parameter is not a finite number."""
+        tensors = [self.bank.raw, self.bank.log_step, *(g for grids in self.grids for g in grids if g is not None)]
+        if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors):
+            raise InternalError("E_DIVERGED", "training diverged: a grid or a weight is not a finite number")
+
+    def fit_context(self, iterations: int) -> None:
+        """Fit the context network to the warm start, before anything else moves. The prior's fits as it is."""
+        if self.prior.context:
+            return
+        optimiser = torch.optim.Adam([self.bank.raw], lr=2e-2, betas=(0.9, 0.99))
+        windows = self.windows(_FIT_WINDOW)
+        per_gop = [[window for window in windows if window.gop == gop] for gop in range(len(self.grids))]
+        for i in range(iterations):
+            own = per_gop[i % len(per_gop)]
+            window = own[i // len(per_gop) % len(own)]
+            rounded = [None if g is None else torch.round(g.detach()) for g in self.grids[window.gop]]
+            nodes = self._nodes(window.gop, window.frames)
+            bits = self.grid_rate(self.bank.real(None), rounded, window.gop, nodes, False)
+            loss = sum((b * weight).sum() for b, weight in zip(bits, window.weights, strict=True) if b is not None)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[union-attr]
+            optimiser.step()
+
+    def grid_rate(
+        self,
+        real: dict[str, tuple[Tensor, Tensor]],
+        grids: Sequence[Tensor | None],
+        gop: int,
+        nodes: Sequence[Tensor],
+        exact: bool,
+    ) -> list[Tensor | None]:
+        """Bits of each node of each grid; this and `window_bits` say which entropy model the training assumes."""
+        return self.rates[gop].bits(real, grids, nodes, exact)
+
+    def window_bits(
+        self, real: dict[str, tuple[Tensor, Tensor]], grids: Sequence[Tensor | None], window: Window, exact: bool
+    ) -> Tensor:
+        """An estimate of the bits of all grids of the window's GOP, with gradients."""
+        return self.rates[window.gop].window_bits(real, grids, window, self.forecasts[window.gop], exact)
+
+    def _distortion(self, rows: Tensor, gop: int, window: slice) -> Tensor:
+        weights, wanted = self.targets[gop].weights, self.targets[gop].rows[window]
+        peak = (1 << self.model.bit_depth) - 1
+        if self._similarity is None:
+            return ((rows - wanted).square() * (weights / (peak * peak * rows.shape[0]))).sum()
+        error = (rows[:, 4:] - wanted[:, 4:]) / peak
+        chroma = (error * error * weights[4:]).sum() / rows.shape[0]
+        unlike = 1 - self._similarity.of_phases(rows[:, :4], wanted[:, :4]).mean()
+        return weights[:4].sum() * DISSIMILARITY_WEIGHT * unlike + chroma
+
+    @torch.no_grad()
+    def final_grids(self, gop: int) -> list[Tensor | None]:
+        """Per slot the integers of a GOP as they are written, float32 [N, C, H, W], |q| <= 2047."""
+        return [None if g is None else torch.round(g.detach()).clamp(-Q_MAX, Q_MAX) for g in self.grids[gop]]
+
+    @torch.no_grad()
+    def estimate(self) -> Estimate:
+        """Bits and distortion of the hard-rounded state over the whole video."""
+        # Not `quantised` and `real`: their float32 steps are a little off, and sums at a half would round elsewhere.
+        real = self.bank.exact_real(torch.float32)
+        distortion, psnr_y = self.whole_distortion(real)
+        return Estimate(self.whole_grid_bits(real), self.bank.written_bits(), distortion, psnr_y)
+
+    @torch.no_grad()
+    def whole_grid_bits(
+        self, real: dict[str, tuple[Tensor, Tensor]], grids: Sequence[Sequence[Tensor | None]] | None = None
+    ) -> list[float | None]:
+        """Per slot the bits of the hard-rounded grids, summed over GOPs; None where absent.
+
+        Args:
+            real: parameters as real values; only the context network's are used.
+            grids: per GOP, of `final_grids`, where the caller has them.
+        """
+        slots: list[float | None] = [None] * len(self.model.profile.slots)
+        for gop, frames in enumerate(self.frame_counts):
+            whole = self._nodes(gop, slice(0, frames))
+            rounded = self.final_grids(gop) if grids is None else grids[gop]
+            values = sum(grid.numel() for grid in rounded if grid is not None)
+            parts = -(-values // _VALUES_AT_ONCE)
+            # Slots have nodes for every frame or for few: each gives its share to a part, and some give none.
+            split = [nodes.tensor_split(parts) for nodes in whole]
+            for nodes in zip(*split, strict=True):
+                for i, b in enumerate(self.grid_rate(real, rounded, gop, nodes, True)):
+                    if b is not None:
+                        slots[i] = (slots[i] or 0.0) + float(b.double().sum())
+        return slots
+
+    @torch.no_grad()
+    def whole_distortion(
+        self,
+        real: dict[str, tuple[Tensor, Tensor]],
+        grids: Sequence[Sequence[Tensor | None]] | None = None,
+        model: SynthesisModel | None = None,
+    ) -> tuple[float, float]:
+        """Distortion as in `losses` over all frames, hard-rounded, and the mean of the frames' luma PSNRs.
+
+        Args:
+            real: parameters as real values.
+            grids: per GOP, of `final_grids`, where the caller has them.
+            model: makes the frames in place of the trainer's own.
+        """
+        distortion = psnr = 0.0
+        for gop, frames in enumerate(self.frame_counts):
+            rounded = self.final_grids(gop) if grids is None else grids[gop]
+            target = self.targets[gop]
+            luma = target.weights[:4]
+            for window in split_frames(frames, 8):
+                at = range(window.start, window.stop)
+                rows = (model or self.model).forward(real, rounded, self.multipliers, at, frames, Arithmetic.EXACT)
+                distortion += float(self._distortion(rows, gop, window)) * (window.stop - window.start)
+                error = (rows[:, :4] - target.rows[window, :4]) / ((1 << self.model.bit_depth) - 1)
+                mse = (error * error * luma).sum((1, 2, 3)) / luma.sum()
+                psnr += float((-10 * torch.log10(mse.clamp(min=1e-10))).double().sum())
+        count = sum(self.frame_counts)
+        return distortion / count, psnr / count

@@ -1,0 +1,1 @@
+"""What exports the decoder's ONNX graphs from PyTorch."""

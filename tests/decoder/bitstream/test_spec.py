@@ -1,0 +1,40 @@
+"""The specification says what the code does: generated blocks are up to date, every error code is listed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from nvrc_decoder.bitstream.render import checks_of, update
+
+import nvrc_decoder
+from nvrc_decoder.bitstream.tables import PAYLOADS
+
+SPEC = Path(__file__).parents[3] / "spec"
+
+
+@pytest.mark.parametrize("chapter", ["03-syntax.md", "09-errors-limits.md"])
+def test_generated_blocks_are_up_to_date(chapter: str) -> None:
+    text = (SPEC / chapter).read_text(encoding="utf-8")
+    assert "<!-- generated:" in text
+    assert update(text) == text
+
+
+def test_every_payload_is_in_chapter_3() -> None:
+    text = (SPEC / "03-syntax.md").read_text(encoding="utf-8")
+    for name, payload in PAYLOADS.items():
+        assert f"## {payload.section} {name}\n\n<!-- generated: {name} -->" in text
+
+
+def test_requirement_numbers_are_unique() -> None:
+    numbers = [check.id for payload in PAYLOADS.values() for check in checks_of(payload.table)]
+    assert len(numbers) == len(set(numbers))
+    assert set(numbers) == {f"R3.{i}" for i in range(1, 52)}
+
+
+def test_every_code_is_in_chapter_9() -> None:
+    source = Path(nvrc_decoder.__file__).parent
+    used = {code for file in source.rglob("*.py") for code in re.findall(r'"(E_[A-Z0-9_]+)"', file.read_text("utf-8"))}
+    listed = set(re.findall(r"`(E_[A-Z0-9_]+)`", (SPEC / "09-errors-limits.md").read_text(encoding="utf-8")))
+    assert used - listed == set()

@@ -1,0 +1,326 @@
+"""A training run can be broken off anywhere and ends in the same bits."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from encoder_cases import gradient_source
+
+from nvrc_decoder.errors import InputError, OutputError
+from nvrc_encoder import EncodeOptions, encode, encoding
+from nvrc_encoder.encoding import make_trainer
+from nvrc_encoder.goal import Goal
+from nvrc_encoder.training import checkpoint
+from nvrc_encoder.training.checkpoint import fingerprint, load_checkpoint, read_checkpoint, save_checkpoint, train
+from nvrc_encoder.training.run import Run
+
+KEY = {"version": "7", "samples": "abc"}
+
+
+def options(**changes: Any) -> EncodeOptions:
+    return EncodeOptions(**{"preset": "draft", "device": "cpu", "trials": False, **changes})
+
+
+class _KilledError(Exception):
+    """Stands for the kill."""
+
+
+def _fresh(iterations: int = 24, goal: Goal | None = None) -> Run:
+    source = gradient_source(32, 24, 5)
+    chosen = options(iterations=iterations, gop=3)
+    trainer, _, _ = make_trainer(source, list(source), chosen)
+    plan = dataclasses.replace(chosen.plan(), search=0.8, extra=0.3)
+    return Run(trainer, plan, goal)
+
+
+def _finish(run: Run) -> int:
+    """Train to the end; how many steps it took."""
+    steps = 0
+    while not run.done:
+        run.advance()
+        steps += 1
+    return steps
+
+
+GOALS = {"lambda": None, "size": Goal("size", 700), "quality": Goal("psnr", 60.0)}
+
+
+@pytest.fixture(scope="module", params=GOALS)
+def unbroken(request: pytest.FixtureRequest) -> tuple[Run, int, Goal | None]:
+    """A run of 24 iterations (exact from 19 on), what rate control adds to it, and the search; and its steps."""
+    goal = GOALS[request.param]
+    run = _fresh(goal=goal)
+    return run, _finish(run), goal
+
+
+# First step, the float phase's middle and end, around the start of the exact phase, the last iteration; rate control's
+# iterations; two steps of the search; the last step.
+@pytest.mark.parametrize("kill_after", [1, 5, 8, 18, 19, 20, 23, 24, 25, -4, -3, -1])
+def test_restored_run_ends_in_the_same_bits(
+    unbroken: tuple[Run, int, Goal | None], tmp_path: Path, kill_after: int
+) -> None:
+    whole, steps, goal = unbroken
+    broken = _fresh(goal=goal)
+    for _ in range(kill_after % steps):
+        broken.advance()
+    save_checkpoint(tmp_path / "state", broken, KEY)
+    resumed = _fresh(goal=goal)
+    resumed.restore(load_checkpoint(tmp_path / "state", KEY))
+    assert kill_after % steps + _finish(resumed) == steps
+    assert resumed.summary() == whole.summary()
+    for name in ("raw", "log_step", "bias_log_step"):
+        assert torch.equal(getattr(resumed.trainer.bank, name), getattr(whole.trainer.bank, name))
+    for a, b in zip(resumed.trainer.grids, whole.trainer.grids, strict=True):
+        for x, y in zip(a, b, strict=True):
+            assert (x is None) == (y is None)
+            if x is not None and y is not None:
+                assert torch.equal(x, y)
+
+
+def test_what_the_resumed_runs_go_through(unbroken: tuple[Run, int, Goal | None]) -> None:
+    """Otherwise the test above would prove less than it says."""
+    run, steps, goal = unbroken
+    summary = run.summary()
+    assert summary.evaluations > 0
+    assert steps > summary.iterations
+    assert (summary.iterations > 24) == (goal is not None)
+    assert (summary.lagrangian != 5e-3) == (goal is not None)
+
+
+def test_encode_resumed_gives_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = gradient_source(32, 24, 4)
+    chosen = options(iterations=20)
+    whole, again = io.BytesIO(), io.BytesIO()
+    encode(source, whole, chosen)
+    path = tmp_path / "state"
+    honest = Run.advance
+
+    def killed(self: Run) -> object:
+        if self.iteration == 13:
+            save_checkpoint(path, self, fingerprint(source.picture, list(source), chosen))
+            raise _KilledError
+        return honest(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "advance", killed)
+        with pytest.raises(_KilledError):
+            encode(source, io.BytesIO(), chosen, checkpoint=path)
+    encode(source, again, chosen, checkpoint=path, resume=True)
+    assert whole.getvalue() == again.getvalue()
+
+
+def test_broken_off_in_every_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the pilot, at its end and in the training: each time the next start goes on from there."""
+    source = gradient_source(32, 24, 3)
+    chosen = options(iterations=12, trials=True, target_psnr=24.0)
+    whole, again = io.BytesIO(), io.BytesIO()
+    path = tmp_path / "state"
+    honest, stages, steps, patience = Run.advance, set(), 0, 0
+    monkeypatch.setattr(encoding, "train", lambda run, report, **more: train(run, report, every=0.0, **more))
+
+    def killed(self: Run) -> object:
+        nonlocal steps
+        if steps == patience:
+            raise _KilledError
+        steps += 1
+        stages.add(self.memo["stage"])
+        return honest(self)
+
+    monkeypatch.setattr(Run, "advance", killed)
+    patience = -1
+    encode(source, whole, chosen)
+    total, steps, patience, kills = steps, 0, 9, 0
+    assert stages == {"pilot", "training"}
+    stages.clear()
+    while not again.getvalue():
+        try:
+            encode(source, again, chosen, checkpoint=path, resume=True)
+        except _KilledError:
+            kills += 1
+            patience += 9
+    # Nothing was trained twice.
+    assert (steps, kills) == (total, (total - 1) // 9)
+    assert whole.getvalue() == again.getvalue()
+
+
+def test_checkpoint_of_another_encode_is_refused(tmp_path: Path) -> None:
+    source = gradient_source(32, 24, 4)
+    path = tmp_path / "state"
+    chosen = options(iterations=10)
+    encode(source, io.BytesIO(), chosen, checkpoint=path)
+    assert path.exists()
+    with pytest.raises(InputError) as caught:
+        encode(source, io.BytesIO(), options(iterations=10, seed=7), checkpoint=path, resume=True)
+    assert caught.value.code == "E_CHECKPOINT"
+    faster = gradient_source(32, 24, 4, rate=Fraction(50))
+    with pytest.raises(InputError) as caught:
+        encode(faster, io.BytesIO(), chosen, checkpoint=path, resume=True)
+    assert caught.value.code == "E_CHECKPOINT"
+
+
+@pytest.mark.parametrize("damage", ["empty", "junk", "garbage", "digits", "cut", "short", "flipped", "folder"])
+def test_damaged_checkpoint_is_a_typed_error(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "state"
+    run = _fresh(10)
+    save_checkpoint(path, run, KEY)
+    data = path.read_bytes()
+    middle = len(data) // 2
+    made = {
+        "empty": b"",
+        "junk": b"junk",
+        "garbage": b"garbage" * 50,
+        "digits": b"1234.",
+        "cut": data[:middle],
+        "short": data[:-1],
+        "flipped": data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :],
+    }
+    if damage == "folder":
+        path.unlink()
+        path.mkdir()
+    else:
+        path.write_bytes(made[damage])
+    with pytest.raises(InputError) as caught:
+        load_checkpoint(path, KEY)
+    assert caught.value.code == "E_CHECKPOINT"
+    assert caught.value.message.startswith((f"{path} is ", f"cannot read the checkpoint {path}: Is a directory"))
+    assert "torch" not in caught.value.message.lower()
+
+
+@pytest.mark.parametrize("content", [{"a": torch.zeros(3)}, [1, 2], {"key": 3, "state": {}}, {"key": {}, "state": 3}])
+def test_files_of_others_are_no_checkpoints(tmp_path: Path, content: Any) -> None:
+    torch.save(content, tmp_path / "state")
+    with pytest.raises(InputError, match="is no checkpoint of nvrc-ref"):
+        load_checkpoint(tmp_path / "state", KEY)
+
+
+def test_states_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "state", _fresh(10), KEY)
+    found = read_checkpoint(tmp_path / "state")
+    found.state["trainer"]["raw"] = torch.zeros(3)
+    with pytest.raises(InputError, match="does not fit"):
+        found.restore(_fresh(10))
+
+
+def test_another_encode_is_named(tmp_path: Path) -> None:
+    source, path = gradient_source(32, 24, 4), tmp_path / "state"
+    chosen = options(iterations=10)
+    encode(source, io.BytesIO(), chosen, checkpoint=path)
+
+    def refusal(**changes: Any) -> str:
+        with pytest.raises(InputError) as caught:
+            encode(source, io.BytesIO(), dataclasses.replace(chosen, **changes), checkpoint=path, resume=True)
+        return caught.value.message
+
+    assert "(seed 0, now 7; lambda 0.005, now 0.01)" in refusal(seed=7, lagrangian=0.01)
+    assert "(iterations 10, now 12; other plan)" in refusal(iterations=12)
+    source = gradient_source(32, 24, 3)
+    assert "(frames 4, now 3; other samples)" in refusal()
+    torch.save({"key": "abc", "state": read_checkpoint(path).state}, path)
+    assert "(another version of nvrc-ref wrote it)" in refusal()
+
+
+def test_a_checkpoint_that_cannot_be_written_is_typed(tmp_path: Path) -> None:
+    with pytest.raises(OutputError):
+        save_checkpoint(tmp_path / "no" / "state", _fresh(10), KEY)
+    run, before = _fresh(10), set(tmp_path.iterdir())
+    train(run, path=tmp_path / "no" / "state")
+    assert run.done
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_checkpoints_take_a_fiftieth_of_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, saved = 0.0, []
+
+    class Clocked:
+        done, place = False, ""
+
+        def advance(self) -> None:
+            nonlocal now
+            now += 1
+            self.done = now >= 5000
+
+    def slowly(*arguments: object) -> None:
+        nonlocal now
+        saved.append(now)
+        now += 3
+
+    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now)
+    monkeypatch.setattr(checkpoint, "save_checkpoint", slowly)
+    train(Clocked(), path=tmp_path / "state")  # type: ignore[arg-type]
+    assert saved[0] == 30
+    gaps = [after - before for before, after in pairwise(saved)]
+    assert set(gaps[:-1]) == {153.0}
+    assert saved[-1] >= 5000
+
+
+def _bytes(state: object) -> int:
+    """Of all tensors in a state."""
+    if isinstance(state, torch.Tensor):
+        return state.numel() * state.element_size()
+    if isinstance(state, dict):
+        return sum(map(_bytes, state.values()))
+    return sum(map(_bytes, state)) if isinstance(state, list) else 0
+
+
+def test_what_can_be_made_again_is_not_kept() -> None:
+    """A grid value: 4 bytes for itself, 8 for Adam's and 8 for the forecast; 2 in the best state, and in the search."""
+    run, sizes = _fresh(), {}
+    values = sum(grid.numel() for grids in run.trainer.grids for grid in grids if grid is not None)
+    weights = run.trainer.bank.raw.numel()
+    while not run.done:
+        run.advance()
+        sizes[run.iteration] = _bytes(run.state())
+    assert sizes[5] <= 20 * values + 16 * weights + 11_000
+    assert sizes[24] <= 2 * values + 8 * weights + 11_000
+    assert run.best is not None
+    assert {g.dtype for grids in run.best.state["grids"] for g in grids if g is not None} == {torch.int16}
+
+
+_SCRIPT = """
+import sys
+from pathlib import Path
+from encoder_cases import gradient_source
+from nvrc_encoder import EncodeOptions, encode
+from nvrc_encoder.training import checkpoint
+train = checkpoint.train
+import nvrc_encoder.encoding as encoding
+encoding.train = lambda run, report=None, **more: train(run, report, every=0.0, **more)
+with open(sys.argv[1], "wb") as file:
+    options = EncodeOptions(iterations=40, trials=False)
+    encode(gradient_source(32, 24, 4), file, options, checkpoint=Path(sys.argv[2]), resume=True)
+"""
+
+
+def test_killed_process_goes_on(tmp_path: Path) -> None:
+    """SIGKILL in the middle of training and writing of checkpoints, several times, then to the end."""
+    path = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    state = tmp_path / "state"
+
+    def start(name: str, checkpoint: Path) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-c", _SCRIPT, str(tmp_path / name), str(checkpoint)]
+        return subprocess.Popen(command, env=environment)
+
+    assert start("whole", tmp_path / "other").wait() == 0
+    for delay in (0.05, 0.2):
+        process = start("broken", state)
+        before = state.stat().st_mtime_ns if state.exists() else 0
+        while process.poll() is None and (not state.exists() or state.stat().st_mtime_ns == before):
+            time.sleep(0.01)
+        time.sleep(delay)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert start("broken", state).wait() == 0
+    assert (tmp_path / "broken").read_bytes() == (tmp_path / "whole").read_bytes()

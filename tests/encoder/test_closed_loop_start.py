@@ -1,0 +1,167 @@
+"""The start of a training: flow, planes and weights as a classical encoder would choose them."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as functional
+
+from nvrc_decoder.picture.format import VideoFormat
+from nvrc_decoder.picture.planes import Planes
+from nvrc_decoder.pyramid import Pyramid
+from nvrc_encoder import EncodeOptions
+from nvrc_encoder.encoding import make_trainer
+from nvrc_encoder.model.motion import half_samples, make_motion
+from nvrc_encoder.model.rounding import Arithmetic
+from nvrc_encoder.model.route import Route, find_route
+from nvrc_encoder.model.synthesis import LUMA_STAGE, PLANE_STAGE
+from nvrc_encoder.source.video import Source
+from nvrc_encoder.start.flow_search import FrameSearch, Reference, pattern_search
+from nvrc_encoder.start.split_search import SplitGrid
+from nvrc_encoder.start.warm_planes import half, initial_planes
+from nvrc_encoder.training.trainer import Trainer
+
+PYRAMIDS = [{"node_spacing": 8}, {"node_spacing": 2}, {"key_spacing": 4, "node_spacing": 1}]
+
+
+def texture(height: int, width: int, seed: int) -> torch.Tensor:
+    """Smooth random luma of about 10 to 245, [height, width]."""
+    rng = np.random.default_rng(seed)
+    coarse = torch.from_numpy(rng.uniform(10, 245, (1, 1, -(-height // 8) + 2, -(-width // 8) + 2))).float()
+    fine = functional.interpolate(coarse, scale_factor=8, mode="bicubic")[0, 0, 8 : 8 + height, 8 : 8 + width]
+    return fine.clamp(0, 255)
+
+
+def moving_source(frames: int) -> Source:
+    """A texture that moves by (1, 2) samples a frame, 96x80."""
+    scene = texture(120, 160, 0)
+    clip = []
+    for t in range(frames):
+        luma = scene[t : 80 + t, 2 * t : 96 + 2 * t].round().byte().numpy()
+        chroma = 160 - luma[::2, ::2] // 4
+        clip.append(Planes(luma, chroma, chroma // 2))
+    return Source("moving", VideoFormat(96, 80, Fraction(25), 1, 8), frames, lambda: iter(clip))
+
+
+def trainer_of(frames: int = 11, **changes: object) -> Trainer:
+    source = moving_source(frames)
+    options = EncodeOptions(device="cpu", trials=False, channels=8, gop=64, **changes)  # type: ignore[arg-type]
+    return make_trainer(source, list(source), options)[0]
+
+
+def cost_of(trainer: Trainer) -> float:
+    """J, times 10^4."""
+    estimate = trainer.estimate()
+    pixels = sum(trainer.frame_counts) * trainer.pixels
+    return 1e4 * (estimate.distortion + trainer.lagrangian * estimate.bits / pixels)
+
+
+@pytest.mark.parametrize("spacings", PYRAMIDS, ids=str)
+@pytest.mark.parametrize("motion", [{"motion": False}, {"motion": True}, {"split": True}], ids=str)
+def test_start_believes_in_the_decoders_planes(spacings: dict[str, int], motion: dict[str, bool]) -> None:
+    trainer = trainer_of(**motion, **spacings)
+    model, rows = trainer.model, trainer.targets[0].rows
+    features = (torch.cat([rows[:, :4].mean(1, keepdim=True), rows[:, 4:6]], 1) - 128) / 16
+    multipliers = [None if m is None else m.tolist() for m in trainer.multipliers]
+    grids: list[torch.Tensor | None] = [None] * len(multipliers)
+    left = initial_planes(model, rows, features, multipliers, grids, trainer.lagrangian)
+    for grid, own in zip(grids, trainer.grids[0], strict=True):
+        assert grid is None or (own is not None and torch.equal(grid, grid.round()))
+    with torch.no_grad():
+        made = model.planes(grids, trainer.multipliers, range(len(rows)), Arithmetic.EXACT)
+    luma = functional.pixel_shuffle(made[LUMA_STAGE], 2)
+    assert torch.equal(left[:, :1], features[:, :1] - half(luma))
+    chroma = functional.interpolate(made[PLANE_STAGE][:, :2], scale_factor=2, mode="bilinear")
+    assert torch.equal(left[:, 1:], features[:, 1:] - chroma)
+
+
+@pytest.mark.parametrize("spacings", PYRAMIDS, ids=str)
+def test_start_is_worth_much_training(spacings: dict[str, int]) -> None:
+    trainer = trainer_of(lagrangian=0.004, prior=False, **spacings)
+    still = trainer_of(lagrangian=0.004, motion=False, prior=False, **spacings)
+    trainer.fit_context(120)
+    still.fit_context(120)
+    assert cost_of(trainer) < 0.6 * cost_of(still)
+
+
+def test_rounded_weights_pass_the_planes_through() -> None:
+    trainer = trainer_of(prior=False)
+    grids, frames = trainer.final_grids(0), range(11)
+    with torch.no_grad():
+        made = trainer.model.planes(grids, trainer.multipliers, frames, Arithmetic.EXACT)
+        real = trainer.bank.exact_real(torch.float32)
+        rows = trainer.model.forward(real, grids, trainer.multipliers, frames, 11, Arithmetic.EXACT)
+    torch.testing.assert_close(rows[:, :4], (made[LUMA_STAGE] * 16 + 128).clamp(0, 255), rtol=0, atol=0.63)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_search_takes_the_least_at_each_place(together: bool) -> None:
+    wanted = torch.randint(-3, 4, (1, 5, 6), generator=torch.Generator().manual_seed(0)).float()
+    found = pattern_search(
+        torch.zeros(1, 5, 6),
+        [lambda grid, value=value: torch.full_like(grid, value) for value in range(-3, 4)],
+        lambda grids: (grids - wanted).abs().sum(1),
+        together,
+    )
+    assert torch.equal(found, wanted)
+
+
+@pytest.mark.parametrize("size", [(64, 96), (50, 70)])
+def test_frame_search_finds_a_shift(size: tuple[int, int]) -> None:
+    height, width = size
+    scene = texture(height + 20, width + 20, 3)[None, None] / 16 - 8
+    even = -(-height // 2) * 2, -(-width // 2) * 2
+    before, here, after = (scene[..., 8 + 2 * t :, 8 - 3 * t :][..., : even[0], : even[1]] for t in (-1, 0, 1))
+    rows, columns = -(-height // 16), -(-width // 16)
+    # In eighths; what a position says is where a frame's samples are found, relative to where others are.
+    shift = torch.tensor([2.0, -3.0]).view(1, 2, 1, 1).expand(1, 2, rows, columns) * 8
+    references = [Reference(half_samples(x, Arithmetic.EXACT), s) for x, s in ((before, shift), (after, -shift))]
+    zeros = torch.zeros(3, rows, columns)
+    search = FrameSearch(here, references, 16, torch.tensor([4, 4, 4]), size, 1.0)
+    away = zeros + torch.tensor([1.0, -2.0, 0.0]).view(3, 1, 1)
+    found = search.run([away], zeros)[:2]
+    # At the edges what moves in is not there to be found.
+    assert not found[:, 1:-1, 1:-1].any()
+
+
+def test_split_search_finds_what_moves_by_itself() -> None:
+    """A block moves by (1, -2) samples a frame over ground that stands still."""
+    ground, thing = texture(48, 64, 5) / 16 - 8, texture(8, 8, 6) / 16 - 8
+    luma = ground.repeat(3, 1, 1, 1)
+    for t in range(3):
+        luma[t, 0, 15 + t : 23 + t, 26 - 2 * t : 34 - 2 * t] = thing
+    route = find_route(Pyramid(2, 2), 0, 3)
+    (step,) = (step for step in route.steps if step.frames == (1,))
+    part = Route(step.frames, (route.steps[0], step), ())
+    still = make_motion(torch.zeros(3, 3, 3, 4), torch.ones(3), part, (48, 64), Arithmetic.EXACT)
+    split = SplitGrid(luma, (6, 8), torch.tensor([16, 16, 8]), (48, 64), 0.01)
+    split.search(step, part, still, {0: luma[:1], 2: luma[2:]})
+    found = split.grid[1]
+    # To the earlier reference: one sample up and two to the right, in half samples.
+    assert found[:2, 2, 3].tolist() == [-2, 4]
+    assert not split.grid[0].any()
+    assert found.abs().sum((0, 1, 2)) < 40
+
+
+def test_start_is_the_same_each_time() -> None:
+    first, second = trainer_of(5), trainer_of(5)
+    for a, b in zip(first.grids[0], second.grids[0], strict=True):
+        assert (a is None and b is None) or torch.equal(a, b)  # type: ignore[arg-type]
+
+
+def test_small_pictures_and_single_frames_have_a_start() -> None:
+    for width, height, frames in ((1, 1, 3), (5, 3, 9), (40, 16, 1), (16, 40, 2)):
+        clip = [
+            Planes(
+                np.full((height, width), 90 + t, np.uint8),
+                *[np.full((-(-height // 2), -(-width // 2)), 60, np.uint8)] * 2,
+            )
+            for t in range(frames)
+        ]
+        source = Source("flat", VideoFormat(width, height, Fraction(25), 1, 8), frames, lambda clip=clip: iter(clip))
+        trainer = make_trainer(source, clip, EncodeOptions(device="cpu", trials=False))[0]
+        assert trainer.model.structure.pyramid == Pyramid()
+        assert all(bool(torch.isfinite(g).all()) for g in trainer.grids[0] if g is not None)

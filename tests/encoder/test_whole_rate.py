@@ -1,0 +1,23 @@
+"""The rate of a whole video, which is worked out in parts."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from encoder_cases import gradient_source
+
+from nvrc_encoder import EncodeOptions
+from nvrc_encoder.encoding import make_trainer
+from nvrc_encoder.training import trainer as training
+
+
+def test_bits_are_the_same_in_any_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = gradient_source(48, 32, 11)
+    options = EncodeOptions(device="cpu", trials=False, slots=(0, 4, 5, 6, 7, 8), key_spacing=8, node_spacing=2)
+    trainer, _, _ = make_trainer(source, list(source), options)
+    real = trainer.bank.exact_real(torch.float32)
+    at_once = [bits or 0.0 for bits in trainer.whole_grid_bits(real)]
+    for most in (3000, 100):
+        monkeypatch.setattr(training, "_VALUES_AT_ONCE", most)
+        assert [bits or 0.0 for bits in trainer.whole_grid_bits(real)] == pytest.approx(at_once, rel=1e-6)
+    assert sum(at_once) > 1000
