@@ -68,7 +68,7 @@ _POSITION_IN_DISPLACEMENTS = 4
 _SPLIT_BLEND_STEP = 8
 """The same of the split grid: two steps take a block from both references to one."""
 _FLOW_GROWTH = 0.4
-"""Exponent of lambda in the step of the positions: measured, see docs/measurements.md."""
+"""Exponent of lambda in the step of the positions: measured, see docs/decisions/0005-motion-by-a-flow-grid.md."""
 _GRID_GROWTH = 0.5
 """Exponent of lambda in the steps of the other grids, as at high rate theory has it."""
 # What one step of the orthonormal transform is in the decoder's, whose low bands have a gain of 1 (spec 7.6.5).

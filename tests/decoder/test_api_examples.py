@@ -60,12 +60,18 @@ def test_the_data_loader_example(tmp_path: Path) -> None:
     assert done.stdout.splitlines() == [f"fork {shapes}", f"spawn {shapes}"], done.stderr
 
 
-def test_the_guide_names_what_the_package_exports() -> None:
+def test_the_allocator_example() -> None:
+    (code,) = [
+        text for text in re.findall(r"```py\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL) if "arrays()" in text
+    ]
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_the_guide_lists_the_public_names() -> None:
     text = GUIDE.read_text(encoding="utf-8")
-    named = {"Video", "Frame", "NvrcError", "Limits", "StageTimes", "open"}
-    for name in named:
-        assert name in nvrc_decoder.__all__
-        assert re.search(rf"\b{name}\b", text), name
+    (rows,) = re.findall(r"^## All public names$(.*)\Z", text, re.MULTILINE | re.DOTALL)
+    cells = [line.split("|")[1] for line in rows.splitlines() if line.startswith("| `")]
+    assert sorted(re.findall(r"`(\w+)`", " ".join(cells))) == sorted(nvrc_decoder.__all__)
 
 
 def test_every_export_exists_and_is_typed() -> None:

@@ -118,7 +118,7 @@ def measure(
 
 
 def cases(only: str | None, largest: tuple[int, int], threads: int) -> Iterator[dict[str, Any]]:
-    """The table of `docs/measurements.md`."""
+    """The table of `docs/performance.md`."""
     shown = 2 * threads
     for profile in PROFILES:
         if only not in (None, profile):

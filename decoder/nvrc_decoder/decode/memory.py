@@ -1,6 +1,6 @@
 """How much memory decoding a GOP takes, told before any of it is taken (spec 9.3).
 
-The constants are upper bounds of what `tools/benchmarks/memory.py` measures; `docs/measurements.md` has the numbers.
+The constants are upper bounds of what `tools/benchmarks/memory.py` measures; `docs/performance.md` has the numbers.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 glibc learns from what is freed: after the first large array it takes all up to that size, at most 32 MiB, from its
 heaps. There the grids and frames of one GOP leave holes that those of the next do not fit, in the heap of each thread,
-and the peak grows for some GOPs (docs/measurements.md). With a threshold that stays, what is larger has pages of
+and the peak grows for some GOPs (docs/decisions/0022). With a threshold that stays, what is larger has pages of
 its own; and with one heap for all threads, the holes that the symbols leave are of use to the frames. The threshold is
 glibc's first one: with 1 MiB, decoding took a twentieth less time, but the peak grew by a tenth in twenty GOPs at
 1080p. Trimming is less eager than with glibc's first setting, since new pages cost time.
