@@ -16,6 +16,7 @@ import itertools
 import json
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -161,7 +162,8 @@ def render(name: str) -> str:
     table = find_figures(name)
     origin = f"Format {table['format']}, revision {table['revision']}; {table['machine']}; `{table['command']}`."
     note = f"{table['note']} " if "note" in table else ""
-    return f"\n{markdown(table['header'], table['rows'])}\n{note}*{origin}*\n\n"
+    text = textwrap.fill(f"{note}*{origin}*", 120, break_long_words=False, break_on_hyphens=False)
+    return f"\n{markdown(table['header'], table['rows'])}\n{text}\n\n"
 
 
 def render_page(text: str) -> str:
