@@ -160,9 +160,10 @@ def render(name: str) -> str:
     if name in COMPUTED:
         return f"\n{COMPUTED[name]()}\n"
     table = find_figures(name)
-    origin = f"Format {table['format']}, revision {table['revision']}; {table['machine']}; `{table['command']}`."
+    state = f"Format {table['format']}, revision {table['revision']}; " if "revision" in table else ""
     note = f"{table['note']} " if "note" in table else ""
-    text = textwrap.fill(f"{note}*{origin}*", 120, break_long_words=False, break_on_hyphens=False)
+    text = f"{note}*{state}{table['machine']}; `{table['command']}`.*"
+    text = textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
     return f"\n{markdown(table['header'], table['rows'])}\n{text}\n\n"
 
 
