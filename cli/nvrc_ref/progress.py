@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, cast
 
 import click
 
@@ -85,7 +85,7 @@ def frame_bar(
         show_eta=False,
         show_pos=True,
         item_show_func=remaining,
-        file=Terminal(sys.stderr.fileno()),
+        file=cast(TextIO, Terminal(sys.stderr.fileno())),
     ) as bar:
         # In the place of the bar, which comes again with the next frame.
         report.write = lambda line: note(f"\r\033[K{line}")

@@ -66,7 +66,8 @@ def eight_bit_420(frame: Planes, video: VideoFormat) -> npt.NDArray[np.uint8]:
     def eight(plane: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
         if video.bit_depth == 8:
             return plane.astype(np.uint8, copy=False)
-        return np.minimum((plane.astype(np.int32) + 2) >> 2, 255).astype(np.uint8)
+        rounded: npt.NDArray[np.int32] = (plane.astype(np.int32) + 2) >> 2
+        return np.minimum(rounded, 255).astype(np.uint8)
 
     def even(plane: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         return np.pad(plane, ((0, 2 * rows - plane.shape[0]), (0, 2 * columns - plane.shape[1])), mode="edge")

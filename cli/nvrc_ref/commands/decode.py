@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from typing import Any
 
 import click
 
@@ -132,7 +133,7 @@ def command(
         used, device = video.engine, video.provider
     seconds = time.perf_counter() - began
     if as_json:
-        document = {
+        document: dict[str, Any] = {
             "output": output,
             "format": kind.value,
             "frames": count,

@@ -20,6 +20,7 @@ def draw(comparison: Comparison, title: str, kind: str) -> bytes:
         kind: ``png``, ``svg`` or ``pdf``.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     numbers = [frame.number for frame in comparison.frames]
     mean = comparison.mean()
@@ -47,7 +48,7 @@ def draw(comparison: Comparison, title: str, kind: str) -> bytes:
     axes.set_xlabel("frame")
     axes.set_ylabel("PSNR, dB")
     axes.set_title(title, loc="left", fontsize=10, color=_INK)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
     axes.margins(y=0.2)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize=9)

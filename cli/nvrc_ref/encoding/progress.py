@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO, cast
 
 from nvrc_encoder.options import EncodeOptions
 from nvrc_encoder.training.outlook import Outlook
@@ -245,7 +245,7 @@ def encode_progress(options: EncodeOptions, quiet: bool) -> Iterator[EncodeProgr
     from rich.live import Live
 
     terminal = Terminal(sys.stderr.fileno(), sys.stderr.encoding or "utf-8")
-    console = Console(file=terminal, force_terminal=True)  # type: ignore[arg-type]
+    console = Console(file=cast(TextIO, terminal), force_terminal=True)
 
     def above(line: str) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
