@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nvrc_bench.rd.clips import Clip
-from nvrc_bench.rd.codecs import Codec
+from nvrc_bench.rd.codecs.base import Codec
 from nvrc_bench.rd.process import Execution, Runner
 from nvrc_bench.rd.quality import compare
 from nvrc_decoder.errors import InvalidStreamError

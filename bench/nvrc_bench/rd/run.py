@@ -18,7 +18,8 @@ from typing import Any
 
 from nvrc_bench.rd.bd import bd_tables
 from nvrc_bench.rd.clips import Clip, clip_name, prepare
-from nvrc_bench.rd.codecs import UnavailableError, make_codec
+from nvrc_bench.rd.codecs.base import UnavailableError
+from nvrc_bench.rd.codecs.kinds import make_codec
 from nvrc_bench.rd.config import CodecSpec, RunSpec
 from nvrc_bench.rd.imported import load_curves, points_for
 from nvrc_bench.rd.points import Task, find_result, run_task, task_path

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nvrc_bench.rd.clips import Clip
-from nvrc_bench.rd.codecs import make_codec
+from nvrc_bench.rd.codecs.kinds import make_codec
 from nvrc_bench.rd.config import CodecSpec, load_run, parse_codec
 from nvrc_bench.rd.imported import FORMAT, load_curves, points_for, published_names
 from nvrc_decoder.errors import InputError

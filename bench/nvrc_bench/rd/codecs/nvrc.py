@@ -1,21 +1,17 @@
-"""The codec of this project, as a program of its own, so that its time and memory are its own."""
+"""The codec of this project, run as a separate process, so that its time and memory can be measured."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-import nvrc_ref
-from nvrc_bench.rd.codecs import Codec, UnavailableError
+from nvrc_bench.rd.codecs.base import Codec, UnavailableError, probe
 from nvrc_bench.rd.config import option_words
 
 __all__ = ["Nvrc"]
 
-_PROBE_SECONDS = 60
 _KEPT = ("training_seconds", "estimated_bytes", "seconds")
 
 
@@ -31,24 +27,8 @@ class Nvrc(Codec):
         return list(self.spec.command) or [sys.executable, "-m", "nvrc_ref"]
 
     def version(self) -> str:
-        try:
-            done = subprocess.run(
-                [*self._command, "--version"],
-                env={**os.environ, **self.spec.environment},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=_PROBE_SECONDS,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            reason = error.strerror if isinstance(error, OSError) else "no answer"
-            raise UnavailableError(
-                "E_UNAVAILABLE", f"{self.spec.name}: cannot run {self._command[0]}: {reason}"
-            ) from None
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or [""])[-1]
-            raise UnavailableError("E_UNAVAILABLE", f"{self.spec.name}: {last[:200]}")
-        words = [done.stdout.strip(), self.spec.version or ("" if self.spec.command else _revision())]
+        output, _ = probe([*self._command, "--version"], self.spec.name, self.spec.environment)
+        words = [output.strip(), self.spec.version or ("" if self.spec.command else _revision())]
         return ", ".join(word for word in words if word)
 
     def encode(self, point: str) -> list[list[str]]:
@@ -76,27 +56,21 @@ class Nvrc(Codec):
 
     def _kmac(self, stream: Path) -> dict[str, Any] | None:
         """What `info` says of the cost of decoding: what has kmac in its name, of the stream or its first network."""
+        command = [*self._command, "info", str(stream), "--json"]
         try:
-            done = subprocess.run(
-                [*self._command, "info", str(stream), "--json"],
-                env={**os.environ, **self.spec.environment},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=_PROBE_SECONDS,
-            )
-            document = json.loads(done.stdout)
+            output, _ = probe(command, self.spec.name, self.spec.environment)
+            document = json.loads(output)
             places = [*document.get("networks", [])[:1], document]
-        except (OSError, ValueError, AttributeError, subprocess.TimeoutExpired):
+        except (UnavailableError, ValueError, AttributeError):
             return None
         return {key: value for place in places for key, value in place.items() if "kmac" in key} or None
 
 
 def _revision() -> str:
     """The checkout's revision, with a mark if files were changed; empty for an installed package."""
-    folder = Path(nvrc_ref.__file__).parent
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--exclude", "*"]
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--exclude", "*"]
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_PROBE_SECONDS)
-    except (OSError, subprocess.TimeoutExpired):
+        output, _ = probe(command, "git")
+    except UnavailableError:
         return ""
-    return f"revision {done.stdout.strip()}" if done.returncode == 0 else ""
+    return f"revision {output.strip()}"

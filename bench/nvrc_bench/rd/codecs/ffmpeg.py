@@ -1,114 +1,26 @@
-"""Codecs as command lines: how to encode a clip at a point, decode it again, and count its bytes."""
+"""The encoders of FFmpeg: x264, x265, SVT-AV1, VP9; their settings are those of docs/bench.md."""
 
 from __future__ import annotations
 
 import re
 import shutil
-import subprocess
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from abc import abstractmethod
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from nvrc_bench.rd.bitstreams import annex_b_bytes, ivf_bytes, obu_bytes
-from nvrc_bench.rd.config import CodecSpec, option_words
-from nvrc_decoder.errors import NvrcError
+from nvrc_bench.rd.codecs.base import Codec, UnavailableError, probe
+from nvrc_bench.rd.config import option_words
 
-__all__ = ["Codec", "UnavailableError", "make_codec"]
+__all__ = ["X264", "X265", "SvtAv1", "Vp9"]
 
-_PROBE_SECONDS = 60
 _COUNTERS: dict[str, Callable[[bytes], int]] = {
     "h264": annex_b_bytes,
     "hevc": annex_b_bytes,
     "obu": obu_bytes,
     "ivf": ivf_bytes,
 }
-
-
-class UnavailableError(NvrcError):
-    """A codec cannot be used here; the message says why."""
-
-    exit_code = 69
-
-
-class Codec(ABC):
-    """A codec, as a run wants it for one clip.
-
-    Command lines have ``{input}`` (the clip, or the stream), ``{output}`` (the stream, or a y4m file) and ``{folder}``
-    (a folder of the point's own) in place of paths.
-    """
-
-    suffix: ClassVar[str] = "bin"
-    default_points: ClassVar[tuple[str, ...]] = ()
-    parameter: ClassVar[str] = ""
-
-    def __init__(self, spec: CodecSpec, ffmpeg: str, threads: int) -> None:
-        self.spec = spec
-        self.ffmpeg = ffmpeg
-        self.threads = threads
-
-    @property
-    def points(self) -> tuple[str, ...]:
-        """Values of the rate parameter."""
-        return self.spec.points or self.default_points
-
-    def label(self, point: str) -> str:
-        """The point's name, such as ``crf 30``."""
-        return f"{(self.spec.parameter or self.parameter).lstrip('-')} {point}"
-
-    @property
-    def stream_suffix(self) -> str:
-        """Of the stream's file name."""
-        return self.suffix
-
-    @abstractmethod
-    def version(self) -> str:
-        """What to record as the version.
-
-        Raises:
-            UnavailableError: E_UNAVAILABLE, it is not there, or does not work.
-        """
-
-    @abstractmethod
-    def encode(self, point: str) -> list[list[str]]:
-        """The commands that encode."""
-
-    @abstractmethod
-    def decode(self) -> list[str]:
-        """The command that decodes into y4m."""
-
-    def count_bytes(self, stream: Path) -> int:
-        """Bytes of the video."""
-        return stream.stat().st_size
-
-    def details(self, folder: Path, stream: Path) -> dict[str, Any]:
-        """What else the codec tells of a point: keys of the results, such as ``component_bits``, ``kmac_per_pixel``."""
-        del folder, stream
-        return {}
-
-
-def _output(command: Sequence[str], name: str) -> str:
-    """What a program prints.
-
-    Raises:
-        UnavailableError: E_UNAVAILABLE, it cannot be run or fails.
-    """
-    try:
-        done = subprocess.run(
-            list(command),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=_PROBE_SECONDS,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        reason = error.strerror if isinstance(error, OSError) else "no answer"
-        raise UnavailableError("E_UNAVAILABLE", f"{name}: cannot run {command[0]}: {reason}") from None
-    text = done.stdout.decode("utf-8", "replace")
-    if done.returncode:
-        last = (text.strip().splitlines() or [""])[-1]
-        raise UnavailableError("E_UNAVAILABLE", f"{name}: {Path(command[0]).name} failed: {last[:200]}")
-    return text
 
 
 class FfmpegCodec(Codec):
@@ -123,14 +35,14 @@ class FfmpegCodec(Codec):
     def version(self) -> str:
         if shutil.which(self.ffmpeg) is None:
             raise UnavailableError("E_UNAVAILABLE", f"{self.spec.name}: there is no {self.ffmpeg}")
-        # A picture of its own, with the encoder's greeting: the only way to learn that it works and which one it is.
+        # Only a trial encode shows whether the encoder works. Its log has the version, or, with x264, its stream.
         pattern = ["-f", "lavfi", "-i", "color=gray:size=128x128:rate=25", "-frames:v", "2", "-pix_fmt", "yuv420p"]
-        text = _output(
+        texts = probe(
             [self.ffmpeg, "-hide_banner", "-nostdin", *pattern, "-c:v", self.encoder, "-f", self.format, "-"],
             self.spec.name,
         )
-        banner = _output([self.ffmpeg, "-version"], self.spec.name).split(" Copyright")[0]
-        match = re.search(self.version_pattern, text)
+        banner = probe([self.ffmpeg, "-version"], self.spec.name)[0].split(" Copyright")[0]
+        match = re.search(self.version_pattern, "\n".join(texts))
         return f"{self.encoder} {match[1] if match else '(version unknown)'}, {banner}"
 
     @abstractmethod
@@ -206,41 +118,3 @@ class Vp9(FfmpegCodec):
         passes = ["-passlogfile", "{folder}/pass"]
         first = [*words[:-3], "-pass", "1", *passes, "-f", "null", "-"]
         return [first, [*words[:-3], "-pass", "2", *passes, *words[-3:]]]
-
-
-class CommandCodec(Codec):
-    """Any program."""
-
-    parameter = "point"
-
-    @property
-    def stream_suffix(self) -> str:
-        return self.spec.suffix
-
-    def version(self) -> str:
-        for word in (self.spec.command[0], self.spec.decode[0]):
-            if shutil.which(word) is None:
-                raise UnavailableError("E_UNAVAILABLE", f"{self.spec.name}: there is no {word}")
-        return self.spec.version or "not known"
-
-    def encode(self, point: str) -> list[list[str]]:
-        words = [word.replace("{point}", point) for word in self.spec.command]
-        return [[*words, *option_words(self.spec.options, "--"), *self.spec.arguments]]
-
-    def decode(self) -> list[str]:
-        return list(self.spec.decode)
-
-
-def make_codec(spec: CodecSpec, ffmpeg: str = "ffmpeg", threads: int = 1) -> Codec:
-    """The codec of a spec."""
-    from nvrc_bench.rd.ours import Nvrc
-
-    kinds: dict[str, type[Codec]] = {
-        "nvrc": Nvrc,
-        "x264": X264,
-        "x265": X265,
-        "svt-av1": SvtAv1,
-        "vp9": Vp9,
-        "command": CommandCodec,
-    }
-    return kinds[spec.kind](spec, ffmpeg, threads)
