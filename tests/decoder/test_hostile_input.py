@@ -1,6 +1,6 @@
 """Hostile input: every truncation, thousands of mutations, streams made to hurt, in process and through the CLI.
 
-`make fuzz` runs more of the same (`run_cases.py`).
+`make fuzz` runs more of the same (`tools/fuzz/run_cases.py`).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hostile_streams import Case, hostile_cases
 
 import nvrc_decoder
-from fuzz.hostile import Case, hostile_cases
 from fuzz.mutations import mutations, truncations, unit_spans
 from fuzz.run_cases import ADDRESS_SPACE, EXIT_CODES, SECONDS_A_CASE
 from nvrc_conformance.manifest import load_manifest
@@ -29,7 +29,7 @@ MANIFEST = load_manifest()
 STREAM = "nano-two-gops"
 MUTATIONS = 5000
 SEED = 20250101
-RUNNER = Path(__file__).with_name("run_cases.py")
+RUNNER = Path(__file__).resolve().parents[2] / "tools" / "fuzz" / "run_cases.py"
 GIGABYTE_IN_KILOBYTES = 1_000_000_000 // 1024
 
 HOSTILE = hostile_cases(MANIFEST.read(STREAM))

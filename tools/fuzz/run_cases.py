@@ -1,6 +1,6 @@
-"""Decodes damaged streams in one process under a memory limit and a time limit for each; prints a JSON summary.
+"""Decode damaged streams in one process, under a memory limit and a time limit for each; print a JSON summary.
 
-    python tests/fuzz/run_cases.py STREAM --mutations 5000 --seed 1
+    python tools/fuzz/run_cases.py STREAM --mutations 5000 --seed 1
 
 Every case must end in a typed error with exit code 65, 69 or 77, or decode with every digest right.
 """
@@ -43,7 +43,7 @@ def _alarm(number: int, frame: FrameType | None) -> None:
 
 
 def decode(data: bytes) -> None:
-    """All that a player does: every frame from the start, then the last one by itself."""
+    """Decode every frame from the start, then the last one by itself, as a player might."""
     with nvrc_decoder.open(io.BytesIO(data), engine="reference") as video:
         for _ in video:
             pass
@@ -51,7 +51,7 @@ def decode(data: bytes) -> None:
 
 
 def seek_to_last(data: bytes) -> None:
-    """The last frame by the table of GOPs, without reading what is before it."""
+    """Decode the last frame by random access."""
     with nvrc_decoder.open(io.BytesIO(data), engine="reference") as video:
         count = video.frame_count
         if count is not None:
@@ -60,7 +60,11 @@ def seek_to_last(data: bytes) -> None:
 
 
 def outcome(data: bytes, read: Any) -> tuple[str, str | None]:
-    """What a case ends in: an error code or ``decoded``; and what is wrong with that, if anything is."""
+    """How a case ends.
+
+    Returns:
+        The error code, ``decoded``, ``hang`` or ``crash``; and why that is a fault, None if it is not.
+    """
     signal.setitimer(signal.ITIMER_REAL, SECONDS_A_CASE)
     try:
         read(data)
@@ -77,7 +81,7 @@ def outcome(data: bytes, read: Any) -> tuple[str, str | None]:
 
 
 def run(cases: Iterable[bytes]) -> dict[str, Any]:
-    """Runs the cases forward and by random access; counts outcomes, keeps the first faults."""
+    """Decode the cases from the start and by random access; count the outcomes, keep the first faults."""
     counts: Counter[str] = Counter()
     faults: list[dict[str, str]] = []
     slowest, total = 0.0, 0
@@ -95,11 +99,12 @@ def run(cases: Iterable[bytes]) -> dict[str, Any]:
 
 
 def main() -> None:
+    """Decode the cases that the options ask for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("stream", type=Path)
     parser.add_argument("--mutations", type=int, default=0)
-    parser.add_argument("--truncations", action="store_true", help="cut the stream before each byte")
-    parser.add_argument("--files", type=Path, nargs="*", default=[], help="cases as files")
+    parser.add_argument("--truncations", action="store_true", help="also cut the stream before each byte")
+    parser.add_argument("--files", type=Path, nargs="*", default=[], help="also decode these files")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     warnings.simplefilter("error")
@@ -107,7 +112,7 @@ def main() -> None:
     decode(stream)
     signal.signal(signal.SIGALRM, _alarm)
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
-    report = {
+    report: dict[str, Any] = {
         "truncations": run(truncations(stream) if arguments.truncations else ()),
         "mutations": run(mutations(stream, arguments.mutations, arguments.seed)),
         "files": run(file.read_bytes() for file in arguments.files),

@@ -1,21 +1,20 @@
-"""Seeded damage to a stream: flipped bits, deleted and inserted bytes, units swapped, repeated, dropped."""
+"""Seeded damage to a stream: flipped bits, deleted and inserted bytes, units swapped, repeated or dropped."""
 
 from __future__ import annotations
 
 import random
+import zlib
 from collections.abc import Iterator
-
-from stream_builders import reseal
 
 from nvrc_decoder.bitstream.container import FOOTER_BYTES, HEADER_BYTES
 
-__all__ = ["mutations", "truncations", "unit_spans"]
+__all__ = ["mutations", "reseal", "truncations", "unit_spans"]
 
 _MANY = 8
 
 
 def unit_spans(stream: bytes) -> list[tuple[int, int]]:
-    """(first byte, end) of each unit of a valid stream, the footer not among them."""
+    """(first byte, end) of each unit of a valid stream, without the footer."""
     spans = []
     position = HEADER_BYTES
     while position < len(stream) and len(stream) - position != FOOTER_BYTES:
@@ -29,6 +28,28 @@ def unit_spans(stream: bytes) -> list[tuple[int, int]]:
         position += 1 + length + 4
         spans.append((start, position))
     return spans
+
+
+def reseal(stream: bytes) -> bytes:
+    """The stream with every CRC made right, as far as the unit lengths can be followed."""
+    data = bytearray(stream)
+    position = HEADER_BYTES
+    while position < len(data):
+        start, shift, length = position, 0, 0
+        position += 1
+        while position < len(data) and shift < 63:
+            byte = data[position]
+            length |= (byte & 127) << shift
+            shift += 7
+            position += 1
+            if byte < 128:
+                break
+        end = position + length
+        if end + 4 > len(data):
+            break
+        data[end : end + 4] = zlib.crc32(data[start:end]).to_bytes(4, "little")
+        position = end + 4
+    return bytes(data)
 
 
 def truncations(stream: bytes) -> Iterator[bytes]:
@@ -57,7 +78,7 @@ def _insert(generator: random.Random, data: bytearray) -> None:
 
 
 def _move_bytes(generator: random.Random, data: bytearray) -> None:
-    """A piece of the stream over another piece."""
+    """Overwrite a piece of the stream with another one."""
     length = generator.randint(1, 2 * _MANY)
     source, target = generator.randrange(len(data)), generator.randrange(len(data))
     piece = data[source : source + length]
@@ -65,7 +86,7 @@ def _move_bytes(generator: random.Random, data: bytearray) -> None:
 
 
 def _move_units(generator: random.Random, original: bytes, data: bytearray) -> None:
-    """Whole units swapped, repeated, dropped or from elsewhere; each keeps its right CRC."""
+    """Swap, repeat or drop whole units, whose CRCs stay right."""
     spans = unit_spans(original)
     units = [original[start:end] for start, end in spans]
     i, j = generator.randrange(len(units)), generator.randrange(len(units))
@@ -80,8 +101,7 @@ def _move_units(generator: random.Random, original: bytes, data: bytearray) -> N
 
 
 def mutations(stream: bytes, count: int, seed: int) -> Iterator[bytes]:
-    """`count` damaged streams, each by one or two faults; half of them with repaired CRCs, so that checks that come
-    after the CRC are the ones that meet them."""
+    """`count` streams with one or two faults each; half of them with right CRCs, so that later checks are reached."""
     generator = random.Random(seed)
     for number in range(count):
         data = bytearray(stream)
