@@ -62,7 +62,7 @@ def _without_blend(flow: Tensor, *others: Any) -> motion.Motion:
 
 def tools() -> dict[str, dict[str, Any]]:
     """Name -> what differs, as in `variants`; under "patch" attributes of the encoder's modules."""
-    pyramid = {"node_spacing": 2}
+    pyramid: dict[str, Any] = {"node_spacing": 2}
     return {
         "nodes every 8 frames": {},
         "nodes every 4 frames": {"node_spacing": 4},
@@ -116,7 +116,7 @@ def measure_tools(arguments: argparse.Namespace) -> list[dict[str, Any]]:
                 context_widths=(arguments.context_width,) * 2,
                 **chosen,
             )
-            row = {"name": name, **estimate(arguments.clip, arguments.frames, options)}
+            row: dict[str, Any] = {"name": name, **estimate(arguments.clip, arguments.frames, options)}
         rows.append(row)
         print(
             f"{name:32} {1e4 * row['cost']:7.3f} {row['bytes']:7.0f} {row['bits_per_pixel']:7.4f} {row['psnr_y']:7.2f}"

@@ -6,6 +6,7 @@ import importlib.util
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from synthesis_cases import Case, Picture, random_case
@@ -47,21 +48,21 @@ class Work:
 
     name: str
     profile: Profile
-    network: tuple[object, ...]
-    gops: Sequence[tuple[Sequence[object], Sequence[Planes]]]
+    network: tuple[Any, ...]
+    gops: Sequence[tuple[Sequence[Any], Sequence[Planes]]]
     against: str
 
     @property
     def has_planes(self) -> bool:
         """Whether anything is predicted from frame to frame."""
         profile, multipliers = self.profile, self.network[5]
-        return profile.has_planes([len(factors) for factors in multipliers])  # type: ignore[attr-defined]
+        return profile.has_planes([len(factors) for factors in multipliers])
 
     @property
     def size(self) -> tuple[int, int]:
         """Width and height."""
         picture = self.network[1]
-        return picture.width, picture.height  # type: ignore[attr-defined]
+        return picture.width, picture.height
 
 
 def calls_that_fit(work: Work, batches: Sequence[int], free: int | None) -> list[int]:
@@ -129,8 +130,8 @@ def random_work(
         chroma_format, bit_depth = _FORMATS[which]
         picture = Picture(width, height, chroma_format, bit_depth)
         # The network is drawn before the grids: the same one for every number of frames.
-        options = {"style": style, "full": full, "motion": motion, "pyramid": _PYRAMIDS[motion][which]}
-        cases = [random_case(17, profile, picture, count, **options) for count in frame_counts]  # type: ignore[arg-type]
+        options: dict[str, Any] = {"style": style, "full": full, "motion": motion, "pyramid": _PYRAMIDS[motion][which]}
+        cases = [random_case(17, profile, picture, count, **options) for count in frame_counts]
         name = f"{style} {('4:0:0', '4:2:0', '4:4:4')[chroma_format]} {bit_depth}{' motion' * motion}"
         small = width * height <= REFERENCE_SAMPLES
         gops = [(case.grids, _frames(case, small, threads)) for case in cases]

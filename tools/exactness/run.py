@@ -37,7 +37,12 @@ from nvrc_conformance.manifest import load_manifest  # noqa: E402
 from nvrc_decoder.errors import NvrcError  # noqa: E402
 from nvrc_decoder.profiles import PROFILES  # noqa: E402
 from nvrc_decoder.synthesis.checked import GpuState  # noqa: E402
-from nvrc_decoder.synthesis.cuda.providers import device_memory, device_name, import_onnxruntime  # noqa: E402
+from nvrc_decoder.synthesis.cuda.providers import (  # noqa: E402
+    Provider,
+    device_memory,
+    device_name,
+    import_onnxruntime,
+)
 from nvrc_decoder.synthesis.onnx.runtime import OrtSynthesizer  # noqa: E402
 
 SIZES = "1x1,2x3,17x31,33x1,1x70,64x48,127x65,352x288,1280x720,1920x1080"
@@ -84,7 +89,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def compare(work: Work, variant: Variant, provider: str, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def compare(work: Work, variant: Variant, provider: Provider, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """One row for each number of frames in a call."""
     runtime = {"threads": options.threads, **variant.runtime}
     free = device_memory() if provider == "cuda" else None
@@ -116,7 +121,7 @@ def compare(work: Work, variant: Variant, provider: str, options: argparse.Names
         yield {**row, **result}
 
 
-def through_the_decoder(provider: str, threads: int | None) -> Iterator[dict[str, Any]]:
+def through_the_decoder(provider: Provider, threads: int | None) -> Iterator[dict[str, Any]]:
     """The golden streams as a user decodes them; falling back to the CPU is a failure here."""
     manifest = load_manifest(ROOT / "conformance" / "manifest.json")
     for stream in manifest.streams:
@@ -176,7 +181,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
         yield line + ("  " + "; ".join(sorted(errors)) if errors else "")
 
 
-def environment(provider: str) -> dict[str, Any]:
+def environment(provider: Provider) -> dict[str, Any]:
     """What the results depend on."""
     onnxruntime = import_onnxruntime()
     return {

@@ -23,7 +23,13 @@ from nvrc_decoder.decode.gop import load_network
 from nvrc_decoder.limits import DEFAULT_LIMITS
 from nvrc_decoder.profiles import LUMA_CHANNELS, Profile
 from nvrc_decoder.synthesis.cuda.calls import plan_calls
-from nvrc_decoder.synthesis.cuda.providers import CPU_PROVIDER, CUDA_OPTIONS, CUDA_PROVIDER, device_memory
+from nvrc_decoder.synthesis.cuda.providers import (
+    CPU_PROVIDER,
+    CUDA_OPTIONS,
+    CUDA_PROVIDER,
+    Provider,
+    device_memory,
+)
 from nvrc_decoder.synthesis.onnx.initializers import graph_initializers
 from nvrc_decoder.synthesis.onnx.runtime import OrtSynthesizer
 from nvrc_decoder.synthesis.onnx.session import graph_bytes, output_bytes
@@ -34,7 +40,7 @@ _FLOAT = 4
 
 
 def synthesis_speed(
-    profile: Profile, width: int, height: int, frame_count: int, provider: str, threads: int | None, repeats: int
+    profile: Profile, width: int, height: int, frame_count: int, provider: Provider, threads: int | None, repeats: int
 ) -> dict[str, Any]:
     """Frames/s of whole GOPs: grids in this machine's memory to planes in this machine's memory."""
     case = random_case(17, profile, Picture(width, height), frame_count, full=True)
@@ -78,7 +84,7 @@ def random_stream(profile: Profile, width: int, height: int, gops: Sequence[int]
     return file.getvalue()
 
 
-def end_to_end(data: bytes, provider: str, threads: int | None) -> dict[str, Any]:
+def end_to_end(data: bytes, provider: Provider, threads: int | None) -> dict[str, Any]:
     """Frames/s of a whole stream with digests checked, opening included and without; nothing is written."""
     limits = nvrc_decoder.Limits(**{**vars(DEFAULT_LIMITS), "max_unit_bytes": len(data), "max_memory_bytes": 1 << 33})
     began = time.perf_counter()
@@ -129,7 +135,7 @@ def layer_traffic(profile: Profile, width: int, height: int) -> int:
     return _FLOAT * samples * values
 
 
-def operator_traffic(profile: Profile, width: int, height: int, provider: str) -> dict[str, Any]:
+def operator_traffic(profile: Profile, width: int, height: int, provider: Provider) -> dict[str, Any]:
     """Bytes that the operators of one frame read and write, as ONNX Runtime's profiler saw them run.
 
     ``half`` counts those whose result is at half resolution or larger, ``all`` every one.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 __all__ = ["Variant", "decoder_variants", "swept_variants"]
 
@@ -21,7 +22,7 @@ class Variant:
 
     name: str
     cuda: Mapping[str, str] = field(default_factory=dict)
-    runtime: Mapping[str, object] = field(default_factory=dict)
+    runtime: Mapping[str, Any] = field(default_factory=dict)
     planes: bool = False
 
 

@@ -105,7 +105,7 @@ def fit_context(points: list[Point], bank: ParameterBank, rounds: int = 40) -> N
         rounded = [None if g is None else torch.round(g.detach()) for g in point.trainer.grids[window.gop]]
         bits = point.trainer.window_bits(bank.real(None), rounded, window, False)
         optimiser.zero_grad(set_to_none=True)
-        (bits / bits.detach()).backward()
+        torch.autograd.backward(bits / bits.detach())
         optimiser.step()
 
 
@@ -140,7 +140,7 @@ def train(points: list[Point], bank: ParameterBank, iterations: int, seed: int) 
         loss = (distortion + point.trainer.lagrangian * bpp) / point.unit
         networks.zero_grad(set_to_none=True)
         point.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         networks.step()
         point.optimiser.step()
         mean.lerp_(bank.raw.detach(), 1 - AVERAGE)

@@ -19,15 +19,16 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 
 TESTS = Path(__file__).parents[2] / "tests"
-GOALS = {"size": {"target_size": 1500}, "psnr": {"target_psnr": 29.0}, "none": {}}
+GOALS: dict[str, dict[str, Any]] = {"size": {"target_size": 1500}, "psnr": {"target_psnr": 29.0}, "none": {}}
 
 
 def encode_once(output: Path, state: Path, goal: str, iterations: int) -> None:
-    """The child: an encode that takes up `state` and saves it after every step."""
+    """The child: an encode that resumes from `state` and saves it after every step."""
     from encoder_cases import gradient_source
 
     from nvrc_encoder import EncodeOptions, encode, encoding
@@ -39,11 +40,10 @@ def encode_once(output: Path, state: Path, goal: str, iterations: int) -> None:
     def often(run: Run, report: object = None, **more: Any) -> None:
         train(run, None, every=0.0, **more)
 
-    encoding.train = often  # type: ignore[assignment]
     options = EncodeOptions(
         preset="draft", iterations=iterations, gop=6, device="cpu", trials=True, motion=True, **GOALS[goal]
     )
-    with open(output, "wb") as file:
+    with mock.patch.object(encoding, "train", often), open(output, "wb") as file:
         encode(gradient_source(48, 32, 9), file, options, checkpoint=state, resume=True)
 
 
@@ -77,7 +77,8 @@ def main() -> int:
     parser.add_argument("--child", nargs=2, metavar=("OUTPUT", "STATE"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
-        encode_once(*map(Path, arguments.child), arguments.goal, arguments.iterations)
+        output, state = map(Path, arguments.child)
+        encode_once(output, state, arguments.goal, arguments.iterations)
         return 0
     choice = random.Random(arguments.seed)
     more = ["--goal", arguments.goal, "--iterations", str(arguments.iterations)]
