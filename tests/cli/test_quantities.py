@@ -6,10 +6,10 @@ import click
 import pytest
 
 from nvrc_decoder.picture.format import Colour
-from nvrc_ref.colour_words import colour_words
 from nvrc_ref.commands.encode import command
+from nvrc_ref.inspection.colour_names import describe_colour
 from nvrc_ref.main import run
-from nvrc_ref.quantities import parse_bitrate, parse_size
+from nvrc_ref.options.values import parse_bitrate, parse_bytes
 
 CONTEXT = click.Context(command)
 OPTION = command.params[0]
@@ -19,7 +19,7 @@ OPTION = command.params[0]
     ("text", "size"), [("12500", 12500), ("12.5k", 12500), ("12.5K", 12500), ("3M", 3_000_000), (".5M", 500_000)]
 )
 def test_sizes_are_bytes(text: str, size: int) -> None:
-    assert parse_size(CONTEXT, OPTION, text) == size
+    assert parse_bytes(CONTEXT, OPTION, text) == size
 
 
 @pytest.mark.parametrize(("text", "rate"), [("60", 60), ("60k", 60), ("60.5", 60.5), ("1.5M", 1500), ("0.06M", 60)])
@@ -29,7 +29,7 @@ def test_rates_are_kilobits_a_second(text: str, rate: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "k", "60kk", "1e3", "nan", "inf", "60 k", "9" * 400, "6\u0660"])
 def test_what_is_no_number_is_refused(text: str) -> None:
-    for parse in (parse_size, parse_bitrate):
+    for parse in (parse_bytes, parse_bitrate):
         with pytest.raises(click.BadParameter):
             parse(CONTEXT, OPTION, text)
 
@@ -55,4 +55,4 @@ def test_encode_names_every_option_once_in_groups(capsys: pytest.CaptureFixture[
     ],
 )  # fmt: skip
 def test_colour_in_words(colour: Colour, words: str) -> None:
-    assert colour_words(colour) == words
+    assert describe_colour(colour) == words

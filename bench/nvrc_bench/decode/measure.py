@@ -12,7 +12,6 @@ import statistics
 import tempfile
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ from nvrc_bench.decode.stages import (
     run_stages,
 )
 from nvrc_bench.decode.stopwatch import Span, median, timed
+from nvrc_bench.machine import package_versions, processor_model
 from nvrc_decoder.errors import MissingExtraError, UnsupportedError
 from nvrc_decoder.profiles import kmac_per_pixel
 from nvrc_decoder.synthesis.onnx.initializers import graph_initializers
@@ -227,23 +227,12 @@ def _stream(decoding: Decoding) -> dict[str, Any]:
 
 
 def _machine(decoding: Decoding) -> dict[str, Any]:
-    model = platform.processor() or platform.machine()
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        lines = information.read_text(encoding="utf-8", errors="replace").splitlines()
-        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
-    versions = {}
-    for package in _PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
     return {
-        "processor": model,
+        "processor": processor_model(),
         "cores": cores(),
         "system": platform.system(),
         "python": platform.python_version(),
-        "packages": versions,
+        "packages": package_versions(_PACKAGES),
         "engine": decoding.engine,
         "provider": decoding.provider,
         "threads": decoding.threads,

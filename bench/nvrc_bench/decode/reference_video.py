@@ -12,7 +12,7 @@ from nvrc_decoder.errors import InputError, NvrcError, UnsupportedError
 from nvrc_decoder.picture.format import VideoFormat
 from nvrc_decoder.picture.planes import Planes
 from nvrc_decoder.system.packages import load_package
-from nvrc_output.colour import eight_bit_420
+from nvrc_output.viewing import eight_bit_420
 
 __all__ = ["ReferenceVideo", "encode_x265", "open_reference"]
 

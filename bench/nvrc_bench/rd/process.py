@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nvrc_bench.machine import peak_resident_bytes
 from nvrc_decoder.errors import NvrcError
 
 __all__ = ["CommandError", "Execution", "Runner"]
@@ -56,21 +57,6 @@ def _die_with_parent() -> None:
     """In the child: a killed bench must not leave an encoder behind that goes on for minutes."""
     if _libc is not None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _peak(pid: int) -> int:
-    """The largest resident set of a process so far; 0 where /proc does not tell.
-
-    ``ru_maxrss`` would begin with the size of the process that started it.
-    """
-    try:
-        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
-            for line in file:
-                if line.startswith("VmHWM"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return 0
 
 
 class Runner:
@@ -132,7 +118,7 @@ def _wait(pid: int) -> tuple[int, float, int]:
     """Peak memory, processor seconds and wait status of a child."""
     peak, nap = 0, 0.002
     while True:
-        peak = max(peak, _peak(pid))
+        peak = max(peak, peak_resident_bytes(pid))
         done, status, usage = os.wait4(pid, os.WNOHANG)
         if done:
             if not peak:

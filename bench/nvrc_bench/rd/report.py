@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from nvrc_bench.rd.bd import METRICS
-from nvrc_bench.rd.plot import draw_clip
+from nvrc_bench.rd.bd_rate import METRICS
+from nvrc_bench.rd.curves import draw_clip
 from nvrc_decoder.errors import MissingExtraError
 from nvrc_output.files import atomic_file
 from nvrc_output.text import table

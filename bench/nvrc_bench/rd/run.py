@@ -9,21 +9,21 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from nvrc_bench.rd.bd import bd_tables
+from nvrc_bench.machine import package_versions, processor_model
+from nvrc_bench.rd.bd_rate import bd_tables
 from nvrc_bench.rd.clips import Clip, clip_name, prepare
 from nvrc_bench.rd.codecs.base import UnavailableError
 from nvrc_bench.rd.codecs.kinds import make_codec
 from nvrc_bench.rd.config import CodecSpec, RunSpec
 from nvrc_bench.rd.imported import load_curves, points_for
-from nvrc_bench.rd.points import Task, find_result, run_task, task_path
 from nvrc_bench.rd.process import CommandError, Runner
+from nvrc_bench.rd.tasks import Task, find_result, run_task, task_path
 from nvrc_decoder.errors import NvrcError, OutputError
 from nvrc_output.files import io_errors
 from nvrc_output.text import duration
@@ -84,14 +84,7 @@ def run_bench(run: RunSpec, out: Path, note: Note, *, redo: Sequence[str] = (), 
         versions = _versions(run, threads, skipped)
         for line in skipped:
             note(f"note: {line}")
-        tasks = [
-            Task(clip, codec, point, versions[spec.name])
-            for clip in clips
-            for spec in run.codecs
-            if spec.name in versions
-            for codec in [make_codec(spec.for_clip(clip.name), run.ffmpeg, threads)]
-            for point in codec.points
-        ]
+        tasks = list(_tasks(run, clips, versions, threads))
         for task in tasks:
             if task.codec.spec.name in redo and make:
                 task_path(task, out / "points").unlink(missing_ok=True)
@@ -106,7 +99,7 @@ def run_bench(run: RunSpec, out: Path, note: Note, *, redo: Sequence[str] = (), 
         "format": FORMAT,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": _machine(),
-        "packages": _packages(),
+        "packages": package_versions(_PACKAGES),
         "settings": {"jobs": run.jobs, "threads": threads},
         "clips": [clip.document() for clip in clips],
         "codecs": [_codec_document(spec, versions) for spec in run.codecs],
@@ -115,6 +108,15 @@ def run_bench(run: RunSpec, out: Path, note: Note, *, redo: Sequence[str] = (), 
         "skipped": skipped,
         "failed": failed,
     }
+
+
+def _tasks(run: RunSpec, clips: Sequence[Clip], versions: Mapping[str, str], threads: int) -> Iterator[Task]:
+    """The points of every codec that is installed, clip by clip."""
+    for clip in clips:
+        for spec in run.codecs:
+            if spec.name in versions:
+                codec = make_codec(spec.for_clip(clip.name), run.ffmpeg, threads)
+                yield from (Task(clip, codec, point, versions[spec.name]) for point in codec.points)
 
 
 def _check_names(clips: Sequence[Clip]) -> None:
@@ -245,27 +247,12 @@ def _codec_document(spec: CodecSpec, versions: dict[str, str]) -> dict[str, Any]
 
 
 def _machine() -> dict[str, Any]:
-    model = platform.processor() or platform.machine()
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        lines = information.read_text(encoding="utf-8", errors="replace").splitlines()
-        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
-        "cpu": model,
+        "cpu": processor_model(),
         "cores": os.cpu_count(),
         "memory_bytes": memory,
         "system": platform.platform(),
         "python": platform.python_version(),
         "load": os.getloadavg()[0],
     }
-
-
-def _packages() -> dict[str, str]:
-    versions = {}
-    for name in _PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions

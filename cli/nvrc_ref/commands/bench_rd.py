@@ -1,9 +1,10 @@
-"""`nvrc-ref bench`: rate-distortion of this and other codecs on clips."""
+"""`nvrc-ref bench rd`: rate-distortion of this and other codecs on clips."""
 
 from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,12 +12,25 @@ from nvrc_decoder.errors import InputError
 from nvrc_decoder.system.packages import require_packages
 from nvrc_output.files import spare_inputs
 from nvrc_output.text import emit_json, note, summary
+from nvrc_ref.options.groups import gathered
+
+if TYPE_CHECKING:
+    from nvrc_bench.rd.config import RunSpec
 
 __all__ = ["rd"]
 
 
-def _require() -> None:
-    require_packages(("torch", "av"), "bench")
+_cut_options = gathered(
+    "cuts",
+    dict,
+    click.option("--frames", type=click.IntRange(min=1), help="Use this many frames of each clip."),
+    click.option("--skip", type=click.IntRange(min=0), default=0, help="Leave out this many frames at the start."),
+    click.option("--crop", metavar="WxH[+X+Y]", help="Cut each clip, before scaling."),
+    click.option("--scale", metavar="WxH", help="Scale each clip (lanczos)."),
+    click.option("--size", metavar="WxH", help="Size of headerless YUV whose name does not tell it."),
+    click.option("--rate", metavar="FPS", help="Frame rate, in place of the clip's."),
+)
+"""What is used of each clip: keyword arguments of `ClipSpec`, as the argument `cuts`."""
 
 
 @click.command("rd", short_help="Encode clips with several codecs, decode, and compare.")
@@ -39,12 +53,7 @@ def _require() -> None:
 @click.option("-o", "--out", default="out/bench", show_default=True, metavar="DIR", help="Folder of the results.")
 @click.option("--jobs", type=click.IntRange(1, 256), help="Points at a time.  [default: 1]")
 @click.option("--threads", type=click.IntRange(1, 256), help="Threads of each.  [default: processors over jobs]")
-@click.option("--frames", type=click.IntRange(min=1), help="Use this many frames of each clip.")
-@click.option("--skip", type=click.IntRange(min=0), default=0, help="Leave out this many frames at the start.")
-@click.option("--crop", metavar="WxH[+X+Y]", help="Cut each clip, before scaling.")
-@click.option("--scale", metavar="WxH", help="Scale each clip (lanczos).")
-@click.option("--size", metavar="WxH", help="Size of headerless YUV whose name does not tell it.")
-@click.option("--rate", metavar="FPS", help="Frame rate, in place of the clip's.")
+@_cut_options
 @click.option("--redo", multiple=True, metavar="CODEC", help="Make this codec's points again; may be repeated.")
 @click.option("--no-run", is_flag=True, help="Only report the points that are there.")
 @click.option("--json", "as_json", is_flag=True, help="Print results.json.")
@@ -59,12 +68,7 @@ def rd(
     out: str,
     jobs: int | None,
     threads: int | None,
-    frames: int | None,
-    skip: int,
-    crop: str | None,
-    scale: str | None,
-    size: str | None,
-    rate: str | None,
+    cuts: dict[str, Any],
     redo: tuple[str, ...],
     no_run: bool,
     as_json: bool,
@@ -81,13 +85,12 @@ def rd(
     """
     if (config is not None) + quick + bool(clips) != 1:
         raise click.UsageError("give clips, --config FILE or --quick")
-    cuts = {"frames": frames, "crop": crop, "scale": scale, "size": size, "rate": rate}
-    if not clips and (codecs or skip or any(value is not None for value in cuts.values())):
+    if not clips and (codecs or any(cuts.values())):
         raise click.UsageError("--codec and what is cut from clips go with clips on the command line only")
     if clip_folder is not None and config is None:
         raise click.UsageError("--clip-folder goes with --config")
-    _require()
-    from nvrc_bench.rd.config import ClipSpec, RunSpec, load_run, parse_codec
+    require_packages(("torch", "av"), "bench")
+    from nvrc_bench.rd.config import load_run
     from nvrc_bench.rd.quick import QUICK_NOTE, quick_run
     from nvrc_bench.rd.report import RESULTS, tables, write_results
     from nvrc_bench.rd.run import run_bench
@@ -98,17 +101,10 @@ def rd(
         run = quick_run()
         note(QUICK_NOTE)
     else:
-        try:
-            chosen = tuple(parse_codec(text) for text in codecs or ("nvrc", "x264", "x265"))
-            run = RunSpec(tuple(ClipSpec(clip, skip=skip, **cuts) for clip in clips), chosen)  # type: ignore[arg-type]
-        except InputError as error:
-            raise click.UsageError(error.message) from None
-    changes = {"anchor": anchor, "jobs": jobs, "threads": threads}
-    run = dataclasses.replace(
-        run,
-        imports=(*run.imports, *imports),
-        **{name: value for name, value in changes.items() if value is not None},  # type: ignore[arg-type]
-    )
+        run = _run_of(clips, codecs, cuts)
+    changes: dict[str, Any] = {"anchor": anchor, "jobs": jobs, "threads": threads}
+    given = {name: value for name, value in changes.items() if value is not None}
+    run = dataclasses.replace(run, imports=(*run.imports, *imports), **given)
     folder = Path(out)
     spare_inputs([str(folder / name) for name in RESULTS], [config, *clips, *run.imports])
     document = run_bench(run, folder, note, redo=redo, make=not no_run)
@@ -119,3 +115,18 @@ def rd(
         summary("\n\n".join([*tables(document), "wrote " + ", ".join(str(path) for path in written)]))
     if document["failed"]:
         click.get_current_context().exit(1)
+
+
+def _run_of(clips: tuple[str, ...], codecs: tuple[str, ...], cuts: dict[str, Any]) -> RunSpec:
+    """The run of clips and codecs that are named on the command line.
+
+    Raises:
+        click.UsageError: a codec or what is cut from clips cannot be understood.
+    """
+    from nvrc_bench.rd.config import ClipSpec, RunSpec, parse_codec
+
+    try:
+        chosen = tuple(parse_codec(text) for text in codecs or ("nvrc", "x264", "x265"))
+        return RunSpec(tuple(ClipSpec(clip, **cuts) for clip in clips), chosen)
+    except InputError as error:
+        raise click.UsageError(error.message) from None

@@ -10,7 +10,8 @@ from nvrc_decoder.bitstream.join import join
 from nvrc_decoder.limits import Limits
 from nvrc_output.files import atomic_file, spare_inputs
 from nvrc_output.text import counted, emit_json, note, summary
-from nvrc_ref.options import json_option, limit_option, open_stream
+from nvrc_ref.decoding.stream_input import open_stream
+from nvrc_ref.options.shared import json_option, limit_option
 
 __all__ = ["command"]
 

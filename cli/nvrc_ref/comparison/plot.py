@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import io
-
+from nvrc_bench.plots import hide_borders, picture_bytes
 from nvrc_ref.comparison.measure import Comparison
 
 __all__ = ["draw"]
@@ -52,8 +51,5 @@ def draw(comparison: Comparison, title: str, kind: str) -> bytes:
     axes.margins(y=0.2)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize=9)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind)
-    return buffer.getvalue()
+    hide_borders(axes, "top", "right")
+    return picture_bytes(figure, kind)

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import nvrc_decoder
 from nvrc_decoder.bitstream.container import MAGIC
@@ -15,7 +14,8 @@ from nvrc_decoder.errors import MismatchError
 from nvrc_decoder.picture.format import CHROMA_NAMES, UNSPECIFIED, VideoFormat
 from nvrc_decoder.picture.planes import Planes
 from nvrc_encoder.source.video import RawFormat, open_source
-from nvrc_ref.options import open_stream
+from nvrc_ref.decoding.stream_input import open_stream
+from nvrc_ref.options.shared import DecodingOptions
 
 __all__ = ["OpenVideo", "check_formats", "open_either"]
 
@@ -56,7 +56,7 @@ def _is_stream(name: str) -> bool:
 
 @contextmanager
 def open_either(
-    name: str, raw: RawFormat | None, chroma_format: int | None, skip: int, **decoding: Any
+    name: str, raw: RawFormat | None, chroma_format: int | None, skip: int, decoding: DecodingOptions
 ) -> Iterator[OpenVideo]:
     """Open a stream of this codec or any other video.
 
@@ -65,7 +65,7 @@ def open_either(
         raw: format of headerless YUV; only for the standard input and names that end as such files do.
         chroma_format: what PNGs are converted to.
         skip: frames to leave out at the start.
-        decoding: goes to `nvrc_decoder.open`.
+        decoding: how a stream of this codec is decoded.
 
     Raises:
         NvrcError: as `nvrc_decoder.open` and `nvrc_encoder.source.video.open_source`.
@@ -76,7 +76,7 @@ def open_either(
         coded = Path(name).is_file() and Path(name).suffix.lower() not in (*_HEADERLESS, ".y4m", ".png")
         yield OpenVideo(name, source.picture, iter(source), Path(name).stat().st_size if coded else None, bare)
         return
-    with open_stream(name) as file, nvrc_decoder.open(file, **decoding) as video:
+    with open_stream(name) as file, decoding.open(file) as video:
         if skip:
             video.seek(skip)
         size = None if name == "-" else Path(name).stat().st_size

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TextIO, cast
 from nvrc_encoder.options import EncodeOptions
 from nvrc_encoder.training.outlook import Outlook
 from nvrc_output.text import counted, duration, note
-from nvrc_ref.progress import Terminal, is_smart
+from nvrc_ref.terminal import Terminal, is_smart
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions

@@ -6,7 +6,7 @@ import importlib.util
 
 import pytest
 
-from nvrc_bench.rd.bd import bd_tables, compare_curves
+from nvrc_bench.rd.bd_rate import bd_tables, compare_curves
 
 ANCHOR = [(0.1, 30.0), (0.2, 33.0), (0.4, 36.0), (0.8, 39.0)]
 

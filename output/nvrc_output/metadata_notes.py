@@ -1,17 +1,15 @@
-"""How a stream is to be shown, for `info`, and what a kind of output cannot carry of it, for `decode`."""
+"""What an output cannot carry of a stream's metadata, a note each, with the FFmpeg command that adds it."""
 
 from __future__ import annotations
 
-import dataclasses
 import shlex
 from collections.abc import Iterator
-from typing import Any
 
 from nvrc_decoder.picture.format import UNSPECIFIED, Colour, VideoFormat
 from nvrc_decoder.picture.presentation import Orientation, Presentation
 from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444
 
-__all__ = ["not_written", "presentation_document", "turning_filter"]
+__all__ = ["not_written", "turning_filter"]
 
 _PIXELS = {CHROMA_400: "gray", CHROMA_420: "yuv420p", CHROMA_444: "yuv444p"}
 # Code points (CICP): BT.2020 and the P3 kinds; PQ and HLG.
@@ -30,23 +28,6 @@ _TURNS = {
 def turning_filter(orientation: Orientation) -> str:
     """FFmpeg's filter that turns frames as they are to be shown."""
     return _TURNS[orientation.degrees, orientation.flip]
-
-
-def presentation_document(shown: Presentation, frames: int) -> dict[str, Any]:
-    """The JSON document of it, of a stream of `frames` frames."""
-    aspect, orientation, line = shown.sample_aspect, shown.orientation, shown.timeline
-    return {
-        "sample_aspect": None if aspect is None else f"{aspect.numerator}:{aspect.denominator}",
-        "rotation": 0 if orientation is None else orientation.degrees,
-        "mirrored": orientation is not None and orientation.flip,
-        "mastering_display": None if shown.mastering is None else dataclasses.asdict(shown.mastering),
-        "content_light": None if shown.light is None else dataclasses.asdict(shown.light),
-        "duration_seconds": round(float(line.start(frames)), 6),
-        "constant_rate": line.constant,
-        "frame_seconds": [] if line.constant else [round(float(line.start(i)), 6) for i in range(frames)],
-        "words": shown.describe(frames),
-        "ignored": shown.ignored,
-    }
 
 
 def _is_wide(colour: Colour) -> bool:

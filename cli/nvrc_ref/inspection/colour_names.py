@@ -1,10 +1,10 @@
-"""Code points of colour (ITU-T H.273) in words."""
+"""Names of the code points of colour (ITU-T H.273)."""
 
 from __future__ import annotations
 
 from nvrc_decoder.picture.format import Colour
 
-__all__ = ["colour_words"]
+__all__ = ["describe_colour"]
 
 _UNSPECIFIED = "unspecified"
 _PRIMARIES = {
@@ -56,8 +56,8 @@ _MATRICES = {
 _POSITIONS = {1: "left", 2: "centre", 3: "top left"}
 
 
-def colour_words(colour: Colour) -> str:
-    """Such as ``BT.709, limited range``; what differs among primaries, transfer and matrix is named apart."""
+def describe_colour(colour: Colour) -> str:
+    """Text such as ``BT.709, limited range``; primaries, transfer and matrix are named one by one where they differ."""
     parts = {
         "primaries": _PRIMARIES.get(colour.primaries, f"code {colour.primaries}"),
         "transfer": _TRANSFERS.get(colour.transfer, f"code {colour.transfer}"),

@@ -1,14 +1,13 @@
-"""Stacked bars of where the time of a frame goes."""
+"""A plot of the time of each decoding stage, as stacked bars."""
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
-from nvrc_decoder.system.packages import load_package
+from nvrc_bench.plots import hide_borders, picture_bytes, require_matplotlib
 from nvrc_output.text import counted
 
-__all__ = ["draw", "require_matplotlib"]
+__all__ = ["draw_stages"]
 
 # Colours that stay apart for the colour-blind; entropy side warm, picture side cool.
 _COLOURS = {
@@ -43,16 +42,7 @@ def _widths(document: dict[str, Any]) -> dict[str, float]:
     return widths
 
 
-def require_matplotlib() -> None:
-    """Raise before anything is measured.
-
-    Raises:
-        MissingExtraError: E_MISSING_EXTRA, matplotlib is not installed.
-    """
-    load_package("matplotlib", "a plot")
-
-
-def draw(document: dict[str, Any], kind: str) -> bytes:
+def draw_stages(document: dict[str, Any], kind: str) -> bytes:
     """The picture of a document with end to end and stages.
 
     Args:
@@ -90,10 +80,7 @@ def draw(document: dict[str, Any], kind: str) -> bytes:
         fontsize=10,
         loc="left",
     )
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
+    hide_borders(axes, "top", "right", "left")
     axes.tick_params(axis="y", length=0)
     figure.legend(loc="outside lower center", ncols=len(widths), frameon=False, fontsize=8, handlelength=1.2)
-    data = io.BytesIO()
-    figure.savefig(data, format=kind)
-    return data.getvalue()
+    return picture_bytes(figure, kind)

@@ -1,8 +1,7 @@
-"""Progress of decoding on the standard error, and what may be written to a terminal that can go."""
+"""Progress of decoding on the standard error: a bar, or a few lines."""
 
 from __future__ import annotations
 
-import io
 import itertools
 import os
 import sys
@@ -16,50 +15,28 @@ import click
 
 from nvrc_decoder.errors import NvrcError
 from nvrc_output.text import note
-from nvrc_ref.damage import DamageReport
+from nvrc_ref.decoding.keep_going import DamageReport
+from nvrc_ref.terminal import Terminal, is_smart
 
 if TYPE_CHECKING:
     from nvrc_decoder.video import Video
 
-__all__ = ["Terminal", "frame_bar", "is_smart"]
-
-
-class Terminal(io.TextIOBase):
-    """What can be written to a terminal and is no loss if that has gone, as when its window was closed."""
-
-    def __init__(self, descriptor: int, encoding: str = "utf-8") -> None:
-        self._descriptor = descriptor
-        self._encoding = encoding
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]
-        return self._encoding
-
-    def fileno(self) -> int:
-        return self._descriptor
-
-    def isatty(self) -> bool:
-        return True
-
-    def write(self, text: str) -> int:
-        with suppress(OSError):
-            os.write(self._descriptor, text.encode(self._encoding, "replace"))
-        return len(text)
+__all__ = ["frame_bar"]
 
 
 @contextmanager
 def frame_bar(
     video: Video, report: DamageReport, shown: bool, start: int = 0, most: int | None = None
 ) -> Iterator[Callable[[], None]]:
-    """What is to be called after each frame: a bar where standard error is a terminal, nothing elsewhere.
+    """Yield a function to call after each frame: it draws a bar on a terminal, and does nothing elsewhere.
 
-    It is click's, since decoding is installed without rich. A terminal that cannot go back gets a few lines.
+    The bar is click's, since decoding is installed without rich. A terminal that cannot overwrite gets a few lines.
 
     Args:
-        video: what is decoded.
-        report: what writes lines meanwhile, from now on where a bar may stand.
-        shown: whether there may be a bar.
-        start, most: the first frame and the most frames that are wanted; of a pipe, `most` is taken for the total.
+        video: the video that is decoded.
+        report: writes its lines above the bar from now on.
+        shown: whether to show progress at all.
+        start, most: the first frame and the most frames to decode; where the stream is a pipe, `most` is the total.
     """
     if not shown or sys.stderr is None or not sys.stderr.isatty():
         yield lambda: None
@@ -72,7 +49,7 @@ def frame_bar(
     began = time.monotonic()
 
     def remaining(count: int | None) -> str | None:
-        # Right when a GOP's frames are out, which come all at once. click's is an average of what was said in between.
+        # Frames of a GOP come all at once, which click's own estimate is misled by. This one is right after each GOP.
         if total is None or not count or count >= total:
             return None
         return f"ETA {timedelta(seconds=round((time.monotonic() - began) * (total - count) / count))}"
@@ -87,18 +64,13 @@ def frame_bar(
         item_show_func=remaining,
         file=cast(TextIO, Terminal(sys.stderr.fileno())),
     ) as bar:
-        # In the place of the bar, which comes again with the next frame.
+        # Overwrites the bar, which is drawn again with the next frame.
         report.write = lambda line: note(f"\r\033[K{line}")
         yield lambda: bar.update(1, bar.pos + 1)
 
 
-def is_smart(stream: TextIO | None) -> bool:
-    """Whether what was written to `stream` can be written over: a terminal that is not ``TERM=dumb``."""
-    return stream is not None and stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
-
-
 def _bar_width(total: int | None) -> int:
-    """Columns of the bar that leave place for all else in a line."""
+    """Columns of the bar, so that the whole line fits the terminal."""
     columns = 80
     with suppress(OSError, ValueError):
         columns = os.get_terminal_size(sys.stderr.fileno()).columns or columns
@@ -107,7 +79,7 @@ def _bar_width(total: int | None) -> int:
 
 
 def _lines(total: int | None) -> Callable[[], None]:
-    """A line at every tenth of the frames or, where their number is not known, each half a minute."""
+    """Print a line at every tenth of the frames, and every half a minute."""
     began = told = time.monotonic()
     done = 0
 
@@ -129,10 +101,10 @@ def _lines(total: int | None) -> Callable[[], None]:
 
 
 def _frames_ahead(video: Video, start: int, most: int | None) -> int | None:
-    """How many frames will come, or `most` if that is not known before they do."""
+    """The number of frames to come; `most` if the stream does not tell before they are decoded."""
     try:
         count = video.frame_count
-    except NvrcError:  # said when decoding comes to it
+    except NvrcError:  # raised again when decoding gets there
         count = None
     if count is None:
         return most

@@ -1,14 +1,17 @@
-"""Rate-distortion curves of a clip."""
+"""A plot of the rate-distortion curves of a clip."""
 
 from __future__ import annotations
 
-import io
+import itertools
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nvrc_bench.plot import require_matplotlib
+from nvrc_bench.plots import hide_borders, picture_bytes, require_matplotlib
 from nvrc_output.text import counted
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["draw_clip"]
 
@@ -62,31 +65,42 @@ def draw_clip(document: dict[str, Any], clip: dict[str, Any]) -> bytes | None:
     require_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     curves = _curves(document, clip["name"], "y")
     if not curves:
         return None
-    kinds = {codec["name"]: codec["kind"] for codec in document["codecs"]}
-    imported = {point["codec"] for point in document["points"] if point["imported"]}
     figure = Figure(figsize=(8.6, 5.2), dpi=150)
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0.085, 0.115, 0.7, 0.78))
     axes.set_xscale("log")
-    ours = iter(_OURS * len(curves))
-    others = iter(_OTHERS * len(curves))
-    styles = {codec: next(ours) if kinds.get(codec) == "nvrc" else next(others) for codec in curves}
-    for number, (codec, curve) in enumerate(curves.items()):
+    colours = _draw_curves(axes, document, curves)
+    _label_ends(axes, curves, colours)
+    _dress(axes, clip)
+    return picture_bytes(figure, "png")
+
+
+def _draw_curves(axes: Axes, document: dict[str, Any], curves: dict[str, Curve]) -> dict[str, str]:
+    """Draw the curves, ours thicker and imported ones dashed; codec -> colour."""
+    kinds = {codec["name"]: codec["kind"] for codec in document["codecs"]}
+    imported = {point["codec"] for point in document["points"] if point["imported"]}
+    ours, others = itertools.cycle(_OURS), itertools.cycle(_OTHERS)
+    colours = {codec: next(ours) if kinds.get(codec) == "nvrc" else next(others) for codec in curves}
+    for (codec, curve), mark in zip(curves.items(), itertools.cycle(_MARKS), strict=False):
         rates, qualities = zip(*curve, strict=True)
         axes.plot(
             rates,
             qualities,
-            color=styles[codec],
-            marker=_MARKS[number % len(_MARKS)],
+            color=colours[codec],
+            marker=mark,
             markersize=5,
             linewidth=2.4 if kinds.get(codec) == "nvrc" else 1.5,
             linestyle="--" if codec in imported else "-",
         )
+    return colours
+
+
+def _label_ends(axes: Axes, curves: dict[str, Curve], colours: dict[str, str]) -> None:
+    """Name each curve to the right of the plot, with a line to the curve's end."""
     low, high = axes.get_ylim()
     ends = [(curve[-1][1] - low) / (high - low) for curve in curves.values()]
     # Of curves that end at the same height the left one has its label on top: lines to labels cross less.
@@ -103,16 +117,22 @@ def draw_clip(document: dict[str, Any], clip: dict[str, Any]) -> bytes | None:
             textcoords="axes fraction",
             va="center",
             fontsize=9.5,
-            color=styles[codec],
+            color=colours[codec],
             arrowprops={
                 "arrowstyle": "-",
-                "color": styles[codec],
+                "color": colours[codec],
                 "linewidth": 0.6,
                 "alpha": 0.6,
                 "shrinkB": 4,
                 "relpos": (0, 0.5),
             },
         )
+
+
+def _dress(axes: Axes, clip: dict[str, Any]) -> None:
+    """Axes, grid and title."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
     axes.xaxis.set_major_locator(LogLocator(subs=_PLAIN_TICKS))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
@@ -123,8 +143,4 @@ def draw_clip(document: dict[str, Any], clip: dict[str, Any]) -> bytes | None:
     axes.set_title(
         f"{clip['name']}: {clip['width']}x{clip['height']}, {counted(clip['frames'], 'frame')}", loc="left", fontsize=11
     )
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    data = io.BytesIO()
-    figure.savefig(data, format="png")
-    return data.getvalue()
+    hide_borders(axes, "top", "right")

@@ -1,15 +1,17 @@
-"""`--keep-going`: what of a stream was lost, one line each, and how the command ends."""
+"""`--keep-going`: report damaged GOPs, a line each, and the error that the command ends with."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from nvrc_decoder.bitstream.salvage import Damage
 from nvrc_decoder.errors import InvalidStreamError, LimitError, NvrcError
-from nvrc_output.text import note
+from nvrc_output.text import counted, note
+
+if TYPE_CHECKING:
+    from nvrc_decoder import Damage
 
 __all__ = ["DamageReport", "keep_going_option"]
 
@@ -27,10 +29,10 @@ def keep_going_option(function: _Function) -> _Function:
 
 
 class DamageReport:
-    """Takes each damage as it is found.
+    """Collects damage, and writes a line for each as it is found.
 
     Attributes:
-        write: what is given a line for each.
+        write: prints a line.
     """
 
     def __init__(self) -> None:
@@ -42,7 +44,7 @@ class DamageReport:
         self.write(" ".join(str(damage).split()))
 
     def document(self) -> list[dict[str, Any]]:
-        """For JSON."""
+        """All damage, for JSON."""
         return [
             {
                 "gop": damage.gop,
@@ -55,12 +57,22 @@ class DamageReport:
         ]
 
     def error(self) -> NvrcError | None:
-        """What the command ends with when all that could be decoded was; None if that was everything."""
+        """The error that the command ends with after decoding all it can; None if nothing was damaged."""
         if not self._damages:
             return None
         lost = sum(damage.first_frame is not None for damage in self._damages)
-        places = f"the stream is damaged in {len(self._damages)} place{'s' * (len(self._damages) > 1)}"
+        places = f"the stream is damaged in {counted(len(self._damages), 'place')}"
         message = f"{places}; frames were lost in {lost}" if lost else f"{places}; no frame was lost"
         if all(isinstance(damage.error, LimitError) for damage in self._damages):
             return LimitError("E_DAMAGED", message)
         return InvalidStreamError("E_DAMAGED", message)
+
+    def raise_any(self) -> None:
+        """End the command with `error`, if there is one.
+
+        Raises:
+            InvalidStreamError, LimitError: E_DAMAGED.
+        """
+        error = self.error()
+        if error is not None:
+            raise error
