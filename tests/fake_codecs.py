@@ -1,4 +1,4 @@
-"""Tiny codecs as programs, for tests of the bench: coarse quantisation and zlib, and a stand-in for nvrc-ref."""
+"""Tiny codecs as programs, for tests of the benchmark: coarse quantisation with zlib, and a stand-in for nvrc-ref."""
 
 from __future__ import annotations
 

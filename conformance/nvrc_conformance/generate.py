@@ -97,7 +97,11 @@ def _differs(manifest: Manifest, candidate: _Candidate) -> bool:
 
 
 def _store(manifest: Manifest, candidates: Iterable[_Candidate], update: bool) -> None:
-    """Writes the candidates and the manifest, or nothing at all."""
+    """Write the candidates and the manifest, or nothing.
+
+    Raises:
+        click.ClickException: streams would change without `update`, or the suite would be too large.
+    """
     chosen = list(candidates)
     changed = [candidate.stream.id for candidate in chosen if _differs(manifest, candidate)]
     if changed and not update:

@@ -26,17 +26,17 @@ _TURNS = {
 
 
 def turning_filter(orientation: Orientation) -> str:
-    """FFmpeg's filter that turns frames as they are to be shown."""
+    """FFmpeg's filter that turns stored frames upright."""
     return _TURNS[orientation.degrees, orientation.flip]
 
 
 def _is_wide(colour: Colour) -> bool:
-    """Whether RGB of this colour looks wrong where nothing is said about it, as in PNG."""
+    """Whether RGB of this colour looks wrong in a file without a colour description, such as PNG."""
     return colour.primaries in _WIDE_PRIMARIES or colour.transfer in _HDR_TRANSFERS
 
 
 def _read_again(kind: str, target: str, video: VideoFormat) -> str:
-    """FFmpeg's options that read an output."""
+    """Options of FFmpeg that read an output."""
     name = shlex.quote("OUTPUT.y4m" if target == "-" else target)
     if kind == "png":
         return f"-framerate {video.rate} -i {name.rstrip('/')}/frame_%05d.png"
@@ -53,10 +53,10 @@ def not_written(
     """One line for each thing that an output does not carry, with the command that adds it.
 
     Args:
-        kind: of the output, such as `y4m`.
-        target: its name.
-        video, shown: what the stream says.
-        carries: what the output carries, of `aspect`, `orientation`, `hdr`, `times` and `colour`.
+        kind: kind of the output, such as `y4m`.
+        target: name of the output.
+        video, shown: the stream's format, and how it is to be shown.
+        carries: metadata that the output carries, of `aspect`, `orientation`, `hdr`, `times` and `colour`.
     """
     ffmpeg = f"ffmpeg {_read_again(kind, target, video)}"
     if shown.orientation is not None and "orientation" not in carries:

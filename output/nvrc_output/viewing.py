@@ -1,4 +1,4 @@
-"""Decoded planes as 8-bit 4:2:0 for viewing; the conversion to RGB is the decoder's."""
+"""Conversion of decoded planes to 8-bit 4:2:0 for viewing; that to RGB is in the decoder."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _CENTRE = 2
 
 
 def viewing_colour(video: VideoFormat) -> Colour:
-    """The colour description of `eight_bit_420`: the video's own, less what H.264 has no code for.
+    """The colour description of `eight_bit_420`: the video's own, without code points that H.264 lacks.
 
-    Planes that are red, green and blue are converted to BT.709, since 4:2:0 makes no sense for them.
+    Red, green and blue planes are converted to BT.709, since 4:2:0 is not possible for them.
     """
     colour = video.colour
     matrix = _BT709 if colour.matrix == _IDENTITY else colour.matrix

@@ -29,7 +29,7 @@ FrameWriter = Callable[[Planes], None]
 
 
 class OutputKind(StrEnum):
-    """What `decode` can write."""
+    """The formats that `decode` writes."""
 
     Y4M = "y4m"
     YUV = "yuv"
@@ -37,7 +37,7 @@ class OutputKind(StrEnum):
     MP4 = "mp4"
 
     def refuse_pipe(self) -> str | None:
-        """Why this cannot go to the standard output; None if it can."""
+        """Why this format cannot go to the standard output; None if it can."""
         if self in (OutputKind.Y4M, OutputKind.YUV):
             return None
         return f"{self} cannot go to the standard output; y4m and yuv can"
@@ -51,7 +51,7 @@ def _carries(kind: OutputKind) -> frozenset[str]:
 
 
 def guess_kind(target: str) -> OutputKind | None:
-    """The kind that a target's name asks for: by suffix, a folder for PNG, y4m for ``-``; None if it says nothing."""
+    """The kind for a target's name: by its suffix, PNG for a folder, y4m for ``-``; None if the name does not tell."""
     if target == "-":
         return OutputKind.Y4M
     path = Path(target)
@@ -65,7 +65,7 @@ def guess_kind(target: str) -> OutputKind | None:
 
 
 def contradiction(target: str, kind: OutputKind) -> str | None:
-    """Why a file of this kind cannot have this name, which would mislead whatever opens it; None if it can."""
+    """Why a file of this kind cannot have this name, whose suffix says another kind; None if it can."""
     suffix = Path(target).suffix.lower().lstrip(".")
     if suffix == kind.value or suffix not in list(OutputKind) or is_special(Path(target)):
         return None
@@ -83,7 +83,7 @@ def open_writer(
 
     Args:
         target: a file, a folder for PNGs, or ``-``.
-        kind: what is written.
+        kind: the kind of output.
         video: format of the frames.
         note: takes a line that the user should see, such as what the output does not carry.
         shown: how the frames are to be shown; None for nothing special.

@@ -1,6 +1,6 @@
-"""Any options, of every command, end in success, a usage error or a typed error; values come from click's own types.
+"""Random options of every command end in success, a usage error or a typed error; click's types give the values.
 
-What takes minutes is stopped where it would begin.
+Work that takes minutes is stopped before it begins.
 """
 
 from __future__ import annotations

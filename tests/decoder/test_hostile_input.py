@@ -1,4 +1,4 @@
-"""Hostile input: every truncation, thousands of mutations, streams made to hurt, in process and through the CLI.
+"""Hostile input: truncations, mutations, and hostile streams, in this process and through the command line.
 
 `make fuzz` runs more of the same (`tools/fuzz/run_cases.py`).
 """
@@ -54,7 +54,7 @@ def run_cases(*arguments: str) -> dict[str, Any]:
     return report
 
 
-def test_the_stream_is_what_the_tests_take_it_for() -> None:
+def test_the_fuzzed_stream_has_gops_and_an_index() -> None:
     stream = MANIFEST.stream(STREAM)
     assert {"several GOPs", "INDEX"} <= set(stream.features)
     assert (stream.width, stream.height) == (48, 32)
@@ -63,13 +63,13 @@ def test_the_stream_is_what_the_tests_take_it_for() -> None:
     assert unit_spans(data) == [(unit.offset, unit.offset + unit.size) for unit in units]
 
 
-def test_truncated_at_every_byte() -> None:
+def test_truncations_at_every_byte_are_refused() -> None:
     report = run_cases("--truncations")["truncations"]
     assert report["faults"] == []
     assert report["outcomes"] == {"E_TRUNCATED": MANIFEST.stream(STREAM).bytes}
 
 
-def test_mutations() -> None:
+def test_mutations_end_in_typed_errors() -> None:
     report = run_cases("--mutations", str(MUTATIONS), "--seed", str(SEED))
     assert report["mutations"]["faults"] == []
     outcomes = report["mutations"]["outcomes"]
@@ -84,7 +84,7 @@ def test_mutations() -> None:
     }
 
 
-def test_the_runner_finds_faults(tmp_path: Path) -> None:
+def test_the_runner_reports_faults(tmp_path: Path) -> None:
     """A runner that cannot fail would prove nothing: it reports a case that ends in an exit code of no bad stream."""
     source = (
         "import io, json, runpy, sys\n"
@@ -124,7 +124,7 @@ def error_of(data: bytes) -> NvrcError | None:
 
 
 @hostile
-def test_hostile_stream(case: Case) -> None:
+def test_a_hostile_stream_is_refused_by_name(case: Case) -> None:
     error = error_of(case.data)
     assert error is not None
     assert error.code in case.codes, error
@@ -133,7 +133,7 @@ def test_hostile_stream(case: Case) -> None:
     assert error.unit or error.code in ("E_MAGIC", "E_VERSION", "E_TRAILING"), error
 
 
-def test_hostile_streams_cost_nothing(tmp_path: Path) -> None:
+def test_hostile_streams_take_little_memory(tmp_path: Path) -> None:
     """The same in a process with a memory limit, by random access too."""
     files = []
     for number, case in enumerate(HOSTILE):
@@ -180,14 +180,14 @@ def test_mutations_through_the_command_line(tmp_path: Path, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("name", "code"), [("a wrong DIGEST", 65), ("unknown critical unit 0x7f", 69), ("65535x65535 at level 6", 77)]
 )
-def test_exit_codes_of_the_command_line(
+def test_hostile_streams_have_exit_codes(
     name: str, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (case,) = (case for case in HOSTILE if case.name == name)
     assert check_command_line(case.data, tmp_path, capsys) == code
 
 
-def test_mutations_through_a_process_of_their_own(tmp_path: Path) -> None:
+def test_mutations_through_a_separate_process(tmp_path: Path) -> None:
     path = tmp_path / "damaged.nvrc"
     for data in cli_cases()[1:46:11]:
         path.write_bytes(data)
@@ -203,7 +203,7 @@ def test_mutations_through_a_process_of_their_own(tmp_path: Path) -> None:
         assert "Traceback" not in done.stderr
 
 
-def test_memory_limit_is_in_force() -> None:
+def test_the_memory_limit_is_enforced() -> None:
     """The limit that the runner sets stops an allocation over it, here of the limit itself."""
     source = (
         "import resource\n"

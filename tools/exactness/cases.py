@@ -1,4 +1,4 @@
-"""What the exactness suite decodes, and the frames that are right."""
+"""The work of the exactness suite: networks, GOPs and their right frames."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
 
 __all__ = ["Work", "calls_that_fit", "differing_samples", "golden_work", "random_work"]
 
-# Up to here the NumPy reference makes all frames; above it makes one, and ONNX Runtime on the CPU the others.
+# Up to this size the NumPy reference makes all frames; above, one frame, and ONNX Runtime on the CPU the others.
 REFERENCE_SAMPLES = 352 * 288
-# Up to here there are all kinds of networks; above, one with everything active.
+# Up to this size there are all kinds of networks; above, one with everything active.
 VARIED_SAMPLES = 128 * 128
 _FORMATS = ((1, 8), (2, 10), (0, 8), (1, 10))
 # For each kind of network, without motion and with it.
@@ -39,11 +39,11 @@ class Work:
     """GOPs under one NETWORK, and their frames.
 
     Attributes:
-        name: for the table.
-        profile: whose graph.
+        name: its name in the table.
+        profile: the profile, which has the graph.
         network: the arguments of the synthesizers.
-        gops: for each GOP its grids and its frames.
-        against: what made the frames.
+        gops: grids and right frames of each GOP.
+        against: the implementation that made the right frames.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Work:
 
     @property
     def has_planes(self) -> bool:
-        """Whether anything is predicted from frame to frame."""
+        """Whether the network has planes."""
         profile, multipliers = self.profile, self.network[5]
         return profile.has_planes([len(factors) for factors in multipliers])
 
@@ -66,7 +66,13 @@ class Work:
 
 
 def calls_that_fit(work: Work, batches: Sequence[int], free: int | None) -> list[int]:
-    """Frames in a call, without doubles; 0 stands for the whole GOP. `free` is the device's memory, None on the CPU."""
+    """Numbers of frames in a call that fit the memory, each once.
+
+    Args:
+        work: the work.
+        batches: wanted numbers; 0 for the whole GOP.
+        free: bytes of the device's free memory; None on the CPU.
+    """
     if free is None:
         free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     most = plan_calls(work.profile, *work.size, free, True).frames
@@ -75,7 +81,10 @@ def calls_that_fit(work: Work, batches: Sequence[int], free: int | None) -> list
 
 
 def differing_samples(found: Sequence[Planes], right: Sequence[Planes]) -> tuple[int, int, int]:
-    """How many samples differ, by how much at most, and how many there are; a wrong shape or type makes all differ."""
+    """Number of differing samples, the largest difference, and the number of samples.
+
+    All samples of a plane of a wrong shape or type differ.
+    """
     count = largest = total = 0
     for t, frame in enumerate(right):
         for i, plane in enumerate(frame.planes()):
@@ -91,7 +100,7 @@ def differing_samples(found: Sequence[Planes], right: Sequence[Planes]) -> tuple
 
 
 def golden_work(manifest: Manifest) -> Iterator[Work]:
-    """Every golden stream; a piece of work for each run of GOPs under one NETWORK."""
+    """The golden streams: a piece of work for each run of GOPs under one NETWORK."""
     for stream in manifest.streams:
         pieces: list[Work] = []
         for item in decode_stream(manifest.read(stream.id)):

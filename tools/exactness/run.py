@@ -4,10 +4,10 @@
     python tools/exactness/run.py --provider cpu --sizes 1x1,17x31,64x48
 
 Every profile at every size, an unequal last GOP, 1, 4 and all frames in a call, against the NumPy reference (large
-pictures: against ONNX Runtime on the CPU, one frame of which is held against NumPy). On CUDA all of it with TF32 off
-and forced on. Exit code 0: every sample equal; 1: not; 69: the provider cannot be used here. With --options other
-settings are tried too; what differs there is reported, and does not change the exit code, since the decoder does not
-use them.
+pictures: against ONNX Runtime on the CPU, one frame of which is checked against NumPy). On CUDA everything runs with
+TF32 off and with TF32 forced on. Exit code 0: every sample is equal; 1: not; 69: the provider cannot be used here.
+With --options other settings are tried too; their differences are reported, but do not change the exit code, since the
+decoder does not use them.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def compare(work: Work, variant: Variant, provider: Provider, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """One row for each number of frames in a call."""
+    """Compare a piece of work, and yield a row for each number of frames in a call."""
     runtime = {"threads": options.threads, **variant.runtime}
     free = device_memory() if provider == "cuda" else None
     row: dict[str, Any] = {
@@ -122,7 +122,7 @@ def compare(work: Work, variant: Variant, provider: Provider, options: argparse.
 
 
 def through_the_decoder(provider: Provider, threads: int | None) -> Iterator[dict[str, Any]]:
-    """The golden streams as a user decodes them; falling back to the CPU is a failure here."""
+    """Decode the golden streams as a user does; a fallback to the CPU is a failure here."""
     manifest = load_manifest(ROOT / "conformance" / "manifest.json")
     for stream in manifest.streams:
         with nvrc_decoder.open(manifest.file(stream), provider=provider, threads=threads) as video:
@@ -132,7 +132,7 @@ def through_the_decoder(provider: Provider, threads: int | None) -> Iterator[dic
             except NvrcError as failure:
                 md5s, error = [], str(failure)
             if error is None and video.provider != provider:
-                error = f"went on on {video.provider}"
+                error = f"fell back to {video.provider}"
         wrong = sum(a != b for a, b in zip(md5s, stream.frame_md5, strict=False)) + abs(
             len(md5s) - len(stream.frame_md5)
         )
@@ -149,7 +149,7 @@ def through_the_decoder(provider: Provider, threads: int | None) -> Iterator[dic
 
 
 def works(sizes: Sequence[tuple[int, int]], golden: bool, options: argparse.Namespace) -> Iterator[Work]:
-    """All that is to be decoded, small pictures first."""
+    """All work, small pictures first."""
     if golden:
         yield from golden_work(load_manifest(ROOT / "conformance" / "manifest.json"))
     names = options.profiles.split(",")
@@ -160,7 +160,7 @@ def works(sizes: Sequence[tuple[int, int]], golden: bool, options: argparse.Name
 
 
 def failed(row: dict[str, Any]) -> bool:
-    """Whether a row says that something was not equal."""
+    """Whether a row has a difference or an error."""
     return bool(row.get("differing") or row.get("differing_frames") or row["error"])
 
 
@@ -182,7 +182,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 
 def environment(provider: Provider) -> dict[str, Any]:
-    """What the results depend on."""
+    """The device and the versions that the results depend on."""
     onnxruntime = import_onnxruntime()
     return {
         "provider": provider,
@@ -196,7 +196,7 @@ def environment(provider: Provider) -> dict[str, Any]:
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Speed, and the share of the bound."""
+    """Measure the speed, and its share of the bound."""
     (width, height), threads, provider = options.speed_size[0], options.threads, options.provider
     profile = next(profile for profile in PROFILES if profile.name == options.speed_profile)
     alone = synthesis_speed(profile, width, height, options.speed_frames, provider, threads, 5)
@@ -213,7 +213,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     print(f"  synthesis alone  {alone['frames_per_second']:9.2f} frames/s")
     size = f"{whole['width']}x{whole['height']}, {whole['symbols'] / max(1, whole['frames']):.0f} symbols a frame"
     print(f"  end to end       {whole['frames_per_second']:9.2f} frames/s on {whole['provider']} ({size})")
-    print(f"  half-resolution stage moves {operators['half'] / 1e9:.3f} GB a frame as its operators run,")
+    print(f"  half-resolution stage transfers {operators['half'] / 1e9:.3f} GB a frame as its operators run,")
     print(f"  {layers / 1e9:.3f} GB if each layer read and wrote once")
     if options.bandwidth_tbs:
         for name, moved in (("as operators run", operators["half"]), ("each layer once", layers)):

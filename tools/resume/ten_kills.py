@@ -2,8 +2,8 @@
 
     python tools/resume/ten_kills.py [--kills 10] [--seed N] [--goal size|psnr|none] [--json FILE]
 
-A checkpoint is written after every step, so that each kill falls into one, or next to it. Exit status 1: the files
-differ, or no kill hit the training.
+A checkpoint is written after every step, so that each kill comes during one or next to one. Exit status 1: the files
+differ, or no kill came during the training.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _start(arguments: list[str]) -> subprocess.Popen[bytes]:
 
 
 def _moment(state: Path) -> str:
-    """Where the run stood in its last checkpoint."""
+    """The position of the run in its last checkpoint."""
     if not state.exists():
         return "before the first checkpoint"
     content = torch.load(state, weights_only=True)["state"]
@@ -67,7 +67,7 @@ def _moment(state: Path) -> str:
 
 
 def main() -> int:
-    """Run it; the exit status."""
+    """Kill, resume and compare; the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=int(time.time()))

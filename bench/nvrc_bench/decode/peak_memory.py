@@ -1,6 +1,6 @@
 """Peak memory of decoding, in a process that does nothing else.
 
-``python -m nvrc_bench.decode.peak_memory DECODING`` takes and prints JSON.
+``python -m nvrc_bench.decode.peak_memory DECODING`` reads and prints JSON.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["measure", "peak_bytes"]
 
 
 def peak_bytes() -> int:
-    """The largest resident set that this process ever had."""
+    """The largest resident set of this process so far."""
     resident = peak_resident_bytes()
     if resident:
         return resident

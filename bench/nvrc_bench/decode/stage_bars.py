@@ -9,7 +9,7 @@ from nvrc_output.text import counted
 
 __all__ = ["draw_stages"]
 
-# Colours that stay apart for the colour-blind; entropy side warm, picture side cool.
+# Colours that the colour-blind can tell apart: warm for entropy decoding, cool for frames.
 _COLOURS = {
     "parse": "#999999",
     "network": "#bbbbbb",
@@ -26,12 +26,12 @@ _WIDE_ENOUGH = 0.07
 
 
 def _text(stage: str) -> str:
-    """A colour that can be read on the stage's."""
+    """A text colour that is readable on the stage's colour."""
     return "black" if stage in _LIGHT else "white"
 
 
 def _widths(document: dict[str, Any]) -> dict[str, float]:
-    """Milliseconds a frame of each bar; planes apart from the rest of synthesis where they were measured."""
+    """Milliseconds a frame of each bar; planes are split from synthesis if they were measured."""
     widths: dict[str, float] = {}
     for name, stage in document["stages"].items():
         width = stage["ms_per_frame"]
@@ -43,10 +43,10 @@ def _widths(document: dict[str, Any]) -> dict[str, float]:
 
 
 def draw_stages(document: dict[str, Any], kind: str) -> bytes:
-    """The picture of a document with end to end and stages.
+    """The plot of a document that has end to end and stages.
 
     Args:
-        document: from `measure_decoding`.
+        document: the document from `measure_decoding`.
         kind: ``png``, ``svg`` or ``pdf``.
 
     Raises:

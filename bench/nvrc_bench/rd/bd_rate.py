@@ -1,4 +1,4 @@
-"""BD-rate tables, by the package bjontegaard."""
+"""BD-rates of curves against an anchor, computed by the package bjontegaard."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Curve = Sequence[tuple[float, float]]
 
 
 def _unusable(curve: Curve, name: str) -> str | None:
-    """Why a curve, sorted by rate, cannot be integrated."""
+    """Why a curve, sorted by rate, cannot be integrated; None if it can."""
     if len(curve) < _LEAST_POINTS:
         return f"{name} has {counted(len(curve), 'point')} of at least {_LEAST_POINTS}"
     if any(b[0] <= a[0] or b[1] <= a[1] for a, b in itertools.pairwise(curve)):
@@ -38,8 +38,8 @@ def compare_curves(anchor: Curve, test: Curve) -> dict[str, Any]:
         anchor, test: (bits per pixel, dB) in any order.
 
     Returns:
-        ``percent``, or None with a ``reason``: too few points, a curve that falls, or curves whose qualities overlap
-        by less than a quarter of the narrower one. ``from_db``, ``to_db``: where they overlap.
+        ``percent``, or None with a ``reason``: too few points, a falling curve, or qualities that overlap by less than
+        a quarter of the narrower curve. ``from_db``, ``to_db``: the interval in which they overlap.
     """
     anchor, test = sorted(anchor), sorted(test)
     for curve, name in ((anchor, "the anchor"), (test, "the curve")):
@@ -81,12 +81,12 @@ def bd_tables(points: Sequence[Mapping[str, Any]], anchor: str | None) -> dict[s
     """BD-rate of every codec against the anchor on every clip, and the means over clips.
 
     Args:
-        points: with clip, codec, bpp and psnr.
-        anchor: a codec's name; None if none is there.
+        points: points with clip, codec, bpp and psnr.
+        anchor: the anchor's name; None if there is none.
 
     Returns:
         ``metrics``: y and yuv, each with ``clips`` (clip -> codec -> as from `compare_curves`) and ``mean`` (codec ->
-        ``percent`` and ``clips``, how many it is the mean of). ``reason`` says why there is no table.
+        ``percent`` and ``clips``, the number of clips in the mean). ``reason`` says why there is no table.
     """
     document: dict[str, Any] = {"anchor": anchor, "method": METHOD, "reason": None, "metrics": {}}
     if anchor is None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_clip"]
 
-# Okabe and Ito's colours, which stay apart for the colour-blind; ours first.
+# Okabe and Ito's colours, which the colour-blind can tell apart; ours first.
 _OURS = ("#d55e00", "#0072b2", "#cc79a7", "#e69f00")
 _OTHERS = ("#333333", "#009e73", "#56b4e9", "#8c6bb1", "#999999", "#6b4f2a")
 _MARKS = ("D", "s", "^", "v", "P", "X")
@@ -36,7 +36,7 @@ def _curves(document: dict[str, Any], clip: str, metric: str) -> dict[str, Curve
 
 
 def _spread(heights: Sequence[float], ranks: Sequence[float], gap: float) -> list[float]:
-    """Heights, moved apart in the order of `ranks` until they are at least `gap` from each other, within 0..1."""
+    """Heights within 0..1, spread in the order of `ranks` so that neighbours are at least `gap` apart."""
     order = sorted(range(len(heights)), key=lambda i: ranks[i])
     placed = [0.0] * len(heights)
     for _ in range(60):
@@ -103,7 +103,7 @@ def _label_ends(axes: Axes, curves: dict[str, Curve], colours: dict[str, str]) -
     """Name each curve to the right of the plot, with a line to the curve's end."""
     low, high = axes.get_ylim()
     ends = [(curve[-1][1] - low) / (high - low) for curve in curves.values()]
-    # Of curves that end at the same height the left one has its label on top: lines to labels cross less.
+    # Of curves that end at the same height, the left one gets the upper label: fewer lines cross.
     left, right = (math.log(limit) for limit in axes.get_xlim())
     ranks = [
         height - _TILT * (math.log(curve[-1][0]) - left) / (right - left)

@@ -96,7 +96,7 @@ def _points_table(document: dict[str, Any]) -> str:
 
 
 def tables(document: dict[str, Any]) -> Iterator[str]:
-    """Points, BD-rates for each metric with the reasons of empty cells, what was skipped or failed."""
+    """Tables of points and of BD-rates with the reasons of empty cells, and what was skipped or failed."""
     if document["points"]:
         yield _points_table(document)
     bd = document["bd_rate"]

@@ -1,4 +1,4 @@
-"""One point of a run: encode, decode, measure; kept in a file of its own."""
+"""One point of a run: encode, decode, measure; its result is a file of its own."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
 
 @dataclass(frozen=True)
 class Task:
-    """A point to make.
+    """A point to encode.
 
     Attributes:
         clip: the clip.
-        codec: the codec as it is for this clip.
+        codec: the codec with its changes for this clip.
         point: value of the rate parameter.
-        version: of the codec.
+        version: the codec's version.
     """
 
     clip: Clip
@@ -43,18 +43,18 @@ class Task:
 
     @property
     def name(self) -> str:
-        """For people."""
+        """The task's name for people."""
         return f"{self.clip.name}, {self.codec.spec.name}, {self.codec.label(self.point)}"
 
     @property
     def slug(self) -> str:
-        """Folder and file name without suffix."""
+        """The path of its files without suffix: clip, codec, point."""
         parts = (self.clip.name, self.codec.spec.name, self.codec.label(self.point))
         return "/".join(_UNSAFE.sub("-", part) for part in parts)
 
     @property
     def key(self) -> str:
-        """Changes with everything that a user chose and with the clip's samples, not with versions."""
+        """Hash of the user's choices and of the clip's samples; versions do not change it."""
         identity = [self.clip.md5, str(self.clip.rate), self.codec.spec.kind, self.commands]
         identity.append(sorted(self.codec.spec.environment.items()))
         return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
@@ -66,12 +66,12 @@ class Task:
 
 
 def task_path(task: Task, folder: Path) -> Path:
-    """The file that the point's result goes to."""
+    """The file of the point's result."""
     return folder / f"{task.slug}.json"
 
 
 def find_result(task: Task, folder: Path) -> dict[str, Any] | None:
-    """The result of an earlier run, if it is of this very task."""
+    """The result of an earlier run of the same task; None if there is none."""
     try:
         document = json.loads(task_path(task, folder).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -91,10 +91,10 @@ def _fill(command: Sequence[str], **places: Path) -> list[str]:
 
 
 def run_task(task: Task, runner: Runner, out: Path, *, keep_stream: bool) -> dict[str, Any]:
-    """Make a point and write its file, at once when all of it is there.
+    """Encode, decode and measure a point, and write its file.
 
     Raises:
-        NvrcError: the codec failed, or what it decodes to does not fit the clip.
+        NvrcError: the codec failed, or the decoded frames do not fit the clip.
     """
     clip, codec = task.clip, task.codec
     log = out / "logs" / f"{task.slug}.log"

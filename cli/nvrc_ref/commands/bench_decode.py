@@ -40,7 +40,7 @@ _PARTS = ("speed", "entropy", "synthesis", "video", "memory")
     metavar="FILE",
     help="The same clip in another codec, to decode through FFmpeg; else x265 of the decoded frames at the same rate.",
 )
-@click.option("--json", "json_path", metavar="FILE", help="Write everything that was measured; - for the output.")
+@click.option("--json", "json_path", metavar="FILE", help="Write all measurements; - for the standard output.")
 @click.option("--plot", "plot_path", metavar="FILE", help="Draw the stages as .png, .svg or .pdf.")
 @decoding_options
 def decode(
@@ -62,7 +62,7 @@ def decode(
     video      against FFmpeg decoding x265 of the same clip (needs PyAV)
     memory     peak of a process that decodes INPUT
 
-    What a part needs and is not installed is said in a line, and the part is left out.
+    A part whose package is not installed is left out, with a note.
     """
     if plot_path is not None:
         if parts and "speed" not in parts:

@@ -30,7 +30,7 @@ _cut_options = gathered(
     click.option("--size", metavar="WxH", help="Size of headerless YUV whose name does not tell it."),
     click.option("--rate", metavar="FPS", help="Frame rate, in place of the clip's."),
 )
-"""What is used of each clip: keyword arguments of `ClipSpec`, as the argument `cuts`."""
+"""How each clip is cut: keyword arguments of `ClipSpec`, as the argument `cuts`."""
 
 
 @click.command("rd", short_help="Encode clips with several codecs, decode, and compare.")
@@ -39,7 +39,9 @@ _cut_options = gathered(
 @click.option(
     "--clip-folder", metavar="DIR", help="Where relative paths of clips in --config begin.  [default: its folder]"
 )
-@click.option("--quick", is_flag=True, help="A bit of the demo clip, short encodes of ours, x264 and x265; minutes.")
+@click.option(
+    "--quick", is_flag=True, help="A part of the demo clip, short encodes of nvrc, x264 and x265; takes minutes."
+)
 @click.option(
     "--codec",
     "codecs",
@@ -51,11 +53,11 @@ _cut_options = gathered(
 @click.option("--import", "imports", multiple=True, metavar="FILE", help="Points made elsewhere, or published:NAME.")
 @click.option("--anchor", metavar="NAME", help="Codec that BD-rates are relative to.  [default: x264, x265, the first]")
 @click.option("-o", "--out", default="out/bench", show_default=True, metavar="DIR", help="Folder of the results.")
-@click.option("--jobs", type=click.IntRange(1, 256), help="Points at a time.  [default: 1]")
-@click.option("--threads", type=click.IntRange(1, 256), help="Threads of each.  [default: processors over jobs]")
+@click.option("--jobs", type=click.IntRange(1, 256), help="Points that run concurrently.  [default: 1]")
+@click.option("--threads", type=click.IntRange(1, 256), help="Threads of each point.  [default: processors / jobs]")
 @_cut_options
-@click.option("--redo", multiple=True, metavar="CODEC", help="Make this codec's points again; may be repeated.")
-@click.option("--no-run", is_flag=True, help="Only report the points that are there.")
+@click.option("--redo", multiple=True, metavar="CODEC", help="Encode this codec's points again; may be repeated.")
+@click.option("--no-run", is_flag=True, help="Only report the points that exist.")
 @click.option("--json", "as_json", is_flag=True, help="Print results.json.")
 def rd(
     clips: tuple[str, ...],
@@ -76,7 +78,7 @@ def rd(
     """Encode CLIPS with several codecs at several rates, decode, and compare.
 
     CLIPS are files that `encode` reads; headerless YUV tells its size by its name, as UVG's does. In DIR appear
-    results.json, points.csv, tables.txt and a plot for each clip. A run that was stopped goes on where it was.
+    results.json, points.csv, tables.txt and a plot for each clip. A stopped run is resumed.
 
     \b
     nvrc-ref bench --quick
@@ -86,7 +88,7 @@ def rd(
     if (config is not None) + quick + bool(clips) != 1:
         raise click.UsageError("give clips, --config FILE or --quick")
     if not clips and (codecs or any(cuts.values())):
-        raise click.UsageError("--codec and what is cut from clips go with clips on the command line only")
+        raise click.UsageError("--codec and the options that cut clips need clips on the command line")
     if clip_folder is not None and config is None:
         raise click.UsageError("--clip-folder goes with --config")
     require_packages(("torch", "av"), "bench")
@@ -118,10 +120,10 @@ def rd(
 
 
 def _run_of(clips: tuple[str, ...], codecs: tuple[str, ...], cuts: dict[str, Any]) -> RunSpec:
-    """The run of clips and codecs that are named on the command line.
+    """The run of the clips and codecs on the command line.
 
     Raises:
-        click.UsageError: a codec or what is cut from clips cannot be understood.
+        click.UsageError: the options of a codec or of the clips are wrong.
     """
     from nvrc_bench.rd.config import ClipSpec, RunSpec, parse_codec
 

@@ -31,7 +31,10 @@ __all__ = ["command"]
     help="File ending in .y4m, .yuv or .mp4; a folder for PNGs; - for y4m on the standard output.",
 )
 @click.option(
-    "--format", "kind_name", type=click.Choice([kind.value for kind in OutputKind]), help="In place of the suffix."
+    "--format",
+    "kind_name",
+    type=click.Choice([kind.value for kind in OutputKind]),
+    help="Format of the output, in place of its suffix's.",
 )
 @click.option("--start", type=click.IntRange(min=0), default=0, help="First frame; the input must be seekable.")
 @click.option("--frames", type=click.IntRange(min=1), help="Decode at most this many frames.")
@@ -61,9 +64,7 @@ def command(
     if as_json and output == "-":
         raise click.UsageError("--json and frames cannot both go to the standard output")
     if keep_going and no_verify:
-        raise click.UsageError(
-            "--keep-going tells good GOPs from bad ones by their digests: it goes without --no-verify"
-        )
+        raise click.UsageError("--keep-going finds damaged GOPs by their digests: leave out --no-verify")
     kind = _output_kind(output, kind_name)
     spare_inputs([output], [input_path])
     return_large_arrays()
@@ -94,10 +95,10 @@ def command(
 
 
 def _output_kind(output: str, name: str | None) -> OutputKind:
-    """What is written: as --format says, or the output's name.
+    """The format of the output: from --format, or from its name.
 
     Raises:
-        click.UsageError: neither tells, they contradict each other, or it cannot go to the standard output.
+        click.UsageError: it is unknown, contradicts the name, or cannot go to the standard output.
     """
     kind = OutputKind(name) if name else guess_kind(output)
     if kind is None:

@@ -33,12 +33,12 @@ __all__ = ["command"]
 @encoder_options
 @click.option("--frames", type=click.IntRange(min=1), help="Encode at most this many frames.")
 @click.option("--skip", type=click.IntRange(min=0), default=0, help="Leave out this many frames at the start.")
-@click.option("--threads", type=click.IntRange(1, 256), help="Threads of PyTorch on the CPU; it chooses by default.")
-@input_options
 @click.option(
-    "--resume", is_flag=True, help="Go on from the checkpoint of an encode that was cut off, if there is one."
+    "--threads", type=click.IntRange(1, 256), help="Threads of PyTorch on the CPU.  [default: PyTorch's choice]"
 )
-@click.option("--checkpoint", metavar="FILE", help="Where checkpoints go; OUTPUT.checkpoint unless given.")
+@input_options
+@click.option("--resume", is_flag=True, help="Continue from the checkpoint of an interrupted encode, if there is one.")
+@click.option("--checkpoint", metavar="FILE", help="Where checkpoints go.  [default: OUTPUT.checkpoint]")
 @quiet_option
 @click.option("--report", metavar="FILE", help="Write the JSON document to FILE, too.")
 @json_option
@@ -87,13 +87,13 @@ def _tell_assumed_rate(path: str, source: Source) -> None:
     from nvrc_encoder.source.png import is_png_input
 
     if is_png_input(path):
-        note(f"note: PNGs have no frame rate: {source.rate} a second are taken, --rate says another")
+        note(f"note: PNGs have no frame rate: {source.rate} frames/s are assumed, --rate sets another")
 
 
 def _encode(
     source: Source, output: str, options: EncodeOptions, checkpoint: Path | None, *, resume: bool, quiet: bool
 ) -> EncodeReport:
-    """Encode to `output`, with progress unless `quiet`."""
+    """Encode to `output`, and show progress unless `quiet`."""
     from nvrc_encoder import encode
 
     keep_large_arrays()

@@ -30,7 +30,7 @@ _KINDS = {
 
 
 def _rows(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """The summary as lines for people."""
+    """The summary for people."""
     yield "format", document["format"]
     colour = document["colour"]
     points = (colour[name] for name in ("primaries", "transfer", "matrix", "full_range", "chroma_sample_position"))
@@ -77,7 +77,7 @@ def _rows(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
 @limit_option
 @json_option
 def command(input_path: str, list_all: bool, limits: Limits, as_json: bool) -> None:
-    """Say what INPUT (- is the standard input) contains.
+    """Show what INPUT (- is the standard input) contains.
 
     Checks the container, every header and CRC; `verify` also decodes.
     """

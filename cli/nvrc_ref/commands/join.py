@@ -29,8 +29,8 @@ __all__ = ["command"]
 def command(input_paths: tuple[str, ...], output: str, keep_first: bool, limits: Limits, as_json: bool) -> None:
     """Write all of INPUT... one after the other as one stream, with a new INDEX and END.
 
-    The streams must have the same SEQUENCE (size, rate, sample format, profile), and say alike how to show their
-    frames; nothing is decoded.
+    The streams must have the same SEQUENCE (size, rate, sample format, profile) and the same presentation metadata
+    (pixel aspect, rotation, HDR); nothing is decoded.
     """
     if as_json and output == "-":
         raise click.UsageError("--json and the stream cannot both go to the standard output")

@@ -1,4 +1,4 @@
-"""PSNR over the frames of a comparison."""
+"""A plot of PSNR over the frames of a comparison."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _LUMA, _ALL, _INK = "#0072b2", "#e69f00", "#333333"
 
 
 def draw(comparison: Comparison, title: str, kind: str) -> bytes:
-    """The picture of a comparison's PSNRs, luma and all planes weighed 6:1:1.
+    """The plot of a comparison's PSNRs: of luma, and of all planes weighted 6:1:1.
 
     Args:
-        comparison: with one frame at least.
-        title: what was compared.
+        comparison: the comparison of at least one frame.
+        title: the names of the videos.
         kind: ``png``, ``svg`` or ``pdf``.
     """
     from matplotlib.figure import Figure

@@ -17,7 +17,7 @@ from nvrc_ref.comparison.measure import FrameQuality
 __all__ = ["side_by_side"]
 
 _GAIN = 4
-"""What the difference is multiplied by, around the middle grey."""
+"""Factor on the difference, which is shown around the middle grey."""
 _GAP, _STRIP = 4, 18
 _FONT_SIZE = 0.4
 _INK = (235, 235, 235)
@@ -57,7 +57,7 @@ def side_by_side(
 
 
 def _write(cv2: Any, strip: npt.NDArray[np.uint8], text: str) -> None:
-    """A title, smaller where the picture is narrow; none where it could not be read."""
+    """Write a title, smaller where the picture is narrow; none where it would be unreadable."""
     font = cv2.FONT_HERSHEY_SIMPLEX
     (wide, _), _ = cv2.getTextSize(text, font, _FONT_SIZE, 1)
     scale = _FONT_SIZE * min(1.0, (strip.shape[1] - 4) / wide)

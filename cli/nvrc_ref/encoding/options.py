@@ -1,4 +1,4 @@
-"""Options of `nvrc-ref encode`: what the encoder is asked for, what the input is, and their groups in `--help`."""
+"""Options of `nvrc-ref encode`: those of the encoder, those of the input, and their groups in `--help`."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ ENCODE_GROUPS = {
         *("channels", "blocks", "grid_channels", "grid_scale"),
     ),
     "What the input is": ("size", "rate", "chroma", "bit_depth", "cicp", "sample_range"),
-    "Breaking off": ("resume", "checkpoint"),
+    "Resuming": ("resume", "checkpoint"),
     "Results": ("report", "as_json"),
 }
 """Title in ``--help`` -> names of parameters."""
@@ -64,7 +64,7 @@ def _encode_options(**values: Any) -> EncodeOptions:
     """The encoder's options; those that are None are left to it.
 
     Raises:
-        click.UsageError: two options say how large the stream is to be, or the options contradict each other.
+        click.UsageError: two options set the rate, or options contradict each other.
     """
     targets = [option for name, option in _TARGETS.items() if values[name] is not None]
     if len(targets) > 1:
@@ -81,7 +81,7 @@ _TRAINING = (
         type=click.Choice([profile.name for profile in PROFILES]),
         default=EncodeOptions.profile,
         show_default=True,
-        help="What the network may grow to, and what a decoder has to be able to run.",
+        help="Bounds of the network's size: a decoder must support the profile.",
     ),
     click.option(
         "--preset",
@@ -97,7 +97,7 @@ _TRAINING = (
         type=click.IntRange(0, SEED_MAX),
         default=EncodeOptions.seed,
         show_default=True,
-        help="Of every random draw.",
+        help="Seed of every random draw.",
     ),
     click.option(
         "--device",
@@ -113,7 +113,7 @@ _RATE_AND_DISTORTION = (
         "--lambda",
         "lagrangian",
         type=_POSITIVE,
-        help="Weight of bits per pixel against the distortion; larger is smaller.  "
+        help="Weight of bits per pixel against the distortion; a larger one makes a smaller stream.  "
         f"[default: {EncodeOptions.lagrangian:g}]",
     ),
     click.option("--target-bpp", type=_POSITIVE, help="In place of --lambda: bits of the stream per luma sample."),
@@ -138,7 +138,7 @@ _RATE_AND_DISTORTION = (
         type=click.Choice(TUNES),
         default=EncodeOptions.tune,
         show_default=True,
-        help="What the distortion of luma is: MSE, or 1 - MS-SSIM, which wants pictures of 97x97 or more.",
+        help="What the distortion of luma is: MSE, or 1 - MS-SSIM, which needs pictures of 97x97 or more.",
     ),
 )
 
@@ -146,8 +146,8 @@ _STRUCTURE = (
     click.option(
         "--trials/--no-trials",
         default=True,
-        help="Settle --motion, --split, --node-spacing, --grids, --grid-scale and --channels, where not given, by J of "
-        "what they start from.  [default: yes]",
+        help="Choose --motion, --split, --node-spacing, --grids, --grid-scale and --channels, where not given, by "
+        "cost J before training.  [default: yes]",
     ),
     click.option(
         "--motion/--no-motion", default=None, help="Predict planes along a flow.  [default: by trials, or yes]"
@@ -205,10 +205,12 @@ _STRUCTURE = (
 )
 
 encoder_options = gathered("options", _encode_options, *_TRAINING, *_RATE_AND_DISTORTION, *_STRUCTURE)
-"""What the encoder is asked for, as the argument `options`."""
+"""Options of the encoder, as the argument `options`."""
 
 chroma_option = click.option(
-    "--chroma", type=click.Choice(list(CHROMA)), help="Of headerless YUV and of PNGs.  [default: 420; of PNGs 444]"
+    "--chroma",
+    type=click.Choice(list(CHROMA)),
+    help="Chroma format of headerless YUV and of PNGs.  [default: 420; of PNGs 444]",
 )
 """``--chroma``."""
 
@@ -223,13 +225,15 @@ input_options = gathered(
         help="Frame rate of headerless YUV, or of other input that does not say it.  [default: 25]",
     ),
     chroma_option,
-    click.option("--bit-depth", type=click.Choice(["8", "10"]), help="Of headerless YUV.  [default: 8]"),
+    click.option("--bit-depth", type=click.Choice(["8", "10"]), help="Bit depth of headerless YUV.  [default: 8]"),
     click.option(
         "--cicp",
         callback=parse_code_points,
         metavar="P/T/M",
         help="Code points (H.273) of primaries, transfer and matrix, in place of the input's.",
     ),
-    click.option("--range", "sample_range", type=click.Choice(["limited", "full"]), help="In place of the input's."),
+    click.option(
+        "--range", "sample_range", type=click.Choice(["limited", "full"]), help="Sample range, in place of the input's."
+    ),
 )
-"""What the options say of the input, as the argument `picture`."""
+"""Options that describe the input, as the argument `picture`."""

@@ -46,7 +46,7 @@ def _describe_network(network: NetworkHeader, sequence: SequenceHeader) -> dict[
 
 
 def _synthesis_cost(network: NetworkHeader, sequence: SequenceHeader) -> tuple[float, float]:
-    """Thousands of multiplications a luma sample, of the layers and of motion."""
+    """kMAC per luma sample of the layers, and of motion."""
     profile = sequence.profile_spec
     channels = network.grid_channels(profile)
     active = network.stage_channels, network.stage_blocks, channels
@@ -131,7 +131,12 @@ class StreamSummary:
         self.has_index = False
 
     def add(self, unit: Unit, network: NetworkHeader | None) -> None:
-        """Count one unit; `network` is the one in force."""
+        """Count one unit.
+
+        Args:
+            unit: the unit.
+            network: the NETWORK in force; None before the first one.
+        """
         content = unit.content
         self.total_bytes = unit.offset + unit.size
         if isinstance(content, SequenceHeader):
@@ -157,7 +162,7 @@ class StreamSummary:
             self.total_bytes += FOOTER_BYTES
 
     def _add_costs(self, gop: Gop, network: NetworkHeader, sequence: SequenceHeader) -> None:
-        """Add the thousands of multiplications that a GOP takes."""
+        """Add the kMAC of a GOP."""
         pixels = sequence.width * sequence.height * gop.frame_count
         values = coded_symbols(sequence, network, gop)
         synthesis, motion = _synthesis_cost(network, sequence)

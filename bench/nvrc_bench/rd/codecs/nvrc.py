@@ -55,7 +55,7 @@ class Nvrc(Codec):
         }
 
     def _kmac(self, stream: Path) -> dict[str, Any] | None:
-        """What `info` says of the cost of decoding: what has kmac in its name, of the stream or its first network."""
+        """The fields of `info` about the cost of decoding, of the stream or of its first network."""
         command = [*self._command, "info", str(stream), "--json"]
         try:
             output, _ = probe(command, self.spec.name, self.spec.environment)
@@ -67,7 +67,7 @@ class Nvrc(Codec):
 
 
 def _revision() -> str:
-    """The checkout's revision, with a mark if files were changed; empty for an installed package."""
+    """The checkout's revision, marked as dirty if files were changed; empty for an installed package."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--exclude", "*"]
     try:
         output, _ = probe(command, "git")

@@ -1,4 +1,4 @@
-"""The bar of `decode` and `verify`: on a terminal, with lines about damage above it, and nowhere else."""
+"""Progress of `decode` and `verify`: a bar on a terminal only, with lines about damage above it."""
 
 from __future__ import annotations
 
@@ -62,9 +62,7 @@ def stream(tmp_path: Path) -> str:
     ],
     ids=str,
 )
-def test_a_terminal_sees_frames_their_total_and_an_eta(
-    stream: str, tmp_path: Path, options: list[str], total: int
-) -> None:
+def test_a_terminal_shows_frames_total_and_eta(stream: str, tmp_path: Path, options: list[str], total: int) -> None:
     code, shown = on_a_terminal("decode", stream, "-o", str(tmp_path / "a.y4m"), *options)
     assert code == 0
     assert counts(shown) == [(str(i), str(total)) for i in range(total + 1)]
@@ -88,13 +86,13 @@ def test_a_dumb_terminal_gets_lines(stream: str) -> None:
     assert len(shown.splitlines()) <= 10
 
 
-def test_verify_has_one_too(stream: str) -> None:
+def test_verify_shows_the_same_bar(stream: str) -> None:
     code, shown = on_a_terminal("verify", stream)
     assert code == 0
     assert counts(shown)[-1] == (str(COUNT), str(COUNT))
 
 
-def test_of_a_pipe_the_total_is_not_known(stream: str) -> None:
+def test_a_pipe_has_no_known_total(stream: str) -> None:
     with subprocess.Popen(["cat", stream], stdout=subprocess.PIPE) as cat:
         assert cat.stdout is not None
         code, shown = on_a_terminal("verify", "-", source=cat.stdout)
@@ -103,7 +101,7 @@ def test_of_a_pipe_the_total_is_not_known(stream: str) -> None:
     assert "ETA" not in shown
 
 
-def test_lines_about_damage_stand_alone(stream: str, tmp_path: Path) -> None:
+def test_damage_lines_overwrite_the_bar(stream: str, tmp_path: Path) -> None:
     data = bytearray(DATA)
     data[GOPS[1].payload_offset + 5] ^= 1
     Path(stream).write_bytes(data)
@@ -119,7 +117,7 @@ def test_lines_about_damage_stand_alone(stream: str, tmp_path: Path) -> None:
     assert after[-1] == (str(COUNT - lost.frame_count), str(COUNT))
 
 
-def test_a_broken_stream_ends_the_bar_and_then_says_why(stream: str, tmp_path: Path) -> None:
+def test_a_broken_stream_ends_the_bar_first(stream: str, tmp_path: Path) -> None:
     Path(stream).write_bytes(DATA[: GOPS[2].payload_offset + 5])
     code, shown = on_a_terminal("decode", stream, "-o", str(tmp_path / "a.y4m"))
     assert code == 65
@@ -127,9 +125,7 @@ def test_a_broken_stream_ends_the_bar_and_then_says_why(stream: str, tmp_path: P
 
 
 @pytest.mark.parametrize("words", [["-o", "-"], ["-o", "{}", "--quiet"]], ids=["pipe", "quiet"])
-def test_no_bar_where_another_has_the_terminal_or_nobody_wants_it(
-    stream: str, tmp_path: Path, words: list[str]
-) -> None:
+def test_no_bar_with_quiet_or_frames_on_stdout(stream: str, tmp_path: Path, words: list[str]) -> None:
     code, shown = on_a_terminal("decode", stream, *(word.format(tmp_path / "a.y4m") for word in words))
     assert code == 0
     assert "\033" not in shown
@@ -142,7 +138,7 @@ def test_a_log_gets_no_bar(stream: str) -> None:
     assert done.stderr == b""
 
 
-def test_without_a_standard_error_there_is_none(stream: str) -> None:
+def test_a_closed_stderr_gets_no_bar(stream: str) -> None:
     command = [sys.executable, "-m", "nvrc_ref", "verify", stream]
     done = subprocess.run(["sh", "-c", 'exec "$@" 2>&-', "sh", *command], stdout=subprocess.PIPE)
     assert done.returncode == 0
@@ -150,7 +146,7 @@ def test_without_a_standard_error_there_is_none(stream: str) -> None:
 
 
 @pytest.mark.parametrize("words", [["verify", "-"], ["decode", "-", "-o", "{}"]], ids=["verify", "decode"])
-def test_a_terminal_that_goes_costs_nothing(words: list[str], tmp_path: Path) -> None:
+def test_decoding_survives_a_closed_terminal(words: list[str], tmp_path: Path) -> None:
     output = tmp_path / "a.yuv"
     screen, terminal = os.openpty()
     command = [sys.executable, "-m", "nvrc_ref", *(word.format(output) for word in words), "--json"]
@@ -174,7 +170,7 @@ def test_a_terminal_that_goes_costs_nothing(words: list[str], tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("words", [["verify"], ["decode", "-o", "{}"]], ids=["verify", "decode"])
-def test_no_frame_is_kept_while_the_next_gop_is_made(
+def test_frames_are_released_before_the_next_gop(
     words: list[str], stream: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[weakref.ref[Frame]] = []

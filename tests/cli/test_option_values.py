@@ -1,4 +1,4 @@
-"""Sizes and rates in one notation, help in groups, and colour in words."""
+"""Sizes and rates on the command line, options in groups, and names of colours."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ OPTION = command.params[0]
 @pytest.mark.parametrize(
     ("text", "size"), [("12500", 12500), ("12.5k", 12500), ("12.5K", 12500), ("3M", 3_000_000), (".5M", 500_000)]
 )
-def test_sizes_are_bytes(text: str, size: int) -> None:
+def test_sizes_are_in_bytes(text: str, size: int) -> None:
     assert parse_bytes(CONTEXT, OPTION, text) == size
 
 
 @pytest.mark.parametrize(("text", "rate"), [("60", 60), ("60k", 60), ("60.5", 60.5), ("1.5M", 1500), ("0.06M", 60)])
-def test_rates_are_kilobits_a_second(text: str, rate: float) -> None:
+def test_rates_are_in_kilobits_a_second(text: str, rate: float) -> None:
     assert parse_bitrate(CONTEXT, OPTION, text) == pytest.approx(rate)
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "k", "60kk", "1e3", "nan", "inf", "60 k", "9" * 400, "6\u0660"])
-def test_what_is_no_number_is_refused(text: str) -> None:
+def test_text_that_is_no_number_is_refused(text: str) -> None:
     for parse in (parse_bytes, parse_bitrate):
         with pytest.raises(click.BadParameter):
             parse(CONTEXT, OPTION, text)
 
 
-def test_encode_names_every_option_once_in_groups(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_groups_list_every_option_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["encode", "--help"]) == 0
     shown = capsys.readouterr().out
     assert shown.index("Common options:") < shown.index("--output") < shown.index("Structure")
@@ -54,5 +54,5 @@ def test_encode_names_every_option_once_in_groups(capsys: pytest.CaptureFixture[
          "chroma samples left"),
     ],
 )  # fmt: skip
-def test_colour_in_words(colour: Colour, words: str) -> None:
+def test_colour_is_described_by_names(colour: Colour, words: str) -> None:
     assert describe_colour(colour) == words

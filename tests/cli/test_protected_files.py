@@ -1,4 +1,4 @@
-"""What users name by mistake is not lost: inputs as outputs, folders with other frames, reports without a folder."""
+"""Files named by mistake are not overwritten: inputs as outputs, folders with other frames."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_stream_is_not_decoded_over_itself(tmp_path: Path, capsys: pytest.Capt
     link.symlink_to(stream)
     for output in (stream, link):
         assert call("decode", stream, "-o", output, "--format", "yuv") == 74
-        assert "is the input" in capsys.readouterr().err
+        assert "is an input" in capsys.readouterr().err
     assert stream.read_bytes() == STREAM.read_bytes()
 
 
@@ -49,17 +49,15 @@ def test_a_clip_is_not_encoded_over_itself(clip: Path, option: str, capsys: pyte
     before = clip.read_bytes()
     more = [] if option == "-o" else ["-o", clip.with_suffix(".nvrc")]
     assert call("encode", clip, option, clip, *more, "--iterations", 1, "--quiet") == 74
-    assert "is the input" in capsys.readouterr().err
+    assert "is an input" in capsys.readouterr().err
     assert clip.read_bytes() == before
 
 
-def test_other_files_and_pipes_are_no_inputs(tmp_path: Path) -> None:
+def test_devices_and_pipes_are_not_inputs(tmp_path: Path) -> None:
     spare_inputs([str(tmp_path / "new"), "-", None, "/dev/null"], [str(STREAM), "-", "/dev/null"])
 
 
-def test_a_report_without_a_folder_is_refused_before_the_training(
-    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_report_needs_an_existing_folder(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("torch")
     output = tmp_path / "a.nvrc"
     assert call("encode", clip, "-o", output, "--iterations", 10**6, "--report", tmp_path / "no" / "x.json") == 74
@@ -83,7 +81,7 @@ def test_frames_of_two_streams_do_not_mix(tmp_path: Path, capsys: pytest.Capture
     assert sorted(folder.iterdir()) == before
 
 
-def test_a_folder_with_the_name_of_a_file_gets_no_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_named_like_a_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "a.y4m"
     folder.mkdir()
     assert call("decode", STREAM, "-o", folder) == 74
@@ -91,7 +89,7 @@ def test_a_folder_with_the_name_of_a_file_gets_no_pictures(tmp_path: Path, capsy
     assert list(folder.iterdir()) == []
 
 
-def test_an_interrupt_in_the_middle_of_an_import_has_its_exit_code(tmp_path: Path) -> None:
+def test_an_interrupted_import_exits_with_130(tmp_path: Path) -> None:
     (tmp_path / "interrupted.py").write_text(
         "from nvrc_ref import main\nmain.group.invoke = lambda context: exec('raise KeyboardInterrupt')\nmain.main()\n"
     )
@@ -104,7 +102,7 @@ def test_an_interrupt_in_the_middle_of_an_import_has_its_exit_code(tmp_path: Pat
 @pytest.mark.parametrize(
     ("raised", "code"), [("os.kill(os.getpid(), signal.SIGTERM)", 143), ("raise KeyboardInterrupt", 130)]
 )
-def test_a_signal_that_a_library_hides_ends_as_one(tmp_path: Path, raised: str, code: int) -> None:
+def test_a_signal_hidden_by_a_library_still_ends_it(tmp_path: Path, raised: str, code: int) -> None:
     (tmp_path / "hidden.py").write_text(
         "import os, signal\nfrom nvrc_ref import main\n\ndef hide(context):\n"
         f"    try:\n        {raised}\n    except BaseException:\n        raise ImportError('cv2')\n\n"
@@ -116,7 +114,7 @@ def test_a_signal_that_a_library_hides_ends_as_one(tmp_path: Path, raised: str, 
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
-def test_a_signal_leaves_nothing_but_the_checkpoint(clip: Path, sent: signal.Signals, code: int) -> None:
+def test_a_signal_leaves_the_checkpoint_only(clip: Path, sent: signal.Signals, code: int) -> None:
     pytest.importorskip("torch")
     words = ["encode", str(clip), "-o", str(clip.with_suffix(".nvrc")), "--iterations", "1000000", "--no-trials"]
 
@@ -144,7 +142,7 @@ def test_a_signal_leaves_nothing_but_the_checkpoint(clip: Path, sent: signal.Sig
 @pytest.mark.parametrize(
     "words", [["decode", "-", "-o", "a.y4m"], ["decode", "-", "-o", "a"], ["export", "-", "-o", "a"]]
 )
-def test_a_signal_leaves_no_half_of_an_output(tmp_path: Path, words: list[str], sent: signal.Signals) -> None:
+def test_a_signal_leaves_no_partial_output(tmp_path: Path, words: list[str], sent: signal.Signals) -> None:
     def heed() -> None:
         signal.signal(sent, signal.SIG_DFL)
 
@@ -170,7 +168,7 @@ def _closed(*descriptors: int) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
-def test_closed_streams_are_no_loss_for_files(tmp_path: Path, closed: tuple[int, ...]) -> None:
+def test_closed_streams_do_not_harm_files(tmp_path: Path, closed: tuple[int, ...]) -> None:
     command = [sys.executable, "-m", "nvrc_ref", "decode", str(STREAM), "-o", str(tmp_path / "a.y4m")]
     assert subprocess.run(command, preexec_fn=_closed(*closed)).returncode == 0
     assert run(["decode", str(STREAM), "-o", str(tmp_path / "b.y4m")]) == 0
@@ -189,7 +187,7 @@ def test_closed_streams_are_no_loss_for_files(tmp_path: Path, closed: tuple[int,
         (["nonsense"], 2, 2, ""),
     ],
 )
-def test_closed_streams_are_no_internal_error(
+def test_closed_streams_are_not_internal_errors(
     tmp_path: Path, words: list[str], closed: int, code: int, told: str
 ) -> None:
     if words[0] == "encode":
@@ -199,7 +197,7 @@ def test_closed_streams_are_no_internal_error(
     assert (done.returncode, done.stderr) == (code, told)
 
 
-def test_a_full_disk_under_stdout_is_told_where_files_are_made(tmp_path: Path) -> None:
+def test_a_full_stdout_after_writing_is_a_warning(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "nvrc_ref", "decode", str(STREAM), "-o", str(tmp_path / "a.y4m")]
     with open("/dev/full", "wb") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)

@@ -1,4 +1,4 @@
-"""Encodes that are interrupted, or that run into a full disk or a terminal that has gone."""
+"""Encodes that end early or meet a full disk or a closed terminal: what is kept, and how to resume."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def replace_but_the_stream(source: Path, target: Path) -> None:
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_a_signal_saves_first_and_resume_goes_on(
+def test_a_signal_saves_a_checkpoint_to_resume(
     clip: Path,
     handlers: None,
     sent: signal.Signals,
@@ -119,7 +119,7 @@ def test_a_second_interrupt_ends_at_once(
     assert names() == {"a.y4m"}
 
 
-def test_an_interrupt_without_room_says_what_is_lost(
+def test_an_interrupt_on_a_full_disk_reports_the_loss(
     clip: Path, handlers: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def full(content: object, file: Any) -> None:
@@ -131,11 +131,11 @@ def test_an_interrupt_without_room_says_what_is_lost(
     said = capsys.readouterr().err
     assert "No space left on device\n" in said
     assert "goes on" not in said
-    assert said.endswith("nothing is kept, as no checkpoint could be written: --checkpoint puts it elsewhere\n")
+    assert said.endswith("nothing is kept: no checkpoint could be written, --checkpoint puts it elsewhere\n")
     assert names() == {"a.y4m"}
 
 
-def test_an_interrupt_of_the_trials_keeps_nothing(
+def test_an_interrupt_during_trials_keeps_nothing(
     clip: Path, handlers: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(choose, "_tried", lambda *arguments: signal.raise_signal(signal.SIGINT))
@@ -150,15 +150,15 @@ def test_an_interrupt_of_the_trials_keeps_nothing(
     assert names() == {"a.y4m", "b.nvrc.checkpoint"}
 
 
-def test_without_a_checkpoint_an_interrupt_says_so(
+def test_an_interrupt_without_checkpoint_says_so(
     clip: Path, handlers: None, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     at_iteration(monkeypatch, 4, lambda: signal.raise_signal(signal.SIGINT))
     assert run(["encode", "a.y4m", "-o", "-", *SHORT, "--no-trials"]) == 130
-    assert capsysbinary.readouterr() == (b"", b"interrupted; nothing is kept, as there was no --checkpoint\n")
+    assert capsysbinary.readouterr() == (b"", b"interrupted; nothing is kept: there was no --checkpoint\n")
 
 
-def test_a_signal_that_the_parent_ignores_stays_ignored(handlers: None) -> None:
+def test_a_signal_ignored_by_the_parent_is_ignored(handlers: None) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     terminable()
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
@@ -167,7 +167,7 @@ def test_a_signal_that_the_parent_ignores_stays_ignored(handlers: None) -> None:
     assert caught.value.exit_code == 143
 
 
-def test_a_full_disk_at_the_checkpoint_costs_nothing_else(
+def test_a_full_disk_only_costs_the_checkpoint(
     clip: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(torch, "save", full_disk)
@@ -178,7 +178,7 @@ def test_a_full_disk_at_the_checkpoint_costs_nothing_else(
     assert names() == {"a.y4m", "b.nvrc"}
 
 
-def test_a_full_disk_at_the_stream_leaves_the_checkpoint(
+def test_a_failed_stream_leaves_the_checkpoint(
     clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with monkeypatch.context() as patch:
@@ -187,7 +187,7 @@ def test_a_full_disk_at_the_stream_leaves_the_checkpoint(
         assert encode("--no-trials") == 74
     error = capsys.readouterr().err
     assert (
-        "No space left on device; b.nvrc.checkpoint has the end of the training: put that right, and continue with"
+        "No space left on device; b.nvrc.checkpoint has the end of the training: mend the cause, and continue with"
         in error
     )
     assert names() == {"a.y4m", "b.nvrc.checkpoint"}
@@ -196,7 +196,7 @@ def test_a_full_disk_at_the_stream_leaves_the_checkpoint(
     assert names() == {"a.y4m", "b.nvrc"}
 
 
-def test_a_checkpoint_that_fills_the_disk_makes_room(
+def test_a_checkpoint_yields_its_space_to_the_stream(
     clip: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     other = tmp_path_factory.mktemp("other")
@@ -207,7 +207,7 @@ def test_a_checkpoint_that_fills_the_disk_makes_room(
     assert list(other.iterdir()) == []
 
 
-def test_a_folder_that_went_away_does_not_take_the_stream(
+def test_a_stream_survives_its_removed_folder(
     clip: Path,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path_factory: pytest.TempPathFactory,
@@ -223,17 +223,17 @@ def test_a_folder_that_went_away_does_not_take_the_stream(
     assert run(["verify", str(kept)]) == 0
 
 
-def test_a_report_that_cannot_be_written_is_told_of(
+def test_an_unwritable_report_is_a_warning(
     clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("out").mkdir()
     at_iteration(monkeypatch, 4, lambda: Path("out").rmdir())
     assert encode("--no-trials", "--report", "out/x.json") == 0
-    assert "warning: there is no report: the folder out does not exist" in capsys.readouterr().err
+    assert "warning: the report was not written: the folder out does not exist" in capsys.readouterr().err
     assert names() == {"a.y4m", "b.nvrc"}
 
 
-def test_a_terminal_that_has_gone_does_not_stop_an_encode(clip: Path) -> None:
+def test_an_encode_survives_a_closed_terminal(clip: Path) -> None:
     terminal, end = pty.openpty()
 
     def deaf() -> None:  # as `nohup` and `disown` leave it
@@ -247,7 +247,7 @@ def test_a_terminal_that_has_gone_does_not_stop_an_encode(clip: Path) -> None:
     assert names() == {"a.y4m", "b.nvrc"}
 
 
-def test_a_reader_of_stderr_that_has_gone_does_not_stop_an_encode(clip: Path) -> None:
+def test_an_encode_survives_a_closed_stderr(clip: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     words = ["encode", "a.y4m", "-o", "b.nvrc", "--iterations", "3", "--threads", "1", "--no-trials"]
@@ -256,7 +256,7 @@ def test_a_reader_of_stderr_that_has_gone_does_not_stop_an_encode(clip: Path) ->
     assert names() == {"a.y4m", "b.nvrc"}
 
 
-def test_a_missed_target_is_told_with_its_reason(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missed_target_is_reported_with_its_cause(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert encode("--no-trials", "--target-size", 90) == 0
     error = capsys.readouterr().err
     assert "warning: the target of 90 bytes is missed by +" in error
