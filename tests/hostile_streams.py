@@ -48,9 +48,9 @@ class Case:
     """A hostile stream.
 
     Attributes:
-        name: what it does.
+        name: what is wrong with it.
         data: the stream.
-        codes: the error codes that may come of it.
+        codes: the error codes that are right for it.
     """
 
     name: str
@@ -66,7 +66,7 @@ def _network(sequence: SequenceHeader, draft: NetworkDraft | None = None) -> Net
 def _gop(
     network: NetworkHeader, frame_count: int, grids: Sequence[bytes] | None = None, maps: Sequence[bytes] | None = None
 ) -> bytes:
-    """The payload of a GOP whose checks are off; all nodes are coded where `maps` says nothing."""
+    """The payload of a GOP, unchecked; all nodes are coded unless `maps` says otherwise."""
     payloads = tuple(grids if grids is not None else [_WORDS] * len(network.grids))
     mapped = (SMALL.profile_spec.slots[grid.slot] for grid in network.coding_order(SMALL.profile_spec))
     counts = [node_shape(slot, frame_count, 1, 1, network.pyramid)[0] for slot in mapped if slot.mapped]
@@ -84,7 +84,7 @@ def _stream(
     digest: bytes = bytes(16),
     extra: bytes = b"",
 ) -> bytes:
-    """A stream of one GOP whose checks are all off; `extra` comes before END."""
+    """A stream of one GOP, unchecked; `extra` comes before END."""
     return b"".join(
         (
             encode_header(),
@@ -198,7 +198,7 @@ def _payloads() -> list[Case]:
 
 
 def _patched(network: NetworkHeader, place: int, value: int) -> bytes:
-    """A stream whose NETWORK has another byte."""
+    """A stream with one byte of its NETWORK changed."""
     payload = bytearray(serialise_network(network, SMALL))
     payload[place] = value
     units = (
@@ -218,7 +218,7 @@ _MOVING = NetworkDraft(
 
 
 def _headers() -> list[Case]:
-    """Grids that may not be present together, pyramids, active blocks and the compact headers."""
+    """Wrong combinations of grids, pyramids, active blocks and compact headers."""
     network = _network(SMALL, _MOVING)
     multiplier = network.grids[0].multipliers[0]
 
@@ -255,11 +255,11 @@ def _headers() -> list[Case]:
 
 
 def _maps() -> list[Case]:
-    """Node maps that lie: of a GOP of two frames, which has three nodes."""
+    """Wrong node maps of a GOP of two frames, which has three nodes."""
     cases = []
 
     def lie(name: str, empty_nodes: int, grid: bytes | None, map_: bytes, *codes: str) -> None:
-        """Another payload and map of the grid of planes in a valid stream."""
+        """A valid stream with another payload and map of the planes' grid."""
         draft = StreamDraft("nano", 48, 32, [[2]], [replace(_MOVING, empty_nodes=empty_nodes)], index=False)
         stream = draft.build(random_state("hostile nodes"))
         units = {unit.type: unit.content for unit in UnitReader(io.BytesIO(stream))}
@@ -279,14 +279,14 @@ def _maps() -> list[Case]:
     keys = _network(SMALL, replace(_MOVING, pyramid=Pyramid(1, 1)))
     largest = replace(SMALL, width=8192, height=2048, level=6)
     for frames in (1000, 65536):
-        # Nothing but maps: nearly no bytes for planes of 2^24 samples a frame.
+        # Maps only: nearly no bytes for planes of 2^24 samples a frame.
         data = _stream(largest, keys, frames, [b""] * 7, [bytes(-(-frames // 8))] * 5)
         cases.append(Case(f"{frames} frames of empty nodes of 2^24 samples", data, ("E_LEVEL", "E_LIMIT")))
     return cases
 
 
 def _motion() -> list[Case]:
-    """Flow grids."""
+    """Wrong flow grids."""
     network = _network(SMALL, _MOVING)
     cases = []
     for name, payload in (("no payload", b""), ("escapes", b"\x01\0\0\0" * 64), ("all ones", b"\xff" * 64)):
@@ -310,7 +310,7 @@ def _motion() -> list[Case]:
 
 
 def _lies(stream: bytes) -> list[Case]:
-    """Lies about the valid `stream`, which has an INDEX and two GOPs."""
+    """Wrong INDEX, DIGEST and totals of the valid `stream`, which has an INDEX and two GOPs."""
     units = list(UnitReader(io.BytesIO(stream)))
     index = next(unit for unit in units if unit.type == UnitType.INDEX)
     assert isinstance(index.content, Index)
@@ -352,5 +352,5 @@ def _lies(stream: bytes) -> list[Case]:
 
 
 def hostile_cases(stream: bytes) -> list[Case]:
-    """All cases; those about INDEX and DIGEST are made from `stream`, a valid one of two GOPs with INDEX."""
+    """All cases; those of INDEX and DIGEST change `stream`, a valid one of two GOPs with INDEX."""
     return [*_lengths(), *_sizes(), *_payloads(), *_headers(), *_maps(), *_motion(), *_lies(stream)]

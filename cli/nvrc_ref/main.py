@@ -17,8 +17,7 @@ from nvrc_decoder.errors import InternalError, NvrcError, OutputError
 from nvrc_decoder.system.out_of_memory import is_out_of_memory, memory_error
 from nvrc_decoder.system.packages import package_fault
 from nvrc_output.files import remove_unfinished
-from nvrc_output.standard_streams import guard_standard_streams
-from nvrc_output.standard_streams import silence_stdout as _silence_stdout
+from nvrc_output.standard_streams import guard_standard_streams, silence_stdout
 from nvrc_ref.signals import TerminatedError, behind, forget_signals, terminable, undisturbed
 
 __all__ = ["Settings", "group", "main", "run"]
@@ -132,7 +131,7 @@ def _report(error: BaseException, settings: Settings) -> int:
         traceback.print_exception(error)
     click.echo(" ".join(str(typed).split()), err=True)
     if isinstance(typed, OutputError):
-        _silence_stdout()
+        silence_stdout()
     return typed.exit_code
 
 

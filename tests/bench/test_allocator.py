@@ -42,7 +42,7 @@ def test_released_arrays_leave_the_process() -> None:
     if done == "False":
         pytest.skip("another C library than glibc")
     assert freed > 70 << 20
-    # What it is for: glibc by itself keeps everything below the last array that is still in use.
+    # The reason for the setting: glibc keeps all memory below the last array that is in use.
     assert run("no")[1] < 10 << 20
 
 
@@ -109,6 +109,6 @@ def test_kept_arrays_are_reused() -> None:
     done, fresh, kept = subprocess.run(command, env=clean, check=True, capture_output=True, text=True).stdout.split()
     if done == "False":
         pytest.skip("another C library than glibc")
-    # Once it is there, an array of this size takes no page that is new.
+    # Once the memory is resident, another array of this size takes no new page.
     assert int(kept) < 100
     assert int(fresh) > 100

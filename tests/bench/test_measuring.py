@@ -51,7 +51,7 @@ def test_spans_add_and_have_medians() -> None:
 
 def test_overlap_is_bounded_by_the_cores() -> None:
     stages = dict.fromkeys(STAGES, Span()) | {"contexts": Span(1, 1), "rANS": Span(1, 1), "synthesis": Span(4, 8)}
-    # Ten seconds of work: two cores need five, where synthesis alone would take four of both; three need but four.
+    # Ten seconds of work: two cores need five, although synthesis alone takes four; three cores need four.
     on_two, on_three = (overlap(Span(6, 11), stages, cores) for cores in (2, 3))
     assert on_two["slower_stage"] == on_three["slower_stage"] == "synthesis"
     assert on_two["share_of_slower_stage"] == on_three["share_of_slower_stage"] == pytest.approx(4 / 6)
@@ -77,7 +77,7 @@ def test_the_float_graph_only_lacks_rounding(profile: Profile) -> None:
     blocked = RowsSession(graph, tensors, blocked=True, threads=1).run(feeds)[0]
     assert np.array_equal(rows[0], blocked)
     assert not np.array_equal(*rows)
-    # Every rounding moves a value by less than one; what is left is the same picture, some levels brighter.
+    # Every floor lowers a value by less than one: without it the picture is the same, some levels brighter.
     difference = rows[1] - rows[0]
     assert np.corrcoef(rows[0].ravel(), rows[1].ravel())[0, 1] > 0.9
     assert abs(difference.mean()) < 8

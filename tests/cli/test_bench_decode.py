@@ -21,7 +21,7 @@ def bench(*arguments: object) -> int:
 
 
 def hide(monkeypatch: pytest.MonkeyPatch, *missing: str) -> None:
-    """Make it look as if packages were not installed."""
+    """Hide packages, as if they were not installed."""
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name in missing else find(name, *rest))
 

@@ -119,7 +119,7 @@ def test_info_reports_active_parts_and_their_cost(capsys: pytest.CaptureFixture[
     assert [grid["schedule"] for grid in network["grids"]] == ["octree"] * 11
     kinds = ["feature"] * 4 + ["plane"] + ["band"] * 4 + ["flow", "split"]
     assert [grid["kind"] for grid in network["grids"]] == kinds
-    # 20 frames; of the nodes of both GOPs those that are coded.
+    # 20 frames, and the coded nodes of both GOPs.
     gops = STREAMS["nano-motion"]["stages"]["gops"]
     coded = [sum(gop["nodes"][str(slot)].count("1") for gop in gops) for slot in (4, 5, 6, 7, 8, 10)]
     width, height = document["width"], document["height"]
@@ -283,7 +283,7 @@ def test_foreign_exceptions_get_their_exit_code(
         raise error
 
     monkeypatch.setattr("nvrc_ref.commands.verify.open_stream", fail)
-    monkeypatch.setattr("nvrc_ref.main._silence_stdout", lambda: None)
+    monkeypatch.setattr("nvrc_ref.main.silence_stdout", lambda: None)
     assert call("verify", STREAM) == code
     assert len(capsys.readouterr().err.splitlines()) == 1
 

@@ -28,7 +28,7 @@ def stream(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def source(stream: Path) -> Path:
-    """What the stream decodes to."""
+    """The decoded stream."""
     path = stream.with_name("source.y4m")
     assert run(["decode", str(stream), "-o", str(path), "--quiet"]) == 0
     return path

@@ -37,7 +37,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminals
 def on_a_terminal(
     *words: str, source: BinaryIO | int = subprocess.DEVNULL, columns: int = 80, kind: str = "xterm"
 ) -> tuple[int, str]:
-    """Exit code of `nvrc-ref`, and what the terminal showed that it had as its standard error."""
+    """Exit code of `nvrc-ref`, and what the terminal on its standard error showed."""
     return terminals.on_a_terminal([sys.executable, "-m", "nvrc_ref", *words], columns, kind, PATIENCE, source)
 
 

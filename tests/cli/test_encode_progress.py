@@ -32,7 +32,7 @@ def words(clip: Path, *more: str) -> list[str]:
 
 
 def on_a_terminal(command: list[str], columns: int, kind: str = "xterm") -> str:
-    """What a terminal of that kind and width was sent of the standard error."""
+    """The standard error of an encode on a terminal of that kind and width."""
     code, shown = terminals.on_a_terminal(command, columns, kind, PATIENCE)
     assert code == 0, shown
     return shown
@@ -58,7 +58,7 @@ def test_one_bar_shows_all_stages_and_fits(clip: Path) -> None:
     assert percents == sorted(percents)
     assert len(percents) == len(bars)
     assert "None" not in shown
-    # Nothing is left of the bar: what follows it is about the target.
+    # The bar is removed; a warning about the target follows.
     left = ESCAPES.sub("", shown.rpartition("\x1b[2K")[2]).split("\n")
     assert all(not line.strip() or line.startswith("warning: the target of 1500 bytes") for line in left)
     assert any(line.startswith("about ") for line in lines)

@@ -27,7 +27,7 @@ STATES: dict[str, dict[str, str]] = {
     "cut off": {"__init__.py": "def f(:\n"},
     "no library": {"__init__.py": "raise OSError('libsomething.so.1: cannot open shared object file')\n"},
 }
-# Package -> its wheel, what needs it, and the command that mends it.
+# Package -> its wheel, the command that needs it, and the command that mends it.
 CASES = {
     "onnxruntime": (DECODE, "pip uninstall -y onnxruntime", 'pip install "nvrc-ref[cpu]"'),
     "cv2": (["decode", STREAM, "-o", "pictures"], "pip uninstall -y opencv-python-headless", "pip install opencv-"),
@@ -42,7 +42,7 @@ Runner = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def without(tmp_path: Path) -> Runner:
-    """Runs nvrc-ref where all is installed but one package, of which `files` are left, and the records `records`."""
+    """Run nvrc-ref with all packages but one, of which only `files` and the records `records` remain."""
 
     def run(package: str, files: dict[str, str], words: list[object], records: tuple[str, ...] = ()) -> object:
         mirror = tmp_path / "packages"

@@ -38,10 +38,10 @@ def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def handlers() -> Iterator[None]:
-    """Those of a process that `main` has begun."""
+    """The signal handlers that `main` installs."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.getsignal(number) for number in numbers]
-    # A job in the background, or under nohup, is deaf to some.
+    # A background job, or one under nohup, ignores some signals.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in numbers[1:]:
         signal.signal(number, signal.SIG_DFL)
@@ -60,7 +60,7 @@ def names() -> set[str]:
 
 
 def at_iteration(monkeypatch: pytest.MonkeyPatch, iteration: int, act: Callable[[], object]) -> None:
-    """Let something happen in the middle of a step."""
+    """Call a function in the middle of a training step."""
     honest = run_module.Run.advance
 
     def advance(self: Any) -> object:
@@ -76,7 +76,7 @@ def full_disk(*arguments: object, **options: object) -> None:
 
 
 def replace_but_the_stream(source: Path, target: Path) -> None:
-    """There is no room for the stream as long as there is a checkpoint."""
+    """A disk that has no space for the stream while the checkpoint exists."""
     if str(target) == "b.nvrc" and Path("b.nvrc.checkpoint").exists():
         full_disk()
     os.rename(source, target)
@@ -142,7 +142,7 @@ def test_an_interrupt_during_trials_keeps_nothing(
     assert encode() == 130
     assert capsys.readouterr().err == "interrupted; there was nothing worth keeping yet\n"
     assert names() == {"a.y4m"}
-    # The pilot is worth keeping.
+    # The pilot is kept.
     assert encode("--target-psnr", 30) == 130
     assert capsys.readouterr().err == (
         "interrupted at the end of the pilot; continue with the same command and --resume\n"
@@ -236,7 +236,7 @@ def test_an_unwritable_report_is_a_warning(
 def test_an_encode_survives_a_closed_terminal(clip: Path) -> None:
     terminal, end = pty.openpty()
 
-    def deaf() -> None:  # as `nohup` and `disown` leave it
+    def deaf() -> None:  # as under `nohup`
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     words = ["encode", "a.y4m", "-o", "b.nvrc", "--iterations", "30", "--threads", "1", "--no-trials"]

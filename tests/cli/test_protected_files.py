@@ -118,7 +118,7 @@ def test_a_signal_leaves_the_checkpoint_only(clip: Path, sent: signal.Signals, c
     pytest.importorskip("torch")
     words = ["encode", str(clip), "-o", str(clip.with_suffix(".nvrc")), "--iterations", "1000000", "--no-trials"]
 
-    def heed() -> None:  # a background job inherits a deaf ear
+    def heed() -> None:  # a background job inherits ignored signals
         signal.signal(sent, signal.SIG_DFL)
 
     process = subprocess.Popen(
@@ -126,7 +126,7 @@ def test_a_signal_leaves_the_checkpoint_only(clip: Path, sent: signal.Signals, c
     )
     try:
         assert process.stderr is not None
-        while not (line := process.stderr.readline()).startswith("about "):  # the training is under way
+        while not (line := process.stderr.readline()).startswith("about "):  # the training has begun
             assert line
         process.send_signal(sent)
         last = process.communicate(timeout=60)[1].splitlines()[-1]

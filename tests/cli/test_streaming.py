@@ -43,7 +43,7 @@ def damaged(*names: str) -> bytes:
 
 
 def long_stream() -> bytes:
-    """More video than any pipe buffers."""
+    """More video than a pipe can buffer."""
     output = io.BytesIO()
     join([io.BytesIO(DATA) for _ in range(100)], output)
     return output.getvalue()
@@ -64,7 +64,7 @@ def stream(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def output(tmp_path: Path) -> Iterator[Path]:
-    """A folder in which only finished files may be at the end."""
+    """A folder that must have only complete files at the end."""
     folder = tmp_path / "out"
     folder.mkdir()
     yield folder
@@ -82,7 +82,7 @@ def test_a_pipe_gets_the_bytes_of_a_file(stream: Path, output: Path, options: li
 
 
 def test_ffmpeg_reads_the_pipe(stream: Path, output: Path) -> None:
-    """What comes out of the pipe is y4m that ffmpeg reads to the last sample."""
+    """FFmpeg reads the y4m from the pipe to its last sample."""
     decode = subprocess.Popen(
         [*MODULE, "decode", str(stream), "-o", "-"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -99,7 +99,7 @@ def test_ffmpeg_reads_the_pipe(stream: Path, output: Path) -> None:
 
 
 def test_frames_come_while_the_stream_arrives() -> None:
-    """GOP by GOP: whoever sends two GOPs has their frames back before sending the third."""
+    """Two GOPs go in and their frames come out before the third one goes in."""
     words = [*MODULE, "decode", "-", "-o", "-", "--format", "yuv", "--threads", "1"]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdin is not None
@@ -117,7 +117,7 @@ def test_frames_come_while_the_stream_arrives() -> None:
 
 @pytest.mark.parametrize("piped", [True, False])
 def test_a_killed_reader_exits_with_74(tmp_path: Path, piped: bool) -> None:
-    """Also while more input is being waited for: nothing hangs, nothing but one line is said."""
+    """Also while the decoder waits for input: it does not hang, and reports one line."""
     data = long_stream()
     (tmp_path / "long.nvrc").write_bytes(data)
     words = [*MODULE, "decode", "-" if piped else str(tmp_path / "long.nvrc"), "-o", "-", "--threads", "1"]
@@ -127,7 +127,7 @@ def test_a_killed_reader_exits_with_74(tmp_path: Path, piped: bool) -> None:
         assert process.stderr is not None
         if piped:
             assert process.stdin is not None
-            # Half of it fits into the pipe, or is read while frames come out; the other half never comes.
+            # The pipe buffers half of the input, or the decoder reads it; the other half never arrives.
             process.stdin.write(data[: 16 * 1024])
             process.stdin.flush()
         process.stdout.read(3 * FRAME_BYTES)
@@ -137,7 +137,7 @@ def test_a_killed_reader_exits_with_74(tmp_path: Path, piped: bool) -> None:
 
 
 def test_a_full_disk_exits_with_74(stream: Path, output: Path) -> None:
-    """A limit on the size of files stands for a disk that fills up while the third frame is written."""
+    """A limit on file sizes stands for a disk that fills up during the third frame."""
     for kind in ("y4m", "yuv"):
         script = f"ulimit -f {3 * FRAME_BYTES // 1024}; trap '' XFSZ; exec \"$@\""
         words = ["bash", "-c", script, "bash", *MODULE, "decode", str(stream), "-o", str(output / f"a.{kind}")]

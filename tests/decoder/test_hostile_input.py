@@ -37,7 +37,7 @@ hostile = pytest.mark.parametrize("case", HOSTILE, ids=lambda case: case.name.re
 
 
 def run_cases(*arguments: str) -> dict[str, Any]:
-    """Runs the cases in a process of their own, which has a memory limit; its report."""
+    """Run the cases in a process with a memory limit; its report."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     stream = MANIFEST.file(MANIFEST.stream(STREAM))
     done = subprocess.run(
@@ -76,7 +76,7 @@ def test_mutations_end_in_typed_errors() -> None:
     assert sum(outcomes.values()) == report["mutations"]["cases"] == MUTATIONS
     assert report["mutations"]["slowest_seconds"] < SECONDS_A_CASE
     assert report["peak_kilobytes"] < GIGABYTE_IN_KILOBYTES
-    # The damage gets as far as every layer of the decoder, or this would test nothing.
+    # The damage must reach every layer of the decoder.
     assert set(outcomes) >= {
         *("E_MAGIC", "E_VERSION", "E_TRUNCATED", "E_CRC", "E_LENGTH", "E_ORDER", "E_UNSUPPORTED", "E_INDEX"),
         *("E_FOOTER", "E_TRAILING", "E_TOTALS", "E_RANGE", "E_RESERVED", "E_SCHEDULE", "E_LIMIT"),
@@ -85,7 +85,7 @@ def test_mutations_end_in_typed_errors() -> None:
 
 
 def test_the_runner_reports_faults(tmp_path: Path) -> None:
-    """A runner that cannot fail would prove nothing: it reports a case that ends in an exit code of no bad stream."""
+    """The runner must report cases whose exit code is not that of a bad stream."""
     source = (
         "import io, json, runpy, sys\n"
         f"sys.argv = ['run_cases', {str(MANIFEST.file(MANIFEST.stream(STREAM)))!r}, '--mutations', '0']\n"
@@ -134,7 +134,7 @@ def test_a_hostile_stream_is_refused_by_name(case: Case) -> None:
 
 
 def test_hostile_streams_take_little_memory(tmp_path: Path) -> None:
-    """The same in a process with a memory limit, by random access too."""
+    """The same in a process with a memory limit, also by random access."""
     files = []
     for number, case in enumerate(HOSTILE):
         files.append(tmp_path / f"{number}.nvrc")
@@ -153,7 +153,7 @@ def cli_cases() -> list[bytes]:
 
 
 def check_command_line(data: bytes, folder: Path, capsys: pytest.CaptureFixture[str]) -> int:
-    """`decode` and `verify` end as the decoder does: in its exit code, one line on stderr and no output left behind."""
+    """`decode` and `verify` end with the decoder's exit code, one line on stderr and no output."""
     path, output = folder / "damaged.nvrc", folder / "out.y4m"
     path.write_bytes(data)
     error = error_of(data)
@@ -204,7 +204,7 @@ def test_mutations_through_a_separate_process(tmp_path: Path) -> None:
 
 
 def test_the_memory_limit_is_enforced() -> None:
-    """The limit that the runner sets stops an allocation over it, here of the limit itself."""
+    """The runner's limit stops an allocation of that size."""
     source = (
         "import resource\n"
         f"resource.setrlimit(resource.RLIMIT_AS, ({ADDRESS_SPACE}, {ADDRESS_SPACE}))\n"

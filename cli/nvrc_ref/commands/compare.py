@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -18,9 +18,6 @@ from nvrc_ref.comparison.videos import OpenVideo, check_formats, open_either
 from nvrc_ref.decoding.keep_going import DamageReport
 from nvrc_ref.decoding.progress import frame_bar
 from nvrc_ref.options.shared import DecodingOptions, decoding_options_without_provider, json_option, quiet_option
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["command"]
 
@@ -57,7 +54,7 @@ def command(
     Both are a stream of this codec, y4m, headerless YUV (with --size), a folder of PNGs or frame%04d.png, converted as
     for encode, or a video that FFmpeg reads (extra "encoder"); one of them may be - for the standard input. Sizes,
     chroma formats and bit depths have to be the same. If one has more frames, those that both have are compared. A
-    stream that was encoded with --skip wants the same --skip here.
+    stream that was encoded with --skip needs the same --skip here.
 
     PSNR is the mean of the frames' PSNRs, 100 dB for an equal frame; YUV weighs Y, U, V 6:1:1. The PNG has source,
     decoded frame, and 4 times the difference of luma around grey.

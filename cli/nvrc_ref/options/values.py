@@ -7,10 +7,11 @@ from fractions import Fraction
 
 import click
 
+from nvrc_decoder.picture.format import RATE_MAX
+
 __all__ = ["parse_bitrate", "parse_bytes", "parse_code_points", "parse_frame_rate", "parse_numbers", "parse_size"]
 
 _UNITS = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6}
-_RATE_MAX = (1 << 31) - 1
 _SIDE_MAX = 65535
 
 
@@ -61,7 +62,7 @@ def parse_frame_rate(context: click.Context, parameter: click.Parameter, value: 
         rate = Fraction(value.replace(":", "/") if re.fullmatch(r"[0-9./:]{1,40}", value) else "")
     except (ValueError, ZeroDivisionError):
         raise click.BadParameter(f"{value!r} is not a frame rate, such as 25 or 30000/1001") from None
-    if rate <= 0 or rate.numerator > _RATE_MAX or rate.denominator > _RATE_MAX:
+    if rate <= 0 or rate.numerator > RATE_MAX or rate.denominator > RATE_MAX:
         raise click.BadParameter(f"{value!r} is not a frame rate that the format can carry")
     return rate
 

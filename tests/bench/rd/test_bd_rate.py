@@ -27,7 +27,7 @@ def test_scaled_rates_give_their_factor(factor: float, percent: float) -> None:
 
 def test_parallel_curves_of_different_points() -> None:
     needs_package()
-    # 3 dB an octave: 1 dB more is a third of an octave, whatever points the curve is known at.
+    # 3 dB an octave: 1 dB more is a third of an octave, whatever points the curve has.
     curve = [(0.15, 30 + 1.75489 + 1), (0.3, 33 + 1.75489 + 1), (0.6, 36 + 1.75489 + 1)]
     cell = compare_curves(ANCHOR, curve)
     assert cell["percent"] == pytest.approx(100 * (2 ** (-1 / 3) - 1), abs=0.01)

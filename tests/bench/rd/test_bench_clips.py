@@ -79,7 +79,7 @@ def test_wrong_cuts_are_refused(values: dict[str, object]) -> None:
 
 
 def raw_clip(folder: Path, bits: int = 8) -> tuple[Path, np.ndarray]:
-    """Five frames of 16x8, named as UVG's files are."""
+    """Five frames of 16x8, named like the files of UVG."""
     kind = np.uint8 if bits == 8 else np.dtype("<u2")
     data = np.random.default_rng(bits).integers(0, 1 << bits, (5, 16 * 8 * 3 // 2)).astype(kind)
     path = folder / f"Tiny_16x8_120fps_420_{bits}bit_YUV.yuv"

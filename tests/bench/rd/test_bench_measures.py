@@ -104,7 +104,7 @@ def test_a_small_picture_gets_a_narrower_window() -> None:
 
 
 def test_a_program_is_measured(tmp_path: Path) -> None:
-    # Its memory is looked at from time to time.
+    # It sleeps, since its memory is sampled.
     code = (
         "import os, time; x = bytearray(90 << 20); time.sleep(0.5)\n"
         "print(os.environ['OMP_NUM_THREADS'], os.environ['EXTRA'])"

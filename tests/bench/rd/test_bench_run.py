@@ -58,7 +58,7 @@ def clip(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """File with a line for every call of the encoder."""
+    """A file with a line for every call of the encoder."""
     path = tmp_path / "calls"
     path.touch()
     monkeypatch.setenv("FAKE_CODEC_CALLS", str(path))
@@ -212,7 +212,7 @@ def test_a_signal_ends_the_programs(tmp_path: Path, clip: Path, calls: Path, sen
     config.write_text(json.dumps({"clips": [{"path": str(clip)}], "codecs": [{**PLAIN, "points": [16]}]}))
     words = [sys.executable, "-m", "nvrc_ref", "bench", "--config", str(config), "-o", str(tmp_path / "out")]
 
-    def heed() -> None:  # whoever runs the tests may be deaf to it
+    def heed() -> None:  # the tests may run with the signal ignored
         signal.signal(sent, signal.SIG_DFL)
 
     environment = {**os.environ, "FAKE_CODEC_HANGS": "16"}

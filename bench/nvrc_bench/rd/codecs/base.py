@@ -12,10 +12,9 @@ from typing import Any, ClassVar
 from nvrc_bench.rd.config import CodecSpec
 from nvrc_decoder.errors import NvrcError
 
-__all__ = ["PROBE_SECONDS", "Codec", "UnavailableError", "probe"]
+__all__ = ["Codec", "UnavailableError", "probe"]
 
-PROBE_SECONDS = 60
-"""Seconds after which a program that is asked for its version counts as hanging."""
+_PROBE_SECONDS = 60
 
 
 class UnavailableError(NvrcError):
@@ -92,7 +91,7 @@ def probe(command: Sequence[str], name: str, environment: Mapping[str, str] | No
         Its standard output and its standard error.
 
     Raises:
-        UnavailableError: E_UNAVAILABLE, it cannot be run, fails, or takes more than `PROBE_SECONDS`.
+        UnavailableError: E_UNAVAILABLE, it cannot be run, fails, or takes more than a minute.
     """
     try:
         done = subprocess.run(
@@ -100,10 +99,10 @@ def probe(command: Sequence[str], name: str, environment: Mapping[str, str] | No
             env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=PROBE_SECONDS,
+            timeout=_PROBE_SECONDS,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        reason = error.strerror if isinstance(error, OSError) else f"no answer in {PROBE_SECONDS} s"
+        reason = error.strerror if isinstance(error, OSError) else f"no answer in {_PROBE_SECONDS} s"
         raise UnavailableError("E_UNAVAILABLE", f"{name}: cannot run {command[0]}: {reason}") from None
     output, messages = (data.decode("utf-8", "replace") for data in (done.stdout, done.stderr))
     if done.returncode:
