@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from nvrc_decoder.picture.format import Colour
 from nvrc_ref.commands.encode import command
 from nvrc_ref.inspection.colour_names import describe_colour
 from nvrc_ref.main import run
+from nvrc_ref.options.groups import gathered
 from nvrc_ref.options.values import parse_bitrate, parse_bytes
 
 CONTEXT = click.Context(command)
@@ -41,6 +43,20 @@ def test_help_groups_list_every_option_once(capsys: pytest.CaptureFixture[str]) 
     first = [line.split()[0].rstrip(",") for line in shown.splitlines() if line.startswith("  -")]
     expected = [option.opts[0] for option in command.params if isinstance(option, click.Option)]
     assert sorted(first) == sorted([*expected, "-h"])
+
+
+def test_gathered_options_reach_the_command_as_one() -> None:
+    pair = gathered("pair", dict, click.option("--one", default=1), click.option("--other", "second", default=2))
+
+    @click.command()
+    @pair
+    @click.option("--third", default=3)
+    def show(pair: dict[str, int], third: int) -> None:
+        click.echo((pair, third))
+
+    assert [option.name for option in show.params] == ["one", "second", "third"]
+    done = CliRunner().invoke(show, ["--other", "5"])
+    assert done.output == "({'one': 1, 'second': 5}, 3)\n"
 
 
 @pytest.mark.parametrize(
