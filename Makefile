@@ -61,7 +61,7 @@ lint: $(STAMP) ## ruff and mypy
 fuzz: $(STAMP) ## mutate a golden stream FUZZ_CASES times with a new seed; none may crash, hang or decode wrongly
 	mkdir -p out
 	@echo "seed $(FUZZ_SEED)"
-	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/run_cases.py conformance/streams/$(FUZZ_STREAM).nvrc \
+	OMP_NUM_THREADS=1 $(BIN)/python tools/fuzz/run_cases.py conformance/streams/$(FUZZ_STREAM).nvrc \
 	    --mutations $(FUZZ_CASES) --seed $(FUZZ_SEED) > out/fuzz.json
 	@$(BIN)/python -m json.tool out/fuzz.json
 	@$(BIN)/python -c "import json, sys; sys.exit(any(part['faults'] for part in json.load(open('out/fuzz.json')).values() \

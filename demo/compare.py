@@ -11,6 +11,7 @@ import json
 import math
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -32,7 +33,7 @@ def psnr(a: Planes, b: Planes) -> float:
     return 10 * math.log10(255 * 255 / mse) if mse else math.inf
 
 
-def labelled(picture: npt.NDArray[np.uint8], text: str) -> npt.NDArray[np.uint8]:
+def labelled(picture: npt.NDArray[Any], text: str) -> npt.NDArray[np.uint8]:
     """The picture under a line of text."""
     head = np.full((LABEL_ROWS, picture.shape[1], 3), 255, np.uint8)
     cv2.putText(head, text, (2, LABEL_ROWS - 5), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)

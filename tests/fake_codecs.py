@@ -1,4 +1,4 @@
-"""Tiny codecs as programs, for tests of the bench: coarse quantisation and zlib, and a stand-in for nvrc-ref."""
+"""Tiny codecs as programs, for tests of the benchmark: coarse quantisation with zlib, and a stand-in for nvrc-ref."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HEADER_END = b"\n"
 
 
 def encode(source: str, target: str, step: int) -> None:
-    """y4m, every sample rounded down to a multiple of `step`, compressed."""
+    """Compress y4m with every sample rounded down to a multiple of `step`."""
     data = Path(source).read_bytes()
     head, _, rest = data.partition(HEADER_END)
     coarse = bytes(value // step for value in rest.replace(b"FRAME\n", b""))
@@ -30,7 +30,7 @@ def encode(source: str, target: str, step: int) -> None:
 
 
 def decode(source: str, target: str) -> None:
-    """What `encode` wrote, as y4m."""
+    """Decode a file of `encode` to y4m."""
     line, _, payload = Path(source).read_bytes().partition(HEADER_END)
     step, _, head = line.partition(b" ")
     samples = bytes(min(255, value * int(step) + int(step) // 2) for value in zlib.decompress(payload))
@@ -41,7 +41,7 @@ def decode(source: str, target: str) -> None:
 
 
 def nvrc(words: list[str]) -> None:
-    """Like nvrc-ref: --version, encode with --report, info, decode."""
+    """Stand in for nvrc-ref: --version, encode with --report, info, decode."""
     if words == ["--version"]:
         print("fake nvrc-ref 1.2")
     elif words[0] == "encode":

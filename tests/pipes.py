@@ -1,4 +1,4 @@
-"""A file object that cannot seek, as a pipe is."""
+"""A file object that cannot seek, like a pipe."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 
 
 class Pipe(io.RawIOBase):
-    """Gives bytes once, from the first on."""
+    """Reads bytes once, in order."""
 
     def __init__(self, data: bytes) -> None:
         self._inner = io.BytesIO(data)

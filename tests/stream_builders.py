@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
-import zlib
 from dataclasses import replace
 
-from nvrc_decoder.bitstream.container import HEADER_BYTES, encode_header, encode_unit
+from fuzz.mutations import reseal
+from nvrc_decoder.bitstream.container import encode_header, encode_unit
 from nvrc_decoder.bitstream.reader import Unit, UnitReader
 from nvrc_decoder.bitstream.units import (
     End,
@@ -112,28 +112,6 @@ def with_payload(stream: bytes, kind: UnitType, payload: bytes) -> bytes:
     position = [unit for unit, _ in units].index(kind)
     units[position] = (kind, payload)
     return assemble(units)
-
-
-def reseal(stream: bytes) -> bytes:
-    """The bytes with every CRC made right, as far as the unit lengths can be followed."""
-    data = bytearray(stream)
-    position = HEADER_BYTES
-    while position < len(data):
-        start, shift, length = position, 0, 0
-        position += 1
-        while position < len(data) and shift < 63:
-            byte = data[position]
-            length |= (byte & 127) << shift
-            shift += 7
-            position += 1
-            if byte < 128:
-                break
-        end = position + length
-        if end + 4 > len(data):
-            break
-        data[end : end + 4] = zlib.crc32(data[start:end]).to_bytes(4, "little")
-        position = end + 4
-    return bytes(data)
 
 
 def with_wrong_digest(stream: bytes, gop: int) -> bytes:

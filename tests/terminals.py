@@ -21,11 +21,17 @@ def on_a_terminal(
     patience: float,
     source: BinaryIO | int = subprocess.DEVNULL,
 ) -> tuple[int, str]:
-    """Exit code of a command, and what a terminal of that kind and width was sent of its standard error.
+    """Run a command whose standard error is a terminal.
 
     Args:
-        patience: seconds without a word that are too long.
-        source: its standard input.
+        command: the command.
+        columns: width of the terminal.
+        kind: its TERM.
+        patience: seconds without output after which the test fails.
+        source: the command's standard input.
+
+    Returns:
+        The exit code, and what the terminal received.
     """
     screen, terminal = os.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
@@ -35,7 +41,7 @@ def on_a_terminal(
     ) as process:
         os.close(terminal)
         shown = bytearray()
-        with suppress(OSError):  # how Linux says that nobody writes any more
+        with suppress(OSError):  # Linux: the last writer has closed it
             while select.select([screen], [], [], patience)[0] and (piece := os.read(screen, 1 << 16)):
                 shown += piece
         os.close(screen)

@@ -17,8 +17,7 @@ from nvrc_decoder.errors import InternalError, NvrcError, OutputError
 from nvrc_decoder.system.out_of_memory import is_out_of_memory, memory_error
 from nvrc_decoder.system.packages import package_fault
 from nvrc_output.files import remove_unfinished
-from nvrc_output.standard_streams import guard_standard_streams
-from nvrc_output.standard_streams import silence_stdout as _silence_stdout
+from nvrc_output.standard_streams import guard_standard_streams, silence_stdout
 from nvrc_ref.signals import TerminatedError, behind, forget_signals, terminable, undisturbed
 
 __all__ = ["Settings", "group", "main", "run"]
@@ -27,7 +26,7 @@ _USAGE = 2
 _INTERRUPTED = 130
 _STDOUT = re.compile(r"^(--[a-z0-9-]+=)?/(dev/stdout|dev/fd/1|proc/self/fd/1)$")
 
-# Name -> what --help says; the module nvrc_ref.commands.<name with underscores> is loaded when the command runs.
+# Name -> the line in --help; the module nvrc_ref.commands.<name with underscores> is loaded when the command runs.
 _COMMANDS = {
     "encode": "Overfit a video and write a .nvrc file.",
     "decode": "Decode a .nvrc file to y4m, yuv, PNGs or mp4.",
@@ -42,11 +41,11 @@ _COMMANDS = {
 
 @dataclass
 class Settings:
-    """What holds for every sub-command; the context's `obj`.
+    """Settings of every sub-command; the context's `obj`.
 
     Attributes:
         debug: print the traceback of an internal error.
-        command: the sub-command's name, once it is known.
+        command: the sub-command's name; None before it is parsed.
     """
 
     debug: bool = False
@@ -101,9 +100,9 @@ def group(settings: Settings, debug: bool) -> None:
     settings.debug = debug
 
 
-# Command -> what takes less memory.
+# Command -> advice that saves memory.
 _LESS_MEMORY = {
-    "encode": "encode smaller pictures, or fewer --frames at a time, for `join` to put together",
+    "encode": "encode smaller pictures, or pieces of fewer --frames, which `join` puts together",
     "decode": "use --threads 1, or a lower --limit max_memory_bytes=N",
     "verify": "use --threads 1, or a lower --limit max_memory_bytes=N",
     "export": "use --threads 1, or a lower --limit max_memory_bytes=N",
@@ -112,7 +111,7 @@ _LESS_MEMORY = {
 
 
 def _translate(error: BaseException, command: str | None) -> NvrcError:
-    """The typed error that an exception counts as; where memory ran out, that, whoever said it."""
+    """The typed error for an exception; E_MEMORY where memory ran out, whatever library said so."""
     if getattr(error, "code", None) == "E_MEMORY" or is_out_of_memory(error):
         return memory_error(_LESS_MEMORY.get(command or "", "close other programs, or use a smaller input"))
     if isinstance(error, NvrcError):
@@ -132,15 +131,15 @@ def _report(error: BaseException, settings: Settings) -> int:
         traceback.print_exception(error)
     click.echo(" ".join(str(typed).split()), err=True)
     if isinstance(typed, OutputError):
-        _silence_stdout()
+        silence_stdout()
     return typed.exit_code
 
 
 def _refuse_empty(words: Sequence[str]) -> None:
-    """No argument means anything when it is empty; most often it is a variable of the shell that is not set.
+    """Refuse empty arguments, which mostly come from an unset variable of the shell.
 
     Raises:
-        click.UsageError: one is.
+        click.UsageError: an argument, or the value of an option, is empty.
     """
     for before, word in zip(["", *words], words, strict=False):
         option = before if word == "" else word[:-1]
@@ -150,14 +149,23 @@ def _refuse_empty(words: Sequence[str]) -> None:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line and return its exit code; no exception leaves but `GeneratorExit` and `SystemExit`."""
+    """Run one command line.
+
+    Only `GeneratorExit` and `SystemExit` leave as exceptions.
+
+    Args:
+        arguments: the words after ``nvrc-ref``; None for those of this process.
+
+    Returns:
+        The exit code (spec 9.1).
+    """
     settings = Settings()
     forget_signals()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # Names of files need not be text that the terminal's encoding has; the standard error stream is like this.
+        # File names may have characters that the terminal's encoding lacks; stderr already escapes them.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        # Opened by its name, a file that stdout is redirected to would be written twice, from its beginning.
+        # Opened by its device name, a redirected stdout would be overwritten from its beginning.
         words = [_STDOUT.sub(r"\1-", word) for word in (sys.argv[1:] if arguments is None else arguments)]
         _refuse_empty(words)
         with group.make_context("nvrc-ref", words, obj=settings) as context:
@@ -180,24 +188,24 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _ended(stop: BaseException) -> int:
-    """Say that a signal ended the command; the exit code."""
+    """Report that a signal ended the command; its exit code."""
     if isinstance(stop, TerminatedError):
         click.echo(str(stop) or "terminated", err=True)
         return stop.exit_code
     click.echo(str(stop) or "interrupted", err=True)
-    # With `python -m`, CPython ends by the signal, whatever the exit code, if the interrupt came through an `exec` of
-    # text, as it may in the middle of an import. The next one makes it forget.
+    # With `python -m`, CPython ends by the signal, whatever the exit code, if the interrupt came during an `exec` of
+    # text, as it may in the middle of an import. Another `exec` clears that state.
     exec("")
     return _INTERRUPTED
 
 
 def main() -> None:
-    """Entry point of the console script; SIGTERM and SIGHUP end it as Ctrl-C does, and leave no unfinished output."""
+    """Entry point of the console script. SIGTERM and SIGHUP end it as Ctrl-C does, without unfinished output."""
     guard_standard_streams()
     terminable()
     try:
         code = run()
-    except KeyboardInterrupt:  # again, while the first was dealt with
+    except KeyboardInterrupt:  # a second one, while the first was handled
         code = _INTERRUPTED
     except TerminatedError as stop:
         code = stop.exit_code

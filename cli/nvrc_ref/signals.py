@@ -1,4 +1,4 @@
-"""Signals that ask the process to end: each leaves as an exception, so that no unfinished output stays behind."""
+"""Signals that end the process: each is raised as an exception, so that unfinished output is removed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class TerminatedError(BaseException):
 
     @property
     def exit_code(self) -> int:
-        """As shells count."""
+        """128 + the signal's number, as shells report it."""
         return 128 + self.signum
 
 
@@ -43,12 +43,12 @@ def _terminate(signum: int, frame: object) -> NoReturn:
 
 
 def forget_signals() -> None:
-    """What was received so far is no cause of what comes."""
+    """Forget the signals received so far, so that they do not count as the cause of later errors."""
     _received.clear()
 
 
 def behind(error: BaseException) -> BaseException | None:
-    """The signal that ended a command, where a library made another error of it, as an import in C may."""
+    """The signal behind an error, where a library turned it into another error, as an import in C may; None if none."""
     if _received:
         return TerminatedError(_received[-1])
     seen: set[int] = set()
@@ -70,7 +70,7 @@ def terminable() -> None:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Keep signals from the last cleaning up; after it they end the process at once."""
+    """Ignore signals during the final cleanup; afterwards they end the process at once."""
     heeded = [n for n in (signal.SIGINT, *_ENDING) if signal.getsignal(n) is not signal.SIG_IGN]
     for number in heeded:
         signal.signal(number, signal.SIG_IGN)
@@ -81,12 +81,12 @@ def undisturbed() -> Iterator[None]:
 
 @contextmanager
 def signals_deferred(interruption: Interruption) -> Iterator[None]:
-    """While a training defers `interruption`, Ctrl-C, SIGTERM and SIGHUP wait for it; a second one does not."""
+    """Hand Ctrl-C, SIGTERM and SIGHUP to `interruption` while a training defers it; a second signal ends at once."""
 
     def heed(signum: int, frame: object) -> None:
         interruption.ask(KeyboardInterrupt() if signum == signal.SIGINT else TerminatedError(signum))
-        with suppress(OSError):  # not through Python's stream, which the signal may have interrupted
-            os.write(2, b"\nfinishing this step to save a checkpoint; once more ends at once\n")
+        with suppress(OSError):  # Python's stream may be in the middle of a write
+            os.write(2, b"\nfinishing this step to save a checkpoint; another signal ends at once\n")
 
     earlier = {}
     if threading.current_thread() is threading.main_thread():

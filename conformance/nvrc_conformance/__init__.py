@@ -1,1 +1,1 @@
-"""The conformance suite: golden streams, their manifest and the generator that makes them."""
+"""The conformance suite: the manifest of the golden streams, their generator, and digests of decoding stages."""

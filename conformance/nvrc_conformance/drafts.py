@@ -49,23 +49,23 @@ Synthesise = Callable[[Sequence[Grid | None], int, range], Iterable[Planes]]
 
 @dataclass(frozen=True)
 class NetworkDraft:
-    """What a random NETWORK is to be.
+    """The specification of a random NETWORK.
 
     Attributes:
         stage_channels: active channels of each stage; None for the profile's most.
         stage_blocks: active blocks of each stage; None for the profile's most.
         grid_channels: slot -> channels of the present grids; None for all slots with their most, motion included.
         pyramid: which frames are nodes, where a slot that has nodes is present.
-        empty_nodes: one node in so many is empty, drawn for each grid of each GOP; 1 for all of them, 0 for none.
+        empty_nodes: on average one node in so many is empty, drawn for each grid of each GOP; 1 for all, 0 for none.
         multipliers: those that are drawn from for all grids but the flow grid; None for middling ones, or at the bound
             for the ends of their range.
         flow_multipliers: range of the multipliers of the positions in the flow grid, whose values are mostly small.
-        blend_multipliers: range of the multiplier of the blend weights there.
-        one_multiplier: all channels of a grid share one.
+        blend_multipliers: range of the multiplier of the blend weights in the flow grid.
+        one_multiplier: whether all channels of a grid share one multiplier.
         context_widths: hidden widths of the context network.
         prior: which networks are coded as differences from the prior.
         schedule: the schedule of each grid.
-        bound: parameters at the ends of their ranges, rather than such that pictures have some texture.
+        bound: whether parameters are at the ends of their ranges; otherwise pictures have some texture.
         scale: scale index of the weights' tables where they are not at the bound.
         wild: see `SamplingCoder`; for parameters and grids.
     """
@@ -89,16 +89,16 @@ class NetworkDraft:
 
 @dataclass(frozen=True)
 class StreamDraft:
-    """What a random stream is to be.
+    """The specification of a random stream.
 
     Attributes:
         profile: name of the profile.
-        width, height: of the picture.
+        width, height: size of the picture.
         gops: for each NETWORK its GOPs' frame counts.
         networks: the NETWORKs.
-        sequence: fields of SEQUENCE that differ from the usual ones.
+        sequence: fields of SEQUENCE that differ from the defaults.
         metadata: METADATA units after SEQUENCE.
-        unknown: whether units of unknown optional types stand wherever one may.
+        unknown: whether units of unknown optional types are everywhere that they are allowed.
         index: whether there is an INDEX.
         minor: minor version.
     """
@@ -146,12 +146,12 @@ class StreamDraft:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A stream that the generator makes.
+    """A stream of the generator.
 
     Attributes:
-        id: immutable name; the seed too.
-        description: what it is there for.
-        draft: how it is made.
+        id: immutable name, and the seed.
+        description: its purpose.
+        draft: its specification.
     """
 
     id: str
@@ -160,7 +160,7 @@ class Recipe:
 
 
 class _Writer(StreamWriter):
-    """Puts a unit of unknown optional type before each unit that may have one before it."""
+    """Writes a unit of unknown optional type wherever one is allowed."""
 
     def _unit(self, kind: int, payload: bytes) -> int:
         if self.offset > 10 and kind in (0x02, 0x03, 0x05, 0x81, 0x82) and not self._indexed:
@@ -173,7 +173,7 @@ class _Writer(StreamWriter):
 
 
 def _parameters(rng: np.random.RandomState, spec: LayerSpec, draft: NetworkDraft) -> LayerParameters:
-    """Random parameters of one layer; the bound and the ranges hold."""
+    """Random parameters of one layer, within the bound and the ranges."""
     if spec.name == "context.hidden1":
         return plain_layer(rng, spec, 16, gain=4 if draft.bound else 2, centre=32)
     if draft.bound:
@@ -204,7 +204,7 @@ def _multipliers(rng: np.random.RandomState, slot: GridSlot, channels: int, draf
 def random_network(
     rng: np.random.RandomState, sequence: SequenceHeader, draft: NetworkDraft, frame_count: int
 ) -> NetworkHeader:
-    """A NETWORK with random parameters; schedules are made for a GOP of `frame_count` frames."""
+    """A NETWORK with random parameters, and schedules for a GOP of `frame_count` frames."""
     profile = sequence.profile_spec
     channels = draft.grid_channels or {i: slot.max_channels for i, slot in enumerate(profile.slots)}
     pyramid = DEFAULT_PYRAMID if channels.keys().isdisjoint(profile.node_slots) else draft.pyramid
@@ -232,7 +232,7 @@ def random_network(
 
 
 def _coded_nodes(rng: np.random.RandomState, draft: NetworkDraft, nodes: int) -> npt.NDArray[np.bool_]:
-    """Which nodes of a grid are to be coded, bool [nodes]."""
+    """Whether each node of a grid is coded, bool [nodes]."""
     if draft.empty_nodes == 0:
         return np.ones(nodes, dtype=bool)
     drawn: npt.NDArray[np.bool_] = rng.randint(0, draft.empty_nodes, size=nodes) > 0
@@ -253,7 +253,7 @@ def random_gop(
     frame_count: int,
     synthesise: Synthesise,
 ) -> tuple[Gop, bytes]:
-    """A GOP of random grids, and the digest of its frames, which `synthesise` makes."""
+    """A GOP of random grids, and the digest of its frames from `synthesise`."""
     header, profile = network.header, network.profile
     grids: list[Grid | None] = [None] * len(profile.slots)
     coarser: tuple[GridSlot, Grid] | None = None

@@ -1,4 +1,4 @@
-"""What a stream exercises, found by looking into it: so a manifest cannot claim what a stream does not do."""
+"""The features that a stream exercises, found by decoding it, so that a manifest cannot claim too much."""
 
 from __future__ import annotations
 

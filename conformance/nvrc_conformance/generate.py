@@ -1,7 +1,7 @@
 """The only way to change the golden streams: ``python -m nvrc_conformance.generate``.
 
-Without an option it makes every random stream in memory, adds those that are missing, and refuses to touch one that
-differs. ``--update`` overwrites. ``--adopt`` takes in a stream that an encoder made.
+Without an option it makes every random stream in memory, adds those that are missing, and refuses to overwrite one
+that differs. ``--update`` overwrites. ``--adopt`` adds a stream that an encoder made.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def build(recipe: Recipe) -> bytes:
 
 
 def describe(name: str, description: str, origin: str, data: bytes) -> GoldenStream:
-    """The manifest entry of a stream, from decoding it with the NumPy reference.
+    """The manifest entry of a stream, decoded with the NumPy reference.
 
     Raises:
         NvrcError: it does not decode.
@@ -57,7 +57,7 @@ def describe(name: str, description: str, origin: str, data: bytes) -> GoldenStr
             for chunk in frame.chunks():
                 total.update(chunk)
         if digest.digest() != item.digest:
-            raise ValueError(f"{name}: the frames of GOP {number} do not have the digest that the stream says")
+            raise ValueError(f"{name}: the frames of GOP {number} do not match their DIGEST")
     sequence = decoded[0].sequence
     return GoldenStream(
         id=name,
@@ -80,7 +80,7 @@ def describe(name: str, description: str, origin: str, data: bytes) -> GoldenStr
 
 
 def _check_engines(name: str, data: bytes) -> None:
-    """Both engines make the same frames of the stream."""
+    """Refuse a stream that the two engines decode differently."""
     for number, item in enumerate(decode_stream(data)):
         wanted = [frame.md5() for frame in frames_of(item)]
         if [frame.md5() for frame in frames_of(item, "onnxruntime")] != wanted:
@@ -97,7 +97,11 @@ def _differs(manifest: Manifest, candidate: _Candidate) -> bool:
 
 
 def _store(manifest: Manifest, candidates: Iterable[_Candidate], update: bool) -> None:
-    """Writes the candidates and the manifest, or nothing at all."""
+    """Write the candidates and the manifest, or nothing.
+
+    Raises:
+        click.ClickException: streams would change without `update`, or the suite would be too large.
+    """
     chosen = list(candidates)
     changed = [candidate.stream.id for candidate in chosen if _differs(manifest, candidate)]
     if changed and not update:
@@ -134,31 +138,38 @@ def _adopt(manifest: Manifest, path: Path, name: str, description: str) -> _Cand
     return _Candidate(describe(name, description, "adopted", data), data)
 
 
-def _load(path: Path, anew: bool) -> Manifest:
-    """The manifest, or an empty one where there is none, or an earlier version's that is to be replaced."""
+def _load(path: Path, replace: bool) -> Manifest:
+    """The manifest; an empty one if there is none, or if one of an earlier version is to be replaced.
+
+    Raises:
+        click.UsageError: there is no manifest at the default place, and none was named.
+        click.ClickException: it is of an earlier version, which only --update replaces.
+    """
     if not path.exists():
+        if path == MANIFEST_PATH:
+            raise click.UsageError(f"there is no manifest at {path}: name one with --manifest")
         return Manifest(path, ())
     try:
         return load_manifest(path)
     except EarlierVersionError as error:
-        if not anew:
-            raise click.ClickException(f"{error}; --update by itself begins anew") from error
-        click.echo(f"{error}: begun anew; what was adopted has to be encoded and adopted again")
+        if not replace:
+            raise click.ClickException(f"{error}; --update alone replaces it") from error
+        click.echo(f"{error}: it is replaced; encode and adopt the adopted streams again")
         return Manifest(path, ())
 
 
 @click.command()
 @click.option("--update", is_flag=True, help="Overwrite golden streams that differ.")
-@click.option("--adopt", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Take in this stream.")
-@click.option("--id", "name", help="Id of the stream to take in.")
-@click.option("--description", default="", help="What it is there for.")
-@click.option("--remove", metavar="ID", help="Drop a stream that was taken in.")
+@click.option("--adopt", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Add this encoded stream.")
+@click.option("--id", "name", help="Id of the stream to add.")
+@click.option("--description", default="", help="Its purpose.")
+@click.option("--remove", metavar="ID", help="Remove an adopted stream.")
 @click.option("--manifest", "path", type=click.Path(path_type=Path), default=MANIFEST_PATH, help="Another manifest.")
 def main(update: bool, adopt: Path | None, name: str | None, description: str, remove: str | None, path: Path) -> None:
-    """Make the golden streams, or take one in with --adopt FILE --id ID.
+    """Make the golden streams, or add one with --adopt FILE --id ID.
 
-    Adopted streams stay as they are; with --update their entries are made anew by decoding them. With --update a
-    manifest of an earlier version of the format begins anew, without them.
+    Adopted streams are never changed; --update decodes them to make their entries again. A manifest of an earlier
+    version of the format is replaced by --update, without the adopted streams.
     """
     manifest = _load(path, update and adopt is None and remove is None)
     try:
@@ -185,7 +196,7 @@ def main(update: bool, adopt: Path | None, name: str | None, description: str, r
 
 def _remove(manifest: Manifest, name: str) -> None:
     if name not in {stream.id for stream in manifest.streams if stream.origin == "adopted"}:
-        raise click.BadParameter(f"{name} is not the id of a stream that was taken in", param_hint="--remove")
+        raise click.BadParameter(f"{name} is not the id of an adopted stream", param_hint="--remove")
     manifest.file(manifest.stream(name)).unlink(missing_ok=True)
     rest = manifest.with_streams(stream for stream in manifest.streams if stream.id != name)
     manifest.path.write_text(rest.text(), encoding="utf-8")

@@ -1,4 +1,7 @@
-"""The manifest of the golden streams: `conformance/manifest.json` (fields in conformance/README.md)."""
+"""The manifest of the golden streams: `conformance/manifest.json` (fields in conformance/README.md).
+
+The streams and their manifest are part of the sources, beside this package; an installed package does not have them.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,12 @@ from typing import Any
 
 from nvrc_conformance.stages import GopStages, NetworkStages, Stages
 from nvrc_decoder.bitstream.container import VERSION
+from nvrc_decoder.errors import InputError
 
 __all__ = ["MANIFEST_PATH", "EarlierVersionError", "GoldenStream", "Manifest", "load_manifest"]
 
 MANIFEST_PATH = Path(__file__).resolve().parents[1] / "manifest.json"
+"""The manifest of the checkout that this package is in; absent where the package is installed without one."""
 
 
 @dataclass(frozen=True)
@@ -22,16 +27,16 @@ class GoldenStream:
 
     Attributes:
         id: immutable name.
-        description: what it is there for.
+        description: its purpose.
         origin: ``random`` for a stream of the generator, ``adopted`` for one that an encoder made.
         file: path relative to the manifest, with ``/``.
         bytes: size of the file.
-        sha256: of the file.
-        features: what it exercises, from a fixed vocabulary.
+        sha256: SHA-256 of the file.
+        features: the parts of the format that it exercises, from a fixed vocabulary.
         profile, width, height, chroma_format, bit_depth: as in SEQUENCE; the profile by name.
         frame_count: frames of the stream.
-        md5: of all frames together.
-        frame_md5: of each frame.
+        md5: MD5 of all frames together.
+        frame_md5: MD5 of each frame.
         stages: digests of the stages before the frames.
     """
 
@@ -58,7 +63,7 @@ class Manifest:
     """All golden streams, in order of id.
 
     Attributes:
-        path: where the manifest lies; the streams' files are relative to its folder.
+        path: the manifest's file; the streams' files are relative to its folder.
         streams: the streams.
     """
 
@@ -66,18 +71,18 @@ class Manifest:
     streams: tuple[GoldenStream, ...]
 
     def stream(self, name: str) -> GoldenStream:
-        """The stream of an id; KeyError if there is none."""
+        """The stream with an id; KeyError if there is none."""
         for stream in self.streams:
             if stream.id == name:
                 return stream
         raise KeyError(name)
 
     def file(self, stream: GoldenStream) -> Path:
-        """Where a stream lies."""
+        """The path of a stream."""
         return self.path.parent / stream.file
 
     def read(self, name: str) -> bytes:
-        """The bytes of the stream of an id."""
+        """The bytes of the stream with an id."""
         return self.file(self.stream(name)).read_bytes()
 
     def with_streams(self, streams: Iterable[GoldenStream]) -> Manifest:
@@ -106,14 +111,26 @@ class EarlierVersionError(ValueError):
 
 
 def load_manifest(path: Path = MANIFEST_PATH) -> Manifest:
-    """Reads a manifest.
+    """Read a manifest.
+
+    Args:
+        path: the manifest, or the folder that has it as ``manifest.json``.
 
     Raises:
-        FileNotFoundError: there is none.
+        InputError: E_NO_INPUT, there is none.
         EarlierVersionError: it is of an earlier version of the format.
         ValueError: it is no manifest, or one of a later version.
     """
-    document = json.loads(path.read_text(encoding="utf-8"))
+    if path.is_dir():
+        path /= MANIFEST_PATH.name
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(
+            "E_NO_INPUT",
+            f"there is no conformance suite at {path}: give the folder conformance/ of a checkout",
+        ) from None
+    document = json.loads(text)
     if document["format"] != "nvrc" or document["version"] != VERSION:
         message = f"{path} is a manifest of {document['format']} version {document['version']}"
         earlier = document["format"] == "nvrc" and document["version"] < VERSION

@@ -1,4 +1,4 @@
-"""What the planes of a GOP exercise: the pyramid, empty nodes, motion, what is clipped (spec 7.4 to 7.6)."""
+"""The features of planes that a GOP exercises: the pyramid, empty nodes, motion, clips (spec 7.4 to 7.6)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MANY_KEYS = 9
 
 
 def plane_features(item: DecodedGop) -> set[str]:
-    """The features of a GOP that are about planes, or that it has none."""
+    """The features of a GOP that concern planes, or a feature that says it has none."""
     profile = item.network.profile
     channels = item.network.header.grid_channels(profile)
     if not profile.has_planes(channels):
@@ -45,7 +45,7 @@ def plane_features(item: DecodedGop) -> set[str]:
 
 
 def _pyramid_features(item: DecodedGop) -> set[str]:
-    """What the pyramid is, and what it makes of the multipliers."""
+    """Features of the pyramid and of its step factors."""
     pyramid, profile = item.network.header.pyramid, item.network.profile
     last = item.gop.frame_count - 1
     nodes = pyramid.node_count(item.gop.frame_count)
@@ -64,7 +64,7 @@ def _pyramid_features(item: DecodedGop) -> set[str]:
 
 
 def _node_features(item: DecodedGop) -> set[str]:
-    """Which nodes are empty, and where."""
+    """Features of empty nodes."""
     pyramid, profile = item.network.header.pyramid, item.network.profile
     found = set()
     order = [header.slot for header in item.network.header.coding_order(profile)]
@@ -88,7 +88,7 @@ def _node_features(item: DecodedGop) -> set[str]:
 
 
 def _motion_features(item: DecodedGop, flow: Grid) -> set[str]:
-    """Where the flow grid moves things, and how much it blends."""
+    """Features of the flow grid: displacements and blend weights."""
     pyramid, profile, count = item.network.header.pyramid, item.network.profile, item.gop.frame_count
     multipliers, size = item.network.multipliers[profile.flow_slot], (item.sequence.height, item.sequence.width)
     motion = _motion_of(item)
@@ -126,7 +126,7 @@ def _motion_of(item: DecodedGop) -> GopMotion:
 
 
 def _split_features(split: Grid, multipliers: Sequence[int]) -> set[str]:
-    """What the split grid holds."""
+    """Features of the split grid."""
     some = split.any((1, 2, 3))
     found = {"split"} if some.any() else {"split of empty frames"}
     if some.any() and not some.all():
@@ -140,11 +140,11 @@ def _split_features(split: Grid, multipliers: Sequence[int]) -> set[str]:
 
 
 class _Planes:
-    """The planes of a GOP's nodes once more, with what they are before they are clipped.
+    """A second reconstruction of a GOP's nodes, which sees values before they are clipped.
 
     Args:
         item: the GOP.
-        luma: the luma plane is wanted, and not the planes of the plane slot.
+        luma: whether to reconstruct the luma plane, or the planes of the plane slot.
     """
 
     def __init__(self, item: DecodedGop, luma: bool) -> None:
@@ -156,7 +156,7 @@ class _Planes:
         self._nodes: dict[int, Warped] = {}
 
     def features(self) -> set[str]:
-        """What is clipped at both ends."""
+        """Features of values that are clipped at both ends."""
         met: dict[str, set[int]] = {"wavelet": set(), "half samples": set(), "nodes": set()}
         moving = self._item.grids[self._item.network.profile.flow_slot] is not None
         for t in self._order():
@@ -174,7 +174,7 @@ class _Planes:
         return {f"{name} at both clips" for name, ends in met.items() if ends == both}
 
     def _order(self) -> list[int]:
-        """The frames of the nodes, each after those that it is predicted from: keys, then coarse levels to fine."""
+        """The frames of the nodes in coding order: keys, then levels from coarse to fine."""
         key, spacing = self._pyramid.key_spacing, self._pyramid.node_spacing
         count = self._pyramid.node_count(self._item.gop.frame_count)
         levels = {t: 0 if t % key == 0 else key // (t & -t) for t in range(0, count * spacing, spacing)}
@@ -210,11 +210,11 @@ def _between(plane: Warped) -> Feature:
 
 
 def _beyond(x: Feature) -> set[int]:
-    """The ends of the activations that values lie beyond."""
+    """The ends of the activations' range that values exceed."""
     clipped = clip_activation(x)
     return _ends(clipped[clipped != x])
 
 
 def _ends(x: Feature) -> set[int]:
-    """The ends of the activations that are among the values."""
+    """The ends of the activations' range that values reach."""
     return {end for end in (ACTIVATION_MIN, ACTIVATION_MAX) if np.any(x == end)}

@@ -1,4 +1,4 @@
-"""The random golden streams that are about planes: pyramids, empty nodes, luma, motion (spec 7.4 to 7.6)."""
+"""The random golden streams of planes: pyramids, empty nodes, luma, motion (spec 7.4 to 7.6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The random golden streams: an id is forever, and so are its bytes once a version of the format is frozen."""
+"""The random golden streams. An id never changes, nor do its bytes once a version of the format is frozen."""
 
 from __future__ import annotations
 

@@ -24,13 +24,13 @@ __all__ = ["LayerParameters", "SamplingCoder", "bound_layer", "draw", "plain_lay
 
 _PRECISION = 1 << 24
 _ESCAPE_BITS_MAX = 8
-# One residual in `_STIR` comes from this table whatever the context says, so that contexts differ and matter.
+# One residual in `_STIR` comes from this table, whatever the context, so that contexts vary.
 _STIR = 6
 _STIR_TABLE = 20 * FRACTION_COUNT
 
 
 def random_state(seed: str) -> np.random.RandomState:
-    """The generator that belongs to a name."""
+    """The random generator that a name seeds."""
     return np.random.RandomState(int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4], "little"))
 
 
@@ -45,10 +45,10 @@ def draw(rng: np.random.RandomState, table: int, count: int) -> Int32Array:
 
 
 class SamplingCoder:
-    """Stands in for a decoder: where that reads a symbol, this draws one, mostly from the same table, and records it.
+    """Stands in for a decoder: instead of reading a symbol it draws one, mostly from the same table, and records it.
 
     Args:
-        rng: where the values come from.
+        rng: the random generator.
         wild: one value in `wild` is drawn from the whole range -2047..2047 instead, its ends included; 0 for none.
     """
 
@@ -76,7 +76,7 @@ class SamplingCoder:
         return self._encoder.code_step(table_index, mean, drawn, limit=limit)
 
     def finish(self) -> bytes:
-        """The payload of all that was drawn."""
+        """The payload of all symbols drawn so far."""
         return self._encoder.finish()
 
 
@@ -119,15 +119,15 @@ def plain_layer(
     centre: int | Sequence[int] = 0,
     wild: int = 0,
 ) -> LayerParameters:
-    """A layer that passes on about what it gets.
+    """A layer that about preserves the amplitude of its input.
 
     Args:
-        rng: where the values come from.
+        rng: the random generator.
         spec: the layer.
         scale: scale index of the weights' table, 0..39: how large and how costly they are.
         gain: the layer's amplification is about 2^gain.
-        centre: where the outputs lie, all of them or each.
-        wild: one weight and one bias in `wild` is far outside of its table; 0 for none.
+        centre: mean of the outputs: of all, or of each.
+        wild: one weight and one bias in `wild` are far outside their table; 0 for none.
     """
     multiplier = int(rng.randint(4, 8))
     largest = WEIGHT_MAX // multiplier
@@ -152,7 +152,7 @@ def plain_layer(
 
 
 def fit_to_prior(spec: LayerSpec, parameters: LayerParameters, prior: LayerPrior) -> LayerParameters:
-    """The layer with a smaller shift, if that is what it needs to stay in its ranges with the prior added."""
+    """The layer, with a smaller shift if its values plus the prior would leave their ranges."""
     integers = parameters.weight, parameters.bias, parameters.multiplier
     for less in range(parameters.shift + 1):
         shift, bias_shift = parameters.shift - less, max(0, parameters.bias_shift - less)
@@ -165,9 +165,9 @@ def fit_to_prior(spec: LayerSpec, parameters: LayerParameters, prior: LayerPrior
 
 
 def bound_layer(rng: np.random.RandomState, spec: LayerSpec) -> LayerParameters:
-    """A layer whose every output comes as near to the 2^24 bound as its fan-in allows, to 2^24 - 1 where it can.
+    """A layer whose outputs are as close to the 2^24 bound as their fan-in allows, 2^24 - 1 at best.
 
-    Even outputs have all weight on as few inputs as possible (|w| = 1024), odd ones spread it.
+    Even outputs have their weight on as few inputs as possible (|w| = 1024), odd ones spread it.
     """
     multiplier, fan_in = 4, _fan_in(spec)
     largest = WEIGHT_MAX // multiplier
@@ -183,7 +183,7 @@ def bound_layer(rng: np.random.RandomState, spec: LayerSpec) -> LayerParameters:
             _spread(rng, weight[o], largest)
         weight[o] *= 1 - 2 * rng.randint(0, 2, size=fan_in)
     rest = ACCUMULATOR_LIMIT - 1 - total * multiplier * spec.input_max
-    # The worst accumulator is eight times what the clips let through, so that common ones reach them too.
+    # The worst accumulator is eight times the clips, so that common ones reach them too.
     shift = max(1, (ACCUMULATOR_LIMIT // (8 * max(-spec.low, spec.high + 1))).bit_length() - 1)
     rounding = 1 << (shift - 1)
     k = max(0, (rest + rounding).bit_length() - 16)
@@ -196,7 +196,7 @@ def bound_layer(rng: np.random.RandomState, spec: LayerSpec) -> LayerParameters:
 
 
 def _spread(rng: np.random.RandomState, row: Int32Array, largest: int) -> None:
-    """Move magnitude between pairs of inputs; the sum stays."""
+    """Move magnitude between pairs of inputs; the sum is preserved."""
     for _ in range(2 * len(row)):
         i, j = rng.randint(0, len(row), size=2).tolist()
         if i != j:

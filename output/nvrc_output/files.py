@@ -31,7 +31,7 @@ __all__ = [
 
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 _unfinished: set[Path] = set()
-"""What is to be gone when the process ends, whatever the moment that a signal interrupts."""
+"""Temporary files and folders, which are removed when the process ends, even by a signal."""
 
 
 @contextmanager
@@ -51,7 +51,7 @@ def _new_file_mode() -> int:
 
 
 def _is_same(one: str, other: str) -> bool:
-    """Whether two names are of one file, which need not exist yet: through links, or written otherwise."""
+    """Whether two names mean the same file, which need not exist yet."""
     try:
         return os.path.samefile(one, other)
     except OSError:
@@ -59,26 +59,26 @@ def _is_same(one: str, other: str) -> bool:
 
 
 def spare_inputs(targets: Sequence[str | None], inputs: Sequence[str | None]) -> None:
-    """Refuse to write over what is read, and to write two things to one file.
+    """Refuse to overwrite an input, and to write two outputs to one file.
 
     Args:
-        targets, inputs: names; ``-`` and devices are no files, None is left out.
+        targets, inputs: names; ``-``, devices and None are ignored.
 
     Raises:
-        OutputError: E_OUTPUT, one of the targets is one of the inputs or another target, by whatever name.
+        OutputError: E_OUTPUT, a target is an input or another target, also through links.
     """
     outputs = [target for target in targets if target not in (None, "-") and not is_special(Path(target))]
     for target, source in itertools.product(outputs, inputs):
         if source not in (None, "-") and _is_same(target, source):
-            raise OutputError("E_OUTPUT", f"{target} is the input, which would be lost: name another output")
+            raise OutputError("E_OUTPUT", f"{target} is an input, which would be overwritten: name another output")
     for one, other in itertools.combinations(outputs, 2):
         if _is_same(one, other):
             names = one if one == other else f"{one} and {other}"
-            raise OutputError("E_OUTPUT", f"{names} would be written twice, and one be lost: name two files")
+            raise OutputError("E_OUTPUT", f"two outputs would go to {names}: name two files")
 
 
 def check_target(target: Path) -> None:
-    """Refuse a name that no file can get.
+    """Refuse a name that a file cannot have.
 
     Raises:
         OutputError: E_OUTPUT, it is a directory or its folder does not exist.
@@ -90,7 +90,7 @@ def check_target(target: Path) -> None:
 
 
 def is_special(target: Path) -> bool:
-    """A device, pipe or socket, or a name of an open file: it cannot be replaced and is written in place."""
+    """Whether a name is of a device, pipe, socket or open file, which is written in place, not replaced."""
     if str(target).startswith(("/dev/std", "/dev/fd/", "/proc/")):
         return True
     try:
@@ -100,10 +100,10 @@ def is_special(target: Path) -> bool:
 
 
 def prove_writable(target: Path) -> None:
-    """Refuse a name that cannot be written, before there is anything to write.
+    """Refuse a name that cannot be written, before the work begins.
 
     Raises:
-        OutputError: E_OUTPUT, as `check_target`; E_IO, no file can be made in its folder.
+        OutputError: E_OUTPUT, as `check_target`; E_IO, its folder takes no file.
     """
     if is_special(target) and not target.is_dir():
         return
@@ -113,7 +113,7 @@ def prove_writable(target: Path) -> None:
 
 @contextmanager
 def unfinished(path: Path) -> Iterator[Path]:
-    """A temporary file or folder, which is gone afterwards unless it was renamed."""
+    """A temporary file or folder, which is removed on leaving unless it was renamed."""
     _unfinished.add(path)
     try:
         yield path
@@ -131,21 +131,21 @@ def _remove(path: Path) -> None:
 
 
 def remove_unfinished() -> None:
-    """Remove what is left of outputs that were not completed; the last that a process does."""
+    """Remove the temporary files of outputs that were not completed; the last step of a process."""
     while _unfinished:
         _remove(_unfinished.pop())
 
 
 @contextmanager
 def only_writer(target: Path, *, folder: bool = False) -> Iterator[None]:
-    """Keep other processes from writing `target` meanwhile; however this one ends, the system lets go of the lock.
+    """Lock `target` against other processes; the system releases the lock however this process ends.
 
     Args:
-        target: the file, or with `folder` the folder, that is to be written.
-        folder: see above.
+        target: the file, or folder, to write.
+        folder: whether `target` is a folder.
 
     Raises:
-        OutputError: E_OUTPUT, another process has it, or as `check_target`; E_IO, no file can be made in its folder.
+        OutputError: E_OUTPUT, another process writes it, or as `check_target`; E_IO, its folder takes no file.
     """
     if not folder:
         check_target(target)
@@ -164,18 +164,18 @@ def only_writer(target: Path, *, folder: bool = False) -> Iterator[None]:
                 pass
             except OSError:  # a file system without locks
                 break
-            os.close(descriptor)  # its owner removed it between the two calls
+            os.close(descriptor)  # its owner removed the file between the two calls
     try:
         yield
     finally:
         with suppress(OSError):
-            lock.unlink(missing_ok=True)  # while it is held, so that nobody else holds a file of this name
+            lock.unlink(missing_ok=True)  # while locked, so that no other process has locked a file of this name
         os.close(descriptor)
 
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """A temporary path beside `target` with its suffix; renamed to `target` on success, removed on any error.
+    """A temporary file beside `target` with its suffix; renamed to `target` on success, removed on any error.
 
     Raises:
         OutputError: E_OUTPUT, the target is a directory, its folder does not exist, or another process writes it; E_IO,
@@ -192,7 +192,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_file(target: str) -> Iterator[BinaryIO]:
-    """A binary file that becomes `target` on success and leaves nothing on an error; ``-`` is stdout.
+    """A binary file that becomes `target` on success and is removed on an error; ``-`` is stdout.
 
     Raises:
         OutputError: as `atomic_path`.
@@ -220,8 +220,8 @@ def atomic_directory(target: Path, *, merge: bool = True) -> Iterator[Path]:
 
     Args:
         target: the folder.
-        merge: in an existing `target`, files of the same name are replaced and others stay. Without it `target` has to
-            be new or empty, and then appears with all its content at once.
+        merge: whether `target` may have files: those of the same name are replaced, others stay. Without it `target`
+            has to be new or empty, and appears with all its content at once.
 
     Raises:
         OutputError: E_OUTPUT, the target is a file, or it has content and `merge` is not set, or its parent does not

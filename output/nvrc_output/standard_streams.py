@@ -1,4 +1,4 @@
-"""Standard streams that were closed, or that go away: a terminal's window, a pipe's reader."""
+"""Standard streams that are closed at the start, or later: by a closed terminal, or by the reader of a pipe."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["guard_standard_streams", "require_stdout", "silence_stdout"]
 
 
 class _Forgiving(io.FileIO):
-    """Loses what cannot be written: nothing said on the standard error is worth the work that it tells of."""
+    """Drops what cannot be written: a message on stderr must not end the work that it reports."""
 
     def write(self, data: object) -> int:
         try:
@@ -23,10 +23,10 @@ class _Forgiving(io.FileIO):
 
 
 def guard_standard_streams() -> None:
-    """Make the standard streams safe to have, once, when the process begins.
+    """Make the standard streams safe; called once, when the process starts.
 
-    The numbers of closed ones are taken, or the next file would get them, with all that libraries say in it. Writing to
-    the standard error cannot fail from then on.
+    Closed ones are opened to the null device: otherwise the next file would get their descriptor, and messages of
+    libraries in it. From then on, writing to the standard error cannot fail.
     """
     for descriptor in range(3):
         try:
@@ -41,7 +41,7 @@ def guard_standard_streams() -> None:
 
 
 def require_stdout() -> BinaryIO:
-    """The standard output, for what has nowhere else to go.
+    """The standard output, where a result has no other place to go.
 
     Raises:
         OutputError: E_IO, it is closed.
@@ -52,7 +52,7 @@ def require_stdout() -> BinaryIO:
 
 
 def silence_stdout() -> None:
-    """Point stdout at nothing, so that the interpreter's last flush cannot fail a second time."""
+    """Redirect stdout to the null device, so that the interpreter's last flush cannot fail again."""
     try:
         descriptor = sys.stdout.fileno()
     except (OSError, ValueError, AttributeError):

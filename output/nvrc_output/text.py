@@ -1,4 +1,4 @@
-"""How results look on stdout: tables for people, one JSON document for programs."""
+"""Text that commands print: notes, tables for people, one JSON document for programs."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __all__ = ["counted", "duration", "emit_json", "note", "summary", "table"]
 
 
 def note(message: str) -> None:
-    """A line of progress or advice, on stderr."""
+    """Print a line of progress or advice on stderr."""
     click.echo(message, err=True)
 
 
 def summary(text: str, *, err: bool = False) -> None:
-    """What a command says of files that it has written: they are there, even if nobody can read this.
+    """Print the summary of a command that has written files; if that fails, it is only a warning.
 
     Args:
-        text: for people.
-        err: on stderr, where stdout is taken.
+        text: the summary.
+        err: whether to print on stderr, because stdout has the output.
     """
     try:
         click.echo(text, err=err)
@@ -38,7 +38,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time for people, as exact as an estimate is: ``45 s``, ``3 min``, ``2 h 40 min``, ``14 h``."""
+    """A time for people, rounded as an estimate should be: ``45 s``, ``3 min``, ``2 h 40 min``, ``14 h``."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)
@@ -51,7 +51,7 @@ def duration(seconds: float) -> str:
 
 
 def emit_json(document: Any) -> None:
-    """The one JSON document of a command, on stdout."""
+    """Print the one JSON document of a command on stdout."""
     click.echo(json.dumps(document, indent=2, ensure_ascii=False))
 
 
@@ -59,9 +59,9 @@ def table(rows: Sequence[Sequence[object]], *, header: Sequence[str] = (), right
     """Rows as aligned columns.
 
     Args:
-        rows: cells.
-        header: titles of the columns, or nothing.
-        right: indices of the columns that are set to the right.
+        rows: the cells of each row.
+        header: titles of the columns; empty for none.
+        right: indices of right-aligned columns.
     """
     cells = [[str(cell) for cell in row] for row in [*([header] if header else []), *rows]]
     columns = max((len(row) for row in cells), default=0)

@@ -1,6 +1,6 @@
-"""Writers of decoded frames: y4m, headerless YUV, a folder of PNGs, MP4 for viewing.
+"""Writers of decoded frames: y4m, headerless YUV, a folder of PNGs, MP4.
 
-Each is a context manager that yields a function which takes the next frame. Output appears under its final name
+Each is a context manager that yields a function, which takes the next frame. Output appears under its final name
 when the context ends without an error.
 """
 
@@ -11,32 +11,25 @@ from contextlib import AbstractContextManager, contextmanager
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from nvrc_decoder.errors import OutputError
-from nvrc_decoder.picture.format import Colour, VideoFormat
-from nvrc_decoder.picture.frame import Frame, to_bgr, to_grey
+from nvrc_decoder.picture.format import VideoFormat
+from nvrc_decoder.picture.frame import to_bgr, to_grey
 from nvrc_decoder.picture.planes import Planes
-from nvrc_decoder.picture.presentation import Presentation, Timeline
+from nvrc_decoder.picture.presentation import Presentation
 from nvrc_decoder.profiles import CHROMA_400, CHROMA_420
 from nvrc_decoder.system.opencv import import_cv2
-from nvrc_decoder.system.packages import is_found, load_package, remedy
-from nvrc_output.colour import eight_bit_420, viewing_colour
-from nvrc_output.files import atomic_directory, atomic_file, atomic_path, io_errors, is_special
-from nvrc_output.presentation import not_written
+from nvrc_output.files import atomic_directory, atomic_file, io_errors, is_special
+from nvrc_output.metadata_notes import not_written
+from nvrc_output.mp4 import mp4_carries, write_mp4
 
 __all__ = ["FrameWriter", "OutputKind", "contradiction", "guess_kind", "open_writer", "y4m_header"]
 
 FrameWriter = Callable[[Planes], None]
-_VIEWING_CRF = "16"
-_RATE_DENOMINATOR_MAX = 1_000_000
-_CHROMA_LOCATIONS = ("unspecified", "left", "center", "topleft")
 
 
 class OutputKind(StrEnum):
-    """What `decode` can write."""
+    """The formats that `decode` writes."""
 
     Y4M = "y4m"
     YUV = "yuv"
@@ -44,23 +37,21 @@ class OutputKind(StrEnum):
     MP4 = "mp4"
 
     def refuse_pipe(self) -> str | None:
-        """Why this cannot go to the standard output; None if it can."""
+        """Why this format cannot go to the standard output; None if it can."""
         if self in (OutputKind.Y4M, OutputKind.YUV):
             return None
         return f"{self} cannot go to the standard output; y4m and yuv can"
 
 
-# What each kind carries besides samples; of mp4, without PyAV.
-_CARRIES = {
-    OutputKind.Y4M: frozenset({"aspect"}),
-    OutputKind.YUV: frozenset(),
-    OutputKind.PNG: frozenset(),
-    OutputKind.MP4: frozenset(),
-}
+def _carries(kind: OutputKind) -> frozenset[str]:
+    """What a kind carries besides samples: names that `not_written` knows."""
+    if kind is OutputKind.MP4:
+        return mp4_carries()
+    return frozenset({"aspect"}) if kind is OutputKind.Y4M else frozenset()
 
 
 def guess_kind(target: str) -> OutputKind | None:
-    """The kind that a target's name asks for: by suffix, a folder for PNG, y4m for ``-``; None if it says nothing."""
+    """The kind for a target's name: by its suffix, PNG for a folder, y4m for ``-``; None if the name does not tell."""
     if target == "-":
         return OutputKind.Y4M
     path = Path(target)
@@ -74,7 +65,7 @@ def guess_kind(target: str) -> OutputKind | None:
 
 
 def contradiction(target: str, kind: OutputKind) -> str | None:
-    """Why a file of this kind cannot have this name, which would mislead whatever opens it; None if it can."""
+    """Why a file of this kind cannot have this name, whose suffix says another kind; None if it can."""
     suffix = Path(target).suffix.lower().lstrip(".")
     if suffix == kind.value or suffix not in list(OutputKind) or is_special(Path(target)):
         return None
@@ -92,7 +83,7 @@ def open_writer(
 
     Args:
         target: a file, a folder for PNGs, or ``-``.
-        kind: what is written.
+        kind: the kind of output.
         video: format of the frames.
         note: takes a line that the user should see, such as what the output does not carry.
         shown: how the frames are to be shown; None for nothing special.
@@ -103,8 +94,7 @@ def open_writer(
     if target == "-" and (fault := kind.refuse_pipe()):
         raise OutputError("E_OUTPUT", fault)
     shown = Presentation(video.rate) if shown is None else shown
-    with_pyav = kind is OutputKind.MP4 and is_found("av", "mp4")
-    for line in not_written(str(kind), target, video, shown, _pyav_carries() if with_pyav else _CARRIES[kind]):
+    for line in not_written(str(kind), target, video, shown, _carries(kind)):
         note(f"note: {line}")
     if kind is OutputKind.Y4M:
         return _write_y4m(target, video, shown)
@@ -112,10 +102,7 @@ def open_writer(
         return _write_yuv(target)
     if kind is OutputKind.PNG:
         return _write_png(Path(target), video)
-    if with_pyav:
-        return _write_mp4_with_pyav(Path(target), video, note, shown)
-    note(f"note: PyAV is not installed ({remedy('av')}); OpenCV writes MPEG-4 part 2 instead of H.264")
-    return _write_mp4_with_opencv(Path(target), video, note)
+    return write_mp4(Path(target), video, note, shown)
 
 
 def y4m_header(video: VideoFormat, sample_aspect: Fraction | None = None) -> bytes:
@@ -141,7 +128,7 @@ def _write_y4m(target: str, video: VideoFormat, shown: Presentation) -> Iterator
         def write(frame: Planes) -> None:
             file.write(b"FRAME\n")
             file.writelines(frame.chunks())
-            file.flush()  # whoever reads a pipe shall see the frame now
+            file.flush()  # the reader of a pipe gets each frame at once
 
         with io_errors(target):
             file.write(y4m_header(video, shown.sample_aspect))
@@ -180,124 +167,3 @@ def _write_png(target: Path, video: VideoFormat) -> Iterator[FrameWriter]:
             count += 1
 
         yield write
-
-
-def _tell_padding(video: VideoFormat, note: Callable[[str], None]) -> None:
-    if video.width % 2 or video.height % 2:
-        note("note: mp4 holds even sizes only: the last column or row of samples is repeated")
-
-
-def _viewing_rate(rate: Fraction) -> Fraction:
-    """`rate`, or one as good as the same whose numbers fit MP4."""
-    return rate.limit_denominator(_RATE_DENOMINATOR_MAX) or rate
-
-
-@contextmanager
-def _ffmpeg_errors(av: Any, target: Path) -> Iterator[None]:
-    """Turn what FFmpeg raises into E_IO."""
-    try:
-        yield
-    except (av.error.FFmpegError, OverflowError) as error:
-        message = f"FFmpeg cannot write {target}: {getattr(error, 'strerror', None) or error}; y4m holds every video"
-        raise OutputError("E_IO", message) from error
-
-
-def _pyav_carries() -> frozenset[str]:
-    """What mp4 carries besides samples with the PyAV that is installed."""
-    from av.video.stream import VideoStream
-
-    turns = {"orientation"} if hasattr(VideoStream, "set_display_matrix") else set()
-    return frozenset({"aspect", "hdr", "times", "colour"} | turns)
-
-
-def _encoder_options(colour: Colour, shown: Presentation) -> dict[str, str]:
-    """Private options of libx264."""
-    options = {"crf": _VIEWING_CRF, "chroma_sample_location": _CHROMA_LOCATIONS[colour.sample_position]}
-    parts = [] if shown.mastering is None else [f"mastering-display={shown.mastering.options()}"]
-    parts += [] if shown.light is None else [f"cll={shown.light.text()}"]
-    return {**options, "x264-params": ":".join(parts)} if parts else options
-
-
-class _Clock:
-    """Time stamps of frames in ticks from the first one that is written."""
-
-    def __init__(self, timeline: Timeline) -> None:
-        self.time_base = timeline.time_base
-        self._timeline = timeline
-        self._first: Fraction | None = None
-        self._next = self._count = 0
-
-    def of(self, frame: Planes) -> tuple[int, int]:
-        """Time stamp and duration of the next frame."""
-        number = frame.number if isinstance(frame, Frame) else self._count
-        start, end = self._timeline.start(number), self._timeline.start(number + 1)
-        if self._first is None:
-            self._first = start
-        stamp = max(round((start - self._first) / self.time_base), self._next)
-        self._next, self._count = stamp + 1, self._count + 1
-        return stamp, max(round((end - start) / self.time_base), 1)
-
-
-@contextmanager
-def _write_mp4_with_pyav(
-    target: Path, video: VideoFormat, note: Callable[[str], None], shown: Presentation
-) -> Iterator[FrameWriter]:
-    av = load_package("av", "mp4")
-
-    colour = viewing_colour(video)
-    options = _encoder_options(colour, shown)
-    clock = None if shown.timeline.constant else _Clock(shown.timeline)
-    with (
-        atomic_path(target) as temporary,
-        _ffmpeg_errors(av, target),
-        av.open(str(temporary), "w", format="mp4") as container,
-    ):
-        _tell_padding(video, note)
-        stream: Any = container.add_stream("libx264", rate=_viewing_rate(video.rate), options=options)
-        stream.width = video.width + video.width % 2
-        stream.height = video.height + video.height % 2
-        stream.pix_fmt = "yuv420p"
-        context = stream.codec_context
-        context.color_range = 2 if colour.full_range else 1
-        context.color_primaries = colour.primaries
-        context.color_trc = colour.transfer
-        context.colorspace = colour.matrix
-        if shown.sample_aspect is not None:
-            context.sample_aspect_ratio = stream.sample_aspect_ratio = shown.sample_aspect
-        if shown.orientation is not None and "orientation" in _pyav_carries():
-            a, b, c, d = (value << 16 for value in shown.orientation.matrix())
-            stream.set_display_matrix((a, b, 0, c, d, 0, 0, 0, 1 << 30))
-        if clock is not None:
-            context.time_base = stream.time_base = clock.time_base
-
-        def write(frame: Planes) -> None:
-            picture = av.VideoFrame.from_ndarray(eight_bit_420(frame, video), format="yuv420p")
-            if clock is not None:
-                picture.time_base = clock.time_base
-                picture.pts, picture.duration = clock.of(frame)
-            container.mux(stream.encode(picture))
-
-        yield write
-        container.mux(stream.encode(None))
-
-
-@contextmanager
-def _write_mp4_with_opencv(target: Path, video: VideoFormat, note: Callable[[str], None]) -> Iterator[FrameWriter]:
-    cv2 = import_cv2("mp4 without PyAV")
-
-    with atomic_path(target) as temporary:
-        fourcc = cv2.VideoWriter.fourcc(*"mp4v")
-        size = (video.width + video.width % 2, video.height + video.height % 2)
-        writer = cv2.VideoWriter(str(temporary), fourcc, float(video.rate), size)
-        if not writer.isOpened():
-            raise OutputError("E_IO", f"OpenCV cannot write {target}: install PyAV ({remedy('av')}) or write y4m")
-        _tell_padding(video, note)
-
-        def write(frame: Planes) -> None:
-            picture = to_bgr(frame, video)
-            writer.write(np.pad(picture, ((0, video.height % 2), (0, video.width % 2), (0, 0)), mode="edge"))
-
-        try:
-            yield write
-        finally:
-            writer.release()

@@ -1,4 +1,4 @@
-"""Large arrays leave the process when they are let go, also after larger ones were; or they stay, as is asked."""
+"""The allocator's settings: released arrays leave the process, or stay for reuse."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ def run(call: str, probe: str = PROBE, **environment: str) -> tuple[str, int]:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_memory_goes_back_to_the_system() -> None:
+def test_released_arrays_leave_the_process() -> None:
     done, freed = run("yes")
     if done == "False":
         pytest.skip("another C library than glibc")
     assert freed > 70 << 20
-    # What it is for: glibc by itself keeps everything below the last array that is still in use.
+    # The reason for the setting: glibc keeps all memory below the last array that is in use.
     assert run("no")[1] < 10 << 20
 
 
-def test_the_environment_wins() -> None:
+def test_the_environment_overrides_the_allocator() -> None:
     assert run("yes", MALLOC_TRIM_THRESHOLD_="1000000")[0] == "False"
 
 
@@ -76,7 +76,7 @@ print(done, resident() - before)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_what_one_thread_leaves_another_can_use() -> None:
+def test_threads_share_released_memory() -> None:
     done, grown = run("yes", probe=SHARING)
     if done == "False":
         pytest.skip("another C library than glibc")
@@ -103,12 +103,12 @@ print(done, fresh, faults(4))
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's behaviour")
-def test_memory_is_kept() -> None:
+def test_kept_arrays_are_reused() -> None:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
     command = [sys.executable, "-c", KEEPING]
     done, fresh, kept = subprocess.run(command, env=clean, check=True, capture_output=True, text=True).stdout.split()
     if done == "False":
         pytest.skip("another C library than glibc")
-    # Once it is there, an array of this size takes no page that is new.
+    # Once the memory is resident, another array of this size takes no new page.
     assert int(kept) < 100
     assert int(fresh) > 100

@@ -1,4 +1,4 @@
-"""What the benchmarks measure with: clocks, the float graph, plain coding, medians."""
+"""The instruments of the benchmarks: clocks, the float graph, plain coding, medians."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ def test_stopwatch_adds_up_and_nests() -> None:
     assert outer.cpu < outer.seconds
 
 
-def test_stopwatch_counts_a_part_that_fails() -> None:
+def test_stopwatch_counts_a_failed_part() -> None:
     watch = Stopwatch()
     with pytest.raises(KeyError), watch.part("failing"):
         raise KeyError
     assert watch.spans["failing"].seconds > 0
 
 
-def test_spans_and_medians() -> None:
+def test_spans_add_and_have_medians() -> None:
     assert Span(3, 2) + Span(1, 1) - Span(2, 2) == Span(2, 1)
     assert median([Span(1, 9), Span(5, 2), Span(3, 4)]) == Span(3, 4)
     assert timed(lambda: 7)[1] == 7
 
 
-def test_overlap_is_held_against_what_the_cores_can_give() -> None:
+def test_overlap_is_bounded_by_the_cores() -> None:
     stages = dict.fromkeys(STAGES, Span()) | {"contexts": Span(1, 1), "rANS": Span(1, 1), "synthesis": Span(4, 8)}
-    # Ten seconds of work: two cores need five, where synthesis alone would take four of both; three need but four.
+    # Ten seconds of work: two cores need five, although synthesis alone takes four; three cores need four.
     on_two, on_three = (overlap(Span(6, 11), stages, cores) for cores in (2, 3))
     assert on_two["slower_stage"] == on_three["slower_stage"] == "synthesis"
     assert on_two["share_of_slower_stage"] == on_three["share_of_slower_stage"] == pytest.approx(4 / 6)
@@ -62,7 +62,7 @@ def test_overlap_is_held_against_what_the_cores_can_give() -> None:
 
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
-def test_float_graph_is_the_same_network_without_rounding(profile: Profile) -> None:
+def test_the_float_graph_only_lacks_rounding(profile: Profile) -> None:
     case = random_case(2, profile, Picture(48, 32), 3, full=True)
     graph, bare = graph_bytes(profile), without_floor(graph_bytes(profile))
     kinds = [node.op_type for node in onnx.load_from_string(graph).graph.node]
@@ -77,13 +77,13 @@ def test_float_graph_is_the_same_network_without_rounding(profile: Profile) -> N
     blocked = RowsSession(graph, tensors, blocked=True, threads=1).run(feeds)[0]
     assert np.array_equal(rows[0], blocked)
     assert not np.array_equal(*rows)
-    # Every rounding moves a value by less than one; what is left is the same picture, some levels brighter.
+    # Every floor lowers a value by less than one: without it the picture is the same, some levels brighter.
     difference = rows[1] - rows[0]
     assert np.corrcoef(rows[0].ravel(), rows[1].ravel())[0, 1] > 0.9
     assert abs(difference.mean()) < 8
 
 
-def test_plain_coding_reckons_large_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_coding_extrapolates_large_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert PlainCoding(1000).time().seconds > 0
     monkeypatch.setattr(plain_coder, "timed", lambda call: (Span(2, 1), call()))
     assert PlainCoding(1 << 22).time() == Span(2, 1)

@@ -1,6 +1,6 @@
-"""Any options, of every command, end in success, a usage error or a typed error; values come from click's own types.
+"""Random options of every command end in success, a usage error or a typed error; click's types give the values.
 
-What takes minutes is stopped where it would begin.
+Work that takes minutes is stopped before it begins.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ALLOWED = {0, 1, 2, 65, 66, 69, 74, 77}
 
 NUMBERS = ["0", "1", "2", "3", "-1", "16", "17", "255", "256", "65536", str(2**31), str(2**63), "9" * 30, "9" * 5000]
 FLOATS = ["nan", "inf", "-inf", "1e-300", "1e308", "1e999", "0.5", "-0.0", "1_0", "4.9e-324"]
-# One or more of each form that an option may take, and what is like it.
+# Values of each form that options take, and similar wrong ones.
 TEXTS = [
     *(
         "",
@@ -57,7 +57,7 @@ TEXTS = [
 
 
 def leaves() -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """Every command that has no sub-commands, by its words."""
+    """Words -> command, of every command without sub-commands."""
 
     def walk(words: tuple[str, ...], command: click.Command) -> Iterator[tuple[tuple[str, ...], click.Command]]:
         if not isinstance(command, click.Group):
@@ -76,7 +76,7 @@ LEAVES = dict(leaves())
 
 
 def values(parameter: click.Parameter) -> st.SearchStrategy[str]:
-    """What a user might write for a parameter."""
+    """Values that a user might write for a parameter."""
     kind = parameter.type
     if isinstance(kind, click.Choice):
         return st.sampled_from([*map(str, kind.choices), *TEXTS[:5]])
@@ -90,7 +90,7 @@ def values(parameter: click.Parameter) -> st.SearchStrategy[str]:
 
 @st.composite
 def lines(draw: st.DrawFn, words: tuple[str, ...], names: list[str]) -> list[str]:
-    """A command line; `names` are files that may be named."""
+    """A random command line with files from `names`."""
     line = list(words)
     for parameter in LEAVES[words].params:
         if isinstance(parameter, click.Argument):
@@ -111,7 +111,7 @@ def lines(draw: st.DrawFn, words: tuple[str, ...], names: list[str]) -> list[str
 
 @pytest.fixture(scope="module")
 def names(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
-    """Inputs and outputs, good and bad, in a folder that is the current one."""
+    """Good and bad inputs and outputs in the current folder."""
     folder = tmp_path_factory.mktemp("options")
     (folder / "clip.y4m").write_bytes(CLIP)
     (folder / "clip.nvrc").write_bytes(STREAM.read_bytes())
@@ -137,7 +137,7 @@ def stop_encoding(source: Any, output: Any, options: Any, *_: Any, **__: Any) ->
 
 
 def call(line: list[str]) -> tuple[int, str]:
-    """Exit code and what was said, with a standard input that is empty."""
+    """Exit code and messages, with an empty standard input."""
     streams = [io.TextIOWrapper(io.BytesIO(), errors=errors) for errors in ("strict", "strict", "backslashreplace")]
     with (
         mock.patch.multiple(sys, stdin=streams[0], stdout=streams[1], stderr=streams[2]),
@@ -165,7 +165,7 @@ def test_any_options_end_in_a_known_way(words: tuple[str, ...], names: list[str]
 
 @pytest.mark.parametrize("words", LEAVES, ids=" ".join)
 def test_every_value_of_every_option(words: tuple[str, ...], names: list[str]) -> None:
-    """Each option alone with each of the numbers and texts, beside what is required."""
+    """Each option alone with each of the numbers and texts, beside the required ones."""
     command = LEAVES[words]
     required = ["-o", "new.out"] if any(p.name == "output" for p in command.params) else []
     good = {"encode": "clip.y4m", "bench rd": "clip.y4m"}.get(" ".join(words), "clip.nvrc")

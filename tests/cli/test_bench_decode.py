@@ -21,7 +21,7 @@ def bench(*arguments: object) -> int:
 
 
 def hide(monkeypatch: pytest.MonkeyPatch, *missing: str) -> None:
-    """Make it look as if packages were not installed."""
+    """Hide packages, as if they were not installed."""
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name in missing else find(name, *rest))
 
@@ -39,7 +39,9 @@ def counted() -> tuple[int, int]:
     return frames, symbols
 
 
-def test_document_and_plot(tmp_path: Path, counted: tuple[int, int], capsys: pytest.CaptureFixture[str]) -> None:
+def test_bench_decode_writes_json_and_a_plot(
+    tmp_path: Path, counted: tuple[int, int], capsys: pytest.CaptureFixture[str]
+) -> None:
     for module in ("onnx", "av", "matplotlib"):
         pytest.importorskip(module)
     json_path, plot_path = tmp_path / "bench.json", tmp_path / "bench.svg"
@@ -82,14 +84,16 @@ def test_planes_are_timed_beside_the_graph(capsys: pytest.CaptureFixture[str]) -
     assert times["nano-sparse"] is None
 
 
-def test_parts(capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_chosen_parts_are_measured(capsys: pytest.CaptureFixture[str]) -> None:
     assert bench(STREAM, "--repeats", 1, "--part", "entropy", "--json", "-") == 0
     document = json.loads(capsys.readouterr().out)
     assert document["entropy"]["ratio_to_plain"] > 0
     assert document["synthesis"] is document["video"] is document["memory"] is None
 
 
-def test_baseline_video(tmp_path: Path, capsys: pytest.CaptureFixture[str], counted: tuple[int, int]) -> None:
+def test_a_baseline_video_is_decoded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], counted: tuple[int, int]
+) -> None:
     pytest.importorskip("av")
     assert run(["decode", str(STREAM), "-o", str(tmp_path / "clip.mp4")]) == 0
     capsys.readouterr()
@@ -102,7 +106,7 @@ def test_baseline_video(tmp_path: Path, capsys: pytest.CaptureFixture[str], coun
 @pytest.mark.parametrize(
     ("part", "package", "extra"), [("synthesis", "onnx", "nvrc-ref[encoder]"), ("video", "av", "nvrc-ref[encoder]")]
 )
-def test_a_part_whose_package_is_missing_is_left_out_with_a_line(
+def test_a_part_without_its_package_is_left_out(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], part: str, package: str, extra: str
 ) -> None:
     hide(monkeypatch, package)
@@ -116,7 +120,7 @@ def test_a_part_whose_package_is_missing_is_left_out_with_a_line(
     assert len(document["skipped"]) == 1
 
 
-def test_pictures_too_small_for_x265_are_left_out_with_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_pictures_too_small_for_x265_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("av")
     small = STREAM.with_name("nano-two-gops.nvrc")
     assert bench(small, "--repeats", 1, "--part", "video", "--json", "-") == 0
@@ -126,7 +130,7 @@ def test_pictures_too_small_for_x265_are_left_out_with_a_line(capsys: pytest.Cap
     assert "smaller than 64x32" in line
 
 
-def test_a_plot_without_matplotlib_fails_before_measuring(
+def test_a_plot_needs_matplotlib_before_measuring(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     hide(monkeypatch, "matplotlib")
@@ -146,7 +150,9 @@ def test_a_plot_without_matplotlib_fails_before_measuring(
         ([STREAM, "--repeats", 1, "--part", "video", "--baseline-video", STREAM], 66),
     ],
 )
-def test_faults(arguments: list[object], code: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_options_and_inputs_are_refused(
+    arguments: list[object], code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert bench(*arguments) == code
     assert "Traceback" not in capsys.readouterr().err
 

@@ -1,4 +1,4 @@
-"""`nvrc-ref` as a user meets it: exit codes, streams, files."""
+"""`nvrc-ref` from the command line: exit codes, streams, files."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def assert_one_error(text: str, code: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(STREAMS))
-def test_verify_golden_stream(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_verify_accepts_a_golden_stream(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     stream = STREAMS[name]
     assert call("verify", CONFORMANCE / stream["file"], "--md5", stream["md5"], "--json") == 0
     document = json.loads(capsys.readouterr().out)
@@ -45,7 +45,7 @@ def test_verify_golden_stream(name: str, capsys: pytest.CaptureFixture[str]) -> 
     assert document["ok"] is True
 
 
-def test_verify_with_another_md5_is_1(capsys: pytest.CaptureFixture[str]) -> None:
+def test_verify_with_another_md5_exits_with_1(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("verify", STREAM, "--md5", "0" * 32) == 1
     output = capsys.readouterr()
     assert CASE["md5"] in output.out
@@ -53,7 +53,7 @@ def test_verify_with_another_md5_is_1(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 @pytest.mark.parametrize("engine", ["auto", "reference", "onnxruntime"])
-def test_decode_to_y4m_and_yuv(tmp_path: Path, engine: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_decode_writes_y4m_and_yuv(tmp_path: Path, engine: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("decode", STREAM, "-o", tmp_path / "a.y4m", "--engine", engine) == 0
     assert call("decode", STREAM, "-o", tmp_path / "a.yuv", "--json", "--engine", engine) == 0
     output = capsys.readouterr()
@@ -65,7 +65,7 @@ def test_decode_to_y4m_and_yuv(tmp_path: Path, engine: str, capsys: pytest.Captu
     assert y4m.count(b"FRAME\n") == CASE["frame_count"]
 
 
-def test_start_and_frames(tmp_path: Path) -> None:
+def test_start_and_frames_choose_frames(tmp_path: Path) -> None:
     assert call("decode", STREAM, "-o", tmp_path / "all.yuv") == 0
     assert call("decode", STREAM, "-o", tmp_path / "part.yuv", "--start", 1, "--frames", 2) == 0
     whole, part = (tmp_path / "all.yuv").read_bytes(), (tmp_path / "part.yuv").read_bytes()
@@ -75,7 +75,7 @@ def test_start_and_frames(tmp_path: Path) -> None:
     assert not (tmp_path / "none.yuv").exists()
 
 
-def test_pipes() -> None:
+def test_decode_reads_and_writes_pipes() -> None:
     result = command("decode", "-", "-o", "-", "--format", "yuv", data=STREAM.read_bytes())
     assert result.returncode == 0
     assert hashlib.md5(result.stdout).hexdigest() == CASE["md5"]
@@ -88,7 +88,7 @@ def test_seeking_a_pipe_is_refused() -> None:
     assert result.stdout == b""
 
 
-def test_info(capsys: pytest.CaptureFixture[str]) -> None:
+def test_info_lists_units_and_totals(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("info", STREAM, "--json", "--units") == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["width"], document["height"], document["frames"]) == (
@@ -107,7 +107,7 @@ def test_info(capsys: pytest.CaptureFixture[str]) -> None:
     assert "DIGEST 1" in capsys.readouterr().out
 
 
-def test_info_tells_what_is_active_and_what_it_costs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_info_reports_active_parts_and_their_cost(capsys: pytest.CaptureFixture[str]) -> None:
     path = CONFORMANCE / STREAMS["nano-motion"]["file"]
     assert call("info", path, "--json") == 0
     document = json.loads(capsys.readouterr().out)
@@ -119,7 +119,7 @@ def test_info_tells_what_is_active_and_what_it_costs(capsys: pytest.CaptureFixtu
     assert [grid["schedule"] for grid in network["grids"]] == ["octree"] * 11
     kinds = ["feature"] * 4 + ["plane"] + ["band"] * 4 + ["flow", "split"]
     assert [grid["kind"] for grid in network["grids"]] == kinds
-    # 20 frames; of the nodes of both GOPs those that are coded.
+    # 20 frames, and the coded nodes of both GOPs.
     gops = STREAMS["nano-motion"]["stages"]["gops"]
     coded = [sum(gop["nodes"][str(slot)].count("1") for gop in gops) for slot in (4, 5, 6, 7, 8, 10)]
     width, height = document["width"], document["height"]
@@ -148,13 +148,13 @@ def test_info_tells_what_is_active_and_what_it_costs(capsys: pytest.CaptureFixtu
     assert "blocks [0, 0, 1, 0, 1]" in text
 
 
-def test_info_of_every_golden_stream_counts_its_bytes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_info_counts_all_bytes_of_golden_streams(capsys: pytest.CaptureFixture[str]) -> None:
     for stream in STREAMS.values():
         assert call("info", CONFORMANCE / stream["file"], "--json") == 0
         assert json.loads(capsys.readouterr().out)["bytes"]["total"] == stream["bytes"]
 
 
-def test_join_decodes_to_both(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_joined_stream_decodes_to_both(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     joined = tmp_path / "joined.nvrc"
     assert call("join", STREAM, STREAM, "-o", joined) == 0
     frames, size = 2 * CASE["frame_count"], joined.stat().st_size
@@ -177,7 +177,9 @@ def test_join_of_different_sequences_is_refused(tmp_path: Path, capsys: pytest.C
 
 @pytest.mark.parametrize("name", ["decode", "info", "verify", "join", "encode"])
 @pytest.mark.parametrize("place", ["none.nvrc", "."])
-def test_missing_input_is_66(tmp_path: Path, name: str, place: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_input_exits_with_66(
+    tmp_path: Path, name: str, place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     output = ["-o", tmp_path / "out.y4m"] if name in ("decode", "join", "encode") else []
     assert call(name, tmp_path / place, *output) == 66
     assert_one_error(capsys.readouterr().err, "E_NO_INPUT")
@@ -186,7 +188,7 @@ def test_missing_input_is_66(tmp_path: Path, name: str, place: str, capsys: pyte
 
 @pytest.mark.parametrize("name", ["decode", "info", "verify", "join"])
 @pytest.mark.parametrize("data", [b"", b"\x89NVRC", b"garbage" * 100])
-def test_garbage_is_65(tmp_path: Path, name: str, data: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+def test_garbage_exits_with_65(tmp_path: Path, name: str, data: bytes, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "bad.nvrc").write_bytes(data)
     output = ["-o", tmp_path / "out.y4m"] if name in ("decode", "join") else []
     assert call(name, tmp_path / "bad.nvrc", *output) == 65
@@ -202,7 +204,7 @@ def test_a_fault_in_the_last_gop_leaves_no_output(tmp_path: Path, capsys: pytest
     assert [path.name for path in tmp_path.iterdir()] == ["bad.nvrc"]
 
 
-def test_local_limit_is_77(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_local_limit_exits_with_77(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("verify", STREAM, "--limit", "max_width=1") == 77
     assert "max_width" in capsys.readouterr().err
 
@@ -222,12 +224,12 @@ def test_local_limit_is_77(capsys: pytest.CaptureFixture[str]) -> None:
         ["join", "-o", "a.nvrc"],
     ],
 )
-def test_usage_is_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_usage_errors_exit_with_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert call(*words) == 2
     assert "Usage" in capsys.readouterr().err
 
 
-def test_directory_as_output_is_74(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_directory_as_output_exits_with_74(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("decode", STREAM, "-o", tmp_path, "--format", "y4m") == 74
     assert_one_error(capsys.readouterr().err, "E_OUTPUT")
     assert call("join", STREAM, "-o", tmp_path) == 74
@@ -235,7 +237,7 @@ def test_directory_as_output_is_74(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize("words", [["decode", STREAM, "-o", "-"], ["verify", STREAM], ["info", STREAM]])
-def test_full_disk_on_stdout_is_74(words: list[object]) -> None:
+def test_a_full_disk_on_stdout_exits_with_74(words: list[object]) -> None:
     arguments = [sys.executable, "-m", "nvrc_ref", *map(str, words)]
     with open("/dev/full", "wb") as full:
         result = subprocess.run(arguments, stdout=full, stderr=subprocess.PIPE, text=True)
@@ -244,7 +246,7 @@ def test_full_disk_on_stdout_is_74(words: list[object]) -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_closed_pipe_is_74() -> None:
+def test_a_closed_pipe_exits_with_74() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     arguments = [sys.executable, "-m", "nvrc_ref", "decode", str(STREAM), "-o", "-"]
@@ -254,7 +256,9 @@ def test_closed_pipe_is_74() -> None:
     assert_one_error(result.stderr, "E_IO")
 
 
-def test_internal_error_is_70_and_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_internal_error_is_one_line_and_70(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def fail(*arguments: object, **options: object) -> None:
         raise ZeroDivisionError("made for this test")
 
@@ -272,19 +276,19 @@ def test_internal_error_is_70_and_one_line(monkeypatch: pytest.MonkeyPatch, caps
 @pytest.mark.parametrize(
     ("error", "code"), [(KeyboardInterrupt(), 130), (MemoryError(), 77), (OSError(5, "I/O error"), 74)]
 )
-def test_other_exceptions(
+def test_foreign_exceptions_get_their_exit_code(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException, code: int
 ) -> None:
     def fail(*arguments: object, **options: object) -> None:
         raise error
 
     monkeypatch.setattr("nvrc_ref.commands.verify.open_stream", fail)
-    monkeypatch.setattr("nvrc_ref.main._silence_stdout", lambda: None)
+    monkeypatch.setattr("nvrc_ref.main.silence_stdout", lambda: None)
     assert call("verify", STREAM) == code
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_and_version_exit_with_0(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("--help") == 0
     listing = capsys.readouterr().out
     for name in ("encode", "decode", "info", "verify", "join", "export"):
@@ -293,13 +297,13 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("--version") == 0
 
 
-def test_missing_engine_names_the_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_engine_names_its_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert call("verify", STREAM, "--engine", "onnxruntime") == 69
     assert "nvrc-ref[cpu]" in capsys.readouterr().err
     assert call("verify", STREAM) == 0
 
 
-def test_a_name_of_no_format_is_told_which_there_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_suffix_lists_the_formats(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("decode", STREAM, "-o", tmp_path / "a.mov") == 2
     assert ".y4m, .yuv, .mp4 or FOLDER/" in " ".join(capsys.readouterr().err.split())

@@ -28,7 +28,7 @@ def stream(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def source(stream: Path) -> Path:
-    """What the stream decodes to."""
+    """The decoded stream."""
     path = stream.with_name("source.y4m")
     assert run(["decode", str(stream), "-o", str(path), "--quiet"]) == 0
     return path
@@ -55,7 +55,7 @@ def refused(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, st
     return run(["compare", *map(str, words)]), capsys.readouterr().err
 
 
-def test_what_a_stream_decodes_to_is_identical(stream: Path, source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_stream_equals_its_decoded_frames(stream: Path, source: Path, capsys: pytest.CaptureFixture[str]) -> None:
     document, notes = compared(capsys, source, stream)
     assert (document["identical"], document["frames"], document["longer"]) == (True, STREAM.frame_count, None)
     assert document["bytes"] == stream.stat().st_size
@@ -65,7 +65,7 @@ def test_what_a_stream_decodes_to_is_identical(stream: Path, source: Path, capsy
     assert "all identical" in capsys.readouterr().out
 
 
-def test_figures_are_those_of_the_definition(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_psnr_and_ms_ssim_follow_their_definition(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pair = gray(tmp_path / "a.y4m", [10, 10, 10]), gray(tmp_path / "b.y4m", [11, 15, 10])
     document, _ = compared(capsys, *pair)
     expected = [20 * np.log10(255 / 1), 20 * np.log10(255 / 5), 100]
@@ -84,7 +84,7 @@ def test_figures_are_those_of_the_definition(tmp_path: Path, capsys: pytest.Capt
 
 
 @pytest.mark.parametrize(("counts", "longer"), [((3, 2), "source"), ((2, 3), "decoded")])
-def test_more_frames_on_one_side_are_told(
+def test_extra_frames_on_one_side_are_noted(
     tmp_path: Path, counts: tuple[int, int], longer: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     paths = [gray(tmp_path / f"{i}.y4m", [9] * n) for i, n in enumerate(counts)]
@@ -107,13 +107,15 @@ def test_skipped_frames_line_up(stream: Path, source: Path, tmp_path: Path, caps
 @pytest.mark.parametrize(
     "other", [{"size": (10, 4)}, {"space": "444", "size": (8, 4)}, {"space": "mono10"}], ids=["size", "chroma", "depth"]
 )
-def test_other_formats_are_refused(tmp_path: Path, other: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+def test_videos_of_two_formats_are_refused(
+    tmp_path: Path, other: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
     code, error = refused(capsys, gray(tmp_path / "a.y4m", [1]), gray(tmp_path / "b.y4m", [1] * 3, **other))
     assert code == 1
     assert error.startswith("error[E_FORMAT]")
 
 
-def test_another_range_and_rate_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_different_range_or_rate_is_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pair = gray(tmp_path / "a.y4m", [1]), gray(tmp_path / "b.y4m", [1], space="mono XCOLORRANGE=FULL")
     _, notes = compared(capsys, *pair)
     assert "limited" in notes
@@ -162,7 +164,9 @@ def test_the_plot_is_drawn(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [["--png", "{a}"], ["--plot", "x.txt"], ["--frame", "1"], ["--png", "no/x.png"]])
-def test_bad_outputs_are_refused_first(tmp_path: Path, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_outputs_are_refused_before_decoding(
+    tmp_path: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     a = gray(tmp_path / "a.png", [1])
     before = a.read_bytes()
     code, _ = refused(capsys, a, a, *(word.format(a=a) for word in words))
@@ -170,7 +174,7 @@ def test_bad_outputs_are_refused_first(tmp_path: Path, words: list[str], capsys:
     assert a.read_bytes() == before
 
 
-def test_no_pytorch_no_pyav_no_matplotlib_is_needed(stream: Path, source: Path) -> None:
+def test_compare_needs_no_optional_package(stream: Path, source: Path) -> None:
     code = (
         "import sys\n"
         "for name in ('torch', 'av', 'matplotlib', 'rich', 'onnxruntime'): sys.modules[name] = None\n"

@@ -1,4 +1,4 @@
-"""What `encode` shows while it works: one bar that fits, lines where there is no bar, nothing where nobody wants it."""
+"""Progress of `encode`: one bar that fits, lines where there is no terminal, nothing with --quiet."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def words(clip: Path, *more: str) -> list[str]:
 
 
 def on_a_terminal(command: list[str], columns: int, kind: str = "xterm") -> str:
-    """What a terminal of that kind and width was sent of the standard error."""
+    """The standard error of an encode on a terminal of that kind and width."""
     code, shown = terminals.on_a_terminal(command, columns, kind, PATIENCE)
     assert code == 0, shown
     return shown
@@ -46,7 +46,7 @@ def clip(tmp_path: Path) -> Path:
     return path
 
 
-def test_one_bar_of_all_stages_fits(clip: Path) -> None:
+def test_one_bar_shows_all_stages_and_fits(clip: Path) -> None:
     columns = 40
     shown = on_a_terminal(words(clip, "--target-size", "1500"), columns)
     lines = [line for line in re.split(r"[\r\n]+", ESCAPES.sub("", shown)) if line]
@@ -58,7 +58,7 @@ def test_one_bar_of_all_stages_fits(clip: Path) -> None:
     assert percents == sorted(percents)
     assert len(percents) == len(bars)
     assert "None" not in shown
-    # Nothing is left of the bar: what follows it is about the target.
+    # The bar is removed; a warning about the target follows.
     left = ESCAPES.sub("", shown.rpartition("\x1b[2K")[2]).split("\n")
     assert all(not line.strip() or line.startswith("warning: the target of 1500 bytes") for line in left)
     assert any(line.startswith("about ") for line in lines)
@@ -101,7 +101,7 @@ def test_long_starts_are_estimated_before_training() -> None:
     assert sum(" here by " in line for line in said) == 1
 
 
-def test_too_little_memory_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     for here, told in ((8e9, True), (1e12, False), (None, False)):
         monkeypatch.setattr(encode_progress, "_memory_here", lambda here=here: here)
         said: list[str] = []
@@ -124,9 +124,9 @@ def test_a_bar_fits_whatever_is_known() -> None:
     ("seconds", "text"),
     [(0.2, "1 s"), (75, "75 s"), (200, "3 min"), (3590, "1 h"), (9600, "2 h 40 min"), (50_000, "14 h")],
 )
-def test_times_in_words(seconds: float, text: str) -> None:
+def test_durations_are_rounded_for_people(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
-def test_one_is_singular() -> None:
+def test_one_takes_the_singular() -> None:
     assert [counted(n, "frame") for n in (0, 1, 2)] == ["0 frames", "1 frame", "2 frames"]

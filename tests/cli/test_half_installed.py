@@ -1,4 +1,4 @@
-"""Packages that are missing, empty folders or half there: exit code 69, and a command that mends it."""
+"""Missing and half installed packages: exit code 69, and a command that mends the installation."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STATES: dict[str, dict[str, str]] = {
     "cut off": {"__init__.py": "def f(:\n"},
     "no library": {"__init__.py": "raise OSError('libsomething.so.1: cannot open shared object file')\n"},
 }
-# Package -> its wheel, what needs it, and the command that mends it.
+# Package -> its wheel, the command that needs it, and the command that mends it.
 CASES = {
     "onnxruntime": (DECODE, "pip uninstall -y onnxruntime", 'pip install "nvrc-ref[cpu]"'),
     "cv2": (["decode", STREAM, "-o", "pictures"], "pip uninstall -y opencv-python-headless", "pip install opencv-"),
@@ -42,7 +42,7 @@ Runner = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def without(tmp_path: Path) -> Runner:
-    """Runs nvrc-ref where all is installed but one package, of which `files` are left, and the records `records`."""
+    """Run nvrc-ref with all packages but one, of which only `files` and the records `records` remain."""
 
     def run(package: str, files: dict[str, str], words: list[object], records: tuple[str, ...] = ()) -> object:
         mirror = tmp_path / "packages"
@@ -89,7 +89,7 @@ def check(done: subprocess.CompletedProcess[str], *expected: str) -> None:
         *(("av", state) for state in ("empty", "failing")),
     ],
 )
-def test_half_installed(package: str, state: str, without: Runner) -> None:
+def test_a_half_installed_package_exits_with_69(package: str, state: str, without: Runner) -> None:
     if package in ("torch", "av"):
         pytest.importorskip(package)
     words, remove, install = CASES[package]
@@ -98,7 +98,7 @@ def test_half_installed(package: str, state: str, without: Runner) -> None:
 
 
 @pytest.mark.parametrize("package", ["onnxruntime", "cv2", "numpy", "torch"])
-def test_missing(package: str, without: Runner) -> None:
+def test_a_missing_package_exits_with_69(package: str, without: Runner) -> None:
     if package == "torch":
         pytest.importorskip(package)
     words, _, install = CASES[package]
@@ -118,7 +118,7 @@ def test_both_wheels_of_onnxruntime_are_removed_first(without: Runner) -> None:
     check(done, 'pip uninstall -y onnxruntime onnxruntime-gpu, then pip install "nvrc-ref[cuda,cuda-libs]"')
 
 
-def test_what_is_left_of_the_gpu_wheel_asks_for_it_again(without: Runner) -> None:
+def test_remains_of_the_gpu_wheel_ask_for_it_again(without: Runner) -> None:
     done = without("onnxruntime", STATES["lacking"], DECODE, ("onnxruntime-gpu",))
     check(done, 'pip uninstall -y onnxruntime-gpu, then pip install "nvrc-ref[cuda,cuda-libs]"')
 
@@ -135,7 +135,7 @@ def test_encoder_advice_keeps_the_gpu_wheel(monkeypatch: pytest.MonkeyPatch) -> 
     assert not re.search(r"\bonnxruntime\b(?!-gpu)", line)
 
 
-def test_an_error_of_ours_is_not_blamed_on_a_package() -> None:
+def test_our_own_errors_are_not_blamed_on_packages() -> None:
     import numpy as np
 
     with pytest.raises(AttributeError) as caught:

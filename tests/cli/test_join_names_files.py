@@ -1,4 +1,4 @@
-"""Of several inputs `join` names the one at fault, whatever is wrong with it."""
+"""`join` names the input at fault."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_the_input_at_fault_is_named(fault: str, capsys: pytest.CaptureFixture[s
     assert not Path("out.nvrc").exists()
 
 
-def test_a_missing_one_and_a_folder_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_input_and_a_folder_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     Path("folder").mkdir()
     for name in ("missing.nvrc", "folder"):
         assert run(["join", "first.nvrc", name, "-o", "out.nvrc"]) == 66

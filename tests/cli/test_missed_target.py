@@ -1,4 +1,4 @@
-"""What is said of a target that rate control did not reach."""
+"""The warning about a target that rate control missed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def told(
 @pytest.mark.parametrize(
     "goal", [None, Goal("size", 1000), Goal("size", 975), Goal("psnr", 30.09), Goal("psnr", 29.91)]
 )
-def test_a_target_that_is_met_is_not_told_of(goal: Goal | None) -> None:
+def test_a_met_target_is_not_reported(goal: Goal | None) -> None:
     assert told(goal) is None
 
 
@@ -46,6 +46,6 @@ def test_a_target_that_is_met_is_not_told_of(goal: Goal | None) -> None:
         (Goal("psnr", 30.5), {}, ("-0.50 dB", "200 iterations were too few")),
     ],
 )
-def test_a_missed_target_has_a_figure_and_a_reason(goal: Goal, changes: dict[str, Any], parts: tuple[str, ...]) -> None:
+def test_a_missed_target_has_a_figure_and_a_cause(goal: Goal, changes: dict[str, Any], parts: tuple[str, ...]) -> None:
     text = told(goal, **changes)
     assert all(part in text for part in parts), text

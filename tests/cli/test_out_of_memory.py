@@ -1,4 +1,4 @@
-"""Where memory runs out it is E_MEMORY, exit code 77, with what takes less, whoever said it and in whatever words."""
+"""Out of memory is E_MEMORY, exit code 77, with advice, whatever library runs out of it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ REAL = [from_torch, from_numpy, from_opencv, from_onnxruntime]
 
 
 @pytest.mark.parametrize("take", REAL)
-def test_real_ones_are_known(take: Callable[[], Any]) -> None:
+def test_real_memory_errors_are_recognised(take: Callable[[], Any]) -> None:
     with pytest.raises(Exception) as caught:  # noqa: PT011  # each package has its own
         take()
     assert is_out_of_memory(caught.value)
@@ -66,7 +66,7 @@ def test_real_ones_are_known(take: Callable[[], Any]) -> None:
     ],
     ids=str,
 )
-def test_others_are_known_by_their_words(error: Exception) -> None:
+def test_memory_errors_are_recognised_by_text(error: Exception) -> None:
     assert is_out_of_memory(error)
     outer = InternalError("E_RUNTIME", "ONNX Runtime failed")
     outer.__cause__ = error
@@ -79,12 +79,14 @@ def test_others_are_known_by_their_words(error: Exception) -> None:
 @pytest.mark.parametrize(
     "error", [ValueError("x"), OSError(5, "I/O error"), InternalError("E_X", "out of memory"), None]
 )
-def test_others_are_not(error: Exception | None) -> None:
+def test_other_errors_are_not_memory_errors(error: Exception | None) -> None:
     assert not is_out_of_memory(error)
 
 
 @pytest.mark.parametrize("take", REAL)
-def test_decoding(take: Callable[[], Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_decoding_without_memory_exits_with_77(
+    take: Callable[[], Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def fail(*_: Any, **__: Any) -> Any:
         try:
             take()
@@ -104,7 +106,7 @@ def test_decoding(take: Callable[[], Any], monkeypatch: pytest.MonkeyPatch, caps
 
 
 @pytest.mark.parametrize("take", REAL)
-def test_encoding(
+def test_encoding_without_memory_exits_with_77(
     take: Callable[[], Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("torch")
@@ -122,7 +124,9 @@ def test_encoding(
         encode(gradient_source(), io.BytesIO())
 
 
-def test_pictures(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pictures_without_memory_exit_with_77(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     import cv2
 
     monkeypatch.setattr(cv2, "imencode", lambda *_: from_opencv())

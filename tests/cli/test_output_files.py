@@ -1,4 +1,4 @@
-"""Names of outputs: what would lose a file, or cannot be written, is refused before any work."""
+"""Names of outputs: those that overwrite a file or cannot be written are refused before any work."""
 
 from __future__ import annotations
 
@@ -58,40 +58,40 @@ def _alias(path: Path, kind: str) -> str:
 
 @pytest.mark.parametrize("kind", ["dot", "up", "symbolic", "folder", "hard"])
 @pytest.mark.parametrize("option", ["--report", "--checkpoint"])
-def test_two_outputs_are_two_files(clip: Path, option: str, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_outputs_need_two_files(clip: Path, option: str, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("torch")
     stream = clip.with_name("b.nvrc")
     assert call("encode", clip, "-o", "b.nvrc", option, _alias(stream, kind), *LATE) == 74
-    assert "would be written twice" in capsys.readouterr().err
+    assert "two outputs would go to" in capsys.readouterr().err
 
 
-def test_the_usual_checkpoint_counts_as_an_output(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_default_checkpoint_is_an_output(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("torch")
     assert call("encode", clip, "-o", "b.nvrc", "--report", "./b.nvrc.checkpoint", *LATE) == 74
-    assert "would be written twice" in capsys.readouterr().err
+    assert "two outputs would go to" in capsys.readouterr().err
     clip.rename("b.nvrc.checkpoint")
     assert call("encode", "b.nvrc.checkpoint", "-o", "b.nvrc", *LATE) == 74
-    assert "is the input" in capsys.readouterr().err
+    assert "is an input" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", ["dot", "symbolic", "hard"])
-def test_join_and_bench_spare_their_inputs(clip: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_join_and_bench_keep_their_inputs(clip: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     stream = clip.with_name("a.nvrc")
     shutil.copy(STREAM, stream)
     other = _alias(stream, kind)
     assert call("join", STREAM, "a.nvrc", "-o", other) == 74
     assert call("bench", "decode", "a.nvrc", "--json", other) == 74
-    assert capsys.readouterr().err.count("is the input") == 2
+    assert capsys.readouterr().err.count("is an input") == 2
     assert stream.read_bytes() == STREAM.read_bytes()
     assert call("bench", "decode", "a.nvrc", "--json", "x.json", "--baseline-video", "./x.json") == 74
 
 
-def test_bench_spares_what_it_reads(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bench_keeps_the_files_it_reads(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("torch")
     Path("out").mkdir()
     Path("out/results.json").write_text("{}")
     assert call("bench", clip, "-o", "out", "--import", "out/results.json") == 74
-    assert "is the input" in capsys.readouterr().err
+    assert "is an input" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_an_empty_name_is_refused(clip: Path, words: list[str], capsys: pytest.C
 
 @pytest.mark.parametrize("option", ["-o", "--report", "--checkpoint"])
 @pytest.mark.parametrize("name", ["no/x", "folder", "file/x"])
-def test_every_output_is_tried_before_the_training(
+def test_every_output_is_checked_before_training(
     clip: Path, option: str, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("torch")
@@ -131,9 +131,7 @@ def test_every_output_is_tried_before_the_training(
 
 
 @pytest.mark.parametrize("option", ["-o", "--report", "--checkpoint"])
-def test_folders_that_take_no_file_are_found_at_once(
-    clip: Path, option: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unwritable_folders_are_refused_at_once(clip: Path, option: str, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("torch")
     if not os.path.isdir("/sys"):
         pytest.skip("needs a folder in which nobody can make a file")
@@ -143,7 +141,7 @@ def test_folders_that_take_no_file_are_found_at_once(
     assert list(Path.cwd().iterdir()) == [clip]
 
 
-def test_a_checkpoint_is_no_device(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_device_cannot_hold_a_checkpoint(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("torch")
     assert call("encode", clip, "-o", "b.nvrc", "--checkpoint", "/dev/null", *LATE) == 74
     assert "is a device" in capsys.readouterr().err
@@ -152,7 +150,7 @@ def test_a_checkpoint_is_no_device(clip: Path, capsys: pytest.CaptureFixture[str
     assert call("encode", clip, "-o", "-", "--report", "-", *LATE) == 2
 
 
-def test_the_second_of_two_processes_is_told(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_second_writer_of_a_file_is_refused(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("torch")
     for name in ("b.nvrc", "b.nvrc.checkpoint"):
         with only_writer(Path(name)):
@@ -165,7 +163,7 @@ def test_the_second_of_two_processes_is_told(clip: Path, capsys: pytest.CaptureF
     assert list(Path.cwd().iterdir()) == [clip]
 
 
-def test_what_a_killed_process_left_blocks_nobody(clip: Path) -> None:
+def test_a_lock_of_a_killed_process_is_void(clip: Path) -> None:
     Path(".b.y4m.lock").touch()
     Path(".b.partial.y4m").write_bytes(b"half")
     Path(".frames.partial").mkdir()
@@ -176,7 +174,7 @@ def test_what_a_killed_process_left_blocks_nobody(clip: Path) -> None:
     assert all(path.name.startswith("frame_") for path in Path("frames").iterdir())
 
 
-def test_a_lock_is_not_taken_from_its_next_owner(tmp_path: Path) -> None:
+def test_a_lock_stays_with_its_next_owner(tmp_path: Path) -> None:
     target = tmp_path / "x"
     with only_writer(target):
         with pytest.raises(OutputError, match="another process"), only_writer(target):
@@ -188,7 +186,7 @@ def test_a_lock_is_not_taken_from_its_next_owner(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_last_cleaning_up_takes_what_is_left(tmp_path: Path) -> None:
+def test_exit_removes_unfinished_outputs(tmp_path: Path) -> None:
     left, folder = unfinished(tmp_path / "a"), unfinished(tmp_path / "b")
     left.__enter__().touch()
     folder.__enter__().mkdir()
@@ -197,7 +195,7 @@ def test_the_last_cleaning_up_takes_what_is_left(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_name_of_a_folder_gets_no_file(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_name_is_refused_for_a_file(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("join", STREAM, "-o", "new/") == 74
     assert "is the name of a folder" in capsys.readouterr().err
     assert list(Path.cwd().iterdir()) == [clip]
@@ -213,7 +211,7 @@ def test_names_of_open_files_are_written_in_place(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [["-o", "/dev/stdout"], ["--output=/dev/stdout"], ["-o", "/dev/fd/1"]])
-def test_names_of_stdout_are_stdout(clip: Path, words: list[str]) -> None:
+def test_device_names_of_stdout_mean_stdout(clip: Path, words: list[str]) -> None:
     command = [sys.executable, "-m", "nvrc_ref", "join", str(STREAM), *words]
     with open("out.nvrc", "wb") as file:
         assert subprocess.run(command, stdout=file, stderr=subprocess.DEVNULL).returncode == 0
@@ -222,7 +220,7 @@ def test_names_of_stdout_are_stdout(clip: Path, words: list[str]) -> None:
 
 
 @pytest.mark.parametrize(("name", "kind"), [("a.mp4", "yuv"), ("a.yuv", "y4m"), ("a.y4m", "png"), ("a.PNG", "mp4")])
-def test_a_format_that_contradicts_the_name(
+def test_a_format_must_match_the_suffix(
     tmp_path: Path, name: str, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call("decode", STREAM, "-o", tmp_path / name, "--format", kind) == 2
@@ -231,7 +229,9 @@ def test_a_format_that_contradicts_the_name(
 
 
 @pytest.mark.parametrize("start", [3, 4])
-def test_a_start_behind_the_last_frame_is_66(tmp_path: Path, start: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_start_after_the_last_frame_exits_with_66(
+    tmp_path: Path, start: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     for output in (tmp_path / "a.y4m", tmp_path / "frames"):
         assert call("decode", STREAM, "-o", output, "--start", start) == 66
         assert f"there is no frame {start}" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Pipes, interrupted streams, full disks and damaged GOPs, as `nvrc-ref` processes meet them."""
+"""`nvrc-ref` as a process: pipes, truncated streams, full disks and damaged GOPs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def damaged(*names: str) -> bytes:
 
 
 def long_stream() -> bytes:
-    """More video than any pipe buffers."""
+    """More video than a pipe can buffer."""
     output = io.BytesIO()
     join([io.BytesIO(DATA) for _ in range(100)], output)
     return output.getvalue()
@@ -64,7 +64,7 @@ def stream(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def output(tmp_path: Path) -> Iterator[Path]:
-    """A folder in which only finished files may be at the end."""
+    """A folder that must have only complete files at the end."""
     folder = tmp_path / "out"
     folder.mkdir()
     yield folder
@@ -74,15 +74,15 @@ def output(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.parametrize(
     "options", [[], ["--no-verify"], ["--keep-going"], ["--threads", "1"], ["--engine", "reference"]]
 )
-def test_pipe_and_file_are_the_same(stream: Path, output: Path, options: list[str]) -> None:
+def test_a_pipe_gets_the_bytes_of_a_file(stream: Path, output: Path, options: list[str]) -> None:
     assert run(["decode", str(stream), "-o", str(output / "a.y4m"), *options]) == 0
     piped = subprocess.run([*MODULE, "decode", "-", "-o", "-", *options], input=DATA, capture_output=True, check=True)
     assert piped.stdout == (output / "a.y4m").read_bytes()
     assert f"{FOUR.frame_count} frames".encode() in piped.stderr
 
 
-def test_into_ffmpeg(stream: Path, output: Path) -> None:
-    """What comes out of the pipe is y4m that ffmpeg reads to the last sample."""
+def test_ffmpeg_reads_the_pipe(stream: Path, output: Path) -> None:
+    """FFmpeg reads the y4m from the pipe to its last sample."""
     decode = subprocess.Popen(
         [*MODULE, "decode", str(stream), "-o", "-"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -98,8 +98,8 @@ def test_into_ffmpeg(stream: Path, output: Path) -> None:
     assert tuple(frames_of((output / "a.yuv").read_bytes())) == FOUR.frame_md5
 
 
-def test_frames_come_while_the_stream_is_still_being_written() -> None:
-    """GOP by GOP: whoever sends two GOPs has their frames back before sending the third."""
+def test_frames_come_while_the_stream_arrives() -> None:
+    """Two GOPs go in and their frames come out before the third one goes in."""
     words = [*MODULE, "decode", "-", "-o", "-", "--format", "yuv", "--threads", "1"]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdin is not None
@@ -116,8 +116,8 @@ def test_frames_come_while_the_stream_is_still_being_written() -> None:
 
 
 @pytest.mark.parametrize("piped", [True, False])
-def test_a_reader_that_is_killed_is_74(tmp_path: Path, piped: bool) -> None:
-    """Also while more input is being waited for: nothing hangs, nothing but one line is said."""
+def test_a_killed_reader_exits_with_74(tmp_path: Path, piped: bool) -> None:
+    """Also while the decoder waits for input: it does not hang, and reports one line."""
     data = long_stream()
     (tmp_path / "long.nvrc").write_bytes(data)
     words = [*MODULE, "decode", "-" if piped else str(tmp_path / "long.nvrc"), "-o", "-", "--threads", "1"]
@@ -127,7 +127,7 @@ def test_a_reader_that_is_killed_is_74(tmp_path: Path, piped: bool) -> None:
         assert process.stderr is not None
         if piped:
             assert process.stdin is not None
-            # Half of it fits into the pipe, or is read while frames come out; the other half never comes.
+            # The pipe buffers half of the input, or the decoder reads it; the other half never arrives.
             process.stdin.write(data[: 16 * 1024])
             process.stdin.flush()
         process.stdout.read(3 * FRAME_BYTES)
@@ -136,8 +136,8 @@ def test_a_reader_that_is_killed_is_74(tmp_path: Path, piped: bool) -> None:
         assert_one_line(process.stderr.read(), "E_IO")
 
 
-def test_a_full_disk_is_74(stream: Path, output: Path) -> None:
-    """A limit on the size of files stands for a disk that fills up while the third frame is written."""
+def test_a_full_disk_exits_with_74(stream: Path, output: Path) -> None:
+    """A limit on file sizes stands for a disk that fills up during the third frame."""
     for kind in ("y4m", "yuv"):
         script = f"ulimit -f {3 * FRAME_BYTES // 1024}; trap '' XFSZ; exec \"$@\""
         words = ["bash", "-c", script, "bash", *MODULE, "decode", str(stream), "-o", str(output / f"a.{kind}")]
@@ -150,7 +150,7 @@ def test_a_full_disk_is_74(stream: Path, output: Path) -> None:
     assert_one_line(result.stderr, "E_IO")
 
 
-def test_missing_input_and_a_directory_as_output(stream: Path, output: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_missing_input_and_directory_as_output(stream: Path, output: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["decode", str(stream.parent / "none.nvrc"), "-o", str(output / "a.y4m")]) == 66
     assert_one_line(capfd.readouterr().err.encode(), "E_NO_INPUT")
     assert run(["decode", str(stream), "-o", str(output), "--format", "y4m"]) == 74
@@ -163,7 +163,7 @@ def test_missing_input_and_a_directory_as_output(stream: Path, output: Path, cap
 
 
 @pytest.mark.parametrize("kind", ["y4m", "yuv", "mp4", "png"])
-def test_a_stream_that_ends_in_the_middle(
+def test_a_truncated_stream_exits_with_65(
     stream: Path, output: Path, kind: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     part = DATA[: UNITS["GOP 2"].offset + 20]
@@ -174,7 +174,7 @@ def test_a_stream_that_ends_in_the_middle(
     assert list(output.iterdir()) == []
 
 
-def test_frames_of_whole_gops_are_in_the_pipe_when_the_stream_ends() -> None:
+def test_a_truncated_pipe_yields_its_whole_gops() -> None:
     part = DATA[: UNITS["GOP 2"].offset + 20]
     result = subprocess.run([*MODULE, "decode", "-", "-o", "-", "--format", "yuv"], input=part, capture_output=True)
     assert result.returncode == 65
@@ -187,7 +187,7 @@ def lost_lines(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("piped", [True, False])
-def test_keep_going(stream: Path, output: Path, piped: bool) -> None:
+def test_keep_going_skips_damaged_gops(stream: Path, output: Path, piped: bool) -> None:
     data = damaged("GOP 1", "DIGEST 3")
     stream.write_bytes(data)
     name = "-" if piped else str(stream)
@@ -209,22 +209,20 @@ def test_keep_going(stream: Path, output: Path, piped: bool) -> None:
     ]
 
 
-def test_without_keep_going_the_first_damage_ends_it(
-    stream: Path, output: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_the_first_damage_ends_a_plain_decode(stream: Path, output: Path, capfd: pytest.CaptureFixture[str]) -> None:
     stream.write_bytes(damaged("GOP 1"))
     assert run(["decode", str(stream), "-o", str(output / "a.yuv")]) == 65
     assert_one_line(capfd.readouterr().err.encode(), "E_CRC")
     assert list(output.iterdir()) == []
 
 
-def test_keep_going_with_nothing_lost_is_0(stream: Path, output: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_keep_going_without_damage_exits_with_0(stream: Path, output: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["decode", str(stream), "-o", str(output / "a.yuv"), "--keep-going", "--json"]) == 0
     assert json.loads(capfd.readouterr().out)["damage"] == []
     assert tuple(frames_of((output / "a.yuv").read_bytes())) == FOUR.frame_md5
 
 
-def test_keep_going_from_a_frame_on(stream: Path, output: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_keep_going_starts_at_a_frame(stream: Path, output: Path, capfd: pytest.CaptureFixture[str]) -> None:
     stream.write_bytes(damaged("GOP 0", "GOP 2"))
     start = GOPS[0] + 1
     words = ["decode", str(stream), "-o", str(output / "a.yuv"), "--keep-going", "--start", str(start)]
@@ -234,9 +232,7 @@ def test_keep_going_from_a_frame_on(stream: Path, output: Path, capfd: pytest.Ca
     assert len(lost_lines(capfd.readouterr().err)) == 1
 
 
-def test_keep_going_with_a_truncated_stream_keeps_the_file(
-    stream: Path, output: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_keep_going_keeps_frames_before_a_cut(stream: Path, output: Path, capfd: pytest.CaptureFixture[str]) -> None:
     stream.write_bytes(DATA[: UNITS["GOP 2"].offset + 20])
     assert run(["decode", str(stream), "-o", str(output / "a.yuv"), "--keep-going"]) == 65
     assert tuple(frames_of((output / "a.yuv").read_bytes())) == FOUR.frame_md5[: sum(GOPS[:2])]
@@ -244,7 +240,7 @@ def test_keep_going_with_a_truncated_stream_keeps_the_file(
     assert line.startswith(f"lost frames from {sum(GOPS[:2])} on: error[E_TRUNCATED]")
 
 
-def test_verify_keeps_going(stream: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_verify_reports_all_damage(stream: Path, capfd: pytest.CaptureFixture[str]) -> None:
     stream.write_bytes(damaged("GOP 1"))
     assert run(["verify", str(stream), "--keep-going", "--json"]) == 65
     captured = capfd.readouterr()
@@ -255,7 +251,7 @@ def test_verify_keeps_going(stream: Path, capfd: pytest.CaptureFixture[str]) -> 
     assert "the others were lost" in capfd.readouterr().out
 
 
-def test_a_limit_that_loses_gops_is_77(stream: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_gops_over_a_limit_exit_with_77(stream: Path, capfd: pytest.CaptureFixture[str]) -> None:
     most = max(GOPS)
     assert run(["verify", str(stream), "--keep-going", "--limit", f"max_gop_frames={most - 1}"]) == 77
     assert len(lost_lines(capfd.readouterr().err)) == GOPS.count(most)
@@ -266,7 +262,7 @@ def test_keep_going_needs_digests(stream: Path, capfd: pytest.CaptureFixture[str
     assert "--no-verify" in capfd.readouterr().err
 
 
-def test_a_stream_from_a_fifo(stream: Path, output: Path) -> None:
+def test_a_stream_can_come_from_a_fifo(stream: Path, output: Path) -> None:
     fifo = stream.parent / "fifo"
     os.mkfifo(fifo)
     with subprocess.Popen(

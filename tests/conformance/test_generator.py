@@ -83,7 +83,7 @@ def test_a_manifest_of_another_version_begins_anew(tmp_path: Path, monkeypatch: 
     before = snapshot(tmp_path)
     refused = run(tmp_path)
     assert refused.exit_code == 1
-    assert "version 0; --update by itself begins anew" in refused.output
+    assert "version 0; --update alone replaces it" in refused.output
     stream = str(MANIFEST.file(MANIFEST.stream("nano-sparse")))
     assert run(tmp_path, "--update", "--adopt", stream, "--id", "other").exit_code == 1
     assert snapshot(tmp_path) == before

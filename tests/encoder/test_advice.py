@@ -19,7 +19,7 @@ from nvrc_decoder.profiles import CHROMA_400
 from nvrc_encoder.source.conversion import advice_for_format, conversion_advice, y4m_advice
 from nvrc_encoder.source.pyav import _PIXEL_FORMATS
 from nvrc_encoder.source.video import Source, open_source
-from nvrc_output.presentation import not_written
+from nvrc_output.metadata_notes import not_written
 from nvrc_output.writers import OutputKind, open_writer
 
 FFMPEG = shutil.which("ffmpeg")

@@ -22,8 +22,8 @@ from nvrc_decoder.picture.presentation import Orientation, Presentation
 from nvrc_encoder import options
 from nvrc_encoder.plan import Plan
 from nvrc_encoder.source.video import Source, open_source
-from nvrc_output import writers
-from nvrc_output.presentation import turning_filter
+from nvrc_output import mp4
+from nvrc_output.metadata_notes import turning_filter
 from nvrc_output.writers import OutputKind, open_writer
 from nvrc_ref.main import run
 
@@ -189,7 +189,7 @@ def test_everything_survives_the_way_through_a_stream(
 @pytest.mark.parametrize("with_pyav", [True, False])
 def test_mp4_without_pyav_tells_what_it_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_pyav: bool) -> None:
     if not with_pyav:
-        monkeypatch.setattr(writers, "is_found", lambda name, purpose: False)
+        monkeypatch.setattr(mp4, "is_found", lambda name, purpose: False)
     video = VideoFormat(16, 16, Fraction(25), colour=Colour(1, 1, 1))
     shown = Presentation(video.rate)
     for key, value in (("sar", "4:3"), ("orientation", "90"), ("light", "9,9"), ("times", "1/25 1,2")):

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stream_builders import make_node_stream, make_stream, read_all, reseal, split
+from stream_builders import make_node_stream, make_stream, read_all, split
 
+from fuzz.mutations import reseal
 from nvrc_decoder.bitstream.container import encode_header, encode_unit
 from nvrc_decoder.bitstream.descriptors import LEB128_MAX, ByteReader, encode_leb128, read_leb128
 from nvrc_decoder.bitstream.random_access import RandomAccess

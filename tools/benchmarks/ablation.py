@@ -1,10 +1,10 @@
-"""What each lever is worth: one training with all of them, and one without each, of equal length.
+"""The gain of each tool of the encoder: a training with all of them, and one without each, of equal length.
 
 python tools/benchmarks/ablation.py CLIP [--frames 32] [--gop 32] [--iterations 600] [--lambda 5e-3] [--channels 8]
     [--only everything "no motion"] [--tools] [--json FILE]
 
-With ``--tools`` the variants are those of the format's tools (`docs/levers.md`). Some are not in the format, so nothing
-is written: J and bits are the trainer's own estimate, hard-rounded, and the steps are not searched.
+With ``--tools`` the variants are those of the format's tools (`docs/levers.md`). Some are not in the format, so no
+stream is written: J and bits are the trainer's own estimate, hard-rounded, and the steps are not searched.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PROFILE = "lite"
 
 
 def variants(channels: int, iterations: int) -> dict[str, dict[str, Any]]:
-    """Name -> what differs from the run with everything: fields of `EncodeOptions`, and of `Plan` under "plan"."""
+    """Name -> differences from the run with everything: fields of `EncodeOptions`, and of `Plan` under "plan"."""
     return {
         "everything": {},
         "no motion: all grids": {"motion": False, "slots": tuple(range(9))},
@@ -51,7 +51,7 @@ def variants(channels: int, iterations: int) -> dict[str, dict[str, Any]]:
     }
 
 
-# Lifting of the 5/3 wavelet in the place of the 9/7: factor and sign of each step.
+# Lifting of the 5/3 wavelet, in place of the 9/7: factor and sign of each step.
 _FIVE_THREE = ((1 / 4, -1), (1 / 2, 1), (0.0, 1), (0.0, 1))
 
 
@@ -61,8 +61,8 @@ def _without_blend(flow: Tensor, *others: Any) -> motion.Motion:
 
 
 def tools() -> dict[str, dict[str, Any]]:
-    """Name -> what differs, as in `variants`; under "patch" attributes of the encoder's modules."""
-    pyramid = {"node_spacing": 2}
+    """Name -> differences, as in `variants`; under "patch" attributes of the encoder's modules."""
+    pyramid: dict[str, Any] = {"node_spacing": 2}
     return {
         "nodes every 8 frames": {},
         "nodes every 4 frames": {"node_spacing": 4},
@@ -79,7 +79,7 @@ def tools() -> dict[str, dict[str, Any]]:
 
 
 def estimate(clip: str, frames: int, options: EncodeOptions) -> dict[str, float]:
-    """Train, and what the trainer says of its best state; nothing is written."""
+    """Train, and return the trainer's estimate of its best state; nothing is written."""
     source = open_source(clip, frames=frames)
     trainer, _, _ = make_trainer(source, list(source), options)
     began = time.perf_counter()
@@ -116,7 +116,7 @@ def measure_tools(arguments: argparse.Namespace) -> list[dict[str, Any]]:
                 context_widths=(arguments.context_width,) * 2,
                 **chosen,
             )
-            row = {"name": name, **estimate(arguments.clip, arguments.frames, options)}
+            row: dict[str, Any] = {"name": name, **estimate(arguments.clip, arguments.frames, options)}
         rows.append(row)
         print(
             f"{name:32} {1e4 * row['cost']:7.3f} {row['bytes']:7.0f} {row['bits_per_pixel']:7.4f} {row['psnr_y']:7.2f}"

@@ -4,7 +4,7 @@
 
 Decodes a temporal grid (32 x 4 x 88 x 72 by default) whose values are a slowly moving sparse field, with a context
 network that averages the temporal neighbours, and compares with constriction decoding as many symbols of one table.
-The two are interleaved and the medians are reported, so that a busy machine slows both.
+Both run in turn and medians are reported, so that a busy machine slows both alike.
 """
 
 from __future__ import annotations

@@ -103,6 +103,7 @@ def raster_context(trainer: Trainer, gop: int) -> list[GridContext | None]:
                 context.coarse,
                 torch.zeros(nodes, height * width, dtype=torch.int64),
                 torch.tensor([constant_inputs(first, i)]),
+                context.motion,
                 context.centred,
                 context.skipped,
             )
@@ -122,10 +123,10 @@ def fit(trainer: Trainer, rate: GopRate, iterations: int, seed: int) -> float:
     best = math.inf
     for i in range(iterations):
         optimiser.param_groups[0]["lr"] = 2e-2 * max(0.02, 0.5 * (1 + math.cos(math.pi * i / iterations)))
-        bits = sum(b.sum() for b in rate.bits(parameters, grids, whole, False) if b is not None)
+        bits = torch.stack([b.sum() for b in rate.bits(parameters, grids, whole, False) if b is not None]).sum()
         best = min(best, float(bits.detach()))
         optimiser.zero_grad()
-        (bits / 1e5).backward()
+        torch.autograd.backward(bits / 1e5)
         optimiser.step()
     return best
 

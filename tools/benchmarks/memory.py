@@ -2,9 +2,9 @@
 
     python tools/benchmarks/memory.py [--only main] [--largest 1920x1080] [--threads 2] [--json]
 
-Each case is decoded by a process of its own, which reports the largest resident set that it ever had. The streams
-hold zeros only (`silent_streams.py`): memory depends on sizes, not on values. With several threads several frames are
-made at a time, and what counts is the estimate for that, the next GOP's decoding included.
+Each case is decoded in a process of its own, which reports its largest resident set. The streams hold zeros only
+(`silent_streams.py`): memory depends on sizes, not on values. With several threads, several frames are in synthesis
+concurrently, and the peak is compared with the estimate for that, the next GOP's entropy decoding included.
 """
 
 from __future__ import annotations
@@ -18,7 +18,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from nvrc_bench.machine import peak_resident_bytes
+
+if TYPE_CHECKING:
+    from nvrc_decoder.decode.engine import Engine
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 
@@ -27,7 +32,7 @@ SIZES = ((48, 32), (352, 200), (640, 360), (960, 540), (1280, 720), (1920, 1080)
 SCHEDULES = ("temporal-first", "octree", "none")
 
 
-def decode(path: str, engine: str, frames: int, limit: int | None, threads: int) -> dict[str, Any]:
+def decode(path: str, engine: Engine, frames: int, limit: int | None, threads: int) -> dict[str, Any]:
     """Decode the first `frames` frames in this process; what that took."""
     import nvrc_decoder
     from nvrc_decoder.bitstream.reader import UnitReader
@@ -49,11 +54,13 @@ def decode(path: str, engine: str, frames: int, limit: int | None, threads: int)
     except LimitError as error:
         outcome = str(error)
     seconds = time.perf_counter() - began
-    peak = peak_bytes()
+    peak = peak_resident_bytes()
     generous = Limits(max_memory_bytes=1 << 50, max_gop_symbols=1 << 50)
     with open(path, "rb") as file:
         reader = UnitReader(file, generous)
         gop = next(unit.content for unit in reader if isinstance(unit.content, Gop))
+    assert reader.sequence is not None
+    assert reader.network is not None
     memory = gop_memory(reader.sequence, reader.network, gop, limits, 1 if engine == "reference" else threads)
     several = memory.frame_threads > 1
     estimate = memory.holding + memory.ahead if several else memory.estimate
@@ -66,21 +73,10 @@ def decode(path: str, engine: str, frames: int, limit: int | None, threads: int)
     }
 
 
-def peak_bytes() -> int:
-    """The largest resident set of this process since it was started."""
-    return _status("VmHWM")
-
-
 def resident_bytes() -> int:
     """The resident set of this process."""
-    return _status("VmRSS")
-
-
-def _status(name: str) -> int:
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith(name):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError(f"no {name} in /proc/self/status")
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def measure(

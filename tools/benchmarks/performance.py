@@ -3,7 +3,7 @@
 python tools/benchmarks/performance.py            # after a change of bench/points: tables and picture
 python tools/benchmarks/performance.py --check    # exit code 1 where a page or the picture is stale
 
-Rate-distortion tables are computed from `small-clips.json`, with BD-rates by `nvrc_bench.rd.bd`; all other tables are
+Rate-distortion tables are computed from `small-clips.json`, with BD-rates by `nvrc_bench.rd.bd_rate`; all other tables are
 in `figures.json` as they were measured. A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->`` in a page.
 """
 
@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from nvrc_bench.rd.bd import bd_tables
+from nvrc_bench.rd.bd_rate import bd_tables
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("README.md", "docs/performance.md")

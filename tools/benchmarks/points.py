@@ -1,4 +1,4 @@
-"""Turn the points of a bench run into curves that another run can import, so that nobody makes them twice.
+"""Turn the points of a run into curves that another run can import, so that they are not encoded again.
 
 python tools/benchmarks/points.py RESULTS_FOLDER -o points.json --source "revision, machine, date" [--codec NAME ...]
 """

@@ -1,11 +1,11 @@
-"""Makes streams to measure the decoder with: a clip after a few iterations, or random ones of any size.
+"""Make streams to measure the decoder with: a clip after a few iterations, or random ones of any size.
 
     python tools/benchmarks/streams.py trained CLIP -o out.nvrc --profile nano --frames 40 --gop 16 --iterations 60
     python tools/benchmarks/streams.py random -o out.nvrc --profile main --size 1920x1080 --gops 16 16
 
-Of a trained stream the bits, and so the time of the entropy decoder, are about right after a few dozen iterations,
-however bad the picture. A random stream is drawn from its own tables at some 3 bits a symbol with every channel in
-use: fit for synthesis and memory, and the worst case for the entropy decoder.
+The bits of a trained stream, and so the time of its entropy decoding, are about right after a few dozen iterations,
+however bad the picture is. A random stream is drawn from its own tables at about 3 bits a symbol, with every channel in
+use: it suits synthesis and memory, and is the worst case of entropy decoding.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from nvrc_decoder.system.allocator import keep_large_arrays
 
 
 def random_stream(profile: str, width: int, height: int, gops: list[int], seed: int) -> bytes:
-    """A valid stream; the frames are made by ONNX Runtime, the reference would take minutes."""
+    """A valid stream. ONNX Runtime makes the frames: the reference would take minutes."""
     rng = np.random.RandomState(seed)
     number = next(p.id for p in PROFILES if p.name == profile)
     sequence = SequenceHeader(width, height, 24000, 1001, profile=number, level=6)

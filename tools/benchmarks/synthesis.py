@@ -1,12 +1,12 @@
-"""What exactness costs: milliseconds a frame of each profile's graph in ONNX Runtime, with and without rounding.
+"""The cost of exactness: milliseconds a frame of each profile's graph in ONNX Runtime, with and without rounding.
 
     python tools/benchmarks/synthesis.py [--threads 1] [--clock cpu] [--repeats 9] [--json]
 
-The exact graph and the same graph without its Floor nodes decode the same frame by turns, each with tensors in the
-plain layout and blocked by channels (ONNX Runtime's own default), and medians are reported, so that a busy machine
-slows all of them. The ratio is of the faster of either. ``exact x4`` makes four frames in a call, ``decoder`` is all
-that the decoder does from grids to planes. ``--clock cpu`` counts the time of the processor, which a busy machine
-disturbs less; it is for one thread.
+The exact graph and the same graph without its Floor nodes decode the same frame in turn, each with tensors in the
+plain layout and blocked by channels (ONNX Runtime's own default). Medians are reported, so that a busy machine slows
+all of them alike. The ratio is of the faster layouts. ``exact x4`` decodes four frames in a call, ``decoder`` is the
+decoder's whole way from grids to planes. ``--clock cpu`` counts processor time, which a busy machine disturbs less; it
+needs one thread.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if options.clock == "cpu" and options.threads != 1:
-        parser.error("the processor's time is a measure for one thread only")
+        parser.error("--clock cpu needs --threads 1")
     clock = time.perf_counter if options.clock == "wall" else time.process_time
     rows = []
     for profile in (profile for profile in PROFILES if profile.name in options.profiles):

@@ -1,4 +1,4 @@
-"""What the exactness suite decodes, and the frames that are right."""
+"""The work of the exactness suite: networks, GOPs and their right frames."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib.util
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from synthesis_cases import Case, Picture, random_case
@@ -21,9 +22,9 @@ from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
 
 __all__ = ["Work", "calls_that_fit", "differing_samples", "golden_work", "random_work"]
 
-# Up to here the NumPy reference makes all frames; above it makes one, and ONNX Runtime on the CPU the others.
+# Up to this size the NumPy reference makes all frames; above, one frame, and ONNX Runtime on the CPU the others.
 REFERENCE_SAMPLES = 352 * 288
-# Up to here there are all kinds of networks; above, one with everything active.
+# Up to this size there are all kinds of networks; above, one with everything active.
 VARIED_SAMPLES = 128 * 128
 _FORMATS = ((1, 8), (2, 10), (0, 8), (1, 10))
 # For each kind of network, without motion and with it.
@@ -38,34 +39,40 @@ class Work:
     """GOPs under one NETWORK, and their frames.
 
     Attributes:
-        name: for the table.
-        profile: whose graph.
+        name: its name in the table.
+        profile: the profile, which has the graph.
         network: the arguments of the synthesizers.
-        gops: for each GOP its grids and its frames.
-        against: what made the frames.
+        gops: grids and right frames of each GOP.
+        against: the implementation that made the right frames.
     """
 
     name: str
     profile: Profile
-    network: tuple[object, ...]
-    gops: Sequence[tuple[Sequence[object], Sequence[Planes]]]
+    network: tuple[Any, ...]
+    gops: Sequence[tuple[Sequence[Any], Sequence[Planes]]]
     against: str
 
     @property
     def has_planes(self) -> bool:
-        """Whether anything is predicted from frame to frame."""
+        """Whether the network has planes."""
         profile, multipliers = self.profile, self.network[5]
-        return profile.has_planes([len(factors) for factors in multipliers])  # type: ignore[attr-defined]
+        return profile.has_planes([len(factors) for factors in multipliers])
 
     @property
     def size(self) -> tuple[int, int]:
         """Width and height."""
         picture = self.network[1]
-        return picture.width, picture.height  # type: ignore[attr-defined]
+        return picture.width, picture.height
 
 
 def calls_that_fit(work: Work, batches: Sequence[int], free: int | None) -> list[int]:
-    """Frames in a call, without doubles; 0 stands for the whole GOP. `free` is the device's memory, None on the CPU."""
+    """Numbers of frames in a call that fit the memory, each once.
+
+    Args:
+        work: the work.
+        batches: wanted numbers; 0 for the whole GOP.
+        free: bytes of the device's free memory; None on the CPU.
+    """
     if free is None:
         free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     most = plan_calls(work.profile, *work.size, free, True).frames
@@ -74,7 +81,10 @@ def calls_that_fit(work: Work, batches: Sequence[int], free: int | None) -> list
 
 
 def differing_samples(found: Sequence[Planes], right: Sequence[Planes]) -> tuple[int, int, int]:
-    """How many samples differ, by how much at most, and how many there are; a wrong shape or type makes all differ."""
+    """Number of differing samples, the largest difference, and the number of samples.
+
+    All samples of a plane of a wrong shape or type differ.
+    """
     count = largest = total = 0
     for t, frame in enumerate(right):
         for i, plane in enumerate(frame.planes()):
@@ -90,7 +100,7 @@ def differing_samples(found: Sequence[Planes], right: Sequence[Planes]) -> tuple
 
 
 def golden_work(manifest: Manifest) -> Iterator[Work]:
-    """Every golden stream; a piece of work for each run of GOPs under one NETWORK."""
+    """The golden streams: a piece of work for each run of GOPs under one NETWORK."""
     for stream in manifest.streams:
         pieces: list[Work] = []
         for item in decode_stream(manifest.read(stream.id)):
@@ -129,8 +139,8 @@ def random_work(
         chroma_format, bit_depth = _FORMATS[which]
         picture = Picture(width, height, chroma_format, bit_depth)
         # The network is drawn before the grids: the same one for every number of frames.
-        options = {"style": style, "full": full, "motion": motion, "pyramid": _PYRAMIDS[motion][which]}
-        cases = [random_case(17, profile, picture, count, **options) for count in frame_counts]  # type: ignore[arg-type]
+        options: dict[str, Any] = {"style": style, "full": full, "motion": motion, "pyramid": _PYRAMIDS[motion][which]}
+        cases = [random_case(17, profile, picture, count, **options) for count in frame_counts]
         name = f"{style} {('4:0:0', '4:2:0', '4:4:4')[chroma_format]} {bit_depth}{' motion' * motion}"
         small = width * height <= REFERENCE_SAMPLES
         gops = [(case.grids, _frames(case, small, threads)) for case in cases]

@@ -4,10 +4,10 @@
     python tools/exactness/run.py --provider cpu --sizes 1x1,17x31,64x48
 
 Every profile at every size, an unequal last GOP, 1, 4 and all frames in a call, against the NumPy reference (large
-pictures: against ONNX Runtime on the CPU, one frame of which is held against NumPy). On CUDA all of it with TF32 off
-and forced on. Exit code 0: every sample equal; 1: not; 69: the provider cannot be used here. With --options other
-settings are tried too; what differs there is reported, and does not change the exit code, since the decoder does not
-use them.
+pictures: against ONNX Runtime on the CPU, one frame of which is checked against NumPy). On CUDA everything runs with
+TF32 off and with TF32 forced on. Exit code 0: every sample is equal; 1: not; 69: the provider cannot be used here.
+With --options other settings are tried too; their differences are reported, but do not change the exit code, since the
+decoder does not use them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,12 @@ from nvrc_conformance.manifest import load_manifest  # noqa: E402
 from nvrc_decoder.errors import NvrcError  # noqa: E402
 from nvrc_decoder.profiles import PROFILES  # noqa: E402
 from nvrc_decoder.synthesis.checked import GpuState  # noqa: E402
-from nvrc_decoder.synthesis.cuda.providers import device_memory, device_name, import_onnxruntime  # noqa: E402
+from nvrc_decoder.synthesis.cuda.providers import (  # noqa: E402
+    Provider,
+    device_memory,
+    device_name,
+    import_onnxruntime,
+)
 from nvrc_decoder.synthesis.onnx.runtime import OrtSynthesizer  # noqa: E402
 
 SIZES = "1x1,2x3,17x31,33x1,1x70,64x48,127x65,352x288,1280x720,1920x1080"
@@ -84,8 +89,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def compare(work: Work, variant: Variant, provider: str, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """One row for each number of frames in a call."""
+def compare(work: Work, variant: Variant, provider: Provider, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Compare a piece of work, and yield a row for each number of frames in a call."""
     runtime = {"threads": options.threads, **variant.runtime}
     free = device_memory() if provider == "cuda" else None
     row: dict[str, Any] = {
@@ -116,8 +121,8 @@ def compare(work: Work, variant: Variant, provider: str, options: argparse.Names
         yield {**row, **result}
 
 
-def through_the_decoder(provider: str, threads: int | None) -> Iterator[dict[str, Any]]:
-    """The golden streams as a user decodes them; falling back to the CPU is a failure here."""
+def through_the_decoder(provider: Provider, threads: int | None) -> Iterator[dict[str, Any]]:
+    """Decode the golden streams as a user does; a fallback to the CPU is a failure here."""
     manifest = load_manifest(ROOT / "conformance" / "manifest.json")
     for stream in manifest.streams:
         with nvrc_decoder.open(manifest.file(stream), provider=provider, threads=threads) as video:
@@ -127,7 +132,7 @@ def through_the_decoder(provider: str, threads: int | None) -> Iterator[dict[str
             except NvrcError as failure:
                 md5s, error = [], str(failure)
             if error is None and video.provider != provider:
-                error = f"went on on {video.provider}"
+                error = f"fell back to {video.provider}"
         wrong = sum(a != b for a, b in zip(md5s, stream.frame_md5, strict=False)) + abs(
             len(md5s) - len(stream.frame_md5)
         )
@@ -144,7 +149,7 @@ def through_the_decoder(provider: str, threads: int | None) -> Iterator[dict[str
 
 
 def works(sizes: Sequence[tuple[int, int]], golden: bool, options: argparse.Namespace) -> Iterator[Work]:
-    """All that is to be decoded, small pictures first."""
+    """All work, small pictures first."""
     if golden:
         yield from golden_work(load_manifest(ROOT / "conformance" / "manifest.json"))
     names = options.profiles.split(",")
@@ -155,7 +160,7 @@ def works(sizes: Sequence[tuple[int, int]], golden: bool, options: argparse.Name
 
 
 def failed(row: dict[str, Any]) -> bool:
-    """Whether a row says that something was not equal."""
+    """Whether a row has a difference or an error."""
     return bool(row.get("differing") or row.get("differing_frames") or row["error"])
 
 
@@ -176,8 +181,8 @@ def summary(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
         yield line + ("  " + "; ".join(sorted(errors)) if errors else "")
 
 
-def environment(provider: str) -> dict[str, Any]:
-    """What the results depend on."""
+def environment(provider: Provider) -> dict[str, Any]:
+    """The device and the versions that the results depend on."""
     onnxruntime = import_onnxruntime()
     return {
         "provider": provider,
@@ -191,7 +196,7 @@ def environment(provider: str) -> dict[str, Any]:
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Speed, and the share of the bound."""
+    """Measure the speed, and its share of the bound."""
     (width, height), threads, provider = options.speed_size[0], options.threads, options.provider
     profile = next(profile for profile in PROFILES if profile.name == options.speed_profile)
     alone = synthesis_speed(profile, width, height, options.speed_frames, provider, threads, 5)
@@ -208,7 +213,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     print(f"  synthesis alone  {alone['frames_per_second']:9.2f} frames/s")
     size = f"{whole['width']}x{whole['height']}, {whole['symbols'] / max(1, whole['frames']):.0f} symbols a frame"
     print(f"  end to end       {whole['frames_per_second']:9.2f} frames/s on {whole['provider']} ({size})")
-    print(f"  half-resolution stage moves {operators['half'] / 1e9:.3f} GB a frame as its operators run,")
+    print(f"  half-resolution stage transfers {operators['half'] / 1e9:.3f} GB a frame as its operators run,")
     print(f"  {layers / 1e9:.3f} GB if each layer read and wrote once")
     if options.bandwidth_tbs:
         for name, moved in (("as operators run", operators["half"]), ("each layer once", layers)):

@@ -1,4 +1,4 @@
-"""Frames per second of synthesis alone and end to end, and what the memory's bandwidth would allow."""
+"""Frames per second of synthesis alone and end to end, and the bound by the memory's bandwidth."""
 
 from __future__ import annotations
 
@@ -23,7 +23,13 @@ from nvrc_decoder.decode.gop import load_network
 from nvrc_decoder.limits import DEFAULT_LIMITS
 from nvrc_decoder.profiles import LUMA_CHANNELS, Profile
 from nvrc_decoder.synthesis.cuda.calls import plan_calls
-from nvrc_decoder.synthesis.cuda.providers import CPU_PROVIDER, CUDA_OPTIONS, CUDA_PROVIDER, device_memory
+from nvrc_decoder.synthesis.cuda.providers import (
+    CPU_PROVIDER,
+    CUDA_OPTIONS,
+    CUDA_PROVIDER,
+    Provider,
+    device_memory,
+)
 from nvrc_decoder.synthesis.onnx.initializers import graph_initializers
 from nvrc_decoder.synthesis.onnx.runtime import OrtSynthesizer
 from nvrc_decoder.synthesis.onnx.session import graph_bytes, output_bytes
@@ -34,9 +40,9 @@ _FLOAT = 4
 
 
 def synthesis_speed(
-    profile: Profile, width: int, height: int, frame_count: int, provider: str, threads: int | None, repeats: int
+    profile: Profile, width: int, height: int, frame_count: int, provider: Provider, threads: int | None, repeats: int
 ) -> dict[str, Any]:
-    """Frames/s of whole GOPs: grids in this machine's memory to planes in this machine's memory."""
+    """Frames/s of whole GOPs, from grids in host memory to planes in host memory."""
     case = random_case(17, profile, Picture(width, height), frame_count, full=True)
     frames = min(plan_calls(profile, width, height, device_memory()).frames, frame_count) if provider == "cuda" else 1
     runtime = OrtSynthesizer(*case.network, provider=provider, threads=threads, batch=frames)
@@ -78,8 +84,8 @@ def random_stream(profile: Profile, width: int, height: int, gops: Sequence[int]
     return file.getvalue()
 
 
-def end_to_end(data: bytes, provider: str, threads: int | None) -> dict[str, Any]:
-    """Frames/s of a whole stream with digests checked, opening included and without; nothing is written."""
+def end_to_end(data: bytes, provider: Provider, threads: int | None) -> dict[str, Any]:
+    """Frames/s of a whole stream with digests checked, opening included; nothing is written."""
     limits = nvrc_decoder.Limits(**{**vars(DEFAULT_LIMITS), "max_unit_bytes": len(data), "max_memory_bytes": 1 << 33})
     began = time.perf_counter()
     with nvrc_decoder.open(io.BytesIO(data), provider=provider, threads=threads, limits=limits) as video:
@@ -111,10 +117,10 @@ def _symbols(data: bytes) -> int:
 
 
 def layer_traffic(profile: Profile, width: int, height: int) -> int:
-    """Bytes that a frame's half-resolution stage moves if every layer reads its input and writes its output once.
+    """Bytes that a frame's half-resolution stage transfers if every layer reads its input and writes its output once.
 
     Convolution, clip and floor are one layer here, and so are addition and its clip; the unfolded neighbourhood of the
-    injection is never written. No implementation that goes layer by layer moves less.
+    injection is never written. No implementation that runs layer by layer transfers less.
     """
     channels, rows = profile.max_channels[-1], 12
     injected = LUMA_CHANNELS
@@ -129,7 +135,7 @@ def layer_traffic(profile: Profile, width: int, height: int) -> int:
     return _FLOAT * samples * values
 
 
-def operator_traffic(profile: Profile, width: int, height: int, provider: str) -> dict[str, Any]:
+def operator_traffic(profile: Profile, width: int, height: int, provider: Provider) -> dict[str, Any]:
     """Bytes that the operators of one frame read and write, as ONNX Runtime's profiler saw them run.
 
     ``half`` counts those whose result is at half resolution or larger, ``all`` every one.

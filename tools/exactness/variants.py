@@ -1,9 +1,10 @@
-"""Ways to run the same graph: the decoder's own, and options that some runtime or user might set otherwise."""
+"""Ways to run the same graph: the decoder's own options, and others that a runtime or user might set."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 __all__ = ["Variant", "decoder_variants", "swept_variants"]
 
@@ -13,28 +14,28 @@ class Variant:
     """Options of `OrtSynthesizer`.
 
     Attributes:
-        name: for the table.
-        cuda: what differs from `providers.CUDA_OPTIONS`.
+        name: its name in the table.
+        cuda: options that differ from `providers.CUDA_OPTIONS`.
         runtime: other keyword arguments.
-        planes: whether it makes a difference only where there are planes.
+        planes: whether it matters only where there are planes.
     """
 
     name: str
     cuda: Mapping[str, str] = field(default_factory=dict)
-    runtime: Mapping[str, object] = field(default_factory=dict)
+    runtime: Mapping[str, Any] = field(default_factory=dict)
     planes: bool = False
 
 
 def decoder_variants(provider: str, tf32: str) -> list[Variant]:
-    """What has to be exact: the decoder's own options, on CUDA the same with TF32 forced on.
+    """Variants that must be exact: the decoder's own options, on CUDA also with TF32 forced on.
 
-    On the CPU NumPy and OpenCV make the planes, which a device makes in graphs; those are tried there, too.
+    On the CPU NumPy and OpenCV make the planes, on a device graphs do; these graphs are tried on the CPU, too.
     """
     own = Variant("decoder")
     forced = Variant("decoder, TF32 on", {"use_tf32": "1"})
     if provider == "cpu":
         graphs = Variant("planes in graphs", runtime={"motion_graphs": True}, planes=True)
-        return [own, Variant("3 frames at a time", runtime={"frame_threads": 3}), graphs]
+        return [own, Variant("3 frames in flight", runtime={"frame_threads": 3}), graphs]
     return {"off": [own], "on": [forced], "both": [own, forced]}[tf32]
 
 

@@ -1,4 +1,4 @@
-"""Installs the wheel in clean virtual environments and decodes the golden streams in each.
+"""Install the wheel in clean virtual environments, and decode the golden streams in each.
 
 ``python tools/install/check_install.py WHEEL``: alone, with [cpu] and with [cuda]. Needs the standard library only.
 """
@@ -27,10 +27,10 @@ def prepare(wheel: Path, extra: str) -> Path:
 
 
 def check(place: Path, engine: str, advice: bool) -> list[str]:
-    """What is wrong with the installation in `place`."""
+    """The faults of the installation in `place`."""
     faults = []
     python = str(place / "bin" / "python")
-    # Away from the checkout, and isolated (-I): the installed packages, not the working tree.
+    # Outside of the checkout and isolated (-I), so that the installed packages are imported, not the working tree.
     probe = subprocess.run(
         [python, "-I", str(PROBE), str(ROOT / "conformance" / "manifest.json"), engine],
         cwd="/",

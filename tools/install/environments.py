@@ -1,4 +1,4 @@
-"""Virtual environments with the wheel in them; needs the standard library only."""
+"""Virtual environments with the wheel installed; needs the standard library only."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def label(extra: str) -> str:
-    """What an installation is called."""
+    """The name of an installation."""
     return f"nvrc-ref[{extra}]" if extra else "nvrc-ref alone"
 
 
 def requirement(wheel: Path, extra: str) -> str:
-    """What pip is asked for."""
+    """The requirement for pip."""
     return f"{wheel}[{extra}]" if extra else str(wheel)
 
 
 def environment(name: str, *, fresh: bool) -> Path:
-    """The directory of an environment with nothing but pip in it; without `fresh` an earlier one is used again."""
+    """The folder of an environment that has only pip; without `fresh` an earlier one is reused."""
     place = ROOT / ".venvs" / name
     if fresh or not (place / "bin" / "python").exists():
         venv.create(place, with_pip=True, clear=fresh)
@@ -30,7 +30,7 @@ def environment(name: str, *, fresh: bool) -> Path:
 
 
 def install(place: Path, wheel: Path, extra: str) -> None:
-    """Install the wheel, even over one of the same version, and what it needs with one extra."""
+    """Install the wheel, even over one of the same version, and its dependencies with one extra."""
     pip = [str(place / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     pip += ["-c", str(ROOT / "constraints.txt")]
     subprocess.run([*pip, "--force-reinstall", "--no-deps", str(wheel)], check=True)

@@ -1,9 +1,9 @@
-"""How heavy an installation is: packages, megabytes, seconds to import, seconds to the first frame.
+"""The weight of an installation: packages, megabytes, seconds to import, seconds to the first frame.
 
     python tools/install/measure_install.py WHEEL [--extra cpu] [--stream FILE] [--runs 9] [--json FILE]
 
-Each installation is made anew. Every run is a process of its own; medians are printed, and for the first frame the
-very first run too, when nothing of the installation has been read yet but by pip. Needs the standard library only.
+Each installation is new. Every run is a process of its own; medians are printed, and for the first frame also the
+very first run, before which only pip has read the files. Needs the standard library only.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ print(json.dumps(sorted({d.metadata["Name"] for d in importlib.metadata.distribu
 """
 TIMED = "import time; began = time.perf_counter(); {}; print(time.perf_counter() - began)"
 IMPORT = TIMED.format("import nvrc_decoder")
-# The package loads on first use: this is all that decoding needs but the engine.
+# The package loads on first use: this loads all that decoding needs, except the engine.
 LOAD = TIMED.format("import nvrc_decoder; nvrc_decoder.open")
 FRAME = "import nvrc_decoder, sys; next(nvrc_decoder.open(sys.argv[1]))"
 
@@ -40,7 +40,7 @@ def bytes_below(folder: Path) -> int:
 
 
 def run(place: Path, code: str, *arguments: str) -> tuple[str, float]:
-    """What a program printed, away from the checkout, and the seconds that its process took."""
+    """The output of a program that runs outside of the checkout, and the seconds that its process took."""
     began = time.perf_counter()
     command = [str(place / "bin" / "python"), "-I", "-c", code, *arguments]
     done = subprocess.run(command, cwd="/", capture_output=True, text=True, check=True)
@@ -48,7 +48,7 @@ def run(place: Path, code: str, *arguments: str) -> tuple[str, float]:
 
 
 def measure(wheel: Path, extra: str, stream: Path, runs: int) -> dict[str, Any]:
-    """One installation."""
+    """Measure one installation."""
     place = environment(f"measure-{extra.replace(',', '-') or 'alone'}", fresh=True)
     before, had = bytes_below(place), set(json.loads(run(place, COUNT)[0]))
     began = time.perf_counter()
@@ -77,8 +77,8 @@ def main() -> int:
     """Measure every installation; the exit code is 1 if one imports too slowly."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("wheel", type=Path)
-    parser.add_argument("--extra", action="append", help="Only this one, such as cpu or cuda,cuda-libs.")
-    parser.add_argument("--stream", type=Path, default=STREAM, help="Whose first frame is waited for.")
+    parser.add_argument("--extra", action="append", help="Measure this extra only, such as cpu or cuda,cuda-libs.")
+    parser.add_argument("--stream", type=Path, default=STREAM, help="The stream whose first frame is timed.")
     parser.add_argument("--runs", type=int, default=9)
     parser.add_argument("--json", dest="json_path", type=Path)
     arguments = parser.parse_args()

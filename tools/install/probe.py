@@ -1,4 +1,4 @@
-"""Run inside a clean installation: decode the golden streams, look at what was imported.
+"""Run inside a clean installation: decode the golden streams, and check what was imported.
 
 ``python probe.py MANIFEST ENGINE``; exit code 0 if all is well.
 """

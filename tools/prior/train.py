@@ -3,8 +3,8 @@
 python tools/prior/train.py CLIPS.json FOLDER -o prior.bin [--iterations 20000]
 
 All points of CLIPS.json (a clip, a lambda, frames between nodes, with a split grid or without) train one pair of
-networks together; each has grids of its own. A point counts with J over its J before the first iteration, so that each
-clip has the same say. The weights are floats and cost nothing. `docs/prior.md` says how the clips were cut.
+networks together; each has grids of its own. A point counts with J over its J before the first iteration, so that all
+clips weigh the same. The weights are floats and cost no bits. `docs/prior.md` says how the clips were cut.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from nvrc_encoder.training.trainer import Trainer
 
 BETAS = (0.9, 0.99)
 AVERAGE = 0.999
-"""Of the running mean of the weights, which becomes the prior."""
+"""Decay of the running mean of the weights, which becomes the prior."""
 
 
 @dataclass
@@ -40,11 +40,11 @@ class Point:
     """One clip at one lambda.
 
     Attributes:
-        name: for people.
-        trainer: with the shared networks.
-        windows: of its clip.
-        optimiser: of its grids.
-        unit: J before the first iteration, of float grids.
+        name: its name for people.
+        trainer: its trainer, which has the shared networks.
+        windows: windows of its clip.
+        optimiser: the optimiser of its grids.
+        unit: J of float grids before the first iteration.
         cost: running mean of its J in this unit.
     """
 
@@ -57,7 +57,7 @@ class Point:
 
 
 def load_points(configuration: dict[str, Any], folder: Path, seed: int) -> tuple[list[Point], ParameterBank]:
-    """The points with their starts, and the networks that they share."""
+    """The points with their starts, and the bank of the shared networks."""
     points: list[Point] = []
     for clip in configuration["clips"]:
         for lagrangian, node_spacing, split in clip["points"]:
@@ -97,7 +97,7 @@ def load_points(configuration: dict[str, Any], folder: Path, seed: int) -> tuple
 
 
 def fit_context(points: list[Point], bank: ParameterBank, rounds: int = 40) -> None:
-    """Fit the context network to the starts, before anything else moves."""
+    """Fit the context network to the starts, before anything else is trained."""
     optimiser = torch.optim.Adam([bank.raw], lr=2e-2, betas=BETAS)
     for i in range(rounds * len(points)):
         point = points[i % len(points)]
@@ -105,12 +105,12 @@ def fit_context(points: list[Point], bank: ParameterBank, rounds: int = 40) -> N
         rounded = [None if g is None else torch.round(g.detach()) for g in point.trainer.grids[window.gop]]
         bits = point.trainer.window_bits(bank.real(None), rounded, window, False)
         optimiser.zero_grad(set_to_none=True)
-        (bits / bits.detach()).backward()
+        torch.autograd.backward(bits / bits.detach())
         optimiser.step()
 
 
 def settings_at(share: float) -> Settings:
-    """What holds after this share of the training: as in an encode before its exact phase, weights not quantised."""
+    """The settings after this share of the training: as before the exact phase of an encode, weights not quantised."""
     plan = Plan(1)
     cosine = 0.5 * (1 + math.cos(math.pi * share))
     middle = 0.5 * (plan.temperature[0] + plan.temperature[1]), 0.4
@@ -140,7 +140,7 @@ def train(points: list[Point], bank: ParameterBank, iterations: int, seed: int) 
         loss = (distortion + point.trainer.lagrangian * bpp) / point.unit
         networks.zero_grad(set_to_none=True)
         point.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         networks.step()
         point.optimiser.step()
         mean.lerp_(bank.raw.detach(), 1 - AVERAGE)

@@ -2,8 +2,8 @@
 
     python tools/resume/ten_kills.py [--kills 10] [--seed N] [--goal size|psnr|none] [--json FILE]
 
-A checkpoint is written after every step, so that each kill falls into one, or next to it. Exit status 1: the files
-differ, or no kill hit the training.
+A checkpoint is written after every step, so that each kill comes during one or next to one. Exit status 1: the files
+differ, or no kill came during the training.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 
 TESTS = Path(__file__).parents[2] / "tests"
-GOALS = {"size": {"target_size": 1500}, "psnr": {"target_psnr": 29.0}, "none": {}}
+GOALS: dict[str, dict[str, Any]] = {"size": {"target_size": 1500}, "psnr": {"target_psnr": 29.0}, "none": {}}
 
 
 def encode_once(output: Path, state: Path, goal: str, iterations: int) -> None:
-    """The child: an encode that takes up `state` and saves it after every step."""
+    """The child: an encode that resumes from `state` and saves it after every step."""
     from encoder_cases import gradient_source
 
     from nvrc_encoder import EncodeOptions, encode, encoding
@@ -39,11 +40,10 @@ def encode_once(output: Path, state: Path, goal: str, iterations: int) -> None:
     def often(run: Run, report: object = None, **more: Any) -> None:
         train(run, None, every=0.0, **more)
 
-    encoding.train = often  # type: ignore[assignment]
     options = EncodeOptions(
         preset="draft", iterations=iterations, gop=6, device="cpu", trials=True, motion=True, **GOALS[goal]
     )
-    with open(output, "wb") as file:
+    with mock.patch.object(encoding, "train", often), open(output, "wb") as file:
         encode(gradient_source(48, 32, 9), file, options, checkpoint=state, resume=True)
 
 
@@ -54,7 +54,7 @@ def _start(arguments: list[str]) -> subprocess.Popen[bytes]:
 
 
 def _moment(state: Path) -> str:
-    """Where the run stood in its last checkpoint."""
+    """The position of the run in its last checkpoint."""
     if not state.exists():
         return "before the first checkpoint"
     content = torch.load(state, weights_only=True)["state"]
@@ -67,7 +67,7 @@ def _moment(state: Path) -> str:
 
 
 def main() -> int:
-    """Run it; the exit status."""
+    """Kill, resume and compare; the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=int(time.time()))
@@ -77,7 +77,8 @@ def main() -> int:
     parser.add_argument("--child", nargs=2, metavar=("OUTPUT", "STATE"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
-        encode_once(*map(Path, arguments.child), arguments.goal, arguments.iterations)
+        output, state = map(Path, arguments.child)
+        encode_once(output, state, arguments.goal, arguments.iterations)
         return 0
     choice = random.Random(arguments.seed)
     more = ["--goal", arguments.goal, "--iterations", str(arguments.iterations)]

@@ -1,4 +1,4 @@
-"""A profile's graph without its rounding, which is what a float network of the same shape would cost."""
+"""A profile's graph without rounding: the cost of a float network of the same shape."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["RowsSession", "without_floor"]
 
 
 def without_floor(graph: bytes) -> bytes:
-    """The graph with each Floor taken out, but for one that makes an output.
+    """The graph without its Floor nodes, except those that make an output.
 
     Raises:
         MissingExtraError: E_MISSING_EXTRA, onnx is not installed.
@@ -44,9 +44,9 @@ class RowsSession:
 
     Args:
         graph: the ONNX model.
-        tensors: initializer name -> value, from `graph_initializers`; those that the graph lacks are left out.
+        tensors: initializer name -> value, from `graph_initializers`; names that the graph lacks are ignored.
         blocked: whether ONNX Runtime may block tensors by channels.
-        threads: of one call; None leaves it to ONNX Runtime.
+        threads: threads of one call; None leaves them to ONNX Runtime.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class RowsSession:
             options.intra_op_num_threads = threads
         levels = onnxruntime.GraphOptimizationLevel
         options.graph_optimization_level = levels.ORT_ENABLE_ALL if blocked else levels.ORT_ENABLE_EXTENDED
-        # The session may read these in place.
+        # Kept alive: the session may read them in place.
         names = [name for name in tensors if name.encode() in graph]
         self._values = [onnxruntime.OrtValue.ortvalue_from_numpy(tensors[name]) for name in names]
         options.add_external_initializers(names, self._values)
@@ -69,6 +69,6 @@ class RowsSession:
         self._inputs = [value.name for value in self._session.get_inputs()]
 
     def run(self, feeds: Any) -> list[Any]:
-        """The outputs for the feeds of `OrtSynthesizer.feeds`, of which those count that the graph has."""
+        """The graph's outputs for the feeds of `OrtSynthesizer.feeds`; feeds that the graph lacks are ignored."""
         outputs: list[Any] = self._session.run(None, {name: feeds[name] for name in self._inputs})
         return outputs

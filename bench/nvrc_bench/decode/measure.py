@@ -1,7 +1,7 @@
-"""What `nvrc-ref bench decode` measures: one document of times, ratios and memory.
+"""The measurements of `nvrc-ref bench decode`: one document of times, ratios and memory.
 
-Everything that is compared runs by turns, once in every round, and medians are compared, so that a busy machine slows
-all of it alike.
+All candidates of a comparison run once in every round, and medians are compared, so that a busy machine slows all of
+them alike.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import statistics
 import tempfile
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ from nvrc_bench.decode.stages import (
     run_stages,
 )
 from nvrc_bench.decode.stopwatch import Span, median, timed
+from nvrc_bench.machine import package_versions, processor_model
 from nvrc_decoder.errors import MissingExtraError, UnsupportedError
 from nvrc_decoder.profiles import kmac_per_pixel
 from nvrc_decoder.synthesis.onnx.initializers import graph_initializers
@@ -44,11 +44,10 @@ from nvrc_decoder.video import video_format
 __all__ = ["PARTS", "measure_decoding", "overlap"]
 
 PARTS = ("speed", "entropy", "synthesis", "video", "memory")
-"""speed: end to end and stages, always measured unless it is left out. The other parts are ratios to something else,
-and memory."""
+"""speed: end to end and stages. entropy, synthesis, video: ratios to other decoders. memory: the peak."""
 
 _GRAPH_FRAMES = 2
-# Two steps of the grids that motion moves, so that making their nodes is spread over frames as in a long GOP.
+# Two key spacings, so that the cost of nodes is spread over frames as in a long GOP.
 _PLANE_FRAMES = 16
 _PACKAGES = ("numpy", "constriction", "onnxruntime", "onnxruntime-gpu", "av")
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -67,9 +66,9 @@ class _Rounds:
 
 
 class _Graphs:
-    """The exact graph and the float graphs, fed with the middle of the first GOP.
+    """The exact graph and the float graph, fed with the middle of the first GOP.
 
-    Planes are made before these run; they are timed on the first frames of the GOP.
+    Planes are no part of the graphs; they are timed on the first frames of the GOP.
     """
 
     def __init__(self, decoding: Decoding) -> None:
@@ -78,7 +77,7 @@ class _Graphs:
         active = network.header.stage_channels, network.header.stage_blocks
         arguments = (profile, sequence, *active, network.layers, network.multipliers, network.header.pyramid)
         graph, tensors, threads = graph_bytes(profile), graph_initializers(*arguments[:-1]), decoding.threads
-        # Which layout is faster depends on profile, size and machine: each graph is given both.
+        # Which layout is faster depends on profile, size and machine: each graph is timed with both.
         self._sessions = {
             (name, blocked): RowsSession(model, tensors, blocked=blocked, threads=threads)
             for name, model in (("exact", graph), ("float", without_floor(graph)))
@@ -93,7 +92,7 @@ class _Graphs:
         self.time()
 
     def time(self) -> dict[tuple[str, bool], Span]:
-        """Time of one frame in each graph, blocked and not, by turns, and of the planes where there are any."""
+        """Time of one frame in each graph, blocked and not, and of the planes if there are any."""
         total = dict.fromkeys(self._sessions, Span())
         for feeds in self._feeds:
             for name, session in self._sessions.items():
@@ -102,7 +101,7 @@ class _Graphs:
         n = len(self._feeds)
         times = {name: Span(span.seconds / n, span.cpu / n) for name, span in total.items()}
         if self._has_planes:
-            # Other arrays of the same values: what is kept of the nodes from the last time is of no use.
+            # New views of the grids, so that nodes cached from the last call are not reused.
             grids = [None if grid is None else grid.view() for grid in self._grids]
             n = min(self._count, _PLANE_FRAMES)
             span, _ = timed(lambda: self._runtime.warped(grids, self._count, range(n)))
@@ -122,11 +121,11 @@ def measure_decoding(
 
     Args:
         decoding: the stream, and how it is decoded.
-        repeats: rounds, at least 1, after one that is thrown away.
-        parts: which of `PARTS`.
+        repeats: rounds, at least 1, after one warm-up round.
+        parts: names from `PARTS`.
         baseline: a file of the same clip in another codec; None encodes the decoded frames with x265 at the
             stream's rate.
-        note: takes a line about each part that cannot be measured here.
+        note: prints a line about each part that cannot be measured here.
 
     Returns:
         A document for JSON. A part that was not measured is None.
@@ -227,23 +226,12 @@ def _stream(decoding: Decoding) -> dict[str, Any]:
 
 
 def _machine(decoding: Decoding) -> dict[str, Any]:
-    model = platform.processor() or platform.machine()
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        lines = information.read_text(encoding="utf-8", errors="replace").splitlines()
-        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
-    versions = {}
-    for package in _PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
     return {
-        "processor": model,
+        "processor": processor_model(),
         "cores": cores(),
         "system": platform.system(),
         "python": platform.python_version(),
-        "packages": versions,
+        "packages": package_versions(_PACKAGES),
         "engine": decoding.engine,
         "provider": decoding.provider,
         "threads": decoding.threads,
@@ -284,10 +272,10 @@ def _speed(rounds: _Rounds, stream: dict[str, Any]) -> dict[str, Any]:
 
 
 def overlap(whole: Span, stages: Mapping[str, Span], cores: int) -> dict[str, Any]:
-    """End to end against the slower of entropy decoding and a stage of the frames, were it alone.
+    """The end-to-end time against the slowest of entropy decoding and the stages of the frames, each run alone.
 
-    That stage alone may use all cores, which it must share with the others end to end. So the rate cannot be better
-    than that of the slower stage, nor than what the processor time of all stages takes if no core ever waits.
+    A stage alone may use all cores; end to end it shares them. So the end-to-end time is at least that of the slowest
+    stage, and at least the processor time of all stages divided by the cores.
     """
     entropy = sum(stages[stage].seconds for stage in ENTROPY_STAGES)
     alone = {"entropy": entropy, **{stage: stages[stage].seconds for stage in FRAME_STAGES}}
@@ -302,7 +290,7 @@ def overlap(whole: Span, stages: Mapping[str, Span], cores: int) -> dict[str, An
 
 
 def _entropy(rounds: _Rounds, symbols: int) -> dict[str, Any] | None:
-    """Contexts and rANS, in processor time, which is what a core is: they need not run on one thread."""
+    """Contexts and rANS in processor time, which is time of one core, however many threads they use."""
     if not rounds.samples or not symbols:
         return None
     parts = {stage: median([sample[stage] for sample in rounds.samples]) for stage in ENTROPY_STAGES}
@@ -318,9 +306,9 @@ def _entropy(rounds: _Rounds, symbols: int) -> dict[str, Any] | None:
 
 
 def _synthesis(rounds: _Rounds, frames: int) -> dict[str, Any] | None:
-    """The graph with rounding against the graph without it, and the decoder's whole stage against the latter.
+    """The exact graph, and the decoder's whole stage, against the float graph.
 
-    Of the two layouts the faster one counts for each. Planes are in neither graph, but in the decoder's stage.
+    The faster of two layouts counts for each graph. Planes are in neither graph, but in the decoder's stage.
     """
     if not rounds.graphs:
         return None

@@ -1,6 +1,6 @@
 """Peak memory of decoding, in a process that does nothing else.
 
-``python -m nvrc_bench.decode.peak_memory DECODING`` takes and prints JSON.
+``python -m nvrc_bench.decode.peak_memory DECODING`` reads and prints JSON.
 """
 
 from __future__ import annotations
@@ -9,26 +9,22 @@ import dataclasses
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 from nvrc_bench.decode.stages import Decoding, end_to_end
+from nvrc_bench.machine import peak_resident_bytes
 from nvrc_decoder.errors import InternalError
 from nvrc_decoder.limits import Limits
 from nvrc_decoder.system.allocator import return_large_arrays
 
 __all__ = ["measure", "peak_bytes"]
 
-_STATUS = Path("/proc/self/status")
-
 
 def peak_bytes() -> int:
-    """The largest resident set that this process ever had."""
-    if _STATUS.exists():
-        # ru_maxrss begins with the size of the process that started this one.
-        for line in _STATUS.read_text(encoding="ascii").splitlines():
-            if line.startswith("VmHWM"):
-                return int(line.split()[1]) * 1024
+    """The largest resident set of this process so far."""
+    resident = peak_resident_bytes()
+    if resident:
+        return resident
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

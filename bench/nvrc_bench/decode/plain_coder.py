@@ -1,4 +1,4 @@
-"""constriction as it is: decoding with one table, no contexts."""
+"""The speed of constriction alone: decoding with one table, without contexts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nvrc_decoder.entropy.tables import frequencies, table_model
 
 __all__ = ["PlainCoding"]
 
-# Scale 1, mean 0: about as many bits a symbol as a grid that is worth coding.
+# Scale 1, mean 0: about as many bits a symbol as a typical grid.
 _TABLE = 128
 _MOST = 1 << 22
 
@@ -19,7 +19,7 @@ class PlainCoding:
     """As many symbols as a stream has, drawn from one of the format's tables and coded with it.
 
     Args:
-        count: symbols that `time` is about, at least 1.
+        count: symbols that `time` decodes, at least 1.
     """
 
     def __init__(self, count: int) -> None:
@@ -34,7 +34,7 @@ class PlainCoding:
         self._words = coder.get_compressed()
 
     def time(self) -> Span:
-        """The time to decode all symbols; beyond 4 million it is reckoned from so many."""
+        """The time to decode all symbols; beyond 4 million it is extrapolated from 4 million."""
         coder = constriction.stream.stack.AnsCoder(self._words)
         span, _ = timed(lambda: coder.decode(self._model, self._coded))
         factor = self._count / self._coded

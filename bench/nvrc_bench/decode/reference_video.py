@@ -1,4 +1,4 @@
-"""Decoding the same clip in an ordinary codec, through PyAV."""
+"""The same clip in an ordinary codec, decoded through PyAV."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nvrc_decoder.errors import InputError, NvrcError, UnsupportedError
 from nvrc_decoder.picture.format import VideoFormat
 from nvrc_decoder.picture.planes import Planes
 from nvrc_decoder.system.packages import load_package
-from nvrc_output.colour import eight_bit_420
+from nvrc_output.viewing import eight_bit_420
 
 __all__ = ["ReferenceVideo", "encode_x265", "open_reference"]
 
@@ -22,11 +22,11 @@ class ReferenceVideo:
     """A file that PyAV decodes.
 
     Attributes:
-        path: of the file.
+        path: the file.
         codec: its codec's name.
-        frames: that it has.
-        bytes: size of the file.
-        threads: of the decoder; None leaves it to FFmpeg.
+        frames: its number of frames.
+        bytes: its size.
+        threads: threads of the decoder; None leaves them to FFmpeg.
     """
 
     path: Path
@@ -42,7 +42,7 @@ class ReferenceVideo:
 
 
 _X265_LEAST = 64, 32
-"""(width, height); with smaller pictures (40x24, 48x32, 48x48) it writes beyond its memory, which ends the process."""
+"""(width, height). With smaller pictures (40x24, 48x32, 48x48) libx265 corrupts memory, which ends the process."""
 
 
 def _av() -> Any:
@@ -59,7 +59,7 @@ def _decode(path: Path, threads: int | None) -> tuple[str, int]:
 
 
 def open_reference(path: Path, threads: int | None) -> ReferenceVideo:
-    """Look at a file that is there.
+    """Open a file, and count its frames.
 
     Raises:
         MissingExtraError: E_MISSING_EXTRA, PyAV is not installed.
@@ -79,7 +79,7 @@ def open_reference(path: Path, threads: int | None) -> ReferenceVideo:
 def encode_x265(
     frames: Iterable[Planes], video: VideoFormat, bits_per_second: float, path: Path, threads: int | None
 ) -> ReferenceVideo:
-    """Encode frames with libx265 (preset medium) at about a rate; 8 bits, 4:2:0, even sizes whatever `video` is.
+    """Encode frames with libx265 (preset medium) at about a rate, as 8 bits, 4:2:0, even sizes.
 
     Raises:
         MissingExtraError: E_MISSING_EXTRA, PyAV is not installed.

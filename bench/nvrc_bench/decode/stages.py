@@ -1,4 +1,4 @@
-"""Decoding with a clock at every stage, one stage after another, and decoding as a user has it."""
+"""Decoding with a clock at every stage, one stage after another, and end to end as the library decodes."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def end_to_end(decoding: Decoding) -> tuple[Span, float]:
             for frame in video:
                 first = first or time.perf_counter() - began
                 write(frame)
-                # Not kept while the next GOP is made.
+                # The next GOP is decoded before `frame` is assigned again: its memory must be free by then.
                 del frame
 
     span, _ = timed(decode)

@@ -1,4 +1,4 @@
-"""Wall and processor time of named parts."""
+"""Wall time and processor time of named parts."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True)
 class Span:
-    """Time that something took.
+    """A duration.
 
     Attributes:
-        seconds: on the wall.
-        cpu: of all threads of this process. A busy machine stretches it less than the wall time.
+        seconds: wall time.
+        cpu: processor time of all threads of this process; a busy machine stretches it less than the wall time.
     """
 
     seconds: float = 0.0
@@ -34,14 +34,14 @@ class Span:
 
 
 class Stopwatch:
-    """Adds up the time of parts that are entered many times."""
+    """Adds up the time of parts, each of which may run many times."""
 
     def __init__(self) -> None:
         self.spans: dict[str, Span] = {}
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """What runs inside counts for `name`."""
+        """Add the time of the block to the part `name`."""
         began = time.perf_counter(), time.process_time()
         try:
             yield
@@ -59,5 +59,5 @@ def timed(call: Callable[[], _Result]) -> tuple[Span, _Result]:
 
 
 def median(spans: Sequence[Span]) -> Span:
-    """Medians of both times, each on its own."""
+    """The medians of both times, each taken separately."""
     return Span(statistics.median(span.seconds for span in spans), statistics.median(span.cpu for span in spans))

@@ -1,4 +1,4 @@
-"""How many bytes of a file are the video: what a container adds does not count."""
+"""The bytes of the video in a file, without what the container adds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _IVF_FRAME_HEADER = 12
 
 
 def annex_b_bytes(data: bytes) -> int:
-    """H.264 and H.265 as byte streams: all of it, start codes and parameter sets included."""
+    """Bytes of H.264 or H.265 as a byte stream: all of it, start codes and parameter sets included."""
     return len(data)
 
 
@@ -28,10 +28,10 @@ def _leb128(data: bytes, at: int) -> tuple[int, int]:
 
 
 def obu_bytes(data: bytes) -> int:
-    """AV1 as a sequence of OBUs with sizes, without the temporal delimiters, which containers leave out, too.
+    """Bytes of AV1 as a sequence of OBUs with sizes, without temporal delimiters, which containers leave out, too.
 
     Raises:
-        InvalidStreamError: E_STREAM, it is no such sequence.
+        InvalidStreamError: E_STREAM, it is not such a sequence.
     """
     at = total = 0
     while at < len(data):
@@ -49,10 +49,10 @@ def obu_bytes(data: bytes) -> int:
 
 
 def ivf_bytes(data: bytes) -> int:
-    """The frames of an IVF file.
+    """Bytes of the frames of an IVF file.
 
     Raises:
-        InvalidStreamError: E_STREAM, it is not one.
+        InvalidStreamError: E_STREAM, it is no IVF file.
     """
     if data[:4] != b"DKIF":
         raise InvalidStreamError("E_STREAM", "this is no IVF file")

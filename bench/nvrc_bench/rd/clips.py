@@ -1,4 +1,4 @@
-"""Clips of a bench run: cut and scaled once, kept as y4m, so that every codec gets the same samples."""
+"""Clips of a run: cut and scaled once and kept as y4m, so that every codec gets the same samples."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ _NAMED = re.compile(
     re.IGNORECASE,
 )
 _MAKING = 2
-"""Counts up when the same file is made into another clip."""
+"""Version of the cutting: counted up when the same file and options give another clip."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A clip that is ready.
+    """A clip that is ready to encode.
 
     Attributes:
-        name: in tables and file names.
-        path: y4m file.
-        width, height, frames, bit_depth, chroma_format: of it.
+        name: its name in tables and file names.
+        path: its y4m file.
+        width, height, frames, bit_depth, chroma_format: its format.
         rate: frames a second.
-        md5: of all frames' planes.
-        made: how it was made from what, for the results.
+        md5: MD5 of all frames' planes.
+        made: its source and how it was cut, for the results.
     """
 
     name: str
@@ -69,21 +69,21 @@ class Clip:
         return self.width * self.height * self.frames
 
     def open(self) -> Iterator[Planes]:
-        """Its frames."""
+        """The frames."""
         return iter(open_source(self.path))
 
     def document(self) -> dict[str, Any]:
-        """For the results."""
+        """The clip for the results."""
         values = dataclasses.asdict(self)
         del values["path"]
         return {**values, "rate": str(self.rate)}
 
 
 def raw_format(spec: ClipSpec) -> RawFormat | None:
-    """The format of headerless YUV, as given or as its name says; None for a file of another kind.
+    """The format of headerless YUV, from the spec or from its file name; None for a file of another kind.
 
     Raises:
-        InputError: E_SOURCE, nothing tells the size.
+        InputError: E_SOURCE, neither has the size.
     """
     path = Path(spec.path)
     if spec.size is not None:
@@ -104,7 +104,7 @@ def raw_format(spec: ClipSpec) -> RawFormat | None:
 
 
 def clip_name(spec: ClipSpec) -> str:
-    """The clip's name: as given, or its file's (the title alone of such as UVG's) with size and frames if cut."""
+    """The clip's name: as given, or its file's title with size and frames if it is cut."""
     if spec.name:
         return _UNSAFE.sub("-", spec.name)
     stem = Path(spec.path).stem
@@ -118,7 +118,7 @@ def clip_name(spec: ClipSpec) -> str:
 
 
 def _filters(spec: ClipSpec) -> str:
-    """FFmpeg's filters of a clip that is scaled; empty for others, which need no FFmpeg."""
+    """FFmpeg's filters for a scaled clip; empty for others, which need no FFmpeg."""
     if spec.scale is None:
         return ""
     filters = []
@@ -129,10 +129,16 @@ def _filters(spec: ClipSpec) -> str:
 
 
 def prepare(spec: ClipSpec, folder: Path, runner: Runner, ffmpeg: str) -> Clip:
-    """Make the clip's y4m file in `folder`, or find it there.
+    """Write the clip's y4m file to `folder`, or reuse the one that is there.
+
+    Args:
+        spec: the clip.
+        folder: folder of the prepared clips.
+        runner: runs FFmpeg.
+        ffmpeg: the program.
 
     Raises:
-        NvrcError: it cannot be read, or has too few frames; CommandError, FFmpeg is needed and failed.
+        NvrcError: the clip cannot be read, or has too few frames; CommandError, FFmpeg is needed and failed.
     """
     name = clip_name(spec)
     source_path = Path(spec.path)
@@ -172,7 +178,7 @@ def prepare(spec: ClipSpec, folder: Path, runner: Runner, ffmpeg: str) -> Clip:
 
 
 def _scale(source: Source, filters: str, path: Path, execute: Callable[[list[str]], object], ffmpeg: str) -> None:
-    """The clip as y4m, through FFmpeg's filters; FFmpeg is given the frames that `encode` would see."""
+    """Write the clip through FFmpeg's filters. FFmpeg reads the frames that `encode` would read."""
     sample_range = "full" if source.colour.full_range else "limited"
     filters += f":in_range={sample_range}:out_range={sample_range}"
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".whole-") as folder:
@@ -185,7 +191,7 @@ def _scale(source: Source, filters: str, path: Path, execute: Callable[[list[str
 
 
 def _window(spec: ClipSpec, source: Source) -> tuple[int, int, int, int]:
-    """Left, top, width and height of what is used of a picture; offsets in the middle are rounded down to even.
+    """The cropped window: left, top, width, height. Offsets of a centred window are rounded down to even.
 
     Raises:
         InputError: E_SOURCE, the window is not within the picture, or splits a chroma sample.
@@ -205,14 +211,14 @@ def _window(spec: ClipSpec, source: Source) -> tuple[int, int, int, int]:
 
 
 def _write(source: Source, spec: ClipSpec, path: Path) -> None:
-    """The clip as y4m, cropped."""
+    """Write the clip, cropped."""
     left, top, width, height = _window(spec, source)
     with path.open("wb") as file:
         file.write(y4m_header(dataclasses.replace(source.picture, width=width, height=height)))
         for frame in source:
             file.write(b"FRAME\n")
             for plane in frame.planes():
-                # An uncropped plane of an odd picture is half of it, rounded up.
+                # Chroma of an uncropped picture of odd size has half its size, rounded up.
                 step = 1 if plane.shape == frame.y.shape else 2
                 rows = slice(top // step, -(-(top + height) // step))
                 columns = slice(left // step, -(-(left + width) // step))

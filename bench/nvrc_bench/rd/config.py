@@ -1,4 +1,4 @@
-"""What a bench run is asked for: clips, codecs, points; read from JSON or from the command line."""
+"""The specification of a run: clips, codecs, points; read from JSON or from the command line."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ def _wrong(message: str) -> InputError:
 
 @dataclass(frozen=True)
 class ClipSpec:
-    """A video and what is used of it.
+    """A video and how it is cut.
 
     Attributes:
         path: any file that the encoder reads.
-        name: in tables and file names; the file's name and what is cut from it unless given.
-        frames: use this many, and fail if there are fewer; None for all.
-        skip: leave out this many at the start.
+        name: name in tables and file names; empty for the file's name with the cuts.
+        frames: number of frames, which the file must have; None for all.
+        skip: frames left out at the start.
         crop: WIDTHxHEIGHT of the middle, or WIDTHxHEIGHT+X+Y; before scaling.
         scale: WIDTHxHEIGHT.
-        filter: FFmpeg's flags of the scaling.
-        size, rate, chroma, bit_depth: of headerless YUV, where its name does not say so.
+        filter: FFmpeg's flags for scaling.
+        size, rate, chroma, bit_depth: format of headerless YUV, where its name does not tell.
     """
 
     path: str
@@ -70,7 +70,7 @@ class ClipSpec:
             raise _wrong(f"the clip {self.path} has to be 400, 420 or 444 with 8 or 10 bits")
         if self.rate is not None:
             try:
-                # Without an exponent, whose power of ten might be endless.
+                # An exponent is refused: Fraction would compute its power of ten, however large.
                 rate = Fraction(self.rate) if re.fullmatch(r"[0-9./]{1,40}", str(self.rate)) else Fraction(0)
             except (ValueError, ZeroDivisionError):
                 rate = Fraction(0)
@@ -84,19 +84,19 @@ class CodecSpec:
 
     Attributes:
         kind: one of `KINDS`.
-        name: in tables; the kind unless given.
+        name: name in tables; empty for the kind.
         points: values of the rate parameter; empty for the kind's own.
         parameter: the option that takes a point, such as ``--target-bpp`` in place of ``--lambda`` (nvrc).
         preset, profile: as the kind understands them; None for its default.
         options: option -> value, appended as ``--option value`` (nvrc); a value of true is a flag. For the codecs of
             FFmpeg these are private options (``-option value``).
-        arguments: appended as they are.
-        command: what starts nvrc-ref, such as another checkout's; the kind `command`: the encoder, with ``{input}``,
-            ``{output}`` and ``{point}``.
-        decode: for the kind `command`: the decoder, with ``{input}`` and ``{output}`` (a y4m file).
-        suffix: of the stream's file name, for the kind `command`.
+        arguments: words appended to the command line.
+        command: for nvrc, the command that starts it, such as another checkout's; for `command`, the encoder, with
+            ``{input}``, ``{output}`` and ``{point}``.
+        decode: for `command`, the decoder, with ``{input}`` and ``{output}`` (a y4m file).
+        suffix: for `command`, the suffix of the stream's file name.
         environment: variables to set.
-        version: what to record as the version, where the program does not tell.
+        version: the version to record, where the program does not tell.
         per_clip: name of a clip -> any of points, preset, profile, options (added), arguments (added) for it.
     """
 
@@ -127,7 +127,7 @@ class CodecSpec:
             raise _wrong(f"the codec {self.name} needs command, decode and points")
 
     def for_clip(self, clip: str) -> CodecSpec:
-        """The codec as it is for a clip."""
+        """The codec with its changes for a clip."""
         changes = _converted(self.per_clip.get(clip, {}), f"per_clip of {self.name}")
         unknown = set(changes) - {"points", "preset", "profile", "options", "arguments"}
         if unknown:
@@ -144,14 +144,14 @@ class RunSpec:
     """A whole run.
 
     Attributes:
-        clips, codecs: at least one clip.
-        imports: files of points made elsewhere, or ``published:NAME`` for those that are shipped.
-        anchor: name of the codec that BD-rates are relative to; None for the first of x264, x265 that is there.
-        jobs: points at a time.
-        threads: of each point; None shares the processors among the jobs.
+        clips, codecs: clips, at least one, and codecs.
+        imports: files of points from elsewhere, or ``published:NAME`` for the shipped ones.
+        anchor: name of the codec that BD-rates are relative to; None for the first of x264, x265 with points.
+        jobs: points that run concurrently.
+        threads: threads of each point; None shares the processors among the jobs.
         ffmpeg: the program.
-        keep_streams: keep what was encoded, in ``streams``.
-        seconds: time for the points: what is not made by then is stopped or left out; None for as long as it takes.
+        keep_streams: whether to keep the encoded streams, in ``streams``.
+        seconds: time limit of all points, after which the others are stopped or left out; None for no limit.
     """
 
     clips: tuple[ClipSpec, ...]
@@ -184,7 +184,7 @@ def _strings(value: Any, what: str) -> tuple[str, ...]:
 
 
 def _converted(values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """JSON's lists as tuples of strings, its objects checked."""
+    """Checked values of JSON: lists as tuples of strings, numbers as strings where a string is needed."""
     result: dict[str, Any] = {}
     for key, value in values.items():
         if key in ("points", "arguments", "command", "decode", "imports"):

@@ -1,4 +1,4 @@
-"""Points made elsewhere: another codec, another machine, a published curve (docs/bench.md has the schema)."""
+"""Points imported from elsewhere: another codec, another machine, a published curve (schema: docs/bench.md)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _COPIED = ("encode_seconds", "decode_seconds", "peak_bytes", "kmac_per_pixel", "
 
 
 def published_names() -> list[str]:
-    """Names of the curves that are shipped."""
+    """Names of the shipped curves."""
     folder = resources.files("nvrc_bench.rd") / "published"
     return sorted(item.name.removesuffix(".json") for item in folder.iterdir() if item.name.endswith(".json"))
 
@@ -37,10 +37,10 @@ def _number(value: Any, name: str, what: str) -> float:
 
 
 def load_curves(source: str) -> list[dict[str, Any]]:
-    """The curves of a file, or of ``published:NAME``; each with its points checked.
+    """The curves of a file, or of ``published:NAME``, with their points checked.
 
     Raises:
-        InputError: E_NO_INPUT, there is no such file; E_CONFIG, it is not of the schema.
+        InputError: E_NO_INPUT, there is no such file; E_CONFIG, it does not follow the schema.
     """
     if source.startswith(_PUBLISHED):
         name = source.removeprefix(_PUBLISHED)
@@ -95,7 +95,7 @@ def _curve(curve: Any, name: str, source: Any) -> dict[str, Any]:
 
 
 def _mismatch(curve: dict[str, Any], clip: Clip) -> str | None:
-    """Why a curve is not of this clip although its name is."""
+    """Why a curve is not of this clip, although it has its name; None if it is."""
     for key in ("width", "height", "frames"):
         if key in curve and curve[key] != getattr(clip, key):
             return f"it is of {key} {curve[key]}, the clip's is {getattr(clip, key)}"
@@ -103,7 +103,7 @@ def _mismatch(curve: dict[str, Any], clip: Clip) -> str | None:
 
 
 def points_for(curves: Sequence[dict[str, Any]], clip: Clip, skipped: list[str]) -> Iterator[dict[str, Any]]:
-    """The points of a clip, as results have them; a line in `skipped` for curves that do not fit."""
+    """The points of a clip in the form of results; curves that do not fit add a line to `skipped`."""
     for curve in curves:
         if curve["clip"] != clip.name:
             continue

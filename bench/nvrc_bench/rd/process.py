@@ -1,4 +1,4 @@
-"""Running other programs: time, peak memory, a log, and an end with this process."""
+"""Other programs as children: their time, peak memory and log; they end with this process."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nvrc_bench.machine import peak_resident_bytes
 from nvrc_decoder.errors import NvrcError
 
 __all__ = ["CommandError", "Execution", "Runner"]
@@ -25,18 +26,18 @@ _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 class CommandError(NvrcError):
-    """A program could not be started or failed; the message has the end of what it said."""
+    """A program could not be started or failed; the message has the last lines of its output."""
 
     exit_code = 1
 
 
 @dataclass(frozen=True)
 class Execution:
-    """What a program took.
+    """Time and memory of a program.
 
     Attributes:
-        seconds: on the wall, its start included.
-        cpu_seconds: of all its threads and children.
+        seconds: wall time, its start included.
+        cpu_seconds: processor time of all its threads and children.
         peak_bytes: its largest resident set, sampled until it ended.
     """
 
@@ -53,28 +54,13 @@ class Execution:
 
 
 def _die_with_parent() -> None:
-    """In the child: a killed bench must not leave an encoder behind that goes on for minutes."""
+    """In the child: end with the parent, so that a killed benchmark leaves no encoder running."""
     if _libc is not None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _peak(pid: int) -> int:
-    """The largest resident set of a process so far; 0 where /proc does not tell.
-
-    ``ru_maxrss`` would begin with the size of the process that started it.
-    """
-    try:
-        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
-            for line in file:
-                if line.startswith("VmHWM"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return 0
-
-
 class Runner:
-    """Runs programs from several threads; `stop` ends all of them."""
+    """Runs programs, called from several threads; `stop` ends all of them."""
 
     def __init__(self, threads: int) -> None:
         self._lock = threading.Lock()
@@ -83,7 +69,7 @@ class Runner:
         self._environment = {**os.environ, **dict.fromkeys(_THREAD_VARIABLES, str(threads))}
 
     def execute(self, command: Sequence[str], folder: Path, log: Path, environment: Mapping[str, str]) -> Execution:
-        """Run a program in `folder`, its output into `log`.
+        """Run a program in `folder`, with its output appended to `log`.
 
         Raises:
             CommandError: E_COMMAND, it cannot be started, or fails.
@@ -121,7 +107,7 @@ class Runner:
         return Execution(time.perf_counter() - began, usage, peak)
 
     def stop(self) -> None:
-        """End what runs, and start nothing more."""
+        """Kill the running programs, and refuse new ones."""
         with self._lock:
             self._stopped = True
             for process in self._running:
@@ -132,7 +118,7 @@ def _wait(pid: int) -> tuple[int, float, int]:
     """Peak memory, processor seconds and wait status of a child."""
     peak, nap = 0, 0.002
     while True:
-        peak = max(peak, _peak(pid))
+        peak = max(peak, peak_resident_bytes(pid))
         done, status, usage = os.wait4(pid, os.WNOHANG)
         if done:
             if not peak:

@@ -1,4 +1,4 @@
-"""The run of ``bench --quick``: a demonstration that ends within minutes on two cores."""
+"""The run of ``bench --quick``: a demonstration that takes a few minutes on two cores."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ _DEMO = Path(__file__).resolve().parents[3] / "demo" / "city_352x200.mp4"
 _FRAMES, _SIZE = 16, "176x144"
 _ITERATIONS = 250
 _SECONDS = 270.0
-"""For the points, so that with start and tables it stays under five minutes on any machine."""
-# As low as short encodes are, so that the curves overlap.
+"""Time limit of the points, so that the whole run takes less than five minutes on any machine."""
+# Qualities as low as those of short encodes, so that the curves overlap.
 _POINTS = ("32", "37", "42", "46")
 
 
 QUICK_NOTE = (
     f"note: --quick takes {_FRAMES} frames of {_SIZE} from the demo clip and trains for {_ITERATIONS} iterations; the "
-    "default preset has 3000. It leaves out the other frames, larger pictures, AV1 and VP9, and whatever is not done "
-    f"after {_SECONDS / 60:.1f} minutes."
+    "default preset has 3000. It leaves out the other frames, larger pictures, AV1 and VP9, and points that are not "
+    f"done after {_SECONDS / 60:.1f} minutes."
 )
 
 
 def quick_run() -> RunSpec:
-    """The middle of half of the demo clip's frames, three short points of ours, x264 and x265.
+    """The middle of half of the demo clip's frames, three short points of nvrc, x264 and x265.
 
     Raises:
-        InputError: E_NO_INPUT, this is no checkout, so that the clip is missing.
+        InputError: E_NO_INPUT, the package is installed without the checkout that has the clip.
     """
     if not _DEMO.exists():
         raise InputError("E_NO_INPUT", "--quick needs the demo clip of a checkout; name a clip and codecs instead")

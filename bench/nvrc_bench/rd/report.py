@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from nvrc_bench.rd.bd import METRICS
-from nvrc_bench.rd.plot import draw_clip
+from nvrc_bench.rd.bd_rate import METRICS
+from nvrc_bench.rd.curves import draw_clip
 from nvrc_decoder.errors import MissingExtraError
 from nvrc_output.files import atomic_file
 from nvrc_output.text import table
@@ -96,7 +96,7 @@ def _points_table(document: dict[str, Any]) -> str:
 
 
 def tables(document: dict[str, Any]) -> Iterator[str]:
-    """Points, BD-rates for each metric with the reasons of empty cells, what was skipped or failed."""
+    """Tables of points and of BD-rates with the reasons of empty cells, and what was skipped or failed."""
     if document["points"]:
         yield _points_table(document)
     bd = document["bd_rate"]

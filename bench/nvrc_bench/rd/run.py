@@ -1,4 +1,4 @@
-"""A whole run: prepare clips, find the codecs, make the missing points, write the results."""
+"""A whole run: prepare clips, find the codecs, encode the missing points, collect the results."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from nvrc_bench.rd.bd import bd_tables
+from nvrc_bench.machine import package_versions, processor_model
+from nvrc_bench.rd.bd_rate import bd_tables
 from nvrc_bench.rd.clips import Clip, clip_name, prepare
-from nvrc_bench.rd.codecs import UnavailableError, make_codec
+from nvrc_bench.rd.codecs.base import UnavailableError
+from nvrc_bench.rd.codecs.kinds import make_codec
 from nvrc_bench.rd.config import CodecSpec, RunSpec
 from nvrc_bench.rd.imported import load_curves, points_for
-from nvrc_bench.rd.points import Task, find_result, run_task, task_path
 from nvrc_bench.rd.process import CommandError, Runner
+from nvrc_bench.rd.tasks import Task, find_result, run_task, task_path
 from nvrc_decoder.errors import NvrcError, OutputError
 from nvrc_output.files import io_errors
 from nvrc_output.text import duration
@@ -32,7 +33,7 @@ __all__ = ["FORMAT", "run_bench"]
 FORMAT = "nvrc-ref bench 1"
 _ANCHORS = ("x264", "x265")
 _SILENCE = 20.0
-"""Seconds after which a line says what is at work."""
+"""Seconds after which a line says what is running."""
 _PACKAGES = ("nvrc-ref", "torch", "numpy", "onnxruntime", "onnxruntime-gpu", "bjontegaard", "pytorch-msssim", "av")
 
 Note = Callable[[str], None]
@@ -40,7 +41,7 @@ Note = Callable[[str], None]
 
 @contextmanager
 def _alone(out: Path) -> Iterator[None]:
-    """Refuse a second run in the same folder; the lock goes with the process, however it ends."""
+    """Refuse a second run in the same folder; the system releases the lock however the process ends."""
     with io_errors(str(out)), open(out / ".lock", "w", encoding="ascii") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -50,17 +51,17 @@ def _alone(out: Path) -> Iterator[None]:
 
 
 def run_bench(run: RunSpec, out: Path, note: Note, *, redo: Sequence[str] = (), make: bool = True) -> dict[str, Any]:
-    """Run, or go on with, a bench.
+    """Run or resume a benchmark.
 
     Args:
-        run: what to do.
-        out: folder of the results; points that are there already are not made again.
-        note: takes a line of progress.
-        redo: names of codecs whose points are made again.
-        make: make missing points; else only report what is there.
+        run: the run's specification.
+        out: folder of the results; points that it has are not encoded again.
+        note: prints a line of progress.
+        redo: names of codecs whose points are encoded again.
+        make: whether to encode missing points.
 
     Returns:
-        The document that ``results.json`` has, all but what is drawn from it.
+        The document of ``results.json``.
 
     Raises:
         NvrcError: a clip or an imported file cannot be used. A point that fails is reported in the document.
@@ -83,14 +84,7 @@ def run_bench(run: RunSpec, out: Path, note: Note, *, redo: Sequence[str] = (), 
         versions = _versions(run, threads, skipped)
         for line in skipped:
             note(f"note: {line}")
-        tasks = [
-            Task(clip, codec, point, versions[spec.name])
-            for clip in clips
-            for spec in run.codecs
-            if spec.name in versions
-            for codec in [make_codec(spec.for_clip(clip.name), run.ffmpeg, threads)]
-            for point in codec.points
-        ]
+        tasks = list(_tasks(run, clips, versions, threads))
         for task in tasks:
             if task.codec.spec.name in redo and make:
                 task_path(task, out / "points").unlink(missing_ok=True)
@@ -105,7 +99,7 @@ def run_bench(run: RunSpec, out: Path, note: Note, *, redo: Sequence[str] = (), 
         "format": FORMAT,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": _machine(),
-        "packages": _packages(),
+        "packages": package_versions(_PACKAGES),
         "settings": {"jobs": run.jobs, "threads": threads},
         "clips": [clip.document() for clip in clips],
         "codecs": [_codec_document(spec, versions) for spec in run.codecs],
@@ -116,6 +110,15 @@ def run_bench(run: RunSpec, out: Path, note: Note, *, redo: Sequence[str] = (), 
     }
 
 
+def _tasks(run: RunSpec, clips: Sequence[Clip], versions: Mapping[str, str], threads: int) -> Iterator[Task]:
+    """The points of every codec that is installed, clip by clip."""
+    for clip in clips:
+        for spec in run.codecs:
+            if spec.name in versions:
+                codec = make_codec(spec.for_clip(clip.name), run.ffmpeg, threads)
+                yield from (Task(clip, codec, point, versions[spec.name]) for point in codec.points)
+
+
 def _check_names(clips: Sequence[Clip]) -> None:
     names = [clip.name for clip in clips]
     for name in names:
@@ -124,7 +127,7 @@ def _check_names(clips: Sequence[Clip]) -> None:
 
 
 def _versions(run: RunSpec, threads: int, skipped: list[str]) -> dict[str, str]:
-    """Codec -> version, for those that are there."""
+    """Codec -> version, for the codecs that are installed."""
     versions: dict[str, str] = {}
     for spec in run.codecs:
         known = {clip_name(clip) for clip in run.clips}
@@ -140,15 +143,15 @@ def _versions(run: RunSpec, threads: int, skipped: list[str]) -> dict[str, str]:
 def _all_points(
     tasks: Sequence[Task], runner: Runner, out: Path, run: RunSpec, note: Note, skipped: list[str], *, make: bool
 ) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
-    """Results in the order of the tasks, and what failed."""
+    """Results in the order of the tasks, and the failures."""
     found = {task.name: find_result(task, out / "points") for task in tasks}
     for task in tasks:
         earlier = found[task.name]
         if earlier is not None and earlier.get("version") != task.version:
-            note(f"note: {task.name} was made with {earlier.get('version')}, now it is {task.version}; --redo makes it")
+            note(f"note: {task.name} is of {earlier.get('version')}, not {task.version}; --redo encodes it again")
     missing = [task for task in tasks if found[task.name] is None]
     if len(missing) < len(tasks):
-        note(f"{len(tasks) - len(missing)} of {len(tasks)} points are there already")
+        note(f"{len(tasks) - len(missing)} of {len(tasks)} points exist already")
     failed: list[dict[str, str]] = []
     if make:
         late = _make_points(missing, found, failed, runner, out, run, note)
@@ -167,11 +170,11 @@ def _make_points(
     run: RunSpec,
     note: Note,
 ) -> list[str]:
-    """Make points and put them into `found` or `failed`; what there was no time for, a line each."""
+    """Encode points and put them into `found` or `failed`; a line for each that the time limit left out."""
     done = 0
     began = told = time.monotonic()
     if run.seconds is not None:
-        # Ours take minutes, and the others are what they are compared with.
+        # The other codecs first: ours take minutes, and mean nothing without them.
         missing = sorted(missing, key=lambda task: task.codec.spec.kind == "nvrc")
     with ThreadPoolExecutor(run.jobs) as pool:
         waiting: dict[Future[dict[str, Any]], Task] = {
@@ -197,7 +200,7 @@ def _make_points(
                     runner.stop()
                     pool.shutdown(cancel_futures=True)
                     return [
-                        f"{task.name} is left out: its time was up ({duration(run.seconds)}); the next run goes on"
+                        f"{task.name} is left out: the time limit was {duration(run.seconds)}; the next run encodes it"
                         for task in waiting.values()
                     ]
                 if finished:
@@ -206,7 +209,7 @@ def _make_points(
                     told = now
                     running = "; ".join(task.name for future, task in waiting.items() if future.running())
                     passed = datetime.timedelta(seconds=round(now - began))
-                    note(f"[{done}/{len(missing)}] after {passed} at work: {running}")
+                    note(f"[{done}/{len(missing)}] after {passed} running: {running}")
         except BaseException:
             runner.stop()
             pool.shutdown(cancel_futures=True)
@@ -215,7 +218,7 @@ def _make_points(
 
 
 def _nap(run: RunSpec, began: float) -> float:
-    """Seconds until there is something to say or to stop."""
+    """Seconds until the next line, or until the time limit."""
     if run.seconds is None:
         return _SILENCE
     return max(0.0, min(_SILENCE, began + run.seconds - time.monotonic()))
@@ -244,27 +247,12 @@ def _codec_document(spec: CodecSpec, versions: dict[str, str]) -> dict[str, Any]
 
 
 def _machine() -> dict[str, Any]:
-    model = platform.processor() or platform.machine()
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        lines = information.read_text(encoding="utf-8", errors="replace").splitlines()
-        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
-        "cpu": model,
+        "cpu": processor_model(),
         "cores": os.cpu_count(),
         "memory_bytes": memory,
         "system": platform.platform(),
         "python": platform.python_version(),
         "load": os.getloadavg()[0],
     }
-
-
-def _packages() -> dict[str, str]:
-    versions = {}
-    for name in _PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions

@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
 import click
 
-from nvrc_decoder.decode.engine import Engine, choose_engine
-from nvrc_decoder.errors import InputError
-from nvrc_decoder.limits import Limits
-from nvrc_decoder.synthesis.cuda.providers import Provider
-from nvrc_output.files import atomic_file, prove_writable, spare_inputs
-from nvrc_output.standard_streams import require_stdout
-from nvrc_output.text import counted, note, summary, table
+from nvrc_ref.commands.bench_decode import decode
 from nvrc_ref.commands.bench_rd import rd
-from nvrc_ref.options import check_provider, engine_options, limit_option, open_stream, provider_option
 
 __all__ = ["command"]
-
-_PARTS = ("speed", "entropy", "synthesis", "video", "memory")
-_PLOTS = ("png", "svg", "pdf")
 
 
 class _BenchGroup(click.Group):
@@ -43,149 +28,4 @@ def command() -> None:
 
 
 command.add_command(rd)
-
-
-def _rows(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """What was measured, as lines for people."""
-    stream, whole = document["stream"], document["end_to_end"]
-    yield (
-        "stream",
-        f"{stream['profile']}, {stream['format']}, {counted(stream['frames'], 'frame')} in "
-        f"{counted(stream['gops'], 'GOP')}, "
-        f"{stream['kilobits_per_second']:.0f} kbit/s, {stream['kmac_per_pixel']} kMAC/pixel",
-    )
-    if whole is not None:
-        yield (
-            "end to end",
-            f"{whole['frames_per_second']:.2f} frames/s, {whole['ms_per_frame']:.1f} ms a frame, "
-            f"first frame after {whole['seconds_to_first_frame']:.2f} s",
-        )
-        yield (
-            "overlap",
-            f"{100 * whole['share_of_slower_stage']:.0f} % of the rate of {whole['slower_stage']} alone "
-            f"(at most {100 * whole['largest_possible_share']:.0f} % on {document['machine']['cores']} cores), "
-            f"{100 * whole['share_of_all_stages']:.0f} % of all stages one after another",
-        )
-        for name, stage in document["stages"].items():
-            cpu = stage["cpu_seconds"] / stream["frames"] * 1000
-            text = f"{stage['ms_per_frame']:.2f} ms a frame ({cpu:.2f} of processors), {100 * stage['share']:.1f} %"
-            yield f"  {name}", text
-    yield from _ratios(document)
-
-
-def _ratios(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    entropy, synthesis, video = document["entropy"], document["synthesis"], document["video"]
-    if entropy is not None:
-        text = f"{entropy['msymbol_per_second_a_core']:.2f} Msymbol/s a core"
-        if entropy["ratio_to_plain"] is not None:
-            text += (
-                f", 1/{1 / entropy['ratio_to_plain']:.1f} of constriction with one table "
-                f"({entropy['plain_msymbol_per_second']:.1f})"
-            )
-        yield "entropy", text
-    if synthesis is not None:
-        planes = "" if synthesis["planes_ms"] is None else f", planes before it {synthesis['planes_ms']:.1f}"
-        text = (
-            f"graph {synthesis['exact_graph_ms']:.1f} ms a frame{planes}; "
-            f"{synthesis['ratio_to_float']:.2f} times the float graph "
-            f"({synthesis['float_graph_ms']:.1f} ms; {synthesis['cpu_ratio_to_float']:.2f} in processor time)"
-        )
-        if synthesis["stage_to_float"] is not None:
-            text += f"; the decoder's stage {synthesis['stage_to_float']:.2f} times"
-        yield "synthesis", text
-    if video is not None:
-        text = f"{video['codec']} of {video['bytes']} bytes: {video['frames_per_second']:.1f} frames/s"
-        if video["ratio_to_video"] is not None:
-            text += f"; this decoder at 1/{1 / video['ratio_to_video']:.1f} of it"
-        yield "video", text
-    if document["memory"] is not None:
-        yield "memory", f"{document['memory']['peak_bytes'] / 1e6:.0f} MB at the peak"
-
-
-@command.command("decode", short_help="Time the decoding of a stream, stage by stage, and compare.")
-@click.argument("input_path", metavar="INPUT")
-@click.option(
-    "--repeats", type=click.IntRange(1, 1000), default=5, show_default=True, help="Rounds to take medians of."
-)
-@click.option(
-    "--part",
-    "parts",
-    multiple=True,
-    type=click.Choice(_PARTS),
-    help="Measure only this; may be repeated.  [default: all]",
-)
-@click.option(
-    "--baseline-video",
-    metavar="FILE",
-    help="The same clip in another codec, to decode through FFmpeg; else x265 of the decoded frames at the same rate.",
-)
-@click.option("--json", "json_path", metavar="FILE", help="Write everything that was measured; - for the output.")
-@click.option("--plot", "plot_path", metavar="FILE", help="Draw the stages as .png, .svg or .pdf.")
-@engine_options
-@provider_option
-@limit_option
-def decode(
-    input_path: str,
-    repeats: int,
-    parts: tuple[str, ...],
-    baseline_video: str | None,
-    json_path: str | None,
-    plot_path: str | None,
-    engine: Engine,
-    provider: Provider,
-    threads: int | None,
-    limits: Limits,
-) -> None:
-    """Time the decoding of INPUT, end to end and stage by stage, and compare.
-
-    \b
-    speed      frames/s, and every stage alone
-    entropy    Msymbol/s a core, against constriction decoding as many symbols of one table
-    synthesis  against the same graph without rounding (needs the extra "encoder");
-               motion, a part of that stage, has a time of its own
-    video      against FFmpeg decoding x265 of the same clip (needs PyAV)
-    memory     peak of a process that decodes INPUT
-
-    What a part needs and is not installed is said in a line, and the part is left out.
-    """
-    check_provider(engine, provider)
-    kind = ""
-    if plot_path is not None:
-        from nvrc_bench.plot import require_matplotlib
-
-        kind = Path(plot_path).suffix.lower().lstrip(".")
-        if kind not in _PLOTS:
-            raise click.UsageError(f"cannot tell the format of the plot from {plot_path!r}; use .png, .svg or .pdf")
-        if parts and "speed" not in parts:
-            raise click.UsageError("--plot needs --part speed")
-        require_matplotlib()
-    spare_inputs([json_path, plot_path], [input_path, baseline_video])
-    for target in (json_path, plot_path):
-        if target not in (None, "-"):
-            prove_writable(Path(target))
-    if json_path == "-" or (json_path is None and plot_path is None):
-        require_stdout()
-    if input_path == "-":
-        raise InputError("E_NO_INPUT", "bench reads the stream many times: give a file")
-    open_stream(input_path).close()
-    from nvrc_bench.decode.measure import PARTS, measure_decoding
-    from nvrc_bench.decode.stages import Decoding
-
-    document = measure_decoding(
-        Decoding(input_path, choose_engine(engine), provider, threads, limits),
-        repeats,
-        parts=parts or PARTS,
-        baseline=None if baseline_video is None else Path(baseline_video),
-        note=note,
-    )
-    if plot_path is not None:
-        from nvrc_bench.plot import draw
-
-        picture = draw(document, kind)
-        with atomic_file(plot_path) as file:
-            file.write(picture)
-    if json_path is not None:
-        with atomic_file(json_path) as file:
-            file.write(json.dumps(document, indent=2).encode() + b"\n")
-    if json_path != "-":
-        summary(table([*_rows(document)]))
+command.add_command(decode)

@@ -1,9 +1,10 @@
-"""`nvrc-ref bench`: rate-distortion of this and other codecs on clips."""
+"""`nvrc-ref bench rd`: rate-distortion of this and other codecs on clips."""
 
 from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,12 +12,25 @@ from nvrc_decoder.errors import InputError
 from nvrc_decoder.system.packages import require_packages
 from nvrc_output.files import spare_inputs
 from nvrc_output.text import emit_json, note, summary
+from nvrc_ref.options.groups import gathered
+
+if TYPE_CHECKING:
+    from nvrc_bench.rd.config import RunSpec
 
 __all__ = ["rd"]
 
 
-def _require() -> None:
-    require_packages(("torch", "av"), "bench")
+_cut_options = gathered(
+    "cuts",
+    dict,
+    click.option("--frames", type=click.IntRange(min=1), help="Use this many frames of each clip."),
+    click.option("--skip", type=click.IntRange(min=0), default=0, help="Leave out this many frames at the start."),
+    click.option("--crop", metavar="WxH[+X+Y]", help="Cut each clip, before scaling."),
+    click.option("--scale", metavar="WxH", help="Scale each clip (lanczos)."),
+    click.option("--size", metavar="WxH", help="Size of headerless YUV whose name does not tell it."),
+    click.option("--rate", metavar="FPS", help="Frame rate, in place of the clip's."),
+)
+"""How each clip is cut: keyword arguments of `ClipSpec`, as the argument `cuts`."""
 
 
 @click.command("rd", short_help="Encode clips with several codecs, decode, and compare.")
@@ -25,7 +39,9 @@ def _require() -> None:
 @click.option(
     "--clip-folder", metavar="DIR", help="Where relative paths of clips in --config begin.  [default: its folder]"
 )
-@click.option("--quick", is_flag=True, help="A bit of the demo clip, short encodes of ours, x264 and x265; minutes.")
+@click.option(
+    "--quick", is_flag=True, help="A part of the demo clip, short encodes of nvrc, x264 and x265; takes minutes."
+)
 @click.option(
     "--codec",
     "codecs",
@@ -37,16 +53,11 @@ def _require() -> None:
 @click.option("--import", "imports", multiple=True, metavar="FILE", help="Points made elsewhere, or published:NAME.")
 @click.option("--anchor", metavar="NAME", help="Codec that BD-rates are relative to.  [default: x264, x265, the first]")
 @click.option("-o", "--out", default="out/bench", show_default=True, metavar="DIR", help="Folder of the results.")
-@click.option("--jobs", type=click.IntRange(1, 256), help="Points at a time.  [default: 1]")
-@click.option("--threads", type=click.IntRange(1, 256), help="Threads of each.  [default: processors over jobs]")
-@click.option("--frames", type=click.IntRange(min=1), help="Use this many frames of each clip.")
-@click.option("--skip", type=click.IntRange(min=0), default=0, help="Leave out this many frames at the start.")
-@click.option("--crop", metavar="WxH[+X+Y]", help="Cut each clip, before scaling.")
-@click.option("--scale", metavar="WxH", help="Scale each clip (lanczos).")
-@click.option("--size", metavar="WxH", help="Size of headerless YUV whose name does not tell it.")
-@click.option("--rate", metavar="FPS", help="Frame rate, in place of the clip's.")
-@click.option("--redo", multiple=True, metavar="CODEC", help="Make this codec's points again; may be repeated.")
-@click.option("--no-run", is_flag=True, help="Only report the points that are there.")
+@click.option("--jobs", type=click.IntRange(1, 256), help="Points that run concurrently.  [default: 1]")
+@click.option("--threads", type=click.IntRange(1, 256), help="Threads of each point.  [default: processors / jobs]")
+@_cut_options
+@click.option("--redo", multiple=True, metavar="CODEC", help="Encode this codec's points again; may be repeated.")
+@click.option("--no-run", is_flag=True, help="Only report the points that exist.")
 @click.option("--json", "as_json", is_flag=True, help="Print results.json.")
 def rd(
     clips: tuple[str, ...],
@@ -59,12 +70,7 @@ def rd(
     out: str,
     jobs: int | None,
     threads: int | None,
-    frames: int | None,
-    skip: int,
-    crop: str | None,
-    scale: str | None,
-    size: str | None,
-    rate: str | None,
+    cuts: dict[str, Any],
     redo: tuple[str, ...],
     no_run: bool,
     as_json: bool,
@@ -72,7 +78,7 @@ def rd(
     """Encode CLIPS with several codecs at several rates, decode, and compare.
 
     CLIPS are files that `encode` reads; headerless YUV tells its size by its name, as UVG's does. In DIR appear
-    results.json, points.csv, tables.txt and a plot for each clip. A run that was stopped goes on where it was.
+    results.json, points.csv, tables.txt and a plot for each clip. A stopped run is resumed.
 
     \b
     nvrc-ref bench --quick
@@ -81,13 +87,12 @@ def rd(
     """
     if (config is not None) + quick + bool(clips) != 1:
         raise click.UsageError("give clips, --config FILE or --quick")
-    cuts = {"frames": frames, "crop": crop, "scale": scale, "size": size, "rate": rate}
-    if not clips and (codecs or skip or any(value is not None for value in cuts.values())):
-        raise click.UsageError("--codec and what is cut from clips go with clips on the command line only")
+    if not clips and (codecs or any(cuts.values())):
+        raise click.UsageError("--codec and the options that cut clips need clips on the command line")
     if clip_folder is not None and config is None:
         raise click.UsageError("--clip-folder goes with --config")
-    _require()
-    from nvrc_bench.rd.config import ClipSpec, RunSpec, load_run, parse_codec
+    require_packages(("torch", "av"), "bench")
+    from nvrc_bench.rd.config import load_run
     from nvrc_bench.rd.quick import QUICK_NOTE, quick_run
     from nvrc_bench.rd.report import RESULTS, tables, write_results
     from nvrc_bench.rd.run import run_bench
@@ -98,17 +103,10 @@ def rd(
         run = quick_run()
         note(QUICK_NOTE)
     else:
-        try:
-            chosen = tuple(parse_codec(text) for text in codecs or ("nvrc", "x264", "x265"))
-            run = RunSpec(tuple(ClipSpec(clip, skip=skip, **cuts) for clip in clips), chosen)  # type: ignore[arg-type]
-        except InputError as error:
-            raise click.UsageError(error.message) from None
-    changes = {"anchor": anchor, "jobs": jobs, "threads": threads}
-    run = dataclasses.replace(
-        run,
-        imports=(*run.imports, *imports),
-        **{name: value for name, value in changes.items() if value is not None},  # type: ignore[arg-type]
-    )
+        run = _run_of(clips, codecs, cuts)
+    changes: dict[str, Any] = {"anchor": anchor, "jobs": jobs, "threads": threads}
+    given = {name: value for name, value in changes.items() if value is not None}
+    run = dataclasses.replace(run, imports=(*run.imports, *imports), **given)
     folder = Path(out)
     spare_inputs([str(folder / name) for name in RESULTS], [config, *clips, *run.imports])
     document = run_bench(run, folder, note, redo=redo, make=not no_run)
@@ -119,3 +117,18 @@ def rd(
         summary("\n\n".join([*tables(document), "wrote " + ", ".join(str(path) for path in written)]))
     if document["failed"]:
         click.get_current_context().exit(1)
+
+
+def _run_of(clips: tuple[str, ...], codecs: tuple[str, ...], cuts: dict[str, Any]) -> RunSpec:
+    """The run of the clips and codecs on the command line.
+
+    Raises:
+        click.UsageError: the options of a codec or of the clips are wrong.
+    """
+    from nvrc_bench.rd.config import ClipSpec, RunSpec, parse_codec
+
+    try:
+        chosen = tuple(parse_codec(text) for text in codecs or ("nvrc", "x264", "x265"))
+        return RunSpec(tuple(ClipSpec(clip, **cuts) for clip in clips), chosen)
+    except InputError as error:
+        raise click.UsageError(error.message) from None

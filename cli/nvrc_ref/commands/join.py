@@ -10,7 +10,8 @@ from nvrc_decoder.bitstream.join import join
 from nvrc_decoder.limits import Limits
 from nvrc_output.files import atomic_file, spare_inputs
 from nvrc_output.text import counted, emit_json, note, summary
-from nvrc_ref.options import json_option, limit_option, open_stream
+from nvrc_ref.decoding.stream_input import open_stream
+from nvrc_ref.options.shared import json_option, limit_option
 
 __all__ = ["command"]
 
@@ -28,8 +29,8 @@ __all__ = ["command"]
 def command(input_paths: tuple[str, ...], output: str, keep_first: bool, limits: Limits, as_json: bool) -> None:
     """Write all of INPUT... one after the other as one stream, with a new INDEX and END.
 
-    The streams must have the same SEQUENCE (size, rate, sample format, profile), and say alike how to show their
-    frames; nothing is decoded.
+    The streams must have the same SEQUENCE (size, rate, sample format, profile) and the same presentation metadata
+    (pixel aspect, rotation, HDR); nothing is decoded.
     """
     if as_json and output == "-":
         raise click.UsageError("--json and the stream cannot both go to the standard output")

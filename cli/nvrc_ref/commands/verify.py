@@ -6,24 +6,13 @@ import hashlib
 
 import click
 
-import nvrc_decoder
-from nvrc_decoder.decode.engine import Engine
 from nvrc_decoder.errors import MismatchError
-from nvrc_decoder.limits import Limits
-from nvrc_decoder.synthesis.cuda.providers import Provider
 from nvrc_decoder.system.allocator import return_large_arrays
 from nvrc_output.text import counted, emit_json
-from nvrc_ref.damage import DamageReport, keep_going_option
-from nvrc_ref.options import (
-    check_provider,
-    engine_options,
-    json_option,
-    limit_option,
-    open_stream,
-    provider_option,
-    quiet_option,
-)
-from nvrc_ref.progress import frame_bar
+from nvrc_ref.decoding.keep_going import DamageReport, keep_going_option
+from nvrc_ref.decoding.progress import frame_bar
+from nvrc_ref.decoding.stream_input import open_stream
+from nvrc_ref.options.shared import DecodingOptions, decoding_options, json_option, quiet_option
 
 __all__ = ["command"]
 
@@ -43,41 +32,23 @@ def _check_md5(context: click.Context, parameter: click.Parameter, value: str | 
 @click.option("--md5", "expected", callback=_check_md5, metavar="HEX", help="MD5 that all frames together must have.")
 @quiet_option
 @keep_going_option
-@engine_options
-@provider_option
-@limit_option
+@decoding_options
 @json_option
 def command(
-    input_path: str,
-    expected: str | None,
-    quiet: bool,
-    keep_going: bool,
-    engine: Engine,
-    provider: Provider,
-    threads: int | None,
-    limits: Limits,
-    as_json: bool,
+    input_path: str, expected: str | None, quiet: bool, keep_going: bool, decoding: DecodingOptions, as_json: bool
 ) -> None:
     """Decode all of INPUT (- is the standard input) and check every CRC, requirement and digest.
 
     Prints the MD5 of all frames (planes Y, U, V; 10-bit samples as 16-bit little-endian words). With --md5 another
     result is exit code 1.
     """
-    check_provider(engine, provider)
     return_large_arrays()
     report = DamageReport()
     total = hashlib.md5(usedforsecurity=False)
     frame_md5s = []
     with (
         open_stream(input_path) as file,
-        nvrc_decoder.open(
-            file,
-            engine=engine,
-            provider=provider,
-            threads=threads,
-            limits=limits,
-            on_damage=report if keep_going else None,
-        ) as video,
+        decoding.open(file, on_damage=report if keep_going else None) as video,
         frame_bar(video, report, not quiet) as advance,
     ):
         for frame in video:
@@ -85,11 +56,11 @@ def command(
             for chunk in frame.chunks():
                 total.update(chunk)
             advance()
-            # Not kept while the next GOP is made.
+            # The next GOP is decoded before `frame` is assigned again: its memory must be free by then.
             del frame, chunk
         used, device = video.engine, video.provider
     found = total.hexdigest()
-    failure = report.error()
+    whole = report.error() is None
     if as_json:
         document = {
             "frames": len(frame_md5s),
@@ -97,14 +68,14 @@ def command(
             "frame_md5s": frame_md5s,
             "engine": used,
             "provider": device,
+            **({"damage": report.document()} if keep_going else {}),
+            "expected_md5": expected,
+            "ok": whole and expected in (None, found),
         }
-        if keep_going:
-            document["damage"] = report.document()
-        emit_json({**document, "expected_md5": expected, "ok": failure is None and expected in (None, found)})
+        emit_json(document)
     else:
-        rest = "digests ok" if failure is None else "the others were lost"
+        rest = "digests ok" if whole else "the others were lost"
         click.echo(f"{found}  {input_path}  ({counted(len(frame_md5s), 'frame')}, {rest})")
-    if failure is not None:
-        raise failure
+    report.raise_any()
     if expected not in (None, found):
         raise MismatchError("E_MD5", f"the frames have MD5 {found}, expected {expected}")

@@ -21,12 +21,12 @@ _EXACT = 100.0
 
 @dataclass(frozen=True)
 class FrameQuality:
-    """Qualities of one frame.
+    """The quality of one frame.
 
     Attributes:
-        number: 0 for the first frame that was compared.
-        psnr: y, u, v and yuv (6:1:1) in dB, 100 where all samples are equal; u and v are None for 4:0:0.
-        ms_ssim_y: None where it was not wanted or the picture is too small.
+        number: its number, 0 for the first compared frame.
+        psnr: PSNR of y, u, v and yuv (6:1:1) in dB, 100 where all samples are equal; u and v are None for 4:0:0.
+        ms_ssim_y: MS-SSIM of luma; None where it was not wanted or the picture is too small.
     """
 
     number: int
@@ -41,14 +41,14 @@ class FrameQuality:
 
 @dataclass
 class Comparison:
-    """What was found.
+    """The result of a comparison.
 
     Attributes:
-        frames: of both videos, in order.
+        frames: qualities of the frames, in order.
         longer: ``source`` or ``decoded`` if one has more frames than were compared, else None.
-        whole: all frames of the decoded video were compared.
-        no_similarity: why there is no MS-SSIM; None where there is, or it was not wanted.
-        kept: the frame that was to be kept, of both videos, and its quality.
+        whole: whether all frames of the decoded video were compared.
+        no_similarity: why there is no MS-SSIM; None where there is one, or it was not wanted.
+        kept: the frame to show: its quality, the source and the decoded picture.
     """
 
     frames: list[FrameQuality] = field(default_factory=list)
@@ -73,7 +73,7 @@ class Comparison:
         return FrameQuality(-1, means(rows), float(np.mean(similar)) if similar else None)
 
     def document(self) -> dict[str, Any]:
-        """For JSON."""
+        """The comparison for JSON."""
         mean = self.mean()
         worst = self.worst(1)[0]
         return {
@@ -103,7 +103,7 @@ def measure(
     """Compare frame by frame.
 
     Args:
-        source, decoded: frames of one format; none are kept but one pair.
+        source, decoded: frames of one format; only one pair stays in memory.
         bit_depth: 8 or 10.
         similarity: whether MS-SSIM is wanted.
         most: compare at most this many frames.

@@ -1,9 +1,8 @@
-"""PSNR over the frames of a comparison."""
+"""A plot of PSNR over the frames of a comparison."""
 
 from __future__ import annotations
 
-import io
-
+from nvrc_bench.plots import hide_borders, picture_bytes
 from nvrc_ref.comparison.measure import Comparison
 
 __all__ = ["draw"]
@@ -12,14 +11,15 @@ _LUMA, _ALL, _INK = "#0072b2", "#e69f00", "#333333"
 
 
 def draw(comparison: Comparison, title: str, kind: str) -> bytes:
-    """The picture of a comparison's PSNRs, luma and all planes weighed 6:1:1.
+    """The plot of a comparison's PSNRs: of luma, and of all planes weighted 6:1:1.
 
     Args:
-        comparison: with one frame at least.
-        title: what was compared.
+        comparison: the comparison of at least one frame.
+        title: the names of the videos.
         kind: ``png``, ``svg`` or ``pdf``.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     numbers = [frame.number for frame in comparison.frames]
     mean = comparison.mean()
@@ -47,12 +47,9 @@ def draw(comparison: Comparison, title: str, kind: str) -> bytes:
     axes.set_xlabel("frame")
     axes.set_ylabel("PSNR, dB")
     axes.set_title(title, loc="left", fontsize=10, color=_INK)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
     axes.margins(y=0.2)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize=9)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind)
-    return buffer.getvalue()
+    hide_borders(axes, "top", "right")
+    return picture_bytes(figure, kind)

@@ -1,4 +1,4 @@
-"""The two videos of a comparison, whatever they are: streams of this codec, y4m, headerless YUV, containers."""
+"""The two videos of a comparison: streams of this codec, y4m, headerless YUV, PNGs, or what FFmpeg reads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import nvrc_decoder
 from nvrc_decoder.bitstream.container import MAGIC
@@ -15,7 +14,8 @@ from nvrc_decoder.errors import MismatchError
 from nvrc_decoder.picture.format import CHROMA_NAMES, UNSPECIFIED, VideoFormat
 from nvrc_decoder.picture.planes import Planes
 from nvrc_encoder.source.video import RawFormat, open_source
-from nvrc_ref.options import open_stream
+from nvrc_ref.decoding.stream_input import open_stream
+from nvrc_ref.options.shared import DecodingOptions
 
 __all__ = ["OpenVideo", "check_formats", "open_either"]
 
@@ -27,12 +27,12 @@ class OpenVideo:
     """A video that is open.
 
     Attributes:
-        name: what the user called it.
-        picture: format of every frame.
-        frames: the frames, once.
-        bytes: size of the file; None of the standard input and of what is not compressed.
-        headerless: the user said what it is, but for the rate.
-        video: what decodes it, if it is a stream of this codec.
+        name: its name on the command line.
+        picture: the format of its frames.
+        frames: the frames; they can be read once.
+        bytes: size of the file; None for the standard input and for uncompressed video.
+        headerless: whether its format is from options, which do not include the rate.
+        video: its decoder, if it is a stream of this codec; else None.
     """
 
     name: str
@@ -49,23 +49,23 @@ def _is_stream(name: str) -> bool:
         return peek is not None and peek(len(MAGIC))[: len(MAGIC)] == MAGIC
     path = Path(name)
     if not path.is_file():
-        return path.suffix.lower() == ".nvrc"  # which says why it cannot be opened
+        return path.suffix.lower() == ".nvrc"  # opening it as a stream says why it cannot be read
     with open_stream(name) as file:
         return file.read(len(MAGIC)) == MAGIC
 
 
 @contextmanager
 def open_either(
-    name: str, raw: RawFormat | None, chroma_format: int | None, skip: int, **decoding: Any
+    name: str, raw: RawFormat | None, chroma_format: int | None, skip: int, decoding: DecodingOptions
 ) -> Iterator[OpenVideo]:
     """Open a stream of this codec or any other video.
 
     Args:
         name: a file, or ``-``.
-        raw: format of headerless YUV; only for the standard input and names that end as such files do.
-        chroma_format: what PNGs are converted to.
+        raw: format of headerless YUV; used for the standard input and for suffixes of headerless files only.
+        chroma_format: chroma format that PNGs are converted to; None for their own.
         skip: frames to leave out at the start.
-        decoding: goes to `nvrc_decoder.open`.
+        decoding: how a stream of this codec is decoded.
 
     Raises:
         NvrcError: as `nvrc_decoder.open` and `nvrc_encoder.source.video.open_source`.
@@ -76,7 +76,7 @@ def open_either(
         coded = Path(name).is_file() and Path(name).suffix.lower() not in (*_HEADERLESS, ".y4m", ".png")
         yield OpenVideo(name, source.picture, iter(source), Path(name).stat().st_size if coded else None, bare)
         return
-    with open_stream(name) as file, nvrc_decoder.open(file, **decoding) as video:
+    with open_stream(name) as file, decoding.open(file) as video:
         if skip:
             video.seek(skip)
         size = None if name == "-" else Path(name).stat().st_size
@@ -84,7 +84,7 @@ def open_either(
 
 
 def check_formats(source: OpenVideo, decoded: OpenVideo) -> list[str]:
-    """What differs between two formats that can be compared all the same, a line each.
+    """Notes about differences that do not prevent a comparison: range, matrix, rate.
 
     Raises:
         MismatchError: E_FORMAT, size, chroma format or bit depth differ.
@@ -95,7 +95,7 @@ def check_formats(source: OpenVideo, decoded: OpenVideo) -> list[str]:
         raise MismatchError(
             "E_FORMAT",
             f"{source.name} is {sizes[0]}, {decoded.name} is {sizes[1]}: convert one of them first, "
-            "as samples are compared one by one",
+            "since samples are compared one by one",
         )
     notes = []
     if a.colour.full_range != b.colour.full_range:

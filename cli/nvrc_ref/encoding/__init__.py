@@ -1,1 +1,1 @@
-"""The parts of `nvrc-ref encode`: its files, its progress, its report."""
+"""The parts of `nvrc-ref encode`: its options, its files, its progress, its report, and why a target was missed."""

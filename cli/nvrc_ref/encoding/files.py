@@ -1,4 +1,4 @@
-"""The files of an encode: refused before the training where they cannot be written, safe whatever ends it."""
+"""The files of an encode: checked before the training, and kept safe however it ends."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ _CONTINUE = "continue with the same command and --resume"
 def check_files(
     source: str, output: str, report: str | None, checkpoint: str | None, *, resume: bool, as_json: bool
 ) -> Path | None:
-    """Refuse names that cannot be written or would lose something, before a frame is read.
+    """Refuse outputs that cannot be written or would overwrite something, before a frame is read.
 
     Returns:
-        Where checkpoints go; None for nowhere.
+        The checkpoint's path; None if no checkpoint is written.
 
     Raises:
-        click.UsageError: two things would go to the standard output, or a checkpoint, or there is none to resume.
+        click.UsageError: two outputs or a checkpoint would go to the standard output, or --resume has no checkpoint.
         OutputError: E_OUTPUT or E_IO, as for `spare_inputs` and `prove_writable`.
     """
     if (output == "-") + (report == "-") + as_json > 1:
@@ -68,9 +68,9 @@ def check_files(
 
 @contextmanager
 def open_stream_file(output: str, checkpoint: Path | None) -> Iterator[tuple[BinaryIO, Interruption]]:
-    """What takes the stream, and what takes signals; the stream becomes `output` afterwards, and the checkpoint goes.
+    """Yield a file for the stream and the interruption that signals go to; write `output` and remove the checkpoint.
 
-    Where that is not reached, the error says what is kept and how to go on.
+    If the encode does not finish, the error says what is kept and how to resume.
     """
     from nvrc_encoder.training.checkpoint import partial_path
     from nvrc_encoder.training.interruption import Interruption
@@ -94,19 +94,22 @@ def open_stream_file(output: str, checkpoint: Path | None) -> Iterator[tuple[Bin
 
 
 def _ended(stop: BaseException, interruption: Interruption, checkpoint: Path | None) -> str:
-    """How an encode was ended and what is left of it."""
+    """The message of an interrupted encode: how it ended, and what is kept."""
     word = "interrupted" if isinstance(stop, KeyboardInterrupt) else "terminated"
     if interruption.kept is not None:
         return f"{word} at {interruption.kept}; {_CONTINUE}"
     if checkpoint is None:
-        return f"{word}; nothing is kept, as there was no --checkpoint"
+        return f"{word}; nothing is kept: there was no --checkpoint"
     if interruption.failed:
-        return f"{word}; nothing is kept, as no checkpoint could be written: --checkpoint puts it elsewhere"
+        return f"{word}; nothing is kept: no checkpoint could be written, --checkpoint puts it elsewhere"
     return f"{word}; there was nothing worth keeping yet"
 
 
 def _second_try(stream: io.BytesIO, output: str, checkpoint: Path | None) -> bool:
-    """Write the stream where its own checkpoint has filled the disk, once it has a copy; whether that worked."""
+    """Remove the checkpoint, which may fill the disk, and write the stream again; whether that worked.
+
+    A copy of the stream is made first.
+    """
     if output == "-" or checkpoint is None or not checkpoint.exists():
         return False
     if checkpoint.stat().st_dev != Path(output).absolute().parent.stat().st_dev:
@@ -125,7 +128,7 @@ def _second_try(stream: io.BytesIO, output: str, checkpoint: Path | None) -> boo
 
 
 def _copied(stream: io.BytesIO) -> Path | None:
-    """A copy in the folder for temporary files; None if there is no room either."""
+    """A copy in the folder for temporary files; None if that is full too."""
     try:
         handle, name = tempfile.mkstemp(prefix="nvrc-ref-", suffix=".nvrc")
     except OSError:
@@ -140,9 +143,9 @@ def _copied(stream: io.BytesIO) -> Path | None:
 
 
 def _left(stream: io.BytesIO, checkpoint: Path | None, kept: str | None) -> str:
-    """What is left of an encode whose stream could not be written, and how to get it."""
+    """What is kept of an encode whose stream could not be written, and how to get it."""
     if kept is not None and checkpoint is not None and checkpoint.exists():
-        return f"; {checkpoint} has {kept}: put that right, and {_CONTINUE}"
+        return f"; {checkpoint} has {kept}: mend the cause, and {_CONTINUE}"
     if not stream.tell():
         return ""
     copy = _copied(stream)
@@ -154,15 +157,15 @@ def _discard(checkpoint: Path | None) -> None:
         try:
             checkpoint.unlink(missing_ok=True)
         except OSError as error:
-            note(f"warning: cannot remove the checkpoint {checkpoint}, which is of no use any more: {error.strerror}")
+            note(f"warning: cannot remove the checkpoint {checkpoint}, which is not needed any more: {error.strerror}")
 
 
 def write_report(report: str | None, document: dict[str, Any]) -> None:
-    """Write the document; the stream is there, so that a report which cannot be written is only told of."""
+    """Write the report. The stream is complete by now, so a report that cannot be written is only a warning."""
     if report is None:
         return
     try:
         with atomic_file(report) as file:
             file.write(json.dumps(document, indent=2).encode())
     except OutputError as error:
-        note(f"warning: there is no report: {error.message}")
+        note(f"warning: the report was not written: {error.message}")

@@ -1,4 +1,4 @@
-"""Why rate control did not reach what was asked for, in words."""
+"""The warning about a rate or quality target that was missed, with its cause."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 __all__ = ["missed_target"]
 
 _SIZE_TOLERANCE, _PSNR_TOLERANCE = 0.03, 0.1
-"""What docs/encoding.md promises."""
+"""Tolerances that docs/encoding.md promises: a share of the size, and dB."""
 _AT_BOUND = 1.001
 
 
 def missed_target(report: EncodeReport) -> str | None:
-    """By how much a target was missed and why; None where it was met, or there was none."""
+    """By how much the target was missed and why; None if it was met, or there was none."""
     goal = report.goal
     if goal is None:
         return None
@@ -61,7 +61,7 @@ def _why_psnr(report: EncodeReport, *, too_good: bool) -> str:
 
 
 def _too_good(report: EncodeReport) -> str:
-    """Why there are not more bits, or not more decibels."""
+    """Why the stream has no more bits, or no more decibels."""
     if report.lagrangian <= LAMBDA_MIN * _AT_BOUND:
         return f"lambda is at its smallest, {LAMBDA_MIN:g}: this structure gives no more; choose a larger --profile"
     return _too_short(report)

@@ -1,4 +1,4 @@
-"""Progress of an encode on the standard error: what it will take, then one bar or a few lines for all of it."""
+"""Progress of an encode on the standard error: an estimate of its time, then one bar or a few lines."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO, cast
 
 from nvrc_encoder.options import EncodeOptions
 from nvrc_encoder.training.outlook import Outlook
 from nvrc_output.text import counted, duration, note
-from nvrc_ref.progress import Terminal, is_smart
+from nvrc_ref.terminal import Terminal, is_smart
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
@@ -36,12 +36,12 @@ _LEAST_BAR, _LONGEST_BAR = 6, 40
 _LINE_SECONDS = 30.0
 _LINE_SHARE = 0.1
 _LONG = 120.0
-"""Seconds of an encode from which on it is said how to shorten it."""
+"""Encodes that take more seconds come with advice how to shorten them."""
 _FEW_FRAMES, _FEW_ITERATIONS = 32, 200
 
 
 def _shorter(options: EncodeOptions, frames: int) -> list[str]:
-    """Options that make a shorter encode of it."""
+    """Options that shorten the encode."""
     found = []
     if options.plan().iterations > _FEW_ITERATIONS:
         found.append("--preset draft" if options.iterations is None else f"--iterations {_FEW_ITERATIONS}")
@@ -51,7 +51,7 @@ def _shorter(options: EncodeOptions, frames: int) -> list[str]:
 
 
 def _memory_here() -> float | None:
-    """Bytes of memory of this machine; None where it does not say."""
+    """Bytes of memory of this machine; None where the system does not tell."""
     try:
         return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     except (AttributeError, OSError, ValueError):
@@ -66,11 +66,11 @@ def _clock(seconds: float | None) -> str:
 
 
 class EncodeProgress:
-    """What is known of an encode, in words.
+    """The progress of an encode as text.
 
     Args:
-        options: of the encode.
-        write: takes a line.
+        options: the encode's options.
+        write: prints a line.
     """
 
     def __init__(self, options: EncodeOptions, write: Callable[[str], None]) -> None:
@@ -84,11 +84,11 @@ class EncodeProgress:
         self._share = 0.0
 
     def update(self, state: Progress) -> None:
-        """Take in the encoder's progress."""
+        """Record the encoder's progress."""
         self._state = state
 
     def changed(self) -> None:
-        """Say what has become known, each thing once."""
+        """Print new facts, each once: the picture, the memory, the time."""
         outlook = self.outlook
         if outlook.stage != self._stage:
             self._stage, self._state = outlook.stage, None
@@ -109,7 +109,7 @@ class EncodeProgress:
             self._told_time = True
             self.write(f"about {duration(whole)} here{shorter}")
         elif outlook.stage == "start" and not self._told_rough and whole >= _LONG:
-            # The start of a long video takes many minutes, and only behind it an iteration can be timed.
+            # The start of a long video takes many minutes, and iterations can be timed only after it.
             self._told_rough = True
             self.write(f"roughly {duration(whole)} here by the trials, a better estimate follows{shorter}")
 
@@ -117,18 +117,18 @@ class EncodeProgress:
         here = _memory_here()
         if here is not None and self.outlook.memory > here:
             self.write(
-                f"warning: this machine has {here / 1e9:.1f} GB; where that is not enough, encode pieces with "
+                f"warning: this machine has {here / 1e9:.1f} GB; if that is too little, encode pieces with "
                 "--skip and --frames, and put them together with nvrc-ref join"
             )
 
     @property
     def share(self) -> float:
-        """Share of the time that has passed, 0..1; it never falls."""
+        """Share of the time that has passed, 0..1; never decreases."""
         self._share = max(self._share, self.outlook.share)
         return self._share
 
     def parts(self) -> tuple[str, list[str], str]:
-        """The stage, what is known of it, the most interesting first, and the time that is left."""
+        """The stage, its details with the most important first, and the remaining time."""
         outlook, state = self.outlook, self._state
         stage = _STAGES[outlook.stage]
         eta = f"ETA {_clock(outlook.remaining)}"
@@ -143,7 +143,7 @@ class EncodeProgress:
 
 
 def _percent(progress: EncodeProgress) -> str:
-    # 100 is for what is done.
+    # 100 % would say that the encode is done.
     return f"{min(99, int(100 * progress.share)):3}"
 
 
@@ -153,16 +153,16 @@ def _words(progress: EncodeProgress) -> list[str]:
 
 
 def bar_line(progress: EncodeProgress, width: int, ascii_only: bool = False) -> str:
-    """One line of at most `width` columns: stage, bar, percent, ETA, and of the details as many as leave a bar."""
+    """One line of at most `width` columns: stage, bar, percent, as many details as fit, and ETA."""
     stage, details, eta = progress.parts()
     head, tail = f"{stage:8} ", f" {_percent(progress)} %"
-    room = width - len(head) - len(tail) - len(eta) - 2
+    space = width - len(head) - len(tail) - len(eta) - 2
     shown = ""
     for detail in details:
-        if room - len(shown) - len(detail) - 2 < _LEAST_BAR:
+        if space - len(shown) - len(detail) - 2 < _LEAST_BAR:
             break
         shown += f"  {detail}"
-    bar = min(_LONGEST_BAR, room - len(shown))
+    bar = min(_LONGEST_BAR, space - len(shown))
     if bar < 1:
         return f"{stage}{tail} {eta}"[:width]
     done = round(bar * progress.share)
@@ -171,7 +171,7 @@ def bar_line(progress: EncodeProgress, width: int, ascii_only: bool = False) -> 
 
 
 class _Line:
-    """The bar as rich draws it, as wide as the terminal is by then."""
+    """The bar as rich draws it, as wide as the terminal is at that moment."""
 
     def __init__(self, progress: EncodeProgress) -> None:
         self._progress = progress
@@ -179,12 +179,12 @@ class _Line:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
         from rich.text import Text
 
-        # One column less: some terminals begin a new line in the last one.
+        # One column less: some terminals start a new line after the last column.
         yield Text(bar_line(self._progress, options.max_width - 1, options.ascii_only), no_wrap=True, overflow="crop")
 
 
 class _Lines(EncodeProgress):
-    """Progress for a log: a line for each tenth of the time, and one each half a minute in which 1 % was done."""
+    """Progress for a log: a line at each tenth of the time, and every half a minute if 1 % was done."""
 
     _last_share, _last_time = 0.0, -_LINE_SECONDS
 
@@ -199,7 +199,7 @@ class _Lines(EncodeProgress):
 
 
 class _LogHandler(logging.Handler):
-    """What the encoder logs goes where its progress goes."""
+    """Prints what the encoder logs where its progress is printed."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         super().__init__()
@@ -223,15 +223,15 @@ def _logging_to(write: Callable[[str], None], level: int) -> Iterator[None]:
 
 
 def _write_line(line: str) -> None:
-    with suppress(OSError):  # who has gone misses nothing
+    with suppress(OSError):  # the reader of stderr has gone
         note(line)
 
 
 @contextmanager
 def encode_progress(options: EncodeOptions, quiet: bool) -> Iterator[EncodeProgress | None]:
-    """What takes the encoder's progress: a bar on a terminal, lines elsewhere; None if `quiet`.
+    """Yield what shows the encoder's progress: a bar on a terminal, lines elsewhere; None if `quiet`.
 
-    Warnings of the encoder come in any case.
+    The encoder's warnings are printed in any case.
     """
     if quiet:
         with _logging_to(_write_line, logging.WARNING):
@@ -245,7 +245,7 @@ def encode_progress(options: EncodeOptions, quiet: bool) -> Iterator[EncodeProgr
     from rich.live import Live
 
     terminal = Terminal(sys.stderr.fileno(), sys.stderr.encoding or "utf-8")
-    console = Console(file=terminal, force_terminal=True)  # type: ignore[arg-type]
+    console = Console(file=cast(TextIO, terminal), force_terminal=True)
 
     def above(line: str) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""What `nvrc-ref encode` says when it is done: a table for people, a document for programs."""
+"""The result of `nvrc-ref encode`: a table for people, a document for programs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["report_document", "report_table"]
 
 
 def _rate_control(report: EncodeReport) -> dict[str, Any] | None:
-    """What was asked for and what was reached; None for a fixed lambda."""
+    """The target and the value reached; None for a fixed lambda."""
     goal = report.goal
     if goal is None:
         return None
@@ -65,7 +65,7 @@ def report_document(report: EncodeReport, output: str) -> dict[str, Any]:
 
 
 def _target_line(report: EncodeReport) -> list[str]:
-    """What rate control came to, in words."""
+    """A line about the target and the value reached; nothing for a fixed lambda."""
     goal = report.goal
     if goal is None:
         return []
@@ -82,7 +82,7 @@ _PARTS = {"synthesis weights": "picture", "context network": "entropy coding"}
 
 
 def _component_rows(report: EncodeReport) -> Iterator[tuple[str, float]]:
-    """Parts of the stream in users' words, each with what it consists of below it."""
+    """Parts of the stream in users' words, each followed by its components."""
     grids = {name: size for name, size in report.components.items() if name.startswith("grid ")}
     motion = {name: size for name, size in grids.items() if any(kind in name for kind in _MOTION)}
     content = {name: size for name, size in grids.items() if name not in motion}
@@ -110,7 +110,7 @@ def report_table(report: EncodeReport, output: str) -> str:
     psnr = {"Y": quality.y, "U": quality.u, "V": quality.v, "YUV": quality.yuv}
     lines = [
         table(rows, header=("part of the stream", "bytes", "share"), right=(1, 2)),
-        "Grids are small pictures of numbers that the network turns into frames, or moves them by.",
+        "Grids are small pictures of numbers, from which the network makes frames and their motion.",
         "",
         f"{output}: {counted(report.frames, 'frame')} of {report.width}x{report.height}, "
         f"{counted(report.bytes, 'byte')} (estimated {report.estimated_bytes:.0f})",

@@ -20,11 +20,10 @@ from nvrc_decoder.bitstream.syntax import (
     multiple_of_4,
     number_field,
 )
+from nvrc_decoder.picture.format import RATE_MAX
 from nvrc_decoder.profiles import PROFILES
 
 __all__ = ["PAYLOADS", "Payload"]
-
-_RATE_MAX = (1 << 31) - 1
 
 
 @dataclass(frozen=True)
@@ -52,10 +51,10 @@ _SEQUENCE: Table = (
         "leb128",
         "R3.3",
         1,
-        _RATE_MAX,
+        RATE_MAX,
         "Pictures are shown at rate_numerator / rate_denominator a second. The fraction need not be reduced.",
     ),
-    number_field("rate_denominator", "leb128", "R3.4", 1, _RATE_MAX, "See rate_numerator."),
+    number_field("rate_denominator", "leb128", "R3.4", 1, RATE_MAX, "See rate_numerator."),
     number_field(
         "chroma_format",
         "u8",

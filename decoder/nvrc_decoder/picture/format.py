@@ -10,8 +10,10 @@ import numpy as np
 from nvrc_decoder.picture.planes import plane_shapes
 from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444
 
-__all__ = ["CHROMA_NAMES", "UNSPECIFIED", "Colour", "VideoFormat"]
+__all__ = ["CHROMA_NAMES", "RATE_MAX", "UNSPECIFIED", "Colour", "VideoFormat"]
 
+RATE_MAX = (1 << 31) - 1
+"""Largest numerator and denominator of a frame rate (R3.4)."""
 UNSPECIFIED = 2
 CHROMA_NAMES = {CHROMA_400: "4:0:0", CHROMA_420: "4:2:0", CHROMA_444: "4:4:4"}
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nvrc_decoder.errors import InputError, UnsupportedError
-from nvrc_decoder.picture.format import CHROMA_NAMES, Colour, VideoFormat
+from nvrc_decoder.picture.format import CHROMA_NAMES, RATE_MAX, Colour, VideoFormat
 from nvrc_decoder.picture.planes import Planes, plane_shapes
 from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444
 from nvrc_encoder.source.conversion import SUPPORTED
@@ -20,7 +20,6 @@ from nvrc_encoder.source.y4m import check_frame_size
 
 __all__ = ["array_source"]
 
-_RATE_MAX = (1 << 31) - 1
 _SIDE_MAX = 65535
 _DTYPES = {8: np.uint8, 10: np.uint16}
 
@@ -76,7 +75,7 @@ def _rate(rate: Fraction | float | str) -> Fraction:
         exact = Fraction(str(rate) if isinstance(rate, float) else rate)
     except (ValueError, ZeroDivisionError, OverflowError):
         raise ValueError(f"rate is {rate!r}: it must be a number, such as 25 or '30000/1001'") from None
-    if exact <= 0 or max(exact.numerator, exact.denominator) > _RATE_MAX:
+    if exact <= 0 or max(exact.numerator, exact.denominator) > RATE_MAX:
         raise ValueError(f"rate is {rate!r}, which is none that the format can carry")
     return exact
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from nvrc_decoder.bitstream.container import MAGIC
 from nvrc_decoder.errors import InputError, InvalidStreamError, MissingExtraError, UnsupportedError
-from nvrc_decoder.picture.format import UNSPECIFIED, Colour, VideoFormat
+from nvrc_decoder.picture.format import RATE_MAX, UNSPECIFIED, Colour, VideoFormat
 from nvrc_decoder.picture.planes import Planes
 from nvrc_decoder.picture.presentation import SAMPLE_ASPECT
 from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444
@@ -47,7 +47,7 @@ _PIXEL_FORMATS = {
 }
 _RANGE_UNSPECIFIED, _FULL_RANGE = 0, 2
 _CODE_POINT_MAX = 255
-_RATE_MAX = _SIDE_MAX = (1 << 31) - 1
+_SIDE_MAX = (1 << 31) - 1
 _DEFAULT_RATE = Fraction(25)
 
 
@@ -132,7 +132,7 @@ def _code_point(frame: int | None, context: int) -> int:
 def _rate(stream: Any) -> Fraction | None:
     """Frames a second as the container says it; None where it says nothing that can be used."""
     rate = Fraction(stream.average_rate or stream.guessed_rate or 0).limit_denominator(1_000_000)
-    return rate if 1 <= rate.numerator <= _RATE_MAX else None
+    return rate if 1 <= rate.numerator <= RATE_MAX else None
 
 
 def _picture(av: Any, stream: Any, first: Any, hdr: str, name: str) -> VideoFormat:

@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 
 from nvrc_decoder.errors import InvalidStreamError, LimitError, UnsupportedError
-from nvrc_decoder.picture.format import Colour, VideoFormat
+from nvrc_decoder.picture.format import RATE_MAX, Colour, VideoFormat
 from nvrc_decoder.picture.planes import Plane, Planes
 from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444
 from nvrc_encoder.source.conversion import SUPPORTED, y4m_advice
@@ -28,7 +28,6 @@ __all__ = [
 MAX_FRAME_BYTES = 1 << 30
 _MAX_HEADER = 4096
 _MAX_DIMENSION = 65535
-_RATE_MAX = (1 << 31) - 1
 _DEFAULT_RATE = Fraction(25)
 _LEFT, _CENTRE, _TOP_LEFT = 1, 2, 3
 
@@ -102,7 +101,7 @@ def _ratio(value: str, what: str) -> Fraction | None:
     numerator, _, denominator = value.partition(":")
     if numerator == denominator == "0":
         return None
-    return Fraction(_number(numerator, what, _RATE_MAX), _number(denominator, what, _RATE_MAX))
+    return Fraction(_number(numerator, what, RATE_MAX), _number(denominator, what, RATE_MAX))
 
 
 def _read_fields(file: BinaryIO) -> tuple[dict[str, str], str]:

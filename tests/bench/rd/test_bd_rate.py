@@ -6,7 +6,7 @@ import importlib.util
 
 import pytest
 
-from nvrc_bench.rd.bd import bd_tables, compare_curves
+from nvrc_bench.rd.bd_rate import bd_tables, compare_curves
 
 ANCHOR = [(0.1, 30.0), (0.2, 33.0), (0.4, 36.0), (0.8, 39.0)]
 
@@ -20,21 +20,21 @@ def scaled(factor: float, curve: list[tuple[float, float]] = ANCHOR) -> list[tup
 
 
 @pytest.mark.parametrize(("factor", "percent"), [(1.0, 0.0), (1.25, 25.0), (0.79, -21.0), (2.0, 100.0)])
-def test_a_curve_of_scaled_rates(factor: float, percent: float) -> None:
+def test_scaled_rates_give_their_factor(factor: float, percent: float) -> None:
     needs_package()
     assert compare_curves(ANCHOR, scaled(factor))["percent"] == pytest.approx(percent, abs=1e-6)
 
 
-def test_a_parallel_curve_in_other_points() -> None:
+def test_parallel_curves_of_different_points() -> None:
     needs_package()
-    # 3 dB an octave: 1 dB more is a third of an octave, whatever points the curve is known at.
+    # 3 dB an octave: 1 dB more is a third of an octave, whatever points the curve has.
     curve = [(0.15, 30 + 1.75489 + 1), (0.3, 33 + 1.75489 + 1), (0.6, 36 + 1.75489 + 1)]
     cell = compare_curves(ANCHOR, curve)
     assert cell["percent"] == pytest.approx(100 * (2 ** (-1 / 3) - 1), abs=0.01)
     assert (cell["from_db"], cell["to_db"]) == (pytest.approx(32.755, abs=1e-3), pytest.approx(38.755, abs=1e-3))
 
 
-def test_order_of_points_does_not_matter() -> None:
+def test_the_order_of_points_does_not_matter() -> None:
     needs_package()
     assert compare_curves(ANCHOR[::-1], scaled(1.5)[::-1]) == compare_curves(ANCHOR, scaled(1.5))
 
@@ -49,7 +49,7 @@ def test_order_of_points_does_not_matter() -> None:
         ([(0.1, 38.5), (0.2, 40.0), (0.4, 42.0)], "overlap by 0.50 dB only"),
     ],
 )
-def test_no_number_without_a_reason(curve: list[tuple[float, float]], reason: str) -> None:
+def test_an_empty_cell_has_a_reason(curve: list[tuple[float, float]], reason: str) -> None:
     cell = compare_curves(ANCHOR, curve)
     assert cell["percent"] is None
     assert reason in cell["reason"]
@@ -62,7 +62,7 @@ def points(clip: str, codec: str, curve: list[tuple[float, float]], shift: float
     ]
 
 
-def test_table_and_mean() -> None:
+def test_a_table_has_clips_and_means() -> None:
     needs_package()
     rows = [
         *points("one", "x264", ANCHOR),
@@ -81,19 +81,19 @@ def test_table_and_mean() -> None:
         assert "x264" not in values["clips"]["one"]
 
 
-def test_metrics_that_a_codec_lacks_are_left_out() -> None:
+def test_a_metric_that_a_codec_lacks_is_left_out() -> None:
     needs_package()
     rows = [*points("one", "x264", ANCHOR)]
     rows += [{"clip": "one", "codec": "theirs", "bpp": 0.1, "psnr": {"y": None, "rgb": 30.0}}]
     assert bd_tables(rows, "x264")["metrics"]["y"]["clips"] == {}
 
 
-def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_bd_rate_without_bjontegaard(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     table = bd_tables(points("one", "x264", ANCHOR), "x264")
     assert "nvrc-ref[bench]" in table["reason"]
     assert table["metrics"] == {}
 
 
-def test_without_an_anchor() -> None:
+def test_no_bd_rate_without_an_anchor() -> None:
     assert bd_tables(points("one", "ours", ANCHOR), None)["reason"] == "there is no anchor"

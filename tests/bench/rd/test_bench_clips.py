@@ -1,4 +1,4 @@
-"""Clips of the bench: names as distributed, cutting, what is refused."""
+"""Clips of a run: formats by their names, cuts, and wrong ones."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg
         ("BasketballDrive_1920x1080_50.yuv", (1920, 1080, 50, CHROMA_420, 8)),
     ],
 )
-def test_names_of_raw_files(name: str, expected: tuple[int, int, int, int, int]) -> None:
+def test_a_raw_file_tells_its_format_by_its_name(name: str, expected: tuple[int, int, int, int, int]) -> None:
     raw = raw_format(ClipSpec(f"/videos/{name}"))
     assert raw is not None
     assert (raw.width, raw.height, raw.rate, raw.chroma_format, raw.bit_depth) == expected
 
 
-def test_given_size_wins_over_the_name() -> None:
+def test_a_given_size_wins_over_the_name() -> None:
     raw = raw_format(ClipSpec("Beauty_1920x1080_120fps_420_8bit_YUV.yuv", size="64x32", rate="24000/1001"))
     assert raw is not None
     assert (raw.width, raw.height, raw.rate) == (64, 32, Fraction(24000, 1001))
 
 
-def test_raw_without_a_size_is_refused() -> None:
+def test_raw_video_without_a_size_is_refused() -> None:
     with pytest.raises(InputError, match="does not tell its size"):
         raw_format(ClipSpec("clip.yuv"))
     assert raw_format(ClipSpec("clip.mp4")) is None
@@ -58,7 +58,7 @@ def test_raw_without_a_size_is_refused() -> None:
         (ClipSpec("city.mpg", name="a b/c"), "a-b-c"),
     ],
 )
-def test_clip_names(spec: ClipSpec, name: str) -> None:
+def test_a_clip_is_named_after_its_file_and_cuts(spec: ClipSpec, name: str) -> None:
     assert clip_name(spec) == name
 
 
@@ -79,7 +79,7 @@ def test_wrong_cuts_are_refused(values: dict[str, object]) -> None:
 
 
 def raw_clip(folder: Path, bits: int = 8) -> tuple[Path, np.ndarray]:
-    """Five frames of 16x8, named as UVG's files are."""
+    """Five frames of 16x8, named like the files of UVG."""
     kind = np.uint8 if bits == 8 else np.dtype("<u2")
     data = np.random.default_rng(bits).integers(0, 1 << bits, (5, 16 * 8 * 3 // 2)).astype(kind)
     path = folder / f"Tiny_16x8_120fps_420_{bits}bit_YUV.yuv"
@@ -88,7 +88,7 @@ def raw_clip(folder: Path, bits: int = 8) -> tuple[Path, np.ndarray]:
 
 
 @pytest.mark.parametrize("bits", [8, 10])
-def test_raw_clip_is_cut_exactly(tmp_path: Path, bits: int) -> None:
+def test_a_raw_clip_is_cut_exactly(tmp_path: Path, bits: int) -> None:
     path, data = raw_clip(tmp_path, bits)
     clip = prepare(ClipSpec(str(path), frames=2, skip=1), tmp_path, Runner(1), "no-ffmpeg")
     assert (clip.width, clip.height, clip.frames, clip.rate, clip.bit_depth) == (16, 8, 2, 120, bits)
@@ -96,7 +96,7 @@ def test_raw_clip_is_cut_exactly(tmp_path: Path, bits: int) -> None:
     assert frames == [data[1].tobytes(), data[2].tobytes()]
 
 
-def test_prepared_clips_are_found_again(tmp_path: Path) -> None:
+def test_a_prepared_clip_is_reused(tmp_path: Path) -> None:
     path, _ = raw_clip(tmp_path)
     first = prepare(ClipSpec(str(path), frames=2), tmp_path, Runner(1), "no-ffmpeg")
     state = first.path.stat().st_mtime_ns
@@ -116,7 +116,7 @@ def test_too_few_frames_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("crop", "left", "top"), [("8x4+4+2", 4, 2), ("8x4", 4, 2), ("6x2", 4, 2), ("16x8", 0, 0)])
-def test_crop(tmp_path: Path, crop: str, left: int, top: int) -> None:
+def test_a_crop_keeps_the_right_samples(tmp_path: Path, crop: str, left: int, top: int) -> None:
     path, data = raw_clip(tmp_path)
     clip = prepare(ClipSpec(str(path), frames=2, skip=2, crop=crop), tmp_path, Runner(1), "no-ffmpeg")
     width, height = clip.width, clip.height
@@ -135,7 +135,7 @@ def test_wrong_crops_are_refused(tmp_path: Path, crop: str) -> None:
     assert not [*tmp_path.glob("*.y4m")]
 
 
-def test_odd_pictures_stay_whole(tmp_path: Path) -> None:
+def test_an_odd_picture_keeps_its_last_samples(tmp_path: Path) -> None:
     path = tmp_path / "Odd_5x3_25fps_420_8bit.yuv"
     data = bytes(range(2 * (15 + 2 * 6)))
     path.write_bytes(data)
@@ -144,7 +144,7 @@ def test_odd_pictures_stay_whole(tmp_path: Path) -> None:
 
 
 @needs_ffmpeg
-def test_scaling_through_ffmpeg(tmp_path: Path) -> None:
+def test_ffmpeg_scales_a_clip(tmp_path: Path) -> None:
     path, data = raw_clip(tmp_path)
     spec = ClipSpec(str(path), frames=2, skip=2, crop="8x4+4+2", scale="8x4")
     clip = prepare(spec, tmp_path, Runner(1), "ffmpeg")
@@ -156,7 +156,7 @@ def test_scaling_through_ffmpeg(tmp_path: Path) -> None:
 
 
 @needs_ffmpeg
-def test_scaled_or_not_a_clip_is_what_encode_sees(tmp_path: Path) -> None:
+def test_a_clip_has_the_samples_that_encode_reads(tmp_path: Path) -> None:
     """Rotation is not applied, and the range stays; the same size makes the same samples."""
     path = tmp_path / "turned.mp4"
     with av.open(str(path), "w") as container:

@@ -1,4 +1,4 @@
-"""What a run is asked for, and points made elsewhere."""
+"""Runs from JSON and from options, and imported points."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nvrc_bench.rd.clips import Clip
-from nvrc_bench.rd.codecs import make_codec
+from nvrc_bench.rd.codecs.kinds import make_codec
 from nvrc_bench.rd.config import CodecSpec, load_run, parse_codec
 from nvrc_bench.rd.imported import FORMAT, load_curves, points_for, published_names
 from nvrc_decoder.errors import InputError
@@ -18,7 +18,7 @@ from nvrc_decoder.errors import InputError
 CLIP = Clip("Beauty", Path("x.y4m"), 1920, 1080, 600, 8, 1, Fraction(120), "", "")
 
 
-def test_codec_on_the_command_line() -> None:
+def test_a_codec_is_parsed_from_the_command_line() -> None:
     spec = parse_codec("nvrc:name=wide,preset=fast,profile=lite,points=0.004/0.01,channels=12,no-flow")
     assert (spec.kind, spec.name, spec.preset, spec.profile) == ("nvrc", "wide", "fast", "lite")
     assert spec.points == ("0.004", "0.01")
@@ -35,7 +35,7 @@ def test_wrong_codecs_are_refused(text: str) -> None:
         parse_codec(text)
 
 
-def test_changes_for_one_clip() -> None:
+def test_a_codec_can_differ_for_one_clip() -> None:
     per_clip = {"city": {"points": [0.5], "options": {"iterations": 9}, "arguments": ["--fast"]}}
     spec = CodecSpec("nvrc", points=("1", "2"), options={"iterations": 5, "seed": 1}, per_clip=per_clip)
     city = make_codec(spec.for_clip("city"))
@@ -49,7 +49,7 @@ def test_changes_for_one_clip() -> None:
         CodecSpec("nvrc", per_clip={"city": {"kind": "x264"}}).for_clip("city")
 
 
-def test_another_parameter_and_program() -> None:
+def test_nvrc_takes_another_parameter_and_program() -> None:
     spec = CodecSpec("nvrc", points=("0.1",), parameter="--target-bpp", command=("/old/python", "-m", "nvrc_ref"))
     codec = make_codec(spec)
     [words] = codec.encode("0.1")
@@ -67,7 +67,7 @@ def test_another_parameter_and_program() -> None:
         ("vp9", ["-cpu-used 0", "-tune psnr", "-pass 2", "-f ivf"]),
     ],
 )
-def test_command_lines_of_other_codecs(kind: str, words: list[str]) -> None:
+def test_other_codecs_get_their_command_lines(kind: str, words: list[str]) -> None:
     codec = make_codec(CodecSpec(kind, options={"extra": 3}, arguments=("-more",)), "my-ffmpeg", 1)
     text = " ".join(codec.encode("37")[-1])
     assert text.startswith("my-ffmpeg ")
@@ -83,7 +83,7 @@ def config(folder: Path, document: Any) -> str:
     return str(path)
 
 
-def test_config(tmp_path: Path) -> None:
+def test_a_run_is_read_from_json(tmp_path: Path) -> None:
     document = {
         "clips": [{"path": "clip.y4m", "frames": 4}, {"path": "/elsewhere/clip.y4m", "name": "other"}],
         "codecs": ["x264:points=20/30", {"kind": "nvrc", "points": [0.01, 0.02], "environment": {"A": "b"}}],
@@ -123,7 +123,7 @@ def test_wrong_configs_are_refused(tmp_path: Path, document: Any) -> None:
     assert error.value.code == "E_CONFIG"
 
 
-def test_missing_config(tmp_path: Path) -> None:
+def test_a_missing_config_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot read"):
         load_run(str(tmp_path / "none.json"))
 
@@ -133,7 +133,7 @@ def curves(**changes: Any) -> dict[str, Any]:
     return {"format": FORMAT, "source": "a laboratory", "curves": [curve]}
 
 
-def test_imported_points(tmp_path: Path) -> None:
+def test_points_are_imported_from_a_file(tmp_path: Path) -> None:
     document = curves(width=1920, height=1080, points=[{"label": "qp 3", "bytes": 1000, "psnr": {"y": 30, "u": None}}])
     skipped: list[str] = []
     [point] = points_for(load_curves(config(tmp_path, document)), CLIP, skipped)
@@ -145,7 +145,7 @@ def test_imported_points(tmp_path: Path) -> None:
     assert skipped == []
 
 
-def test_curves_of_another_clip_or_cut(tmp_path: Path) -> None:
+def test_curves_of_another_clip_are_skipped(tmp_path: Path) -> None:
     skipped: list[str] = []
     assert not [*points_for(load_curves(config(tmp_path, curves(clip="Jockey"))), CLIP, skipped)]
     assert skipped == []
@@ -179,7 +179,7 @@ def test_wrong_imports_are_refused(tmp_path: Path, document: Any) -> None:
 
 
 @pytest.mark.parametrize("name", published_names())
-def test_published_curves(name: str) -> None:
+def test_a_published_curve_can_be_imported(name: str) -> None:
     for curve in load_curves(f"published:{name}"):
         rates = [point["bpp"] for point in curve["points"]]
         assert rates == sorted(rates) or rates == sorted(rates, reverse=True)
@@ -193,7 +193,7 @@ def test_published_curves(name: str) -> None:
         assert len(rates) >= 4
 
 
-def test_published_names() -> None:
+def test_published_curves_are_listed_by_name() -> None:
     assert published_names() == ["c3-uvg", "hinerv-uvg", "vtm-lowdelay-uvg"]
     with pytest.raises(InputError, match="published are c3-uvg"):
         load_curves("published:none")

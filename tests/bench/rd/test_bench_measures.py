@@ -1,4 +1,4 @@
-"""Bytes of elementary streams, qualities, and programs that are run."""
+"""Bytes of elementary streams, qualities of frames, and the time and memory of programs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nvrc_decoder.picture.planes import Planes
 DELIMITER = b"\x12\x00"
 
 
-def test_obu_without_temporal_delimiters() -> None:
+def test_temporal_delimiters_do_not_count() -> None:
     long = b"\x32\x80\x01" + bytes(128)
     extended = b"\x36\x00\x02ab"
     assert obu_bytes(DELIMITER + long + DELIMITER + extended) == len(long) + len(extended)
@@ -28,12 +28,12 @@ def test_obu_without_temporal_delimiters() -> None:
 @pytest.mark.parametrize(
     "data", [b"\x32\x05abc", b"\x30\x01a", b"\xb2\x01a", b"\x32", b"\x32" + b"\xff" * 9, b"\x36\x00"]
 )
-def test_hostile_obu(data: bytes) -> None:
+def test_a_damaged_obu_is_refused(data: bytes) -> None:
     with pytest.raises(InvalidStreamError):
         obu_bytes(DELIMITER + data)
 
 
-def test_ivf_without_headers() -> None:
+def test_headers_of_ivf_do_not_count() -> None:
     header = b"DKIF\0\0\x20\0" + bytes(24)
     frames = [b"12345", b"", b"123"]
     data = header + b"".join(len(frame).to_bytes(4, "little") + bytes(8) + frame for frame in frames)
@@ -43,7 +43,7 @@ def test_ivf_without_headers() -> None:
             ivf_bytes(wrong)
 
 
-def test_annex_b_counts_everything() -> None:
+def test_annex_b_counts_all_bytes() -> None:
     assert annex_b_bytes(b"\0\0\0\x01\x67abc") == 8
 
 
@@ -63,7 +63,7 @@ def test_psnr_is_the_mean_of_the_frames() -> None:
     assert "97x97" in result["ms_ssim_reason"]
 
 
-def test_weights_and_depth() -> None:
+def test_psnr_uses_the_peak_and_plane_weights() -> None:
     a, b = picture(500, kind=np.uint16), picture(500, kind=np.uint16)
     assert b.u is not None
     b.u[:] = 501
@@ -73,7 +73,7 @@ def test_weights_and_depth() -> None:
     assert psnr["yuv"] == pytest.approx((700 + psnr["u"]) / 8)
 
 
-def test_another_number_of_frames_is_refused() -> None:
+def test_a_different_number_of_frames_is_refused() -> None:
     with pytest.raises(InvalidStreamError, match="another number"):
         compare([picture(1), picture(1)], [picture(1)], (16, 16), 8)
     with pytest.raises(InvalidStreamError):
@@ -86,13 +86,13 @@ def test_another_number_of_frames_is_refused() -> None:
     ("size", "window"),
     [((1920, 1080), 11), ((352, 161), 11), ((176, 144), 9), ((128, 128), 7), ((97, 500), 7), ((96, 500), 0)],
 )
-def test_window_of_ms_ssim(size: tuple[int, int], window: int) -> None:
+def test_the_ms_ssim_window_follows_the_size(size: tuple[int, int], window: int) -> None:
     from nvrc_encoder.quality.similarity import window_for
 
     assert window_for(*size) == window
 
 
-def test_ms_ssim_of_a_small_picture() -> None:
+def test_a_small_picture_gets_a_narrower_window() -> None:
     pytest.importorskip("pytorch_msssim")
     noise = np.random.default_rng(0).integers(0, 256, (144, 176)).astype(np.uint8)
     chroma = np.zeros((72, 88), np.uint8)
@@ -103,8 +103,8 @@ def test_ms_ssim_of_a_small_picture() -> None:
     assert compare([a], [other], (176, 144), 8)["ms_ssim_y"] < 0.5
 
 
-def test_programs_are_measured(tmp_path: Path) -> None:
-    # Its memory is looked at from time to time.
+def test_a_program_is_measured(tmp_path: Path) -> None:
+    # It sleeps, since its memory is sampled.
     code = (
         "import os, time; x = bytearray(90 << 20); time.sleep(0.5)\n"
         "print(os.environ['OMP_NUM_THREADS'], os.environ['EXTRA'])"
@@ -117,7 +117,7 @@ def test_programs_are_measured(tmp_path: Path) -> None:
     assert log.read_text().splitlines()[-1] == "3 yes"
 
 
-def test_programs_that_fail(tmp_path: Path) -> None:
+def test_a_failed_program_is_reported(tmp_path: Path) -> None:
     runner = Runner(1)
     with pytest.raises(CommandError, match=r"failed \(7\).*what happened"):
         runner.execute([sys.executable, "-c", "print('what happened'); exit(7)"], tmp_path, tmp_path / "log", {})

@@ -1,4 +1,4 @@
-"""Whole runs with tiny codecs: results, resuming, failures, what is missing."""
+"""Whole runs with tiny codecs: results, resuming, failures, missing codecs."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def clip(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """File with a line for every call of the encoder."""
+    """A file with a line for every call of the encoder."""
     path = tmp_path / "calls"
     path.touch()
     monkeypatch.setenv("FAKE_CODEC_CALLS", str(path))
@@ -81,7 +81,7 @@ def count(calls: Path) -> int:
     return len(calls.read_text().split())
 
 
-def test_results(tmp_path: Path, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_writes_its_results(tmp_path: Path, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert bench(tmp_path, clip, PLAIN, OURS, anchor="plain", jobs=2) == 0
     document = results(tmp_path)
     assert document["format"] == FORMAT
@@ -117,7 +117,7 @@ def test_results(tmp_path: Path, clip: Path, capsys: pytest.CaptureFixture[str])
     assert not [*(tmp_path / "out").glob("point-*")]
 
 
-def test_a_second_run_makes_nothing(
+def test_a_second_run_encodes_nothing(
     tmp_path: Path, clip: Path, calls: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert bench(tmp_path, clip, PLAIN) == 0
@@ -126,10 +126,10 @@ def test_a_second_run_makes_nothing(
     assert bench(tmp_path, clip, PLAIN) == 0
     assert count(calls) == 3
     assert results(tmp_path)["points"] == before["points"]
-    assert "3 of 3 points are there already" in capsys.readouterr().err
+    assert "3 of 3 points exist already" in capsys.readouterr().err
 
 
-def test_what_there_is_no_time_for_is_left_out_and_told(
+def test_points_over_the_time_limit_are_left_out(
     tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(bench_run, "_SILENCE", 0.3)
@@ -144,7 +144,7 @@ def test_what_there_is_no_time_for_is_left_out_and_told(
     assert document["failed"] == []
     told = capsys.readouterr().err
     assert "[1/3] after 0:00:0" in told
-    assert " at work: ramp, plain, point 8\n" in told
+    assert " running: ramp, plain, point 8\n" in told
     assert all(line in told for line in document["skipped"])
     monkeypatch.delenv("FAKE_CODEC_HANGS")
     assert bench(tmp_path, clip, PLAIN, seconds=60) == 0
@@ -152,7 +152,7 @@ def test_what_there_is_no_time_for_is_left_out_and_told(
     assert results(tmp_path)["skipped"] == []
 
 
-def test_changes_and_redo_make_points_again(tmp_path: Path, clip: Path, calls: Path) -> None:
+def test_changed_options_and_redo_repeat_points(tmp_path: Path, clip: Path, calls: Path) -> None:
     assert bench(tmp_path, clip, OURS) == 0
     assert bench(tmp_path, clip, {**OURS, "options": {"new-switch": False}, "points": [6, 12]}) == 0
     assert count(calls) == 5
@@ -162,14 +162,16 @@ def test_changes_and_redo_make_points_again(tmp_path: Path, clip: Path, calls: P
     assert bench(tmp_path, clip, PLAIN, words=("--redo", "typo")) == 1
 
 
-def test_another_version_is_said(tmp_path: Path, clip: Path, calls: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_changed_version_is_reported(
+    tmp_path: Path, clip: Path, calls: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert bench(tmp_path, clip, {**PLAIN, "points": [4]}) == 0
     assert bench(tmp_path, clip, {**PLAIN, "points": [4], "version": "4"}) == 0
     assert count(calls) == 1
-    assert "was made with 3, now it is 4" in capsys.readouterr().err
+    assert "is of 3, not 4; --redo encodes it again" in capsys.readouterr().err
 
 
-def test_a_failed_point_is_tried_again(
+def test_a_failed_point_is_retried_by_the_next_run(
     tmp_path: Path, clip: Path, calls: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FAKE_CODEC_FAILS", "8")
@@ -185,7 +187,7 @@ def test_a_failed_point_is_tried_again(
     assert results(tmp_path)["failed"] == []
 
 
-def test_a_killed_run_goes_on(tmp_path: Path, clip: Path, calls: Path) -> None:
+def test_a_killed_run_is_resumed(tmp_path: Path, clip: Path, calls: Path) -> None:
     config = tmp_path / "run.json"
     config.write_text(json.dumps({"clips": [{"path": str(clip)}], "codecs": [PLAIN]}))
     words = [sys.executable, "-m", "nvrc_ref", "bench", "--config", str(config), "-o", str(tmp_path / "out")]
@@ -210,7 +212,7 @@ def test_a_signal_ends_the_programs(tmp_path: Path, clip: Path, calls: Path, sen
     config.write_text(json.dumps({"clips": [{"path": str(clip)}], "codecs": [{**PLAIN, "points": [16]}]}))
     words = [sys.executable, "-m", "nvrc_ref", "bench", "--config", str(config), "-o", str(tmp_path / "out")]
 
-    def heed() -> None:  # whoever runs the tests may be deaf to it
+    def heed() -> None:  # the tests may run with the signal ignored
         signal.signal(sent, signal.SIG_DFL)
 
     environment = {**os.environ, "FAKE_CODEC_HANGS": "16"}
@@ -241,7 +243,7 @@ def test_a_missing_codec_is_one_line(tmp_path: Path, clip: Path, capsys: pytest.
     assert capsys.readouterr().err.count("absent") == 1
 
 
-def test_no_run_only_reports(tmp_path: Path, clip: Path, calls: Path) -> None:
+def test_no_run_reports_existing_points_only(tmp_path: Path, clip: Path, calls: Path) -> None:
     assert bench(tmp_path, clip, {**PLAIN, "points": [4]}) == 0
     assert bench(tmp_path, clip, PLAIN, words=("--no-run",)) == 0
     assert count(calls) == 1
@@ -271,11 +273,11 @@ def test_per_clip_points_of_no_clip_are_refused(tmp_path: Path, clip: Path) -> N
         ["bench", "a", "--codec", "h1"],
     ],
 )
-def test_usage(words: list[str]) -> None:
+def test_contradictory_options_are_refused(words: list[str]) -> None:
     assert run(words) == 2
 
 
-def test_help_names_both(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_names_both_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["bench", "--help"]) == 0
     text = capsys.readouterr().out
     assert "rd" in text
@@ -283,7 +285,7 @@ def test_help_names_both(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
-def test_x264_through_ffmpeg(tmp_path: Path) -> None:
+def test_x264_encodes_through_ffmpeg(tmp_path: Path) -> None:
     path = tmp_path / "Noise_64x64_30fps_420_8bit_YUV.yuv"
     frame = np.random.default_rng(0).integers(60, 180, 64 * 64 * 3 // 2).astype(np.uint8).tobytes()
     path.write_bytes(frame * 3)

@@ -10,9 +10,9 @@ from pipes import Pipe
 from typing import Any
 
 import pytest
-from stream_builders import reseal
 
 import nvrc_decoder
+from fuzz.mutations import reseal
 from nvrc_conformance.manifest import load_manifest
 from nvrc_decoder.bitstream.reader import Unit, UnitReader
 from nvrc_decoder.bitstream.salvage import Damage

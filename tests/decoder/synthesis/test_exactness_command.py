@@ -97,7 +97,7 @@ def test_falling_back_to_the_cpu_is_no_success(monkeypatch):
     monkeypatch.setattr(run.nvrc_decoder, "open", lambda *arguments, **options: Fallen(), raising=False)
     rows = list(run.through_the_decoder("cuda", None))
     assert rows
-    assert all(run.failed(row) and row["error"] == "went on on cpu" for row in rows)
+    assert all(run.failed(row) and row["error"] == "fell back to cpu" for row in rows)
 
 
 def test_without_a_gpu_the_exit_code_says_so(capsys):

@@ -14,9 +14,9 @@ from nvrc_decoder.picture.frame import to_bgr
 from nvrc_decoder.picture.planes import Planes
 from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444
 from nvrc_encoder.source.video import open_source
-from nvrc_output import writers
-from nvrc_output.colour import eight_bit_420, viewing_colour
+from nvrc_output import mp4
 from nvrc_output.files import atomic_directory, atomic_file
+from nvrc_output.viewing import eight_bit_420, viewing_colour
 from nvrc_output.writers import OutputKind, guess_kind, open_writer
 
 GREY = VideoFormat(9, 5, Fraction(25))
@@ -120,7 +120,7 @@ def test_mp4_of_every_format(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chroma_format: int, bit_depth: int, with_pyav: bool
 ) -> None:
     if not with_pyav:
-        monkeypatch.setattr(writers, "is_found", lambda name, purpose: False)
+        monkeypatch.setattr(mp4, "is_found", lambda name, purpose: False)
     colour = Colour(1, 13, 1, full_range=True)
     video = VideoFormat(1, 7, Fraction(24000, 1001), chroma_format, bit_depth, colour)
     unit = 1 << (bit_depth - 8)
@@ -179,7 +179,7 @@ def test_rate_that_mp4_does_not_have_is_an_output_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("with_pyav", [True, False])
 def test_mp4_can_be_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_pyav: bool) -> None:
     if not with_pyav:
-        monkeypatch.setattr(writers, "is_found", lambda name, purpose: False)
+        monkeypatch.setattr(mp4, "is_found", lambda name, purpose: False)
     notes: list[str] = []
     video = VideoFormat(33, 17, Fraction(25))
     with open_writer(str(tmp_path / "a.mp4"), OutputKind.MP4, video, notes.append) as write:

@@ -1,0 +1,1 @@
+"""What the commands that decode share: opening a stream, progress, and reporting damage."""
