@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from nvrc_decoder.decode.engine import Engine, choose_engine
+from nvrc_decoder.decode.engines import Engine, choose_engine
 from nvrc_decoder.errors import InputError
 from nvrc_decoder.limits import Limits
 from nvrc_decoder.synthesis.cuda.providers import Provider

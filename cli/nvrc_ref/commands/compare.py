@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from nvrc_decoder.decode.engine import Engine
+from nvrc_decoder.decode.engines import Engine
 from nvrc_decoder.errors import InputError
 from nvrc_decoder.limits import Limits
 from nvrc_decoder.system.allocator import return_large_arrays

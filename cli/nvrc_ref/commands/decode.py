@@ -8,7 +8,7 @@ import time
 import click
 
 import nvrc_decoder
-from nvrc_decoder.decode.engine import Engine
+from nvrc_decoder.decode.engines import Engine
 from nvrc_decoder.errors import InputError
 from nvrc_decoder.limits import Limits
 from nvrc_decoder.synthesis.cuda.providers import Provider

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from nvrc_decoder.decode.engine import Engine
+from nvrc_decoder.decode.engines import Engine
 from nvrc_decoder.limits import Limits
 from nvrc_decoder.synthesis.cuda.providers import Provider
 from nvrc_decoder.system.allocator import return_large_arrays

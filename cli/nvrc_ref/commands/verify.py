@@ -7,7 +7,7 @@ import hashlib
 import click
 
 import nvrc_decoder
-from nvrc_decoder.decode.engine import Engine
+from nvrc_decoder.decode.engines import Engine
 from nvrc_decoder.errors import MismatchError
 from nvrc_decoder.limits import Limits
 from nvrc_decoder.synthesis.cuda.providers import Provider
