@@ -72,14 +72,6 @@ class Prefetch(Generic[Item]):
             end, self._end = self._end, StopIteration()
         raise end or StopIteration
 
-    def poll(self) -> Item | None:
-        """The next item if it is there; None if not, at the end, and where an error comes next."""
-        with self._condition:
-            if not self._ready:
-                return None
-            self._condition.notify_all()
-            return self._ready.pop()
-
     def stop(self, patience: float | None = None) -> None:
         """End the thread at its next `check`; wait for that, at most `patience` seconds. May be called again."""
         if self._process != os.getpid():  # the thread stayed in the parent process, perhaps with the lock held

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -14,9 +13,9 @@ from nvrc_decoder.picture.planes import PictureFormat, Planes
 from nvrc_decoder.profiles import Profile
 from nvrc_decoder.pyramid import DEFAULT_PYRAMID, Pyramid
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer
-from nvrc_decoder.system.threads import OrderedMap
+from nvrc_decoder.system.threads import run_in_order
 
-__all__ = ["Grid", "Job", "NetworkParts", "Synthesizer", "TileSynthesizer", "Warped", "run_jobs"]
+__all__ = ["Grid", "Job", "NetworkParts", "Synthesizer", "TileSynthesizer", "Warped"]
 
 Grid = npt.NDArray[np.int16]
 """Quantised values of a slot: [nodes or frames, channels, rows, columns]."""
@@ -79,7 +78,8 @@ class Synthesizer(ABC):
 
     def stream(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> Iterator[Planes]:
         """The frames in order, made by `workers` jobs concurrently; arguments as in `jobs`."""
-        return run_jobs(self.jobs(grids, frame_count, frames), self.workers)
+        for planes in run_in_order(self.jobs(grids, frame_count, frames), self.workers):
+            yield from planes
 
     def synthesise(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> list[Planes]:
         """As `stream`, all frames at once."""
@@ -110,20 +110,3 @@ class TileSynthesizer(Synthesizer):
             t: the frame.
             warped: the tile's part of what `warped` gives for this frame.
         """
-
-
-def run_jobs(jobs: Iterator[Job], workers: int) -> Iterator[Planes]:
-    """The frames that jobs make, in order; so many jobs run concurrently."""
-    with closing(OrderedMap(_Listed(jobs, workers))) as results:
-        for planes in results:
-            yield from planes
-
-
-class _Listed:
-    """Jobs that are all there."""
-
-    def __init__(self, jobs: Iterator[Job], workers: int) -> None:
-        self._jobs, self.workers = jobs, workers
-
-    def take(self, wait: bool) -> Job | None:
-        return next(self._jobs, None)

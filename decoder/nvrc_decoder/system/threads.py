@@ -1,4 +1,4 @@
-"""Work in a few threads: `each` for the parts of one result, `OrderedMap` for a stream of results.
+"""Work in a few threads: `each` for the parts of one result, `run_in_order` for a stream of results.
 
 There is no pool. Python's own takes no work once the main thread has returned, when other threads may still decode;
 and starting a thread takes a twentieth of a millisecond. Where none can be started, the caller does the work.
@@ -9,14 +9,13 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Generic, Protocol, Self, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Generic, TypeVar
 
-__all__ = ["Jobs", "OrderedMap", "cores", "each"]
+__all__ = ["cores", "each", "run_in_order"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Result_co = TypeVar("Result_co", covariant=True)
 
 
 def cores() -> int:
@@ -61,78 +60,33 @@ def each(work: Callable[[Item], None], items: Sequence[Item], threads: int) -> N
         raise errors[0]
 
 
-class Jobs(Protocol[Result_co]):
-    """Where an `OrderedMap` takes its jobs from."""
+def run_in_order(jobs: Iterator[Callable[[], Result]], workers: int) -> Iterator[Result]:
+    """The results of jobs, in the order of the jobs; up to `workers` of them run concurrently.
 
-    @property
-    def workers(self) -> int:
-        """How many jobs like the last one may run concurrently."""
+    Jobs are taken in the caller's thread, one of them before a worker is free for it. With one worker, the caller runs
+    the jobs. When the iterator ends or is closed, no job runs any more.
 
-    def take(self, wait: bool) -> Callable[[], Result_co] | None:
-        """The next job, in order. None if there is none yet; with `wait`, only if there are no more."""
-
-
-class OrderedMap(Generic[Result]):
-    """Runs jobs concurrently, each in a thread of its own, and gives their results in the order of the jobs.
-
-    Jobs are taken in the caller's thread, one of them before a worker is free for it. A job is waited for only while
-    no other runs: results that are there are never held back. With one worker, the caller runs the jobs itself.
-
-    Args:
-        jobs: the jobs.
+    Raises:
+        BaseException: what a job raised, or taking one.
     """
-
-    def __init__(self, jobs: Jobs[Result]) -> None:
-        self._jobs = jobs
-        self._running: deque[_Task[Result]] = deque()
-        self._taken: list[Callable[[], Result]] = []  # one at most
-        self._closed = False
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> Result:
-        """Raises what a job raised, or taking one; after that there are no more."""
-        try:
-            if self._closed:
-                raise StopIteration
-            return self._next()
-        except BaseException:
-            self.close()
-            raise
-
-    def _next(self) -> Result:
-        if not self._running:
-            job = self._taken.pop() if self._taken else self._jobs.take(wait=True)
-            if job is None:
-                raise StopIteration
-            if self._jobs.workers == 1:
-                return job()
-            self._running.append(_Task(job))
-        while self._taken or self._take():
-            if len(self._running) >= self._jobs.workers:
-                break
-            self._start()
-        result = self._running.popleft().result()
-        self._start()
-        return result
-
-    def _take(self) -> bool:
-        job = self._jobs.take(wait=False)
-        if job is not None:
-            self._taken.append(job)
-        return job is not None
-
-    def _start(self) -> None:
-        if self._taken:
-            self._running.append(_Task(self._taken.pop()))
-
-    def close(self) -> None:
-        """Wait for the jobs that run, and discard their results."""
-        self._closed = True
-        self._taken.clear()
-        while self._running:
-            self._running.popleft().wait()
+    if workers == 1:
+        for job in jobs:
+            yield job()
+        return
+    running: deque[_Task[Result]] = deque()
+    try:
+        for job in jobs:
+            if len(running) == workers:
+                result = running.popleft().result()
+                running.append(_Task(job))
+                yield result
+            else:
+                running.append(_Task(job))
+        while running:
+            yield running.popleft().result()
+    finally:
+        for task in running:
+            task.wait()
 
 
 class _Task(Generic[Result]):
