@@ -10,7 +10,7 @@ from pipes import Pipe
 from typing import Any
 
 import pytest
-from nvrc_decoder.decode.engine import choose_engine
+from nvrc_decoder.decode.engines import choose_engine
 
 import nvrc_decoder
 from nvrc_decoder.bitstream.join import join
