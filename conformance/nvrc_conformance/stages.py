@@ -15,9 +15,9 @@ from pathlib import Path
 import click
 import numpy as np
 
+from nvrc_decoder.bitstream.gops import iterate_gops
 from nvrc_decoder.bitstream.reader import UnitReader
 from nvrc_decoder.bitstream.units import (
-    Digest,
     Gop,
     NetworkHeader,
     ScheduleKind,
@@ -25,10 +25,11 @@ from nvrc_decoder.bitstream.units import (
     coded_nodes,
     layer_specs,
 )
-from nvrc_decoder.decode.engine import EngineName, make_synthesizer
+from nvrc_decoder.decode.engines import EngineName, make_synthesizer
 from nvrc_decoder.decode.gop import Grid, Network, decode_grids, integer_layers, load_network
 from nvrc_decoder.entropy.coder import IntArray
 from nvrc_decoder.entropy.parameters import decode_parameters
+from nvrc_decoder.errors import InternalError
 from nvrc_decoder.picture.planes import Planes
 
 __all__ = [
@@ -147,22 +148,23 @@ def coded_parameters(sequence: SequenceHeader, header: NetworkHeader) -> dict[st
 def decode_stream(data: bytes) -> Iterator[DecodedGop]:
     """The GOPs of a stream in integers, without frames; raises as the decoder does."""
     reader = UnitReader(io.BytesIO(data))
+    loaded: list[Network] = []
+
+    def load(header: NetworkHeader, offset: int, unit: str) -> None:
+        if reader.sequence is not None:
+            loaded.append(load_network(reader.sequence, header, offset=offset, unit=unit))
+
     network: Network | None = None
     number = -1
-    unused = False
-    held: Gop | None = None
-    for unit in reader:
-        if isinstance(unit.content, NetworkHeader) and reader.sequence is not None:
-            network = load_network(reader.sequence, unit.content, offset=unit.offset, unit=unit.name)
-            unused = True
-        elif isinstance(unit.content, Gop):
-            held = unit.content
-        elif isinstance(unit.content, Digest) and held and network and reader.sequence is not None:
-            payloads = held.frame_count, held.grids, held.node_maps
-            grids = decode_grids(reader.sequence, network, *payloads, offset=unit.offset, unit=unit.name)
-            number, unused = number + unused, False
-            yield DecodedGop(reader.sequence, network, number, held, unit.content.digest, grids)
-            held = None
+    for record in iterate_gops(reader, on_network=load):
+        if reader.sequence is None:
+            raise InternalError("E_INTERNAL", "the reader let a GOP come before SEQUENCE")
+        if network is not loaded[-1]:
+            network, number = loaded[-1], number + 1
+        gop = record.gop
+        payloads = gop.frame_count, gop.grids, gop.node_maps
+        grids = decode_grids(reader.sequence, network, *payloads, offset=record.offset, unit=record.unit)
+        yield DecodedGop(reader.sequence, network, number, gop, record.digest.digest, grids)
 
 
 def frames_of(decoded: DecodedGop, engine: EngineName = "reference") -> list[Planes]:

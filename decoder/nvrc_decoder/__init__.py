@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nvrc_decoder.bitstream.salvage import Damage
-    from nvrc_decoder.decode.symbols import StageTimes
+    from nvrc_decoder.decode.stages import StageTimes
     from nvrc_decoder.errors import (
         InputError,
         InternalError,
@@ -71,7 +71,7 @@ _HOMES = {
     "Limits": "limits",
     "Planes": "picture.planes",
     "Presentation": "picture.presentation",
-    "StageTimes": "decode.symbols",
+    "StageTimes": "decode.stages",
     "Video": "video",
     "VideoFormat": "picture.format",
     "VideoInfo": "video",

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import BinaryIO, SupportsIndex, cast
 
 from nvrc_decoder.bitstream.source import binary_file
-from nvrc_decoder.decode.engine import Engine, choose_engine, choose_gpu
-from nvrc_decoder.decode.symbols import OnDamage, StageTimes
+from nvrc_decoder.decode.engines import Engine, Engines
+from nvrc_decoder.decode.stages import OnDamage, StageTimes
 from nvrc_decoder.errors import InputError
 from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
 from nvrc_decoder.synthesis.cuda.providers import Provider
@@ -66,8 +66,7 @@ def open_video(
         TypeError, ValueError: an argument is none that this takes.
     """
     _check_arguments(threads, limits, on_damage, times)
-    chosen = choose_engine(engine)
-    gpu = choose_gpu(chosen, provider)
+    engines = Engines(engine, provider, threads)
     if isinstance(path, str | os.PathLike):
         name = Path(path)
         if not os.fspath(path):
@@ -85,9 +84,7 @@ def open_video(
         return Video(
             file,
             owns_file=owned,
-            engine=chosen,
-            gpu=gpu,
-            threads=threads,
+            engines=engines,
             limits=limits,
             verify=verify,
             on_damage=on_damage,

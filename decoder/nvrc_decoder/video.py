@@ -13,16 +13,17 @@ from collections.abc import Generator, Iterator
 from types import TracebackType
 from typing import BinaryIO, NoReturn, Self, SupportsIndex, cast, overload
 
+from nvrc_decoder.bitstream.gops import GopRecord, Peekable, iterate_gops
 from nvrc_decoder.bitstream.metadata import PresentationFinder
-from nvrc_decoder.bitstream.random_access import GopRecord, RandomAccess, read_index
+from nvrc_decoder.bitstream.pipe import PipeInput
+from nvrc_decoder.bitstream.random_access import RandomAccess, read_index
 from nvrc_decoder.bitstream.reader import UnitReader
 from nvrc_decoder.bitstream.salvage import Damage, SalvageReader, salvage_table
-from nvrc_decoder.decode.engine import EngineName, Synthesizers
-from nvrc_decoder.decode.gop_source import Networks, Peekable, read_forward, read_table
+from nvrc_decoder.decode.engines import EngineName, Engines
+from nvrc_decoder.decode.frames import make_frames
+from nvrc_decoder.decode.gop import Networks
 from nvrc_decoder.decode.picker import Picker
-from nvrc_decoder.decode.pipe_input import PipeInput
-from nvrc_decoder.decode.pipeline import make_frames
-from nvrc_decoder.decode.symbols import Decoding, OnDamage, StageTimes
+from nvrc_decoder.decode.stages import Decoding, OnDamage, StageTimes
 from nvrc_decoder.errors import (
     InputError,
     InvalidStreamError,
@@ -33,7 +34,6 @@ from nvrc_decoder.errors import (
 from nvrc_decoder.limits import Limits
 from nvrc_decoder.picture.frame import Frame
 from nvrc_decoder.picture.presentation import Presentation
-from nvrc_decoder.synthesis.checked import GpuState
 from nvrc_decoder.synthesis.cuda.providers import ProviderName
 from nvrc_decoder.system.out_of_memory import DECODE_ADVICE, memory_errors
 from nvrc_decoder.system.packages import package_faults
@@ -58,9 +58,7 @@ class Video:
         file: BinaryIO,
         *,
         owns_file: bool,
-        engine: EngineName,
-        gpu: GpuState,
-        threads: int | None,
+        engines: Engines,
         limits: Limits,
         verify: bool,
         on_damage: OnDamage | None = None,
@@ -69,7 +67,6 @@ class Video:
     ) -> None:
         self._file = file
         self._owns_file = owns_file
-        self._engine: EngineName = engine
         self._limits = limits
         self._lookahead = lookahead
         self._table: RandomAccess | None = None
@@ -93,7 +90,7 @@ class Video:
         self._shown = PresentationFinder(self.info.format.rate, None if pipe else file, limits, file_lock)
         note = None if pipe is None else self._shown.note
         if on_damage is None:
-            records = read_forward(units, networks.load, note)
+            records = iterate_gops(units, on_network=networks.load, on_metadata=note)
         else:
             reader.note = note
             records = self._salvage(reader)
@@ -106,7 +103,7 @@ class Video:
             on_damage,
             times or StageTimes(),
             networks,
-            Synthesizers(engine, sequence, threads, limits, gpu),
+            engines,
             self._shown,
             pipe,
             file_lock,
@@ -120,12 +117,12 @@ class Video:
     @property
     def engine(self) -> EngineName:
         """What makes the frames."""
-        return self._engine
+        return self._decoding.engines.engine
 
     @property
     def provider(self) -> ProviderName | None:
         """Where ONNX Runtime runs; None for the reference, and before the first frame where that was left open."""
-        return self._decoding.synthesizers.provider
+        return self._decoding.engines.provider
 
     @property
     def frame_count(self) -> int | None:
@@ -233,7 +230,7 @@ class Video:
             return
         self._position = None
         self._stop()
-        self._decoding.synthesizers.close()
+        self._decoding.engines.close()
         if self._owns_file:
             self._file.close()
 
@@ -284,7 +281,7 @@ class Video:
         table = self._random_access()
         first = table.gop_of_frame(frame) if frame < table.frame_count else table.gop_count
         strict = self._decoding.on_damage is None
-        records: Iterator[GopRecord | Damage] = read_table(table, first) if strict else salvage_table(table, first)
+        records: Iterator[GopRecord | Damage] = table.gops(first) if strict else salvage_table(table, first)
         self._frames = make_frames(self._decoding, records, frame, lookahead=self._lookahead)
 
     def _pick(self, number: int) -> Frame:

@@ -20,7 +20,8 @@ import terminals
 from nvrc_conformance.manifest import load_manifest
 from nvrc_decoder.bitstream.reader import UnitReader
 from nvrc_decoder.bitstream.units import Gop
-from nvrc_decoder.decode import pipeline
+from nvrc_decoder.decode import frames as frames_module
+from nvrc_decoder.decode.prefetch import Prefetch
 from nvrc_decoder.picture.frame import Frame
 from nvrc_ref.main import run
 
@@ -175,19 +176,19 @@ def test_frames_are_released_before_the_next_gop(
 ) -> None:
     made: list[weakref.ref[Frame]] = []
     alive: list[int] = []
-    wait = pipeline._Gops.next
+    wait = Prefetch.__next__
 
     def frame(*arguments: Any, **options: Any) -> Frame:
         found = Frame(*arguments, **options)
         made.append(weakref.ref(found))
         return found
 
-    def noted(self: pipeline._Gops) -> Any:
+    def noted(self: Prefetch[Any]) -> Any:
         alive.append(sum(found() is not None for found in made))
         return wait(self)
 
-    monkeypatch.setattr(pipeline, "Frame", frame)
-    monkeypatch.setattr(pipeline._Gops, "next", noted)
+    monkeypatch.setattr(frames_module, "Frame", frame)
+    monkeypatch.setattr(Prefetch, "__next__", noted)
     assert run([*(word.format(tmp_path / "a.y4m") for word in words), stream]) == 0
     assert len(made) == COUNT
     assert alive == [0] * (len(GOPS) + 1)

@@ -91,7 +91,7 @@ def test_engines_agree(case: tuple[SequenceHeader, NetworkDraft, int, int, int],
         optimization=data.draw(st.booleans(), label="optimization"),
         layout=data.draw(st.booleans(), label="layout"),
         batch=data.draw(st.sampled_from((1, 2, 64)), label="batch"),
-        frame_threads=data.draw(st.integers(1, 3), label="frame_threads"),
+        workers=data.draw(st.integers(1, 3), label="workers"),
     )
     for ours, theirs in zip(wanted, runtime.synthesise(grids, frame_count, frames), strict=True):
         for plane, other in zip(ours.planes(), theirs.planes(), strict=True):

@@ -13,13 +13,10 @@ from hypothesis import strategies as st
 from synthesis_cases import Picture, differing, random_case
 
 from nvrc_decoder.profiles import PROFILES, Profile
-from nvrc_decoder.synthesis.checked import GopSynthesizer
 from nvrc_decoder.synthesis.onnx.runtime import OrtSynthesizer
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
 from nvrc_decoder.synthesis.tiles import (
-    RETAINED_BYTES,
     TiledSynthesizer,
-    activation_bytes,
     halo,
     largest_tile,
     plan_tiles,
@@ -88,29 +85,6 @@ def test_plans_cover_each_sample_once(profile: Profile, width: int, height: int,
 def test_a_picture_that_fits_is_one_tile():
     rows, columns = plan_tiles(PROFILES[2], 352, 200, 352 * 200)
     assert len(rows) == len(columns) == 1
-
-
-@pytest.mark.parametrize("size", [(640, 480), (48, 32)])
-def test_much_memory_is_given_back_when_it_is_asked_for(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch):
-    case = random_case(3, PROFILES[2], Picture(*size), 2, full=True)
-    whole = OrtSynthesizer(*case.network, threads=1)
-    shrunk: list[bool] = []
-    run = whole._session.run
-    monkeypatch.setattr(whole._session, "run", lambda placed, shrink=False: shrunk.append(shrink) or run(placed))
-    tiled = TiledSynthesizer(whole, case.profile, case.picture, 1 << 24)
-    decoder = GopSynthesizer(lambda: tiled)
-    before = whole.synthesise(case.grids, 2, range(1))
-    shrunk.clear()
-    frames = decoder.decode_gop(case.grids, 2, 0, b"")
-    assert differing(before, [next(frames)]) == []
-    assert shrunk == [False]
-    # Closing stands for a seek, which abandons the GOP.
-    frames.close()
-    assert shrunk == [False]
-    decoder.release()
-    much = activation_bytes(case.profile) * size[0] * size[1] // 4 > RETAINED_BYTES
-    assert shrunk == ([False, True] if much else [False])
-    assert differing(before, whole.synthesise(case.grids, 2, range(1))) == []
 
 
 def test_releasing_shrinks_the_process():

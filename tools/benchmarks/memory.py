@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from nvrc_bench.machine import peak_resident_bytes
 
 if TYPE_CHECKING:
-    from nvrc_decoder.decode.engine import Engine
+    from nvrc_decoder.decode.engines import Engine
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 
@@ -37,7 +37,7 @@ def decode(path: str, engine: Engine, frames: int, limit: int | None, threads: i
     import nvrc_decoder
     from nvrc_decoder.bitstream.reader import UnitReader
     from nvrc_decoder.bitstream.units import Gop
-    from nvrc_decoder.decode.memory import gop_memory
+    from nvrc_decoder.decode.plan import make_plan
     from nvrc_decoder.errors import LimitError
     from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
 
@@ -61,14 +61,14 @@ def decode(path: str, engine: Engine, frames: int, limit: int | None, threads: i
         gop = next(unit.content for unit in reader if isinstance(unit.content, Gop))
     assert reader.sequence is not None
     assert reader.network is not None
-    memory = gop_memory(reader.sequence, reader.network, gop, limits, 1 if engine == "reference" else threads)
-    several = memory.frame_threads > 1
-    estimate = memory.holding + memory.ahead if several else memory.estimate
+    plan = make_plan(reader.sequence, reader.network, gop, limits, 1 if engine == "reference" else threads)
+    several = plan.synthesis.workers > 1
+    estimate = plan.synthesis.bytes + plan.frame_bytes + plan.symbol_bytes if several else plan.estimate
     return {
         "outcome": outcome,
         "peak": peak,
         "estimate": estimate,
-        "frame_threads": memory.frame_threads,
+        "workers": plan.synthesis.workers,
         "seconds": round(seconds, 2),
     }
 
@@ -152,7 +152,7 @@ def main() -> None:
         print(
             f"| {row['profile']} | {row['size']} | {gops} | {row['schedule']} | {row['engine']} "
             f"| {row['peak'] / 1e6:.0f} | {row['estimate'] / 1e6:.0f} | {row['estimate'] / row['peak']:.2f} "
-            f"| {row['frame_threads']} | {'yes' if row['outcome'] == 'decoded' else 'refused'} |",
+            f"| {row['workers']} | {'yes' if row['outcome'] == 'decoded' else 'refused'} |",
             flush=True,
         )
 

@@ -20,7 +20,7 @@ import numpy as np
 from nvrc_conformance.drafts import NetworkDraft, random_gop, random_network
 from nvrc_decoder.bitstream.units import SequenceHeader
 from nvrc_decoder.bitstream.writer import StreamWriter
-from nvrc_decoder.decode.engine import make_synthesizer
+from nvrc_decoder.decode.engines import make_synthesizer
 from nvrc_decoder.decode.gop import load_network
 from nvrc_decoder.profiles import PROFILES
 from nvrc_decoder.system.allocator import keep_large_arrays

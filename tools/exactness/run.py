@@ -34,9 +34,9 @@ from variants import Variant, decoder_variants, swept_variants  # noqa: E402
 
 import nvrc_decoder  # noqa: E402
 from nvrc_conformance.manifest import load_manifest  # noqa: E402
+from nvrc_decoder.decode.engines import Engines  # noqa: E402
 from nvrc_decoder.errors import NvrcError  # noqa: E402
 from nvrc_decoder.profiles import PROFILES  # noqa: E402
-from nvrc_decoder.synthesis.checked import GpuState  # noqa: E402
 from nvrc_decoder.synthesis.cuda.providers import (  # noqa: E402
     Provider,
     device_memory,
@@ -228,7 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the suite; the exit code."""
     options = parse(arguments)
     try:
-        GpuState(options.provider).choose()
+        Engines("onnxruntime", options.provider)
         where = environment(options.provider)
     except NvrcError as error:
         print(error, file=sys.stderr)

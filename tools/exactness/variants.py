@@ -35,7 +35,7 @@ def decoder_variants(provider: str, tf32: str) -> list[Variant]:
     forced = Variant("decoder, TF32 on", {"use_tf32": "1"})
     if provider == "cpu":
         graphs = Variant("planes in graphs", runtime={"motion_graphs": True}, planes=True)
-        return [own, Variant("3 frames in flight", runtime={"frame_threads": 3}), graphs]
+        return [own, Variant("3 workers", runtime={"workers": 3}), graphs]
     return {"off": [own], "on": [forced], "both": [own, forced]}[tf32]
 
 

@@ -6,17 +6,17 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any
 
 import nvrc_decoder
 from nvrc_bench.decode.stopwatch import Span, Stopwatch, timed
+from nvrc_decoder.bitstream.gops import GopRecord, iterate_gops
 from nvrc_decoder.bitstream.reader import UnitReader
-from nvrc_decoder.bitstream.units import Digest, Gop, NetworkHeader, SequenceHeader, coded_symbols
-from nvrc_decoder.decode.engine import EngineName, Synthesizers, choose_gpu
-from nvrc_decoder.decode.gop import Grid, Network, decode_grids, load_network
-from nvrc_decoder.decode.memory import GopMemory, gop_memory
+from nvrc_decoder.bitstream.units import NetworkHeader, SequenceHeader, coded_symbols
+from nvrc_decoder.decode.engines import EngineName, Engines
+from nvrc_decoder.decode.gop import Grid, Network, Networks, decode_grids
+from nvrc_decoder.decode.plan import make_plan
 from nvrc_decoder.entropy.coder import SymbolDecoder
-from nvrc_decoder.entropy.scratch import Scratch
 from nvrc_decoder.errors import InvalidStreamError
 from nvrc_decoder.limits import Limits
 from nvrc_decoder.picture.planes import GopDigest, Planes
@@ -80,62 +80,50 @@ def _clocked(watch: Stopwatch) -> type[SymbolDecoder]:
 def run_stages(decoding: Decoding) -> dict[str, Span]:
     """Decode the whole stream, each stage to its end before the next one starts; the time of each of `STAGES`."""
     watch = Stopwatch()
+    engines = Engines(decoding.engine, decoding.provider, decoding.threads)
     with open(decoding.path, "rb") as file:
-        units = _units(file, decoding, watch)
-        sequence = next(units)
-        if not isinstance(sequence, SequenceHeader):
-            raise InvalidStreamError("E_ORDER", "the stream does not begin with SEQUENCE")
-        gpu = choose_gpu(decoding.engine, decoding.provider)
-        synthesizers = Synthesizers(decoding.engine, sequence, decoding.threads, decoding.limits, gpu)
-        network: Network | None = None
-        gop: Gop | None = None
-        last: GopMemory | None = None
-        scratch = Scratch()
-        with open_writer(os.devnull, OutputKind.Y4M, video_format(sequence), _ignore) as write:
-            for content in units:
-                if isinstance(content, NetworkHeader):
-                    with watch.part("network"):
-                        network = load_network(sequence, content)
-                elif isinstance(content, Gop):
-                    gop = content
-                elif isinstance(content, Digest) and network is not None and gop is not None:
-                    most = synthesizers.frame_threads
-                    memory = gop_memory(sequence, network.header, gop, decoding.limits, most)
-                    if last is not None and not last.leaves_room(memory, decoding.limits):
-                        synthesizers.release()
-                        scratch.clear()
-                    last = memory
-                    with watch.part("entropy"):
-                        grids = decode_grids(
-                            sequence,
-                            network,
-                            gop.frame_count,
-                            gop.grids,
-                            gop.node_maps,
-                            coder=_clocked(watch),
-                            scratch=scratch,
-                        )
-                    with watch.part("network"):
-                        synthesizers.of(network, memory.frame_threads)
-                    frames = synthesizers.of(network, memory.frame_threads).decode_gop(
-                        grids, gop.frame_count, 0, content.digest
-                    )
-                    if _finish_frames(frames, write, watch) != content.digest:
-                        raise InvalidStreamError("E_DIGEST", "the frames do not match their digest", section="8.3")
+        reader = UnitReader(file, decoding.limits)
+        records = iterate_gops(reader)
+        record = _next_record(records, watch)
+        if record is None or reader.sequence is None:
+            raise InvalidStreamError("E_ORDER", "the stream has no GOP")
+        networks, clocked = Networks(reader.sequence), _clocked(watch)
+        with open_writer(os.devnull, OutputKind.Y4M, video_format(reader.sequence), _ignore) as write:
+            while record is not None:
+                _run_gop(decoding, reader.sequence, networks, engines, record, clocked, write, watch)
+                record = _next_record(records, watch)
     spans = watch.spans
     spans["contexts"] = spans.pop("entropy") - spans.get("rANS", Span())
     return {stage: spans.get(stage, Span()) for stage in STAGES}
 
 
-def _units(file: BinaryIO, decoding: Decoding, watch: Stopwatch) -> Iterator[object]:
-    """The contents of all units."""
-    units = iter(UnitReader(file, decoding.limits))
-    while True:
-        with watch.part("parse"):
-            unit = next(units, None)
-        if unit is None:
-            return
-        yield unit.content
+def _next_record(records: Iterator[GopRecord], watch: Stopwatch) -> GopRecord | None:
+    with watch.part("parse"):
+        return next(records, None)
+
+
+def _run_gop(
+    decoding: Decoding,
+    sequence: SequenceHeader,
+    networks: Networks,
+    engines: Engines,
+    record: GopRecord,
+    coder: type[SymbolDecoder],
+    write: FrameWriter,
+    watch: Stopwatch,
+) -> None:
+    gop = record.gop
+    plan = make_plan(sequence, record.network, gop, decoding.limits, engines.most_workers)
+    engines.release()
+    with watch.part("network"):
+        network = networks.load(record.network, record.network_offset, record.network_unit)
+    with watch.part("entropy"):
+        grids = decode_grids(sequence, network, gop.frame_count, gop.grids, gop.node_maps, coder=coder)
+    with watch.part("network"):
+        synthesizer = engines.synthesizer(sequence, network, plan.synthesis)
+    frames = synthesizer.stream(grids, gop.frame_count, range(gop.frame_count))
+    if _finish_frames(frames, write, watch) != record.digest.digest:
+        raise InvalidStreamError("E_DIGEST", "the frames do not match their digest", section="8.3")
 
 
 def _finish_frames(frames: Iterator[Planes], write: FrameWriter, watch: Stopwatch) -> bytes:
@@ -176,33 +164,30 @@ def end_to_end(decoding: Decoding) -> tuple[Span, float]:
 
 def count_symbols(decoding: Decoding) -> tuple[SequenceHeader, NetworkHeader, list[int], int]:
     """SEQUENCE, first NETWORK, frames of each GOP, and coded grid values of the stream; nothing is decoded."""
-    symbols, gops = 0, []
-    first: NetworkHeader | None = None
     with open(decoding.path, "rb") as file:
         reader = UnitReader(file, decoding.limits)
-        for unit in reader:
-            if isinstance(unit.content, Gop) and reader.sequence is not None and reader.network is not None:
-                first = first or reader.network
-                gops.append(unit.content.frame_count)
-                symbols += coded_symbols(reader.sequence, reader.network, unit.content)
-    if reader.sequence is None or first is None:
+        records = list(map(GopRecord.without_payloads, iterate_gops(reader)))
+    if reader.sequence is None or not records:
         raise InvalidStreamError("E_ORDER", "the stream has no GOP")
-    return reader.sequence, first, gops, symbols
+    symbols = sum(coded_symbols(reader.sequence, record.network, record.gop) for record in records)
+    return reader.sequence, records[0].network, [record.gop.frame_count for record in records], symbols
 
 
 def first_gop(decoding: Decoding) -> tuple[SequenceHeader, Network, list[Grid | None], int]:
     """SEQUENCE, NETWORK, grids and frame count of the first GOP."""
     with open(decoding.path, "rb") as file:
         reader = UnitReader(file, decoding.limits)
-        network: Network | None = None
-        for unit in reader:
-            content = unit.content
-            if isinstance(content, NetworkHeader) and reader.sequence is not None:
-                network = load_network(reader.sequence, content)
-            elif isinstance(content, Gop) and reader.sequence is not None and network is not None:
-                grids = decode_grids(reader.sequence, network, content.frame_count, content.grids, content.node_maps)
-                return reader.sequence, network, grids, content.frame_count
-    raise InvalidStreamError("E_ORDER", "the stream has no GOP")
+        record = next(iterate_gops(reader), None)
+    if reader.sequence is None or record is None:
+        raise InvalidStreamError("E_ORDER", "the stream has no GOP")
+    network = Networks(reader.sequence).load(record.network, record.network_offset, record.network_unit)
+    gop = record.gop
+    return (
+        reader.sequence,
+        network,
+        decode_grids(reader.sequence, network, gop.frame_count, gop.grids, gop.node_maps),
+        gop.frame_count,
+    )
 
 
 def decoded_frames(decoding: Decoding) -> Iterator[Planes]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from nvrc_decoder.decode.engine import choose_engine
+from nvrc_decoder.decode.engines import choose_engine
 from nvrc_decoder.errors import InputError
 from nvrc_output.files import atomic_file, prove_writable, spare_inputs
 from nvrc_output.standard_streams import require_stdout

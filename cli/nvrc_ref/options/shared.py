@@ -15,7 +15,7 @@ from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
 from nvrc_ref.options.groups import gathered
 
 if TYPE_CHECKING:
-    from nvrc_decoder.decode.engine import Engine
+    from nvrc_decoder.decode.engines import Engine
     from nvrc_decoder.synthesis.cuda.providers import Provider
 
 __all__ = [

@@ -7,11 +7,12 @@ headers.
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
 from typing import BinaryIO, NoReturn
 
 from nvrc_decoder.bitstream.container import FOOTER_BYTES, FOOTER_MAGIC, HEADER_BYTES, OPTIONAL_TYPE, unit_name
 from nvrc_decoder.bitstream.descriptors import read_leb128
+from nvrc_decoder.bitstream.gops import GopRecord
 from nvrc_decoder.bitstream.reader import (
     check_tail,
     read_checked_gop,
@@ -21,9 +22,7 @@ from nvrc_decoder.bitstream.reader import (
 )
 from nvrc_decoder.bitstream.source import ByteSource, RawUnit, read_stream_header, read_unit
 from nvrc_decoder.bitstream.units import (
-    Digest,
     End,
-    Gop,
     Index,
     IndexEntry,
     NetworkHeader,
@@ -35,30 +34,7 @@ from nvrc_decoder.bitstream.units import (
 from nvrc_decoder.errors import InvalidStreamError, UnsupportedError
 from nvrc_decoder.limits import DEFAULT_LIMITS, Limits, check_limit
 
-__all__ = ["GopRecord", "RandomAccess", "read_index", "scan_index"]
-
-
-@dataclass(frozen=True)
-class GopRecord:
-    """A GOP with all that decoding it needs. GOPs under one NETWORK in a row share the `network` object."""
-
-    number: int
-    first_frame: int
-    offset: int
-    network: NetworkHeader
-    network_offset: int
-    gop: Gop
-    digest: Digest
-    network_unit: str = "NETWORK"
-
-    @property
-    def unit(self) -> str:
-        """How errors name the GOP."""
-        return unit_name(UnitType.GOP, self.number)
-
-    def without_payloads(self) -> GopRecord:
-        """The same for what comes after the symbols, which needs the coded bytes no more."""
-        return replace(self, gop=replace(self.gop, grids=()))
+__all__ = ["RandomAccess", "read_index", "scan_index"]
 
 
 def _index_error(message: str, offset: int, requirement: str = "2.7, R2.15") -> NoReturn:
@@ -225,6 +201,11 @@ class RandomAccess:
         """Pictures of GOP `number`, by the table."""
         following = number + 1 < self.gop_count
         return (self._first_frames[number + 1] if following else self.frame_count) - self._first_frames[number]
+
+    def gops(self, first: int = 0) -> Iterator[GopRecord]:
+        """The GOPs from number `first` on; reads only those, their NETWORKs and DIGESTs."""
+        for number in range(first, self.gop_count):
+            yield self.gop(number)
 
     def gop(self, number: int) -> GopRecord:
         """Reads GOP `number`, its DIGEST and, unless it is the one in hand, its NETWORK.

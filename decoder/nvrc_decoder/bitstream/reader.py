@@ -32,7 +32,6 @@ from nvrc_decoder.bitstream.units import (
     parse_network,
     parse_sequence,
 )
-from nvrc_decoder.decode.memory import estimate_gop_memory
 from nvrc_decoder.errors import InvalidStreamError
 from nvrc_decoder.limits import (
     DEFAULT_LIMITS,
@@ -48,7 +47,6 @@ __all__ = [
     "Unit",
     "UnitReader",
     "check_tail",
-    "list_units",
     "read_checked_gop",
     "read_checked_index",
     "read_checked_network",
@@ -126,8 +124,6 @@ def read_checked_gop(
     check_limit("max_gop_symbols", symbols, limits, offset=raw.offset, unit=unit)
     surplus = first_frame + gop.frame_count - (raw.offset + raw.size)
     check_limit("max_surplus_frames", surplus, limits, offset=raw.offset, unit=unit)
-    memory = estimate_gop_memory(sequence, network, gop, limits)
-    check_limit("max_memory_bytes", memory, limits, offset=raw.offset, unit=unit)
     return gop
 
 
@@ -164,11 +160,6 @@ class UnitReader:
         self.network_offset = 0
         self.gop_count = 0
         self.frame_count = 0
-
-    @property
-    def entries(self) -> tuple[IndexEntry, ...]:
-        """What an INDEX of the GOPs read so far holds."""
-        return tuple(self._entries)
 
     def __iter__(self) -> Iterator[Unit]:
         """The units in order.
@@ -278,17 +269,3 @@ def _check_footer(footer: bytes, offset: int, index_offset: int) -> None:
     if stored != index_offset:
         message = f"the footer says that INDEX is at {stored:#x}; it is at {index_offset:#x}"
         raise InvalidStreamError("E_FOOTER", message, offset=offset, unit="footer", section="2.7, R2.16")
-
-
-def list_units(fileobj: BinaryIO, limits: Limits = DEFAULT_LIMITS) -> Iterator[Unit]:
-    """The units of a stream with their payloads let go: name, type, offset, size and headers, for a listing."""
-    for unit in UnitReader(fileobj, limits):
-        yield Unit(
-            unit.type,
-            unit.number,
-            unit.offset,
-            unit.payload_offset,
-            unit.payload_length,
-            None,
-            None if isinstance(unit.content, Gop | NetworkHeader | Metadata) else unit.content,
-        )

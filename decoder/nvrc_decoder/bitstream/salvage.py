@@ -12,7 +12,8 @@ from typing import BinaryIO, NoReturn
 
 from nvrc_decoder.bitstream.container import unit_name
 from nvrc_decoder.bitstream.descriptors import ByteReader
-from nvrc_decoder.bitstream.random_access import GopRecord, RandomAccess
+from nvrc_decoder.bitstream.gops import GopRecord
+from nvrc_decoder.bitstream.random_access import RandomAccess
 from nvrc_decoder.bitstream.reader import (
     check_tail,
     read_checked_gop,

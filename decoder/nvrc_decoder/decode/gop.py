@@ -9,9 +9,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import numpy as np
-import numpy.typing as npt
-
 from nvrc_decoder.bitstream.units import (
     GridHeader,
     NetworkHeader,
@@ -22,15 +19,15 @@ from nvrc_decoder.bitstream.units import (
 from nvrc_decoder.entropy.coder import SymbolDecoder, no_check
 from nvrc_decoder.entropy.parameters import decode_parameters
 from nvrc_decoder.entropy.scratch import Scratch
-from nvrc_decoder.errors import NvrcError
+from nvrc_decoder.errors import InternalError, InvalidStreamError, NvrcError
 from nvrc_decoder.octree.grid import code_grid
 from nvrc_decoder.octree.network import ContextNetwork
+from nvrc_decoder.picture.planes import PictureFormat
 from nvrc_decoder.profiles import GridSlot, Profile, node_shape
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer, make_layer
+from nvrc_decoder.synthesis.synthesizer import Grid, NetworkParts
 
-__all__ = ["Grid", "Network", "decode_grids", "grid_shape", "integer_layers", "load_network"]
-
-Grid = npt.NDArray[np.int16]
+__all__ = ["Grid", "Network", "Networks", "decode_grids", "grid_shape", "integer_layers", "load_network"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +47,12 @@ class Network:
     context: ContextNetwork = field(repr=False)
     layers: dict[str, IntegerLayer] = field(repr=False)
     multipliers: tuple[tuple[int, ...], ...]
+
+    def parts(self, picture: PictureFormat) -> NetworkParts:
+        """What synthesis needs, for pictures of this format."""
+        header = self.header
+        active = header.stage_channels, header.stage_blocks
+        return NetworkParts(self.profile, picture, *active, self.layers, self.multipliers, header.pyramid)
 
 
 @contextmanager
@@ -105,6 +108,37 @@ def load_network(
     profile = sequence.profile_spec
     multipliers = {grid.slot: grid.multipliers for grid in header.grids}
     return Network(header, profile, context, layers, tuple(multipliers.get(i, ()) for i in range(len(profile.slots))))
+
+
+class Networks:
+    """Loads each NETWORK once and keeps the last.
+
+    Args:
+        sequence: the stream's SEQUENCE.
+    """
+
+    def __init__(self, sequence: SequenceHeader) -> None:
+        self._sequence = sequence
+        self._header: NetworkHeader | None = None
+        self._network: Network | InvalidStreamError | None = None
+
+    def load(self, header: NetworkHeader, offset: int, unit: str) -> Network:
+        """The NETWORK in integers; arguments as in `load_network`.
+
+        Raises:
+            InvalidStreamError: E_ENTROPY, E_ESCAPE, E_RANGE or E_BOUND.
+        """
+        if self._header is not header:
+            self._header, self._network = header, None
+            try:
+                self._network = load_network(self._sequence, header, offset=offset, unit=unit)
+            except InvalidStreamError as error:
+                self._network = error
+        if isinstance(self._network, Network):
+            return self._network
+        if self._network is None:
+            raise InternalError("E_INTERNAL", "an earlier attempt to load this NETWORK was interrupted")
+        raise self._network
 
 
 def grid_shape(

@@ -6,9 +6,8 @@ import dataclasses
 from collections.abc import Generator, Iterator
 
 from nvrc_decoder.bitstream.random_access import RandomAccess
-from nvrc_decoder.decode.gop_source import read_table
-from nvrc_decoder.decode.pipeline import make_frames
-from nvrc_decoder.decode.symbols import Decoding
+from nvrc_decoder.decode.frames import make_frames
+from nvrc_decoder.decode.stages import Decoding
 from nvrc_decoder.picture.frame import Frame
 
 __all__ = ["Picker"]
@@ -38,7 +37,7 @@ class Picker:
         frames, self._frames = self._frames, None
         if frames is None or number < self._next or self._table.gop_of_frame(self._next) != gop:
             _end(frames)
-            frames = make_frames(self._decoding, read_table(self._table, gop), number, lookahead=False)
+            frames = make_frames(self._decoding, self._table.gops(gop), number, lookahead=False)
         frame = next(frame for frame in frames if frame.number == number)
         self._frames, self._next = frames, number + 1
         return frame

@@ -24,15 +24,6 @@ class Scratch:
         """An array of any contents, in the place of the last one of this name and dtype."""
         size, key = math.prod(shape), (name, np.dtype(dtype))
         if key not in self._arrays or self._arrays[key].size < size:
-            self._arrays.pop(key, None)  # let go of the smaller one first
+            self._arrays.pop(key, None)  # the smaller one first
             self._arrays[key] = np.empty(size, dtype)
         return self._arrays[key][:size].reshape(shape)
-
-    @property
-    def nbytes(self) -> int:
-        """What is kept, in bytes."""
-        return sum(array.nbytes for array in self._arrays.values())
-
-    def clear(self) -> None:
-        """Let go of all arrays that are not in use elsewhere."""
-        self._arrays.clear()

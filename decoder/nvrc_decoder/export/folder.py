@@ -17,22 +17,23 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from nvrc_decoder.bitstream.gops import GopRecord, iterate_gops
 from nvrc_decoder.bitstream.reader import UnitReader
-from nvrc_decoder.bitstream.units import Digest, Gop, NetworkHeader, SequenceHeader
-from nvrc_decoder.decode.engine import Engine, EngineName, Synthesizers, choose_engine, choose_gpu
-from nvrc_decoder.decode.gop import Grid, Network, decode_grids, load_network
+from nvrc_decoder.bitstream.units import NetworkHeader, SequenceHeader
+from nvrc_decoder.decode.engines import Engine, Engines
+from nvrc_decoder.decode.gop import Network, decode_grids, load_network
+from nvrc_decoder.decode.plan import make_plan
 from nvrc_decoder.errors import InternalError, InvalidStreamError
 from nvrc_decoder.export.onnx_file import fill_initializers
-from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
+from nvrc_decoder.limits import DEFAULT_LIMITS, Limits, check_limit
 from nvrc_decoder.picture.format import CHROMA_NAMES
 from nvrc_decoder.picture.planes import GopDigest, plane_shapes
 from nvrc_decoder.profiles import head_rows
-from nvrc_decoder.synthesis.checked import GpuState
 from nvrc_decoder.synthesis.cuda.providers import Provider
 from nvrc_decoder.synthesis.onnx.initializers import PREDICTED, graph_initializers, graph_inputs
 from nvrc_decoder.synthesis.onnx.session import graph_bytes
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
-from nvrc_decoder.synthesis.tiles import Resizable
+from nvrc_decoder.synthesis.synthesizer import Grid, TileSynthesizer
 
 __all__ = ["Exported", "export_video"]
 
@@ -79,30 +80,19 @@ def export_video(
         NvrcError: as from decoding.
         OSError: writing failed.
     """
-    gpu = choose_gpu(engine, provider)
-    export = _Export(folder, choose_engine(engine), gpu, threads, limits)
-    held: tuple[Gop, int, str] | None = None
-    for unit in UnitReader(file, limits):
-        content = unit.content
-        if isinstance(content, SequenceHeader):
-            export.begin(content)
-        elif isinstance(content, NetworkHeader):
-            export.network(content, unit.offset, unit.name)
-        elif isinstance(content, Gop):
-            held = content, unit.offset, unit.name
-        elif isinstance(content, Digest) and held is not None:
-            export.gop(*held, content.digest)
-            held = None
+    reader = UnitReader(file, limits)
+    export = _Export(folder, Engines(engine, provider, threads), threads, limits)
+    for record in iterate_gops(reader, on_network=lambda *network: export.network(reader.sequence, *network)):
+        export.gop(record)
     return export.finish()
 
 
 class _Export:
     """A folder while it is being written."""
 
-    def __init__(self, folder: Path, engine: EngineName, gpu: GpuState, threads: int | None, limits: Limits) -> None:
+    def __init__(self, folder: Path, engines: Engines, threads: int | None, limits: Limits) -> None:
         self._folder = folder
-        self._engine: EngineName = engine
-        self._gpu = gpu
+        self._engines = engines
         self._threads = threads
         self._limits = limits
         self._files = self._bytes = self._frames = 0
@@ -110,17 +100,12 @@ class _Export:
         self._networks: list[str] = []
         self._gops: list[dict[str, Any]] = []
         self._sequence: SequenceHeader | None = None
-        self._synthesizers: Synthesizers | None = None
         self._network: Network | None = None
-        self._predictor: Resizable | None = None
+        self._predictor: TileSynthesizer | None = None
 
-    def begin(self, sequence: SequenceHeader) -> None:
-        """SEQUENCE."""
-        self._sequence = sequence
-        self._synthesizers = Synthesizers(self._engine, sequence, self._threads, self._limits, self._gpu)
-
-    def network(self, header: NetworkHeader, offset: int, unit: str) -> None:
+    def network(self, sequence: SequenceHeader | None, header: NetworkHeader, offset: int, unit: str) -> None:
         """NETWORK: its graph."""
+        self._sequence = sequence
         sequence = self._known_sequence()
         network = load_network(sequence, header, offset=offset, unit=unit)
         profile, active = network.profile, (header.stage_channels, header.stage_blocks)
@@ -132,42 +117,46 @@ class _Export:
         if profile.has_planes([len(factors) for factors in network.multipliers]):
             self._predictor = self._make_predictor(sequence, network)
 
-    def _make_predictor(self, sequence: SequenceHeader, network: Network) -> Resizable:
+    def _make_predictor(self, sequence: SequenceHeader, network: Network) -> TileSynthesizer:
         """What makes the planes: the frames for their MD5s may be made elsewhere."""
-        header = network.header
-        active = header.stage_channels, header.stage_blocks
-        arguments = network.profile, sequence, *active, network.layers, network.multipliers, header.pyramid
-        if self._engine == "reference":
-            return ReferenceSynthesizer(*arguments)
+        if self._engines.engine == "reference":
+            return ReferenceSynthesizer(*network.parts(sequence))
         from nvrc_decoder.synthesis.onnx.runtime import OrtSynthesizer
 
-        return OrtSynthesizer(*arguments, threads=self._threads)
+        return OrtSynthesizer(*network.parts(sequence), threads=self._threads)
 
-    def gop(self, gop: Gop, offset: int, unit: str, expected: bytes) -> None:
-        """GOP and its DIGEST: the inputs for its frames, and the MD5 of each."""
-        sequence = self._known_sequence()
-        network = self._network
-        if network is None or self._synthesizers is None:
+    def gop(self, record: GopRecord) -> None:
+        """A GOP: the inputs for its frames, and the MD5 of each.
+
+        Raises:
+            InvalidStreamError: E_DIGEST, among others.
+        """
+        sequence, network, gop = self._known_sequence(), self._network, record.gop
+        if network is None:
             raise InternalError("E_INTERNAL", "the reader let a GOP come before NETWORK")
-        payloads = gop.grids, gop.node_maps
-        grids = decode_grids(sequence, network, gop.frame_count, *payloads, offset=offset, unit=unit)
+        place: Any = {"offset": record.offset, "unit": record.unit}
+        plan = make_plan(sequence, record.network, gop, self._limits)
+        check_limit("max_memory_bytes", plan.estimate, self._limits, **place)
+        grids = decode_grids(sequence, network, gop.frame_count, gop.grids, gop.node_maps, **place)
         inputs = self._inputs(f"gops/{len(self._gops):05d}", network, grids, gop.frame_count)
+        synthesizer = self._engines.synthesizer(sequence, network, plan.synthesis)
         digest = GopDigest()
         md5s: list[str] = []
-        for frame in self._synthesizers.of(network).decode_gop(grids, gop.frame_count, 0, expected):
+        for frame in synthesizer.stream(grids, gop.frame_count, range(gop.frame_count)):
             digest.update(frame)
             md5s.append(frame.md5())
             for chunk in frame.chunks():
                 self._md5.update(chunk)
-        # The next GOP's grids are decoded first, and may need the room (spec 9.3).
-        self._synthesizers.release()
+        # The next GOP's grids are decoded first, and may need the memory (spec 9.3).
+        self._engines.release()
+        expected = record.digest.digest
         if digest.digest() != expected:
             message = f"the frames have digest {digest.digest().hex()}, the stream says {expected.hex()}"
-            raise InvalidStreamError("E_DIGEST", message, offset=offset, unit=unit, section="8.3")
+            raise InvalidStreamError("E_DIGEST", message, section="8.3", **place)
         self._gops.append(
             {
                 "network": len(self._networks) - 1,
-                "first_frame": self._frames,
+                "first_frame": record.first_frame,
                 "frame_count": gop.frame_count,
                 "inputs": inputs,
                 "frame_md5s": md5s,

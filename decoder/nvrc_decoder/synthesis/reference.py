@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -19,6 +20,7 @@ from nvrc_decoder.pyramid import DEFAULT_PYRAMID, Pyramid
 from nvrc_decoder.synthesis.activations import Feature, Grid, Warped, clip_activation, dequantise, double, finish
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer
 from nvrc_decoder.synthesis.planes import GopPlanes, phases
+from nvrc_decoder.synthesis.synthesizer import Job, TileSynthesizer
 
 __all__ = ["ReferenceSynthesizer", "synthesise"]
 
@@ -109,7 +111,7 @@ def planes_from_rows(rows: Feature, picture: PictureFormat) -> Planes:
     return Planes(*planes)
 
 
-class ReferenceSynthesizer:
+class ReferenceSynthesizer(TileSynthesizer):
     """Decodes any frames of any GOP under one NETWORK, one at a time (7.1).
 
     Args:
@@ -152,35 +154,22 @@ class ReferenceSynthesizer:
         """Give back what is kept for the next call: the nodes that other frames are predicted from."""
         self._planes, self._planes_of = {}, []
 
-    def synthesise(
-        self,
-        grids: Sequence[Grid | None],
-        frame_count: int,
-        frames: range,
-        warped: Mapping[int, Warped] | None = None,
-    ) -> list[Planes]:
-        """Frames `frames` of a GOP of `frame_count` frames.
-
-        Args:
-            grids: per slot int16 [nodes, channels, rows, columns] of the whole GOP, None where the slot is absent.
-            frame_count: frames in the GOP.
-            frames: the frames wanted, within ``range(frame_count)``.
-            warped: what `warped` gives for these frames, for a picture that is a part of the whole; None to have it
-                worked out.
-        """
-        moved = self.warped(grids, frame_count, frames) if warped is None else warped
-        return [
-            self._frame(grids, frame_count, t, {stage: features[b] for stage, features in moved.items()})
-            for b, t in enumerate(frames)
-        ]
-
-    def stream(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> Iterator[Planes]:
-        """As `synthesise`, a frame at a time."""
+    def jobs(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> Iterator[Job]:
+        """One job a frame; arguments as in `Synthesizer.jobs`."""
         for t in frames:
-            yield from self.synthesise(grids, frame_count, range(t, t + 1))
+            warped = self.warped(grids, frame_count, range(t, t + 1))
+            yield partial(self._job, grids, frame_count, t, {stage: planes[0] for stage, planes in warped.items()})
+
+    def tile(self, grids: Sequence[Grid | None], frame_count: int, t: int, warped: Mapping[int, Warped]) -> Planes:
+        return self._frame(grids, frame_count, t, {stage: planes[0] for stage, planes in warped.items()})
+
+    def _job(
+        self, grids: Sequence[Grid | None], frame_count: int, t: int, warped: Mapping[int, Warped]
+    ) -> list[Planes]:
+        return [self._frame(grids, frame_count, t, warped)]
 
     def warped(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> dict[int, Warped]:
-        """What enters the stages of the planes at `frames` (7.6.6); arguments as in `synthesise`.
+        """What enters the stages of the planes at `frames` (7.6.6); arguments as in `jobs`.
 
         Returns:
             Per stage int16 [frames, channels, rows, columns]: the planes of the plane slot, and the phases of the luma

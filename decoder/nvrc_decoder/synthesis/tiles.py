@@ -9,49 +9,23 @@ halo: planes are predicted for the whole picture, and cut like a grid.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nvrc_decoder.picture.planes import PictureFormat, Plane, Planes, plane_shapes
 from nvrc_decoder.profiles import CHROMA_420, STAGE_STRIDES, Profile, SlotKind
+from nvrc_decoder.synthesis.synthesizer import Grid, Job, Synthesizer, TileSynthesizer
 
 __all__ = ["RETAINED_BYTES", "Span", "TiledSynthesizer", "activation_bytes", "halo", "largest_tile", "plan_tiles"]
-
-Grid = npt.NDArray[np.int16]
-# Planes by the stage that they enter: [frames, channels, rows, columns] in a type of the synthesizer's own.
-Warped = Mapping[int, npt.NDArray[Any]]
 
 _UNIT = STAGE_STRIDES[0]
 # What an engine may keep of its activations between GOPs.
 RETAINED_BYTES = 72_000_000
-
-
-class Resizable(Protocol):
-    """A synthesizer that can be had for another picture size under the same NETWORK."""
-
-    def resized(self, picture: PictureFormat) -> Self:
-        """The same synthesizer for pictures of this format; it shares all that is costly."""
-
-    def release(self) -> None:
-        """Give back the memory that is kept for the next call."""
-
-    def warped(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> dict[int, Any]:
-        """The planes of the whole picture; empty where no slot has nodes."""
-
-    def synthesise(
-        self, grids: Sequence[Grid | None], frame_count: int, frames: range, warped: Any = None
-    ) -> list[Planes]:
-        """Frames `frames` of a GOP of `frame_count` frames, from the grids of the whole GOP.
-
-        `warped` is given for a part of a picture, which needs no grids for it.
-        """
-
-    def stream(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> Iterator[Planes]:
-        """As `synthesise`, as the frames are made."""
 
 
 @dataclass(frozen=True)
@@ -133,61 +107,38 @@ def largest_tile(profile: Profile, width: int, height: int, samples: int) -> tup
     return _cost(rows)[0], _cost(columns)[0]
 
 
-class TiledSynthesizer:
-    """Decodes any frames of any GOP, tile by tile.
+class TiledSynthesizer(Synthesizer):
+    """Makes each frame tile by tile; the planes are predicted for the whole picture.
 
     Args:
         whole: the synthesizer of the whole picture.
         profile: the stream's profile.
         picture: size, chroma format and bit depth.
         samples: most luma samples of a tile, halo included.
-        motion: bytes that motion takes beside a tile's activations.
-        frame_threads: how many frames `whole` makes at a time.
-
-    Attributes:
-        batch: frames in one call; always one.
     """
 
-    batch = 1
-
-    def __init__(
-        self,
-        whole: Resizable,
-        profile: Profile,
-        picture: PictureFormat,
-        samples: int,
-        motion: int = 0,
-        frame_threads: int = 1,
-    ) -> None:
+    def __init__(self, whole: TileSynthesizer, profile: Profile, picture: PictureFormat, samples: int) -> None:
         self._whole = whole
-        self._motion = motion
-        self._frame_threads = frame_threads
         self._profile = profile
         self._picture = picture
         self._rows, self._columns = plan_tiles(profile, picture.width, picture.height, samples)
 
-    def synthesise(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> list[Planes]:
-        """Frames `frames` of a GOP of `frame_count` frames; arguments as in `ReferenceSynthesizer.synthesise`."""
-        return list(self.stream(grids, frame_count, frames))
+    def jobs(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> Iterator[Job]:
+        for t in frames:
+            yield partial(self._job, grids, frame_count, t)
 
     def release(self) -> None:
-        """Give back the memory that is kept for the next frame, if it is much."""
-        samples = _cost(self._rows)[0] * _cost(self._columns)[0]
-        if self._frame_threads * activation_bytes(self._profile) * samples // 4 + self._motion > RETAINED_BYTES:
-            self._whole.release()
+        self._whole.release()
 
-    def stream(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> Iterator[Planes]:
-        """As `synthesise`, as the frames are made; of a picture in one tile, what `whole` returns."""
-        if len(self._rows) == len(self._columns) == 1:
-            return self._whole.stream(grids, frame_count, frames)
-        return (self._frame(grids, frame_count, t) for t in frames)
+    def _job(self, grids: Sequence[Grid | None], frame_count: int, t: int) -> list[Planes]:
+        return [self._frame(grids, frame_count, t)]
 
     def _frame(self, grids: Sequence[Grid | None], frame_count: int, t: int) -> Planes:
         picture = self._picture
         planes: list[Plane] = []
         for shape in plane_shapes(picture.width, picture.height, picture.chroma_format):
             planes.append(np.empty(shape, np.uint8) if picture.bit_depth == 8 else np.empty(shape, np.uint16))
-        warped: Warped = self._whole.warped(grids, frame_count, range(t, t + 1))
+        warped = self._whole.warped(grids, frame_count, range(t, t + 1))
         for down in self._rows:
             for across in self._columns:
                 size = across.last - across.first, down.last - down.first
@@ -197,7 +148,7 @@ class TiledSynthesizer:
                     for slot, grid in zip(self._profile.slots, grids, strict=True)
                 ]
                 own = {k: _cut(values, STAGE_STRIDES[k], down, across) for k, values in warped.items()}
-                (tile,) = part.synthesise(features, frame_count, range(t, t + 1), own)
+                tile = part.tile(features, frame_count, t, own)
                 for index, (plane, source) in enumerate(zip(planes, tile.planes(), strict=True)):
                     step = 2 if index and picture.chroma_format == CHROMA_420 else 1
                     rows, top = _kept(down, step)

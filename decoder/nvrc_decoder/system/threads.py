@@ -1,8 +1,7 @@
-"""One piece of work for each of some items, in a few threads that end with it.
+"""Work in a few threads: `each` for the parts of one result, `run_in_order` for a stream of results.
 
-There is no pool: its threads would have to be ended, and Python's own takes no work any more once the main thread has
-returned, when other threads may still decode. Starting a thread takes a twentieth of a millisecond; where none can be
-started, this one does the work.
+There is no pool. Python's own takes no work once the main thread has returned, when other threads may still decode;
+and starting a thread takes a twentieth of a millisecond. Where none can be started, the caller does the work.
 """
 
 from __future__ import annotations
@@ -10,11 +9,10 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import Generic, Self, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Generic, TypeVar
 
-__all__ = ["InOrder", "cores", "each"]
+__all__ = ["cores", "each", "run_in_order"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -62,105 +60,61 @@ def each(work: Callable[[Item], None], items: Sequence[Item], threads: int) -> N
         raise errors[0]
 
 
-class InOrder(Generic[Item, Result]):
-    """Iterates over what `work` returns for each item, in their order, with up to `at_once` items in hand.
+def run_in_order(jobs: Iterator[Callable[[], Result]], workers: int) -> Iterator[Result]:
+    """The results of jobs, in the order of the jobs; up to `workers` of them run concurrently.
 
-    The items are asked for in the caller's thread, one of them before there is a thread for it. Where `at_once` is 1
-    that thread does all the work itself, when it asks for the result. What `work` raises, or asking for an item, comes
-    in the place of the result. After an error, and when it has been closed, all threads have ended.
+    Jobs are taken in the caller's thread, one of them before a worker is free for it. With one worker, the caller runs
+    the jobs. When the iterator ends or is closed, no job runs any more.
 
-    Attributes:
-        asking: makes what is entered while an item is asked for.
+    Raises:
+        BaseException: what a job raised, or taking one.
     """
-
-    asking: Callable[[], AbstractContextManager[None]]
-
-    def __init__(self, work: Callable[[Item], Result], items: Iterable[Item], at_once: int) -> None:
-        self.asking = nullcontext
-        self._work = work
-        self._source = iter(items)
-        self._at_once = at_once
-        self._ready: list[Item] = []  # one at most
-        self._begun: deque[_Task[Item, Result]] = deque()
-        self._ended: Exception | None = None
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> Result:
-        try:
-            if self._at_once == 1 and self._ended is None:
-                return self._work(self._ask())
-            self.begin(self._at_once)
-            if self._begun:
-                result = self._begun.popleft().result()
-                self._begin_ready()
-                return result
-            raise StopIteration if self._ended is None else self._ended
-        except BaseException:
-            self.close()
-            raise
-
-    def begin(self, most: int) -> None:
-        """Begin items before results are asked for, until `most` are in hand, and have the next one ready; not where
-        `at_once` is 1.
-        """
-        if self._at_once == 1:
-            return
-        while self._prepare() and len(self._begun) < min(most, self._at_once):
-            self._begin_ready()
-
-    def _prepare(self) -> bool:
-        """Ask for an item, unless one is ready; whether one is."""
-        if not self._ready and self._ended is None:
-            try:
-                self._ready.append(self._ask())
-            except Exception as error:  # StopIteration among them
-                self._ended = error
-        return bool(self._ready)
-
-    def _ask(self) -> Item:
-        with self.asking():
-            return next(self._source)
-
-    def _begin_ready(self) -> None:
-        if self._ready:
-            self._begun.append(_Task(self._work, self._ready.pop()))
-
-    def close(self) -> None:
-        """Wait for what was begun, whose results are lost; there are no others."""
-        self._ended, self._source = StopIteration(), iter(())
-        self._ready.clear()
-        while self._begun:
-            self._begun.popleft().wait()
+    if workers == 1:
+        for job in jobs:
+            yield job()
+        return
+    running: deque[_Task[Result]] = deque()
+    try:
+        for job in jobs:
+            if len(running) == workers:
+                result = running.popleft().result()
+                running.append(_Task(job))
+                yield result
+            else:
+                running.append(_Task(job))
+        while running:
+            yield running.popleft().result()
+    finally:
+        for task in running:
+            task.wait()
 
 
-class _Task(Generic[Item, Result]):
-    """One item, in a thread of its own. Begun by the main thread, it ends before the program does."""
+class _Task(Generic[Result]):
+    """A job in a thread. It is no daemon: started by the main thread, it ends before the program does."""
 
-    def __init__(self, work: Callable[[Item], Result], item: Item) -> None:
+    def __init__(self, job: Callable[[], Result]) -> None:
         self._results: list[Result] = []
         self._error: BaseException | None = None
-        self._thread: threading.Thread | None = threading.Thread(target=self._do, args=(work, item), name="nvrc-frame")
+        self._thread: threading.Thread | None = threading.Thread(target=self._run, args=(job,), name="nvrc-frame")
         try:
             self._thread.start()
-        except RuntimeError:  # no more threads here, or none any more
+        except RuntimeError:  # this system allows no more threads, or the interpreter ends
             self._thread = None
-            self._do(work, item)
+            self._run(job)
 
-    def _do(self, work: Callable[[Item], Result], item: Item) -> None:
+    def _run(self, job: Callable[[], Result]) -> None:
         try:
-            self._results.append(work(item))
+            self._results.append(job())
         except BaseException as error:
             self._error = error
 
     def wait(self) -> None:
-        """Until it has ended; where this thread is its own, since garbage is collected in any, there is no waiting."""
+        """Until the job is done; not in its own thread, where a garbage collection may call this."""
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
 
     def result(self) -> Result:
-        """What `work` returned, or raise what it raised; can be asked for once."""
+        """What the job returned; raises what it raised. Can be asked for once."""
         self.wait()
         if self._error is not None:
             raise self._error

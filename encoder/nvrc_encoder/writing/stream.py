@@ -21,7 +21,7 @@ from nvrc_decoder.bitstream.units import (
     node_map,
 )
 from nvrc_decoder.bitstream.writer import StreamWriter
-from nvrc_decoder.decode.memory import estimate_gop_memory
+from nvrc_decoder.decode.plan import estimate_gop_memory
 from nvrc_decoder.entropy.coder import SymbolEncoder
 from nvrc_decoder.entropy.parameters import encode_parameters
 from nvrc_decoder.errors import LimitError

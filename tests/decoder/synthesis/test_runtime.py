@@ -41,10 +41,10 @@ def at_the_bound(extra: int) -> Case:
 def test_a_layer_exactly_at_the_bound_decodes_the_same():
     case = at_the_bound(0)
     planes = {3: np.full((1, 3, 5, 5), -2048, np.int16), 4: np.full((1, 4, 10, 10), -2048, np.int16)}
-    expected = ReferenceSynthesizer(*case.network).synthesise(case.grids, 1, range(1), planes)
+    expected = [ReferenceSynthesizer(*case.network).tile(case.grids, 1, 0, planes)]
     for optimization in (True, False):
         runtime = OrtSynthesizer(*case.network, threads=1, optimization=optimization)
-        assert differing(expected, runtime.synthesise(case.grids, 1, range(1), planes)) == []
+        assert differing(expected, [runtime.tile(case.grids, 1, 0, planes)]) == []
 
 
 def test_a_layer_just_over_the_bound_is_rejected():
@@ -95,11 +95,11 @@ def test_frames_outside_the_gop_are_the_callers_fault(frames):
 
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
-@pytest.mark.parametrize(("threads", "frame_threads", "batch"), [(1, 2, 1), (4, 2, 1), (2, 4, 3), (None, 3, 1)])
-def test_frames_made_at_a_time_are_the_same(profile, threads, frame_threads, batch):
+@pytest.mark.parametrize(("threads", "workers", "batch"), [(1, 2, 1), (4, 2, 1), (2, 4, 3), (None, 3, 1)])
+def test_workers_and_batches_make_the_same(profile, threads, workers, batch):
     case = random_case(7, profile, Picture(41, 33), 19, full=True, motion=True)
     whole = ReferenceSynthesizer(*case.network).synthesise(case.grids, 19, range(19))
-    runtime = OrtSynthesizer(*case.network, threads=threads, frame_threads=frame_threads, batch=batch)
+    runtime = OrtSynthesizer(*case.network, threads=threads, workers=workers, batch=batch)
     # Beginning again and in the middle of what was warped last.
     for part in (range(19), range(6, 11), range(3, 4), range(5, 5), range(19)):
         assert differing(whole[part.start : part.stop], runtime.synthesise(case.grids, 19, part)) == []
@@ -113,7 +113,7 @@ def test_frames_made_at_a_time_are_the_same(profile, threads, frame_threads, bat
 def test_a_call_that_fails_is_reported_in_its_place(monkeypatch):
     case = random_case(7, PROFILES[0], Picture(41, 33), 9, full=True, motion=True)
     whole = ReferenceSynthesizer(*case.network).synthesise(case.grids, 9, range(9))
-    runtime = OrtSynthesizer(*case.network, threads=1, frame_threads=2)
+    runtime = OrtSynthesizer(*case.network, threads=1, workers=2)
     honest, calls = GraphSession.run, itertools.count()
 
     def run(session, placed, *, shrink=False):
@@ -125,13 +125,13 @@ def test_a_call_that_fails_is_reported_in_its_place(monkeypatch):
     found = []
     with pytest.raises(InternalError, match="no luck"):
         found.extend(frame for frame in runtime.stream(case.grids, 9, range(9)))
-    # Which of two calls at a time comes fourth is open.
+    # Which of two concurrent calls is the fourth is open.
     assert len(found) in (2, 3, 4)
     assert differing(whole[: len(found)], found) == []
     assert differing(whole, runtime.synthesise(case.grids, 9, range(9))) == []
 
 
-@pytest.mark.parametrize("change", [{"provider": "tpu"}, {"batch": 0}, {"frame_threads": 0}])
+@pytest.mark.parametrize("change", [{"provider": "tpu"}, {"batch": 0}, {"workers": 0}])
 def test_wrong_options(change):
     case = random_case(8, PROFILES[0], Picture(8, 8), 2)
     with pytest.raises(ValueError, match=r"unknown provider|at least one (frame|call)"):

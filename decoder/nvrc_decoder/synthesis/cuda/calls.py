@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nvrc_decoder.decode.memory import activation_bytes
 from nvrc_decoder.profiles import LUMA_CHANNELS, Profile
+from nvrc_decoder.synthesis.tiles import activation_bytes
 
 __all__ = ["Calls", "plan_calls"]
 

@@ -6,11 +6,11 @@ its output becomes planes. Nothing but parsed integers is shared with `reference
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -31,12 +31,12 @@ from nvrc_decoder.synthesis.cuda.providers import (
 from nvrc_decoder.synthesis.onnx.initializers import PREDICTED, graph_initializers, graph_inputs
 from nvrc_decoder.synthesis.onnx.session import GraphSession, Tensor, graph_bytes, output_bytes, output_names
 from nvrc_decoder.synthesis.onnx.warping import DeviceWarper
+from nvrc_decoder.synthesis.synthesizer import Grid, Job, TileSynthesizer
 from nvrc_decoder.synthesis.warping import Warped, Warper
-from nvrc_decoder.system.threads import InOrder, cores
+from nvrc_decoder.system.threads import cores
 
 __all__ = ["OrtSynthesizer"]
 
-Grid = npt.NDArray[np.int16]
 Samples = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 # Profiles whose stages are so wide that blocked convolutions win more than the reorders around Floor cost.
@@ -61,7 +61,7 @@ class _Call:
     lent: Mapping[int, Warped]
 
 
-class OrtSynthesizer:
+class OrtSynthesizer(TileSynthesizer):
     """Decodes any frames of any GOP under one NETWORK.
 
     Args:
@@ -78,8 +78,8 @@ class OrtSynthesizer:
         layout: whether it may also block tensors by channels for its convolutions, which every Floor then undoes; the
             frames are the same. None takes what measured faster: only for `main` on the CPU.
         batch: frames in one call; memory grows with it, the frames are the same.
-        frame_threads: calls at a time on the CPU, which share the `threads`; memory grows with it, the frames are the
-            same. Where planes are predicted in graphs it is one.
+        workers: calls that run concurrently on the CPU and share the `threads`; memory grows with it, the frames are
+            the same. Where planes are predicted in graphs it is one.
         motion_graphs: whether planes are predicted in graphs on the CPU, too, and not by OpenCV; the frames are the
             same.
         cuda_options: options of the CUDA provider that are to differ from `providers.CUDA_OPTIONS`.
@@ -87,6 +87,7 @@ class OrtSynthesizer:
     Attributes:
         provider: the provider in use, ``"cpu"`` or ``"cuda"``.
         batch: frames in one call.
+        workers: calls that may run concurrently.
 
     Raises:
         MissingExtraError: E_MISSING_EXTRA, if ONNX Runtime, or the CUDA that was asked for, is not here.
@@ -107,7 +108,7 @@ class OrtSynthesizer:
         optimization: bool = True,
         layout: bool | None = None,
         batch: int = 1,
-        frame_threads: int = 1,
+        workers: int = 1,
         motion_graphs: bool = False,
         cuda_options: Mapping[str, str] | None = None,
     ) -> None:
@@ -115,16 +116,16 @@ class OrtSynthesizer:
             raise ValueError(f"unknown provider {provider!r}")
         if batch < 1:
             raise ValueError(f"a call takes at least one frame, not {batch}")
-        if frame_threads < 1:
-            raise ValueError(f"there is at least one call at a time, not {frame_threads}")
+        if workers < 1:
+            raise ValueError(f"there is at least one worker, not {workers}")
         fault = None if provider == "cpu" else find_cuda_fault(import_onnxruntime())
         if provider == "cuda" and fault is not None:
             raise cuda_error(fault)
         self.provider: ProviderName = "cpu" if provider == "cpu" or fault is not None else "cuda"
         self.batch = batch
-        if frame_threads > 1:
+        if workers > 1:
             # Each call has a thread of its own, and they share the others.
-            threads = max(1, (cores() if threads is None else threads) - frame_threads + 1)
+            threads = max(1, (cores() if threads is None else threads) - workers + 1)
         self._inputs = graph_inputs(profile)
         self._picture = picture
         self._absent: dict[tuple[int, ...], Any] = {}
@@ -147,7 +148,7 @@ class OrtSynthesizer:
                 else HostWarper(profile, pyramid, multipliers, threads)
             )
         one_by_one = self.provider != "cpu" or isinstance(self._warper, DeviceWarper)
-        self._frame_threads = 1 if one_by_one else frame_threads
+        self.workers = 1 if one_by_one else workers
 
     def resized(self, picture: PictureFormat) -> Self:
         """The same synthesizer for pictures of another size; `picture` differs in nothing else."""
@@ -155,29 +156,8 @@ class OrtSynthesizer:
         twin._picture = picture
         return twin
 
-    def synthesise(
-        self,
-        grids: Sequence[Grid | None],
-        frame_count: int,
-        frames: range,
-        warped: Mapping[int, Warped] | None = None,
-    ) -> list[Planes]:
-        """Frames `frames` of a GOP of `frame_count` frames.
-
-        Args:
-            grids: per slot int16 [nodes, channels, rows, columns] of the whole GOP, None where the slot is absent.
-            frame_count: frames in the GOP.
-            frames: the frames wanted, consecutive, within ``range(frame_count)``.
-            warped: what `warped` gives for these frames, for a picture that is a part of the whole; None to have it
-                worked out.
-
-        Raises:
-            InternalError: E_RUNTIME, ONNX Runtime failed.
-        """
-        return list(self.stream(grids, frame_count, frames, warped))
-
     def warped(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> dict[int, Warped]:
-        """The planes at `frames`; arguments as in `synthesise`.
+        """The planes at `frames`; arguments as in `jobs`.
 
         Returns:
             Per stage that they enter int16 [frames, channels, rows, columns], of all channels that the graph has; empty
@@ -188,41 +168,29 @@ class OrtSynthesizer:
         """
         return {} if self._warper is None else self._warper.warp(grids, self._picture, frames, compact=True)
 
-    def stream(
-        self,
-        grids: Sequence[Grid | None],
-        frame_count: int,
-        frames: range,
-        warped: Mapping[int, Warped] | None = None,
-    ) -> Iterator[Planes]:
-        """As `synthesise`, as the calls end.
-
-        With one frame a call this is an `InOrder`, which can begin before the first frame is asked for.
-        """
+    def jobs(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> Iterator[Job]:
+        """Jobs of `batch` frames; arguments as in `Synthesizer.jobs`."""
         if frames.step != 1 or (len(frames) and (frames.start < 0 or frames.stop > frame_count)):
             raise ValueError(f"{frames} are not consecutive frames of a GOP of {frame_count}")
-        calls = self._calls(grids, frame_count, frames, warped)
-        if self.batch == 1:
-            return InOrder(lambda call: self._run(call)[0], calls, self._frame_threads)
-        return _each(InOrder(self._run, calls, self._frame_threads))
+        return self._jobs(grids, frame_count, frames)
 
-    def _calls(
-        self, grids: Sequence[Grid | None], frame_count: int, frames: range, warped: Mapping[int, Warped] | None
-    ) -> Iterator[_Call]:
-        """Calls with their inputs. Planes come with them, in the caller's thread: they go from node to node."""
+    def _jobs(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> Iterator[Job]:
         for start in range(frames.start, frames.stop, self.batch):
             some = range(start, min(start + self.batch, frames.stop))
             placed = self._session.place(self._features(grids, frame_count, some))
             lent: Mapping[int, Warped] = {}
-            if warped is not None:
-                own = slice(start - frames.start, some.stop - frames.start)
-                placed |= self._session.place(_by_name({stage: values[own] for stage, values in warped.items()}))
-            elif isinstance(self._warper, DeviceWarper):
+            if isinstance(self._warper, DeviceWarper):
                 placed |= self._warper.warp_placed(grids, self._picture, some)
             elif self._warper is not None:
                 lent = self._warper.warp(grids, self._picture, some)
                 placed |= self._session.place(_by_name(lent))
-            yield _Call(self._completed(placed, len(some)), lent)
+            yield partial(self._run, _Call(self._completed(placed, len(some)), lent))
+
+    def tile(self, grids: Sequence[Grid | None], frame_count: int, t: int, warped: Mapping[int, Warped]) -> Planes:
+        some = range(t, t + 1)
+        placed = self._session.place({**self._features(grids, frame_count, some), **_by_name(warped)})
+        (planes,) = self._run(_Call(self._completed(placed, 1), {}))
+        return planes
 
     def _run(self, call: _Call) -> list[Planes]:
         """The frames of a call."""
@@ -288,13 +256,6 @@ class OrtSynthesizer:
         return Planes(
             *(np.ascontiguousarray(part[:rows, :columns]) for part, (rows, columns) in zip(parts, shapes, strict=True))
         )
-
-
-def _each(calls: InOrder[_Call, list[Planes]]) -> Iterator[Planes]:
-    """The frames of calls of several."""
-    with contextlib.closing(calls):
-        for frames in calls:
-            yield from frames
 
 
 def _by_name(warped: Mapping[int, Warped]) -> dict[str, Tensor]:

@@ -17,7 +17,7 @@ from nvrc_decoder.bitstream.random_access import RandomAccess
 from nvrc_decoder.bitstream.reader import UnitReader
 from nvrc_decoder.bitstream.units import Digest, Gop, NetworkHeader, SequenceHeader
 from nvrc_decoder.bitstream.writer import StreamWriter
-from nvrc_decoder.decode.engine import choose_engine
+from nvrc_decoder.decode.engines import choose_engine
 from nvrc_decoder.errors import InputError, InvalidStreamError, LimitError
 
 CONFORMANCE = Path(__file__).resolve().parents[3] / "conformance"

@@ -1,20 +1,18 @@
-"""Symbols and frames at a time: who goes first, and who waits for whom."""
+"""Symbols and frames concurrently: who goes first, and who waits for whom."""
 
 from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 import nvrc_decoder
 from nvrc_conformance.manifest import load_manifest
-from nvrc_decoder.decode import engine, symbols
-from nvrc_decoder.decode.engine import Synthesizers
-from nvrc_decoder.decode.lookahead import Lookahead
+from nvrc_decoder.decode import engines, symbols
+from nvrc_decoder.decode.engines import Engines
+from nvrc_decoder.decode.prefetch import Prefetch
 from nvrc_decoder.synthesis.onnx.runtime import OrtSynthesizer
 
 pytest.importorskip("onnxruntime")
@@ -30,12 +28,12 @@ def frames(**options: Any) -> tuple[str, ...]:
         return tuple(frame.md5() for frame in video)
 
 
-def test_the_session_is_made_while_the_first_symbols_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_engine_starts_during_the_first_symbols(monkeypatch: pytest.MonkeyPatch) -> None:
     made = threading.Event()
     order: list[str] = []
-    make, decode = Synthesizers.of, symbols.decode_grids
+    make, decode = Engines.synthesizer, symbols.decode_grids
 
-    def of(self: Synthesizers, *arguments: Any) -> Any:
+    def of(self: Engines, *arguments: Any) -> Any:
         synthesizer = make(self, *arguments)
         order.append("session")
         made.set()
@@ -46,7 +44,7 @@ def test_the_session_is_made_while_the_first_symbols_are_decoded(monkeypatch: py
         order.append("symbols")
         return decode(*arguments, **options)
 
-    monkeypatch.setattr(Synthesizers, "of", of)
+    monkeypatch.setattr(Engines, "synthesizer", of)
     monkeypatch.setattr(symbols, "decode_grids", decode_grids)
     assert frames() == FOUR.frame_md5
     assert order[:2] == ["session", "symbols"]
@@ -54,29 +52,21 @@ def test_the_session_is_made_while_the_first_symbols_are_decoded(monkeypatch: py
 
 @pytest.mark.parametrize("lookahead", [True, False])
 @pytest.mark.parametrize("cores", [1, 3])
-def test_symbols_rest_while_the_inputs_of_frames_are_made(
-    cores: int, lookahead: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engine, "cores", lambda: cores)
-    resting: list[bool] = []
-    rest, features = Lookahead.resting, OrtSynthesizer._features
-    within = False
+def test_inputs_are_prepared_in_turn(cores: int, lookahead: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "cores", lambda: cores)
+    turns: list[Any] = []
+    held: list[bool] = []
+    init, features = Prefetch.__init__, OrtSynthesizer._features
 
-    @contextmanager
-    def noted(self: Lookahead[Any]) -> Iterator[None]:
-        nonlocal within
-        with rest(self):
-            within = True
-            try:
-                yield
-            finally:
-                within = False
+    def noted(self: Prefetch[Any], *arguments: Any, **options: Any) -> None:
+        init(self, *arguments, **options)
+        turns.append(self.turn)
 
     def made(self: OrtSynthesizer, *arguments: Any) -> Any:
-        resting.append(within)
+        held.append(turns[-1].locked())
         return features(self, *arguments)
 
-    monkeypatch.setattr(Lookahead, "resting", noted)
+    monkeypatch.setattr(Prefetch, "__init__", noted)
     monkeypatch.setattr(OrtSynthesizer, "_features", made)
     assert frames(lookahead=lookahead) == FOUR.frame_md5
-    assert resting == [lookahead] * FOUR.frame_count
+    assert held == [True] * FOUR.frame_count

@@ -15,14 +15,14 @@ from silent_streams import silent_gop, silent_network
 
 from benchmarks.memory import measure
 from nvrc_decoder.bitstream.units import Gop, NetworkHeader, SequenceHeader
-from nvrc_decoder.decode.memory import PROCESS_BYTES, estimate_gop_memory, gop_memory, grid_memory
+from nvrc_decoder.decode.plan import PROCESS_BYTES, estimate_gop_memory, grid_memory, make_plan
 from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
 from nvrc_decoder.octree.schedule import octree_schedule, temporal_first_schedule
 from nvrc_decoder.profiles import PROFILES, Profile
 from nvrc_decoder.pyramid import Pyramid
 from nvrc_decoder.synthesis.tiles import halo
 
-CHAPTER = (Path(__file__).parents[2] / "spec" / "09-errors-limits.md").read_text(encoding="utf-8")
+CHAPTER = (Path(__file__).parents[3] / "spec" / "09-errors-limits.md").read_text(encoding="utf-8")
 HD = SequenceHeader(1920, 1080, 25, 1, profile=2, level=6)
 
 
@@ -46,21 +46,21 @@ def test_estimate_bounds_the_peak(profile: str, size: tuple[int, int], frames: i
 
 
 @pytest.mark.parametrize(("profile", "size"), [("nano", (1280, 720)), ("main", (352, 200))])
-def test_frames_at_a_time_take_what_is_counted_for_them(profile: str, size: tuple[int, int]) -> None:
+def test_workers_take_what_is_planned_for_them(profile: str, size: tuple[int, int]) -> None:
     one, three = (measure(profile, *size, (9,), frames=9, threads=threads) for threads in (1, 3))
-    assert (one["frame_threads"], three["frame_threads"]) == (1, 3)
+    assert (one["workers"], three["workers"]) == (1, 3)
     assert one["peak"] < three["peak"] <= three["estimate"]
 
 
-def test_tiles_are_made_one_at_a_time() -> None:
+def test_tiles_have_one_worker() -> None:
     sequence = SequenceHeader(3840, 2160, 25, 1, profile=1, level=6)
     network = silent_network(sequence, 1)
     gop = silent_gop(sequence, network, 1)
-    for limit, frame_threads in ((3_400_000_000, 1), (5_600_000_000, 2)):
-        memory = gop_memory(sequence, network, gop, Limits(max_memory_bytes=limit), 2)
-        # There is room for two.
-        assert replace(memory, frame_threads=2, frame_count=2).holding + memory.ahead <= limit
-        assert memory.frame_threads == frame_threads
+    for limit, workers in ((3_400_000_000, 1), (5_600_000_000, 2)):
+        plan = make_plan(sequence, network, gop, Limits(max_memory_bytes=limit), 2)
+        # There are bytes for two.
+        assert replace(plan.synthesis, workers=2).bytes + plan.frame_bytes + plan.symbol_bytes <= limit
+        assert plan.synthesis.workers == workers
 
 
 def test_grids_that_are_too_large_are_refused_before_they_are_decoded() -> None:

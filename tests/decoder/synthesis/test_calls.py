@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from nvrc_decoder.decode.memory import activation_bytes
 from nvrc_decoder.profiles import LUMA_CHANNELS, PROFILES
 from nvrc_decoder.synthesis.cuda.calls import plan_calls
+from nvrc_decoder.synthesis.tiles import activation_bytes
 
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)

@@ -1,4 +1,4 @@
-"""The pipeline: what happens at once, what is kept in memory, what is put out, and how it ends."""
+"""From GOPs to frames: what runs concurrently, what is kept in memory, what is given out, and how it ends."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -18,16 +19,20 @@ from stream_builders import with_wrong_digest
 
 import nvrc_decoder
 from nvrc_conformance.manifest import load_manifest
+from nvrc_decoder.bitstream.gops import iterate_gops
 from nvrc_decoder.bitstream.reader import UnitReader
 from nvrc_decoder.bitstream.units import Gop
-from nvrc_decoder.decode import engine, symbols
-from nvrc_decoder.decode.engine import Synthesizer, Synthesizers
-from nvrc_decoder.decode.gop import Network
-from nvrc_decoder.decode.lookahead import Cancelled
-from nvrc_decoder.decode.memory import GopMemory, gop_memory
-from nvrc_decoder.decode.symbols import StageTimes
-from nvrc_decoder.errors import InternalError, InvalidStreamError
+from nvrc_decoder.decode import engines, symbols
+from nvrc_decoder.decode import plan as plan_module
+from nvrc_decoder.decode.budget import Budget
+from nvrc_decoder.decode.engines import Engines
+from nvrc_decoder.decode.plan import GopPlan, make_plan
+from nvrc_decoder.decode.prefetch import Cancelled
+from nvrc_decoder.decode.stages import StageTimes
+from nvrc_decoder.errors import InternalError, InvalidStreamError, LimitError
 from nvrc_decoder.limits import DEFAULT_LIMITS, Limits
+from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
+from nvrc_decoder.synthesis.synthesizer import Job
 
 MANIFEST = load_manifest()
 FOUR = MANIFEST.stream("nano-four-gops")
@@ -37,7 +42,7 @@ PATIENCE = 30.0
 
 
 def threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "nvrc-lookahead"]
+    return [thread for thread in threading.enumerate() if thread.name == "nvrc-prefetch"]
 
 
 @pytest.fixture(autouse=True)
@@ -57,13 +62,17 @@ def gop_networks() -> list[int]:
     return numbers
 
 
-def memories(limits: Limits = DEFAULT_LIMITS, frame_threads: int = 1) -> list[GopMemory]:
+def plans(limits: Limits = DEFAULT_LIMITS, workers: int = 1) -> list[GopPlan]:
     reader = UnitReader(io.BytesIO(DATA))
-    found = []
-    for unit in reader:
-        if isinstance(unit.content, Gop) and reader.sequence is not None and reader.network is not None:
-            found.append(gop_memory(reader.sequence, reader.network, unit.content, limits, frame_threads))
-    return found
+    return [
+        make_plan(reader.sequence, record.network, record.gop, limits, workers)  # type: ignore[arg-type]
+        for record in iterate_gops(reader)
+    ]
+
+
+def needed(plan: GopPlan) -> int:
+    """Bytes while the frames are made and all of them are kept."""
+    return plan.synthesis.bytes + plan.grid_bytes + plan.synthesis.frame * plan.frame_count
 
 
 def decode(**options: Any) -> list[str]:
@@ -105,30 +114,21 @@ def test_no_frame_of_a_gop_that_does_not_match() -> None:
 
 
 class Watch:
-    """Counts the GOPs that are made, and can change what is made."""
+    """Counts how often the frames of a GOP are made, and can change them."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.made = 0
-        original = Synthesizers.of
+        original = ReferenceSynthesizer.jobs
+        watch = self
 
-        def of(synthesizers: Synthesizers, network: Network, frame_threads: int) -> Synthesizer:
-            inner = original(synthesizers, network, frame_threads)
-            watch = self
+        def jobs(synthesizer: ReferenceSynthesizer, *arguments: Any) -> Iterator[Job]:
+            watch.made += 1
+            return watch.change(original(synthesizer, *arguments))
 
-            class Counting:
-                def synthesise(self, *arguments: Any) -> Any:
-                    return inner.synthesise(*arguments)
+        monkeypatch.setattr(ReferenceSynthesizer, "jobs", jobs)
 
-                def decode_gop(self, *arguments: Any) -> Any:
-                    watch.made += 1
-                    return watch.change(inner.decode_gop(*arguments))
-
-            return Counting()
-
-        monkeypatch.setattr(Synthesizers, "of", of)
-
-    def change(self, frames: Any) -> Any:
-        return frames
+    def change(self, jobs: Iterator[Job]) -> Iterator[Job]:
+        return jobs
 
 
 @pytest.mark.parametrize("lookahead", [True, False])
@@ -137,94 +137,117 @@ def test_frames_that_do_not_fit_are_made_twice(monkeypatch: pytest.MonkeyPatch, 
     assert tuple(decode(lookahead=lookahead)) == FOUR.frame_md5
     assert watch.made == 4
     watch.made = 0
-    largest = max(memories(), key=lambda memory: memory.holding)
-    limits = replace(DEFAULT_LIMITS, max_memory_bytes=largest.holding - 1)
-    assert memories(limits) == memories()
+    largest = max(map(needed, plans()))
+    limits = replace(DEFAULT_LIMITS, max_memory_bytes=largest - 1)
+    assert [plan.kept for plan in plans(limits)] == [needed(plan) < largest for plan in plans()]
     assert tuple(decode(limits=limits, lookahead=lookahead)) == FOUR.frame_md5
-    assert watch.made == 4 + sum(memory.holding >= largest.holding for memory in memories())
+    assert watch.made == 4 + sum(needed(plan) == largest for plan in plans())
 
 
-@pytest.mark.parametrize("lookahead", [True, False])
-def test_what_is_kept_for_the_next_frame_goes_where_the_next_gop_would_not_fit_beside_it(
-    monkeypatch: pytest.MonkeyPatch, lookahead: bool
-) -> None:
-    log: list[str] = []
-    release, decode_grids = Synthesizers.release, symbols.decode_grids
-    monkeypatch.setattr(Synthesizers, "release", lambda self: log.append("release") or release(self))
-    monkeypatch.setattr(symbols, "decode_grids", lambda *a, **k: log.append("grids") or decode_grids(*a, **k))
-    assert tuple(decode(lookahead=lookahead)) == FOUR.frame_md5
-    assert log == ["release", *["grids"] * 4, "release"]
-    log.clear()
-    limits = replace(DEFAULT_LIMITS, max_memory_bytes=max(memory.estimate for memory in memories()))
-    crowded = [not a.leaves_room(b, limits) for a, b in pairwise(memories(limits))]
-    assert any(crowded)
-    assert tuple(decode(limits=limits, lookahead=lookahead)) == FOUR.frame_md5
-    expected = ["release", "grids"]
-    for full in crowded:
-        expected += ["release"] * full + ["grids"]
-    assert log == [*expected, "release"]
-    log.clear()
-    with nvrc_decoder.open(io.BytesIO(DATA), engine="reference", lookahead=lookahead) as video:
-        next(video)
-        log.clear()
-        video.seek(FOUR.frame_count - 1)
-        next(video)
-        assert log[:2] == ["release", "grids"]
-    assert video._decoding.synthesizers._synthesizer is None
-
-
-def test_frames_are_made_at_a_time_only_where_all_fits() -> None:
-    one = memories()
-    several = memories(frame_threads=3)
-    for single, memory in zip(one, several, strict=True):
-        assert (single.frame_threads, memory.frame_threads) == (1, 3)
-        others = 2 * (memory.activations + memory.frame) + memory.inputs
-        assert memory.holding == single.holding + others
-        assert memory.estimate == single.estimate
-    largest = max(range(4), key=lambda i: several[i].holding + several[i].ahead)
-    limit = several[largest].holding + several[largest].ahead
-    assert memories(replace(DEFAULT_LIMITS, max_memory_bytes=limit), 3)[largest] == several[largest]
-    less = memories(replace(DEFAULT_LIMITS, max_memory_bytes=limit - 1), 3)[largest]
-    assert less.frame_threads == several[largest].frame_threads - 1
-    # Where not even one fits it is made, and refused elsewhere.
-    assert {memory.frame_threads for memory in memories(replace(DEFAULT_LIMITS, max_memory_bytes=1), 3)} == {1}
-
-
-def test_how_many_frames_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "cores", lambda: 3)
-    made: list[int] = []
-    original = engine.make_synthesizer
-
-    def make(*arguments: Any) -> Synthesizer:
-        made.append(arguments[-1])
-        return original(*arguments)
-
-    monkeypatch.setattr(engine, "make_synthesizer", make)
-    for threads, name, frame_threads in ((None, "onnxruntime", 3), (1, "onnxruntime", 1), (9, "onnxruntime", 4)):
-        with nvrc_decoder.open(io.BytesIO(DATA), engine=name, threads=threads) as video:  # type: ignore[arg-type]
-            assert video._decoding.synthesizers.frame_threads == frame_threads
-            assert tuple(frame.md5() for frame in video) == FOUR.frame_md5
-    with nvrc_decoder.open(io.BytesIO(DATA), engine="reference") as video:
-        assert video._decoding.synthesizers.frame_threads == 1
-    # One for each NETWORK, however short its GOPs are.
-    networks = len(set(gop_networks()))
-    assert made == [3] * networks + [1] * networks + [4] * networks
-
-
-def test_frames_that_differ_the_second_time_are_not_put_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_frame_that_differs_the_second_time(monkeypatch: pytest.MonkeyPatch) -> None:
     watch = Watch(monkeypatch)
-    monkeypatch.setattr(GopMemory, "holding", property(lambda memory: 1 << 60))
+    original = symbols.make_plan
+    monkeypatch.setattr(symbols, "make_plan", lambda *a: replace(original(*a), kept=False))
 
-    def change(frames: Iterator[Any]) -> Iterator[Any]:
-        for frame in frames:
+    def change(jobs: Iterator[Job]) -> Iterator[Job]:
+        for job in jobs:
+            made = job()
             if watch.made == 2:
-                frame.y[0, 0] ^= 1
-            yield frame
+                made[0].y[0, 0] ^= 1
+            yield partial(list, made)
 
     monkeypatch.setattr(watch, "change", change)
     with nvrc_decoder.open(io.BytesIO(DATA), engine="reference") as video, pytest.raises(InternalError) as caught:
         next(video)
     assert caught.value.code == "E_RUNTIME"
+
+
+@pytest.mark.parametrize("lookahead", [True, False])
+def test_memory_is_released_where_the_next_gop_needs_it(monkeypatch: pytest.MonkeyPatch, lookahead: bool) -> None:
+    log: list[str] = []
+    release, decode_grids = Engines.release, symbols.decode_grids
+    monkeypatch.setattr(Engines, "release", lambda self: log.append("release") or release(self))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(symbols, "decode_grids", lambda *a, **k: log.append("grids") or decode_grids(*a, **k))  # type: ignore[func-returns-value]
+    assert tuple(decode(lookahead=lookahead)) == FOUR.frame_md5
+    assert log == ["release", *["grids"] * 4, "release"]
+    log.clear()
+    # As if engines kept nothing from GOP to GOP when memory is tight.
+    monkeypatch.setattr(plan_module, "RETAINED_BYTES", 0)
+    limits = replace(DEFAULT_LIMITS, max_memory_bytes=max(plan.estimate for plan in plans()))
+    tight = [a.synthesis.bytes + b.symbol_bytes > limits.max_memory_bytes for a, b in pairwise(plans(limits))]
+    assert any(tight)
+    assert tuple(decode(limits=limits, lookahead=lookahead)) == FOUR.frame_md5
+    expected = ["release", "grids"]
+    for full in tight:
+        expected += ["release"] * full + ["grids"]
+    assert log == [*expected, "release"]
+
+
+def test_workers_are_as_many_as_fit() -> None:
+    one, several = plans(), plans(workers=3)
+    for single, plan in zip(one, several, strict=True):
+        assert (single.synthesis.workers, plan.synthesis.workers) == (1, 3)
+        others = 2 * (plan.synthesis.activations + plan.synthesis.frame) + plan.synthesis.inputs
+        assert plan.synthesis.bytes == single.synthesis.bytes + others
+        assert plan.estimate == single.estimate
+    largest = max(range(4), key=lambda i: needed(several[i]) + several[i].symbol_bytes)
+    limit = needed(several[largest]) + several[largest].symbol_bytes
+    assert plans(replace(DEFAULT_LIMITS, max_memory_bytes=limit), 3)[largest].synthesis.workers == 3
+    less = plans(replace(DEFAULT_LIMITS, max_memory_bytes=limit - 1), 3)[largest]
+    assert less.synthesis.workers == 2
+    # Where not even one fits, the GOP is refused elsewhere.
+    assert {plan.synthesis.workers for plan in plans(replace(DEFAULT_LIMITS, max_memory_bytes=1), 3)} == {1}
+
+
+def test_how_many_workers_and_synthesizers_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "cores", lambda: 3)
+    made: list[int] = []
+    original = Engines._make
+
+    def make(self: Engines, *arguments: Any) -> Any:
+        made.append(arguments[-1].workers)
+        return original(self, *arguments)
+
+    monkeypatch.setattr(Engines, "_make", make)
+    for threads, name in ((None, "onnxruntime"), (1, "onnxruntime"), (9, "onnxruntime"), (None, "reference")):
+        with nvrc_decoder.open(io.BytesIO(DATA), engine=name, threads=threads) as video:  # type: ignore[arg-type]
+            assert tuple(frame.md5() for frame in video) == FOUR.frame_md5
+    # One for each NETWORK, however short its GOPs are.
+    networks = len(set(gop_networks()))
+    assert made == [3] * networks + [1] * networks + [4] * networks + [1] * networks
+
+
+@pytest.mark.parametrize("verify", [True, False])
+@pytest.mark.parametrize("cores", [1, 2, 3, 9])
+def test_any_number_of_workers_makes_the_same(cores: int, verify: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "cores", lambda: cores)
+    for name in ("nano-four-gops", "nano-motion"):
+        with nvrc_decoder.open(io.BytesIO(MANIFEST.read(name)), engine="onnxruntime", verify=verify) as video:
+            assert tuple(frame.md5() for frame in video) == MANIFEST.stream(name).frame_md5
+
+
+@pytest.mark.parametrize("gop", range(4))
+def test_a_wrong_digest_costs_its_gop_alone(gop: int) -> None:
+    first, data = sum(GOP_FRAMES[:gop]), with_wrong_digest(DATA, gop)
+    damages: list[nvrc_decoder.Damage] = []
+    with nvrc_decoder.open(io.BytesIO(data), engine="onnxruntime", on_damage=damages.append) as video:
+        others = tuple(frame.md5() for frame in video)
+    assert others == FOUR.frame_md5[:first] + FOUR.frame_md5[first + GOP_FRAMES[gop] :]
+    assert [(damage.gop, damage.error.code) for damage in damages] == [(gop, "E_DIGEST")]
+
+
+def test_a_gop_over_the_limit_costs_itself_alone() -> None:
+    largest = max(plan.estimate for plan in plans())
+    limits = replace(DEFAULT_LIMITS, max_memory_bytes=largest - 1)
+    lost = [number for number, plan in enumerate(plans(limits)) if plan.estimate >= largest]
+    video = nvrc_decoder.open(io.BytesIO(DATA), engine="reference", limits=limits)
+    with video, pytest.raises(LimitError, match="max_memory_bytes"):
+        list(video)
+    damages: list[nvrc_decoder.Damage] = []
+    with nvrc_decoder.open(io.BytesIO(DATA), engine="reference", limits=limits, on_damage=damages.append) as video:
+        found = [frame.md5() for frame in video]
+    assert [damage.gop for damage in damages] == lost
+    assert len(found) == FOUR.frame_count - sum(GOP_FRAMES[number] for number in lost)
 
 
 class Steps:
@@ -252,19 +275,29 @@ def test_the_next_gop_is_decoded_while_frames_are_used(monkeypatch: pytest.Monke
         assert steps.second.wait(PATIENCE)
 
 
-def test_a_gop_that_does_not_fit_beside_the_last_one_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gop_waits_for_memory_of_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = Steps(monkeypatch)
-    first, second = memories()[:2]
-    limits = replace(DEFAULT_LIMITS, max_memory_bytes=first.holding + second.ahead - 1)
+    first, second = plans()[:2]
+    kept = first.synthesis.bytes + first.coded + first.kept_bytes + second.symbol_bytes
+    limits = replace(DEFAULT_LIMITS, max_memory_bytes=kept - 1)
+    assert needed(first) < kept
+    waits = threading.Event()
+    reserve = Budget.reserve
+
+    def waiting(budget: Budget, *arguments: int) -> Any:
+        if budget.in_flight:
+            waits.set()
+        return reserve(budget, *arguments)
+
+    monkeypatch.setattr(Budget, "reserve", waiting)
     with nvrc_decoder.open(io.BytesIO(DATA), engine="reference", limits=limits) as video:
         next(video)
-        assert not steps.second.wait(0.1)
-        found = 1
+        assert waits.wait(PATIENCE)
         for _ in video:
             steps.log.append("frame")
-            found += 1
-    assert found == FOUR.frame_count
-    assert steps.log.index(1) == GOP_FRAMES[0]  # after GOP 0 was begun and its other frames were put out
+    assert steps.log.count("frame") == FOUR.frame_count - 1
+    # GOP 0 was begun, and its other frames were given out.
+    assert steps.log.index(1) == GOP_FRAMES[0]
 
 
 def test_without_lookahead_there_is_no_thread() -> None:
@@ -316,25 +349,21 @@ def test_a_program_may_end_with_frames_under_way(verify: bool) -> None:
     assert (done.stdout, done.stderr) == (f"{FOUR.frame_md5[0]}\n", "")
 
 
-def test_decoding_of_symbols_looks_up_at_each_step() -> None:
-    class Stop:
-        count = 0
+def test_decoding_of_symbols_checks_often() -> None:
+    count = 0
 
-        def check(self) -> None:
-            self.count += 1
-            if self.count == 3:
-                raise Cancelled
-
-        def wait_idle(self) -> None:
-            """Never asked."""
+    def check() -> None:
+        nonlocal count
+        count += 1
+        if count == 3:
+            raise Cancelled
 
     with nvrc_decoder.open(io.BytesIO(DATA), engine="reference") as video:
-        pace = Stop()
         decoding = video._decoding
-        records = nvrc_decoder.video.read_table(video._random_access(), 0)
+        planned = symbols.plan_gops(decoding, video._random_access().gops())
         with pytest.raises(Cancelled):
-            list(symbols.decode_symbols(decoding, records, pace))
-    assert pace.count == 3
+            list(symbols.decode_symbols(decoding, planned, Budget(1 << 30), check))
+    assert count == 3
 
 
 def test_the_number_of_frames_can_be_asked_for_at_any_time() -> None:
