@@ -23,7 +23,7 @@ GOP_FRAMES = [unit.content.frame_count for unit in UnitReader(io.BytesIO(DATA)) 
 
 
 def threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "nvrc-lookahead"]
+    return [thread for thread in threading.enumerate() if thread.name == "nvrc-prefetch"]
 
 
 @pytest.fixture(autouse=True)
