@@ -305,11 +305,13 @@ def encode(
         train(run, told, path=checkpoint, key=key, interruption=interruption)
         outlook.leave()
 
+    first_lagrangian = options.lagrangian
+
     def tried(done: int, all_: int, trial: Trial) -> None:
         outlook.reach(1 - done / all_, done, all_)
         if progress is not None:
             bpp = trial.grid_bits / (source.width * source.height)
-            progress(Progress(done, all_, "trial", trial.psnr, bpp, time.monotonic() - started, options.lagrangian))
+            progress(Progress(done, all_, "trial", trial.psnr, bpp, time.monotonic() - started, first_lagrangian))
 
     options, trials = _settle(source, frames, options, goal, finish, tried, None if saved is None else saved.state)
     outlook.enter("start")

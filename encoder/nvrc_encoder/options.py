@@ -170,8 +170,8 @@ class EncodeOptions:
         if self.slots is not None:
             if not self.slots:
                 raise ValueError("slots is empty: a stream has at least one grid")
-            for slot in self.slots:
-                self._within("slots", slot, 0, slots - 1)
+            for number in self.slots:
+                self._within("slots", number, 0, slots - 1)
         if self.blocks is not None:
             self._within("blocks", self.blocks, 0, max(profile.blocks))
         if self.grid_channels is not None:
@@ -246,7 +246,8 @@ class EncodeOptions:
 
     def _step(self, reference: float, growth: float) -> float:
         """A step within the format that grows with lambda, not rounded."""
-        return max(1.0, min(float(MULTIPLIER_MAX), reference * (self.lagrangian / _REFERENCE_LAMBDA) ** growth))
+        factor: float = (self.lagrangian / _REFERENCE_LAMBDA) ** growth
+        return max(1.0, min(float(MULTIPLIER_MAX), reference * factor))
 
     def multipliers(self, structure: Structure) -> list[list[int] | None]:
         """Per slot the multiplier M of each channel; None where it is absent."""

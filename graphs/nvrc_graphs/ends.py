@@ -7,6 +7,8 @@ the rows' size, and no host thread shuffles them. `nvrc_graphs.export` writes th
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -30,7 +32,7 @@ def export_planes(chroma_format: int, bit_depth: int) -> onnx.ModelProto:
     sample = TensorProto.UINT8 if bit_depth == 8 else TensorProto.UINT16
     model = onnx.ModelProto()
 
-    def node(operator: str, *names: str, **attributes: object) -> None:
+    def node(operator: str, *names: str, **attributes: Any) -> None:
         model.graph.node.append(helper.make_node(operator, names[:-1], names[-1:], **attributes))
 
     def constant(name: str, *values: int) -> str:

@@ -67,6 +67,8 @@ def export_profile(profile: Profile) -> onnx.ModelProto:
             optimize=True,
             verbose=False,
         )
+    if program is None:
+        raise RuntimeError(f"the exporter made no graph of profile {profile.name}")
     model: onnx.ModelProto = program.model_proto
     _name_head_limit(model)
     _empty_placeholders(model, {name for name, _ in _placeholders(graph)} | {HEAD_LIMIT})
@@ -79,7 +81,8 @@ def _examples(graph: ProfileGraph) -> tuple[tuple[torch.Tensor, ...], tuple[dict
     dim = torch.export.Dim
     batch = dim("batch")
     sizes = [{2: dim(f"rows{k}"), 3: dim(f"columns{k}")} for k in range(len(graph.profile.max_channels))]
-    arguments, shapes = [], []
+    arguments: list[torch.Tensor] = []
+    shapes: list[dict[int, object]] = []
     for item in graph.inputs.values():
         size = item.size(EXAMPLE_HEIGHT, EXAMPLE_WIDTH)
         arguments.append(torch.zeros(EXAMPLE_BATCH + 2 * item.halo, item.channels, *size))

@@ -19,6 +19,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import onnx
@@ -50,7 +51,7 @@ class _Graph:
         default_factory=lambda: onnx.ModelProto(ir_version=IR_VERSION, opset_import=[helper.make_opsetid("", OPSET)])
     )
 
-    def node(self, operator: str, *inputs: str, **attributes: object) -> str:
+    def node(self, operator: str, *inputs: str, **attributes: Any) -> str:
         name = f"v{len(self.model.graph.node)}"
         self.model.graph.node.append(helper.make_node(operator, inputs, [name], **attributes))
         return name
@@ -132,8 +133,8 @@ def export_wavelet() -> onnx.ModelProto:
     # The halves of a row are channels, and so are then rows that take turns.
     left = g.node("Concat", low, g.slice(details, 1, 0, 1), axis=1)
     rows = _lifted(g, left, g.slice(details, 1, 1, 3), 2)
-    halves = (g.node("Concat", *(g.slice(row, 1, k, k + 1) for row in rows), axis=1) for k in range(2))
-    columns = _lifted(g, *halves, 3)
+    above, below = (g.node("Concat", *(g.slice(row, 1, k, k + 1) for row in rows), axis=1) for k in range(2))
+    columns = _lifted(g, above, below, 3)
     phases = g.node("Concat", *(g.slice(column, 1, k, k + 1) for k in range(2) for column in columns), axis=1)
     up = g.node("DepthToSpace", phases, blocksize=2, mode="DCR")
     return g.output(up, "up", TensorProto.FLOAT, 1, 1, "up_rows", "up_columns")

@@ -11,6 +11,8 @@ Module paths are the initializer names of the ONNX graph, so attribute names her
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor, nn
 
@@ -115,7 +117,8 @@ class Block(nn.Module):
         self.pointwise = signed_pointwise(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return clip_activation(x + self.pointwise(self.depthwise(x)))
+        added: Tensor = self.pointwise(self.depthwise(x))
+        return clip_activation(x + added)
 
 
 class Stage(nn.Module):
@@ -138,7 +141,7 @@ class Stage(nn.Module):
 
     def forward(self, x: Tensor | None, parts: list[Tensor]) -> Tensor:
         features = parts[0] if len(parts) == 1 else torch.cat(parts, 1)
-        injected = self.inject(self.unfold(features))
+        injected: Tensor = self.inject(self.unfold(features))
         if self.temporal is not None:
             # Three frames side by side, then 1x1: stage 0 is too small for the zeros in that weight to cost anything.
             shifted = torch.cat([injected[:-2], injected[1:-1], injected[2:]], 1)
@@ -162,7 +165,8 @@ class Head(nn.Module):
         self.pointwise = RoundedConv(HEAD_FILTERS * channels, ROWS, 1, 1, 0.0, HEAD_HIGH, 0)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.pointwise(self.depthwise(x))
+        rows: Tensor = self.pointwise(self.depthwise(x))
+        return rows
 
 
 class SplitHead(nn.Module):
@@ -179,10 +183,10 @@ class SplitHead(nn.Module):
             self.add_module(f"pointwise{f}", nn.Conv2d(channels, ROWS, 1, bias=f == 0))
 
     def forward(self, x: Tensor) -> Tensor:
-        rows: Tensor | None = None
-        for f in range(HEAD_FILTERS):
-            part = self.get_submodule(f"pointwise{f}")(self.get_submodule(f"depthwise{f}")(x))
-            rows = part if rows is None else rows + part
+        rows: Tensor = functools.reduce(
+            torch.add,
+            (self.get_submodule(f"pointwise{f}")(self.get_submodule(f"depthwise{f}")(x)) for f in range(HEAD_FILTERS)),
+        )
         return torch.floor(torch.clamp(rows, 0.0, HEAD_HIGH + 0.5))
 
 
@@ -211,7 +215,8 @@ class ProfileGraph(nn.Module):
         parts: list[list[Tensor]] = [[] for _ in self.profile.max_channels]
         for (name, item), x in zip(self.inputs.items(), inputs, strict=True):
             parts[item.stage].append(x if item.slot is None else self.get_submodule(name)(x))
-        x = None
-        for k, features in enumerate(parts):
-            x = self.get_submodule(f"stage{k}")(x, features)
-        return self.head(x)
+        features: Tensor | None = None
+        for k, own in enumerate(parts):
+            features = self.get_submodule(f"stage{k}")(features, own)
+        rows: Tensor = self.head(features)
+        return rows

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from nvrc_decoder.pyramid import BLEND_UNIT
+from nvrc_encoder.model.autograd import TensorFunction
 from nvrc_encoder.model.rounding import (
     ACTIVATION_RANGE,
     FEATURE_SCALE,
@@ -166,11 +167,11 @@ def _filter_gradient(gradient: Tensor, axis: int) -> Tensor:
     return inner
 
 
-class _HalfSamples(torch.autograd.Function):
+class _HalfSamples(TensorFunction):
     """Written out, as a plane is refined for every node of a route, and has four times as many samples then."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, rounds: bool) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, x: Tensor, rounds: bool) -> Tensor:
         def between(part: Tensor, axis: int) -> Tensor:
             found = _filter(part, axis)
             if rounds:
@@ -187,8 +188,8 @@ class _HalfSamples(torch.autograd.Function):
         return out
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (out,) = ctx.saved_tensors
         unclipped = torch.ops.aten.hardtanh_backward
         gradient = unclipped(gradient, out, *ACTIVATION_RANGE)
@@ -199,8 +200,7 @@ class _HalfSamples(torch.autograd.Function):
 
 def half_samples(planes: Tensor, arithmetic: Arithmetic) -> Tensor:
     """Planes [N, C, H, W] with the samples halfway between theirs: [N, C, 2H - 1, 2W - 1] (spec 7.6.2)."""
-    out: Tensor = _HalfSamples.apply(planes, arithmetic.rounds)
-    return out
+    return _HalfSamples.apply(planes, arithmetic.rounds)
 
 
 @functools.lru_cache(maxsize=8)
@@ -253,7 +253,8 @@ def places_of(moves: Tensor, size: tuple[int, int], stride: int) -> Tensor:
     centres, _ = _centres(size, stride, moves.dtype, moves.device)
     # First across, then down: whole rows are copied so.
     wide = moves[:, :, :, None].expand(-1, -1, -1, CELL_STRIDE // stride, -1).flatten(2)[:, :, : 2 * size[1]]
-    return (wide[:, :, None] + centres).flatten(1, 2)[:, : size[0]].unflatten(2, (-1, 2))
+    places: Tensor = (wide[:, :, None] + centres).flatten(1, 2)[:, : size[0]].unflatten(2, (-1, 2))
+    return places
 
 
 def fetch(refined: Tensor, places: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN
+from nvrc_encoder.model.autograd import TensorFunction
 
 __all__ = [
     "ACTIVATION_RANGE",
@@ -56,15 +57,15 @@ class Arithmetic(Enum):
         return round_and_clip(x, FEATURE_SCALE, low, high) if self.rounds else clip(x, low, high)
 
 
-class _StraightThrough(torch.autograd.Function):
+class _StraightThrough(TensorFunction):
     """A rounding, and the gradient of the identity: one pass forward and none back."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, rounding: Callable[[Tensor], Tensor]) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, x: Tensor, rounding: Callable[[Tensor], Tensor]) -> Tensor:
         return rounding(x)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return gradient, None
 
 
@@ -76,14 +77,12 @@ def dequantised(values: Tensor, multiplier: Tensor) -> Tensor:
 
 def straight_through_floor(x: Tensor) -> Tensor:
     """floor(x) forward, identity backward."""
-    y: Tensor = _StraightThrough.apply(x, torch.floor)
-    return y
+    return _StraightThrough.apply(x, torch.floor)
 
 
 def straight_through_round(x: Tensor) -> Tensor:
     """round(x) forward, a half to the even integer, identity backward."""
-    y: Tensor = _StraightThrough.apply(x, torch.round)
-    return y
+    return _StraightThrough.apply(x, torch.round)
 
 
 def _to_steps(x: Tensor) -> Tensor:
@@ -95,19 +94,19 @@ def clip(x: Tensor, low: float, high: float) -> Tensor:
     return torch.nn.functional.hardtanh(x, low, high)
 
 
-class _RoundAndClip(torch.autograd.Function):
+class _RoundAndClip(TensorFunction):
     """Written out, as the exact phase spends most of its time in passes over the activations."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, units: int, low: float, high: float) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, x: Tensor, units: int, low: float, high: float) -> Tensor:
         y = (x * units).add_(0.5).floor_().clamp_(low * units, high * units).div_(units)
         ctx.save_for_backward(y)
         ctx.range = low, high
         return y
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:  # type: ignore[override]
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         (y,) = ctx.saved_tensors
         return torch.ops.aten.hardtanh_backward(gradient, y, *ctx.range), None, None, None
 
@@ -117,5 +116,4 @@ def round_and_clip(x: Tensor, units: int, low: float, high: float) -> Tensor:
 
     The gradient is that of x, 0 at and beyond the ends of the range.
     """
-    y: Tensor = _RoundAndClip.apply(x, units, low, high)
-    return y
+    return _RoundAndClip.apply(x, units, low, high)

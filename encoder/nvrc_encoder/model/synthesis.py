@@ -37,7 +37,8 @@ LEVELS_PER_FEATURE = 16
 def _upsample(x: Tensor, height: int, width: int) -> Tensor:
     """Half-pixel bilinear x2, edge-clamped, cropped to (height, width) (spec 7.10)."""
     # `interpolate` gives all of it, and cutting it takes passes of its own, back as well.
-    return torch.ops.aten.upsample_bilinear2d(x, (height, width), False, 2.0, 2.0)
+    doubled: Tensor = torch.ops.aten.upsample_bilinear2d(x, (height, width), False, 2.0, 2.0)
+    return doubled
 
 
 class SynthesisModel:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN
+from nvrc_encoder.model.autograd import TensorFunction
 
 __all__ = ["bands_of", "luma_of"]
 
@@ -68,11 +69,11 @@ def _lift_gradient(into: Tensor, source: Tensor, step: int, axis: int) -> None:
     end.add_(last, alpha=sign * factor)
 
 
-class _Inverse(torch.autograd.Function):
+class _Inverse(TensorFunction):
     """Low and high samples [N, C, h, w] to samples, twice as many along one axis."""
 
     @staticmethod
-    def forward(ctx: Any, low: Tensor, high: Tensor, axis: int, rounds: bool) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, low: Tensor, high: Tensor, axis: int, rounds: bool) -> Tensor:
         s, d = low * _LOW_GAIN, high.clone()
         if rounds:
             s.add_(0.5).floor_()
@@ -85,8 +86,8 @@ class _Inverse(torch.autograd.Function):
         return out
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:  # type: ignore[override]
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
         (out,) = ctx.saved_tensors
         axis = ctx.axis
         gradient = torch.ops.aten.hardtanh_backward(gradient, out, *_RANGE)
@@ -97,11 +98,6 @@ class _Inverse(torch.autograd.Function):
         return s.mul_(_LOW_GAIN), d, None, None
 
 
-def _inverse(low: Tensor, high: Tensor, axis: int, rounds: bool) -> Tensor:
-    out: Tensor = _Inverse.apply(low, high, axis, rounds)
-    return out
-
-
 def luma_of(bands: Sequence[Tensor], rounds: bool) -> Tensor:
     """The luma plane that the bands of some nodes hold: [N, 1, H, W], clipped to activations (spec 7.6.5).
 
@@ -110,19 +106,20 @@ def luma_of(bands: Sequence[Tensor], rounds: bool) -> Tensor:
             [N, 3, h, w] (HL, LH, HH), each of twice the rows and columns of the one before, or one less.
         rounds: round each step of the lifting as the decoder does; the gradients are those without.
     """
+    low: Tensor
     low, first = bands[0].split((1, 3), 1)
     for details in (first, *bands[1:]):
         rows, columns = details.shape[2:]
         if low.shape[2:] != details.shape[2:]:
             low = low[..., :rows, :columns]
         beside, below = details.split((1, 2), 1)
-        pair = _inverse(torch.cat([low, beside], 1), below, _ROWS, rounds)
-        low = _inverse(*pair.split(1, 1), _COLUMNS, rounds)
+        left, right = _Inverse.apply(torch.cat([low, beside], 1), below, _ROWS, rounds).split(1, 1)
+        low = _Inverse.apply(left, right, _COLUMNS, rounds)
     return low
 
 
 def _forward(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
-    """Low and high samples of x [N, C, H, W], whose length along the axis is even: the exact inverse of `_inverse`."""
+    """Low and high samples of x [N, C, H, W], whose length along the axis is even: the exact inverse of `_Inverse`."""
     s, d = (part.contiguous() for part in x.unflatten(axis, (-1, 2)).unbind(axis + 1))
     for step in reversed(range(len(_STEPS))):
         into, source = (s, d) if step % 2 == 0 else (d, s)

@@ -6,6 +6,7 @@ gather. Which positions are available where is worked out here once per shape fr
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,7 +24,7 @@ from nvrc_encoder.rate.context_network import HIDDEN_UNIT, OUTPUT_UNIT, context_
 from nvrc_encoder.rate.forecast import Forecast, flat, select
 from nvrc_encoder.rate.laplace import laplace_bits
 
-__all__ = ["HIDDEN_UNIT", "OUTPUT_UNIT", "GopRate", "GridContext", "build_context", "context_network"]
+__all__ = ["HIDDEN_UNIT", "OUTPUT_UNIT", "GopRate", "GridContext", "build_context", "context_network", "weighted_sum"]
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,13 @@ class _Rows:
     parts: tuple[_Part, ...]
 
 
+def weighted_sum(bits: Sequence[Tensor | None], weights: Sequence[Tensor]) -> Tensor:
+    """Bits of nodes times their weights, summed over all slots; both are per slot [nodes], bits None where absent."""
+    return functools.reduce(
+        torch.add, ((own * weight).sum() for own, weight in zip(bits, weights, strict=True) if own is not None)
+    )
+
+
 class GopRate:
     """The rate of one GOP's grids.
 
@@ -221,7 +229,7 @@ class GopRate:
                 coarse = (context.coarse[which] + self._values + self._offsets[below][1]).view(count, 1, area, 1)
                 coarse = coarse.expand(-1, channels, -1, -1)
             inputs = torch.cat([gathered, coarse], 3).flatten(0, 2).t()
-            classes = ((context.classes[which] + self._class_start[slot], channels),)
+            classes: tuple[tuple[Tensor, int], ...] = ((context.classes[which] + self._class_start[slot], channels),)
             if found and found[-1].centred == context.centred:
                 last = found.pop()
                 inputs, classes = torch.cat([last.inputs, inputs], 1), last.classes + classes
@@ -345,7 +353,6 @@ class GopRate:
         values = select(grids, window.touched)
         known_mean, known_scale = (flat(select(part, window.touched)) for part in (forecast.means, forecast.scales))
         own = self._per_node(laplace_bits(flat(values) - known_mean, known_scale), values, exact)
-        shared = sum(bits.sum() for bits in predicted if bits is not None) * window.count
-        total = sum((bits * weight).sum() for bits, weight in zip(own, window.weights, strict=True) if bits is not None)
+        shared = functools.reduce(torch.add, (bits.sum() for bits in predicted if bits is not None)) * window.count
         # Of what is predicted the gradient alone counts; its value is part of the total.
-        return total + shared - shared.detach()
+        return weighted_sum(own, window.weights) + shared - shared.detach()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from nvrc_decoder.entropy.tables import SCALE_COUNT
+from nvrc_encoder.model.autograd import TensorFunction
 
 __all__ = ["SCALE_COUNT", "SCALE_LOG2_MIN", "laplace_bits", "quantised_scale"]
 
@@ -19,11 +22,11 @@ def quantised_scale(scale: Tensor) -> Tensor:
     return torch.round((torch.log2(scale) - SCALE_LOG2_MIN) * 4).clamp(0, SCALE_COUNT - 1).long()
 
 
-class _LaplaceBits(torch.autograd.Function):
+class _LaplaceBits(TensorFunction):
     """-log2 of the Laplace mass on [x - 1/2, x + 1/2], with the backward pass written out (a third of the time)."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, scale: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+    def forward(ctx: Any, x: Tensor, scale: Tensor) -> Tensor:
         a = x.abs()
         inverse = 1 / scale
         near = (a - 0.5).abs_().neg_().mul_(inverse).exp_().mul_(0.5)
@@ -33,7 +36,7 @@ class _LaplaceBits(torch.autograd.Function):
         return torch.log2(mass).neg_()
 
     @staticmethod
-    def backward(ctx, grad: Tensor):  # type: ignore[no-untyped-def]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None]:
         x, a, inverse, near, far, mass = ctx.saved_tensors
         # d mass / d a and d mass / d (1/scale)
         factor = (grad / mass).mul_(inverse).mul_(-_LOG2E)

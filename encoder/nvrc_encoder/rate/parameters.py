@@ -24,6 +24,7 @@ from nvrc_decoder.synthesis.arithmetic import (
     MULTIPLIERS,
     SHIFT_MAX,
     WEIGHT_MAX,
+    Int64Array,
     rounding_term,
     worst_case,
 )
@@ -54,20 +55,20 @@ class LayerQuantisation:
     """
 
     name: str
-    weight: np.ndarray
-    bias: np.ndarray
+    weight: Int64Array
+    bias: Int64Array
     multiplier: int
     shift: int
     bias_shift: int
     prior: LayerPrior = NO_PRIOR
 
     @property
-    def integer_weight(self) -> np.ndarray:
+    def integer_weight(self) -> Int64Array:
         """w of spec 6.1, int64."""
         return self.prior.weight_at(self.shift) + self.weight * self.multiplier
 
     @property
-    def integer_bias(self) -> np.ndarray:
+    def integer_bias(self) -> Int64Array:
         """b of spec 6.1, int64."""
         return self.prior.bias_at(self.shift) + (self.bias << self.bias_shift)
 
@@ -85,6 +86,11 @@ class ParameterBank(nn.Module):
         bias_step: layer name -> step of the biases, real; a power of two over the output unit.
         priors: layer name -> what its integers are differences from; 0 where a layer has none.
     """
+
+    base: Tensor
+    bias_log_step: Tensor
+    segment: Tensor
+    segment_count: Tensor
 
     def __init__(
         self,
@@ -151,9 +157,7 @@ class ParameterBank(nn.Module):
 
     def step_exponents(self) -> Tensor:
         """log2 of the step of each segment [2L]: weights (learned) and biases (fixed), interleaved."""
-        log_step = self.log_step
-        if self.steps_frozen:
-            log_step = log_step.detach()
+        log_step = self.log_step.detach() if self.steps_frozen else self.log_step
         return torch.stack([log_step, self.bias_log_step], 1).reshape(-1)
 
     def freeze_steps(self) -> None:

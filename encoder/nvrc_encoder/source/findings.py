@@ -137,7 +137,7 @@ class Findings:
         if following < len(self.starts) and (start := self.starts[following]) is not None:
             last = start - starts[-1]
         # Containers round time stamps to their ticks or worse, and few say truly how long the last frame is.
-        slack = max(1, frame * _EVEN)
+        slack = max(Fraction(1), frame * _EVEN)
         even = all(abs(start - starts[0] - i * frame) <= slack for i, start in enumerate(starts))
         if even and last <= 1.5 * frame + 1:
             return None

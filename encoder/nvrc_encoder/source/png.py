@@ -200,7 +200,7 @@ class _Scale:
 
     def samples(self, values: npt.NDArray[np.float64]) -> Plane:
         rounded = np.clip(np.rint(self.offset + self.factor * values), 0, self.peak)
-        return rounded.astype(np.uint8 if self.peak < 256 else np.uint16)
+        return rounded.astype(np.uint8) if self.peak < 256 else rounded.astype(np.uint16)
 
 
 def _scale(picture: VideoFormat, is_chroma: bool) -> _Scale:

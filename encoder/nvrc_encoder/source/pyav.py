@@ -221,7 +221,7 @@ def _read(av: Any, container: Any, picture: VideoFormat, findings: Findings, nam
             packet = next(packets, None)
             # An empty packet with a time repeats a frame, which then lasts longer; one without ends the decoding.
             used = packet is not None and packet.stream is stream and (packet.size or packet.pts is None)
-            decoded = packet.decode() if used else []
+            decoded = packet.decode() if packet is not None and used else []
         except av.error.EOFError:
             break
         except av.error.FFmpegError as error:

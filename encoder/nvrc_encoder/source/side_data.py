@@ -48,8 +48,8 @@ def _mastering(data: bytes) -> MasteringDisplay | None:
     ]
     if min(values) < 0 or max(values[:8]) > _CHROMATICITY or max(values) >= 1 << 32:
         return None
-    red, green, blue, white, (least, most) = (tuple(values[i : i + 2]) for i in range(0, 10, 2))
-    return MasteringDisplay(green, blue, red, white, (most, least))  # type: ignore[arg-type]
+    red, green, blue, white, (least, most) = ((values[i], values[i + 1]) for i in range(0, 10, 2))
+    return MasteringDisplay(green, blue, red, white, (most, least))
 
 
 def find_side_data(frame: Any, findings: Findings) -> None:

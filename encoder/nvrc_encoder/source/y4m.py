@@ -171,9 +171,10 @@ def _read_frame(file: BinaryIO, picture: VideoFormat, index: int) -> Planes | No
     planes: list[Plane] = []
     offset = 0
     for rows, columns in picture.plane_shapes:
-        plane = np.frombuffer(data, picture.dtype, rows * columns, offset).reshape(rows, columns)
-        planes.append(plane.astype(picture.dtype.newbyteorder("="), copy=False))
-        offset += plane.nbytes
+        stored = np.frombuffer(data, picture.dtype, rows * columns, offset).reshape(rows, columns)
+        eight = picture.bit_depth == 8
+        planes.append(stored.astype(np.uint8, copy=False) if eight else stored.astype(np.uint16, copy=False))
+        offset += stored.nbytes
     if picture.bit_depth == 10 and any(int(plane.max()) > 1023 for plane in planes):
         raise InvalidStreamError("E_SOURCE", f"frame {index} of the input has samples above 1023 in 10 bits")
     return Planes(*planes)

@@ -108,7 +108,7 @@ def cell_errors(goal: Tensor, refined: Sequence[Tensor], moves: Sequence[Tensor]
     found = []
     for own, move in zip(refined, moves, strict=True):
         found.append(fetch(own, places_of(moves_of(move, plane, 1, Arithmetic.FLOAT), plane, 1)))
-    predicted = found[0] if len(found) == 1 else torch.lerp(*found, spread(weights, plane, 1))
+    predicted = found[0] if len(found) == 1 else torch.lerp(found[0], found[1], spread(weights, plane, 1))
     error = (predicted - goal).square_()
     return functional.avg_pool2d(error, CELL_STRIDE, ceil_mode=True, divisor_override=1)[:, 0]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import cv2
 import numpy as np
@@ -65,7 +66,8 @@ class _BlockSearch:
         costs = np.abs(found - self._current)
         for axis, size in ((0, height), (1, width)):
             costs = np.add.reduceat(costs, range(0, size, self._stride), axis)
-        return costs + _PENALTY * self._stride * np.abs(field - self._start).sum(2)
+        total: npt.NDArray[np.float32] = costs + _PENALTY * self._stride * np.abs(field - self._start).sum(2)
+        return total
 
     def _try(self, field: Field) -> None:
         """Take the displacements of `field` where they are better."""
@@ -82,8 +84,8 @@ class _BlockSearch:
         self._try(np.broadcast_to(common, self._start.shape))
         for steps in _SEARCHES:
             padded = np.pad(self.best, ((1, 1), (1, 1), (0, 0)), mode="edge")
-            for dy, dx in ((0, 1), (1, 0), (1, 2), (2, 1)):
-                self._try(padded[dy : dy + rows, dx : dx + columns])
+            for top, left in ((0, 1), (1, 0), (1, 2), (2, 1)):
+                self._try(padded[top : top + rows, left : left + columns])
             for step in steps:
                 centre = self.best
                 for dy, dx in itertools.product((-step, 0.0, step), repeat=2):
@@ -104,7 +106,7 @@ def initial_flow(luma: npt.NDArray[np.uint8], stride: int, pyramid: Pyramid) -> 
     shape = (frames, 2, -(-height // stride), -(-width // stride))
     if frames == 1 or min(height, width) < _SMALLEST:
         return torch.zeros(shape)
-    optical = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    optical: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)  # OpenCV's stubs know no flow of None
     rows: list[npt.NDArray[np.float64]] = []
     found: list[npt.NDArray[np.float32]] = []
     for t in range(frames):

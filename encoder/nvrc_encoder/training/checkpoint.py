@@ -104,7 +104,8 @@ class Checkpoint:
     @property
     def stage(self) -> str | None:
         """Of the encode, where it was taken."""
-        return self.state["memo"].get("stage")
+        stage: str | None = self.state["memo"].get("stage")
+        return stage
 
     @property
     def place(self) -> str:

@@ -191,7 +191,7 @@ def memo(stage: str, options: EncodeOptions, trials: Sequence[Trial]) -> dict[st
 
 def settled(options: EncodeOptions, found: Mapping[str, Any]) -> tuple[EncodeOptions, tuple[Trial, ...]]:
     """The options and trials of a `memo`."""
-    values = {name: tuple(v) if isinstance(v, list) else v for name, v in found["options"].items()}
+    values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in found["options"].items()}
     return dataclasses.replace(options, **values), tuple(Trial(**trial) for trial in found["trials"])
 
 

@@ -25,7 +25,7 @@ from nvrc_encoder.model.windows import Window, nodes_of, split_frames, windows_o
 from nvrc_encoder.plan import Settings
 from nvrc_encoder.quality.similarity import DISSIMILARITY_WEIGHT, Similarity
 from nvrc_encoder.rate.forecast import Forecast
-from nvrc_encoder.rate.grids import HIDDEN_UNIT, OUTPUT_UNIT, GopRate, GridContext, build_context
+from nvrc_encoder.rate.grids import HIDDEN_UNIT, OUTPUT_UNIT, GopRate, GridContext, build_context, weighted_sum
 from nvrc_encoder.rate.parameters import ParameterBank
 from nvrc_encoder.start.warm_start import WEIGHT_STEP, initial_grids, initial_weights
 
@@ -272,9 +272,8 @@ class Trainer:
             rounded = [None if g is None else torch.round(g.detach()) for g in self.grids[window.gop]]
             nodes = self._nodes(window.gop, window.frames)
             bits = self.grid_rate(self.bank.real(None), rounded, window.gop, nodes, False)
-            loss = sum((b * weight).sum() for b, weight in zip(bits, window.weights, strict=True) if b is not None)
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[union-attr]
+            weighted_sum(bits, window.weights).backward()
             optimiser.step()
 
     def grid_rate(

@@ -31,7 +31,7 @@ from nvrc_decoder.octree.network import ContextNetwork
 from nvrc_decoder.picture.format import VideoFormat
 from nvrc_decoder.picture.planes import DIGEST_BYTES, GopDigest, Planes
 from nvrc_decoder.profiles import CHROMA_420, GridSlot, node_shape
-from nvrc_decoder.synthesis.arithmetic import make_layer
+from nvrc_decoder.synthesis.arithmetic import Int64Array, make_layer
 from nvrc_encoder.model.rounding import Arithmetic
 from nvrc_encoder.rate.code_lengths import code_lengths
 from nvrc_encoder.training.target import planes_from_rows
@@ -137,7 +137,7 @@ def write_stream(
     profile = trainer.model.profile
     quantised = trainer.bank.integers()
     layers: list[LayerHeader] = []
-    parameters: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    parameters: dict[str, tuple[Int64Array, Int64Array]] = {}
     bits = {"context network": 0.0, "synthesis weights": 0.0}
     for layer in quantised:
         lengths = [code_lengths(part) for part in (layer.weight, layer.bias)]
@@ -171,7 +171,7 @@ def write_stream(
             encoder = SymbolEncoder()
             splits = header.splits((values.shape[0], *values.shape[2:]))
             place = header.slot, slot, network.pyramid, None if slot.motion else coarser
-            coded = values.any((1, 2, 3)) if slot.mapped else None
+            coded = np.asarray(values.any((1, 2, 3)), np.bool_) if slot.mapped else None
             code_grid(encoder, splits, context, values.shape, *place, values, coded)
             if coded is not None:
                 maps.append(node_map(coded))
