@@ -20,8 +20,8 @@ from encoder_cases import gradient_source
 
 from nvrc_decoder.errors import InputError, OutputError
 from nvrc_encoder import EncodeOptions, encode, encoding
-from nvrc_encoder.encoding import make_trainer
 from nvrc_encoder.goal import Goal
+from nvrc_encoder.preparation import make_trainer
 from nvrc_encoder.training import checkpoint
 from nvrc_encoder.training.checkpoint import fingerprint, load_checkpoint, read_checkpoint, save_checkpoint, train
 from nvrc_encoder.training.run import Run

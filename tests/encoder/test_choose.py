@@ -11,7 +11,7 @@ from encoder_cases import gradient_source
 from nvrc_decoder.picture.format import VideoFormat
 from nvrc_decoder.picture.planes import Planes
 from nvrc_encoder import EncodeOptions
-from nvrc_encoder.encoding import make_trainer
+from nvrc_encoder.preparation import make_trainer
 from nvrc_encoder.source.video import Source
 from nvrc_encoder.training import structure_search as choose
 from nvrc_encoder.training.structure_search import LEAST_GAIN, TRIAL_SAMPLES, Trial, middle

@@ -13,11 +13,11 @@ from nvrc_decoder.picture.format import VideoFormat
 from nvrc_decoder.picture.planes import Planes
 from nvrc_decoder.pyramid import Pyramid
 from nvrc_encoder import EncodeOptions
-from nvrc_encoder.encoding import make_trainer
 from nvrc_encoder.model.motion import half_samples, make_motion
 from nvrc_encoder.model.rounding import Arithmetic
 from nvrc_encoder.model.route import Route, find_route
 from nvrc_encoder.model.synthesis import LUMA_STAGE, PLANE_STAGE
+from nvrc_encoder.preparation import make_trainer
 from nvrc_encoder.source.video import Source
 from nvrc_encoder.start.flow_search import FrameSearch, Reference, pattern_search
 from nvrc_encoder.start.split_search import SplitGrid

@@ -25,6 +25,7 @@ from nvrc_decoder.profiles import node_shape
 from nvrc_encoder import EncodeReport, encode, encoding
 from nvrc_encoder.model.rounding import Arithmetic
 from nvrc_encoder.options import profile_named
+from nvrc_encoder.preparation import make_trainer
 from nvrc_encoder.source.video import Source
 from nvrc_encoder.training.checkpoint import train
 from nvrc_encoder.training.run import Progress, Run
@@ -47,7 +48,7 @@ def test_training_improves_what_it_minimises() -> None:
     costs = []
     for iterations in (1, 150):
         chosen = options(iterations=iterations)
-        trainer, _, _ = encoding.make_trainer(source, frames, chosen)
+        trainer, _, _ = make_trainer(source, frames, chosen)
         train(Run(trainer, chosen.plan()))
         estimate = trainer.estimate()
         costs.append(estimate.distortion + chosen.lagrangian * estimate.bits / (6 * 48 * 32))
@@ -318,7 +319,7 @@ def test_a_stream_over_the_decoder_s_default_limits_is_told_of_before_the_traini
 def test_layer_that_the_exact_phase_moves_out_of_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
     source = gradient_source(16, 16, 1)
     chosen = options(iterations=10)
-    trainer, _, _ = encoding.make_trainer(source, list(source), chosen)
+    trainer, _, _ = make_trainer(source, list(source), chosen)
     honest = Trainer._distortion
     calls = 0
 

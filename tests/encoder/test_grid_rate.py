@@ -19,7 +19,9 @@ from nvrc_decoder.octree.schedule import expand_schedule, octree_schedule, tempo
 from nvrc_decoder.profiles import CONTEXT_INPUTS, PROFILES, GridSlot, context_layers, node_shape
 from nvrc_decoder.pyramid import DEFAULT_PYRAMID, Pyramid
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer, make_layer
-from nvrc_encoder.rate.grids import HIDDEN_UNIT, OUTPUT_UNIT, GopRate, build_context
+from nvrc_encoder.rate.context_network import HIDDEN_UNIT, OUTPUT_UNIT
+from nvrc_encoder.rate.grid_context import build_context
+from nvrc_encoder.rate.grids import GopRate
 
 CPU = torch.device("cpu")
 WIDTHS = (7, 5)

@@ -12,7 +12,7 @@ from encoder_cases import gradient_source
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from nvrc_encoder import EncodeOptions
-from nvrc_encoder.encoding import make_trainer
+from nvrc_encoder.preparation import make_trainer
 from nvrc_encoder.training.run import Run
 
 ASKING = ("_local_scalar_dense", "item", "nonzero", "masked_select", "equal", "unique", "is_nonzero")

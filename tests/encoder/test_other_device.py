@@ -14,8 +14,9 @@ import torch._dynamo  # PyTorch does so later, at a time when a part of it may b
 from encoder_cases import gradient_source
 from torch.fx.experimental import _config
 
-from nvrc_encoder import EncodeOptions, encoding
+from nvrc_encoder import EncodeOptions, preparation
 from nvrc_encoder.plan import Plan
+from nvrc_encoder.preparation import make_trainer
 from nvrc_encoder.training.trainer import Trainer
 
 META = torch.device("meta")
@@ -43,12 +44,12 @@ def test_what_a_gpu_cannot_do_at_once_is_an_error_here(wrong: Callable[[torch.Te
 def trainer_elsewhere(monkeypatch: pytest.MonkeyPatch, width: int, height: int, **options: Any) -> Trainer:
     """A trainer whose tensors are all on `meta`."""
     generator = torch.Generator
-    monkeypatch.setattr(encoding, "_device", lambda _: META)
+    monkeypatch.setattr(preparation, "_device", lambda _: META)
     # It has no random numbers of its own.
     monkeypatch.setattr(torch, "Generator", lambda device=None: generator())
     source = gradient_source(width, height, 10)
     chosen = EncodeOptions(preset="draft", trials=False, gop=10, channels=8, **options)
-    trainer, _, _ = encoding.make_trainer(source, list(source), chosen)
+    trainer, _, _ = make_trainer(source, list(source), chosen)
     return trainer
 
 

@@ -14,8 +14,8 @@ from nvrc_decoder.errors import InternalError
 from nvrc_decoder.prior import Prior
 from nvrc_decoder.profiles import context_layers
 from nvrc_decoder.synthesis.arithmetic import BIAS_SHIFT_MAX, MULTIPLIERS, SHIFT_MAX, make_layer
-from nvrc_encoder.encoding import make_trainer
 from nvrc_encoder.options import EncodeOptions, profile_named
+from nvrc_encoder.preparation import make_trainer
 from nvrc_encoder.rate.parameters import ParameterBank
 
 # Half of the widest gap between neighbours of 4, 5, 6, 7, 8 on a logarithmic scale.

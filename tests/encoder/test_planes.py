@@ -14,12 +14,12 @@ from nvrc_decoder.pyramid import FACTOR_UNIT, Pyramid
 from nvrc_decoder.synthesis.motion import half_samples as integer_half_samples
 from nvrc_decoder.synthesis.wavelet import luma_residual
 from nvrc_encoder import EncodeOptions
-from nvrc_encoder.encoding import make_trainer
 from nvrc_encoder.model.motion import half_samples
 from nvrc_encoder.model.rounding import ACTIVATION_RANGE, FEATURE_SCALE, Arithmetic
 from nvrc_encoder.model.route import find_route, touched_nodes
 from nvrc_encoder.model.synthesis import LUMA_STAGE
 from nvrc_encoder.model.wavelet import bands_of, luma_of
+from nvrc_encoder.preparation import make_trainer
 from nvrc_encoder.start.motion_search import initial_flow
 from nvrc_encoder.training.trainer import Trainer
 

@@ -13,8 +13,8 @@ import pytest
 from encoder_cases import gradient_source
 
 from nvrc_encoder import EncodeOptions, encode
-from nvrc_encoder.encoding import make_trainer
 from nvrc_encoder.goal import LAMBDA_MAX, LAMBDA_MIN, Goal, guess_lambda
+from nvrc_encoder.preparation import make_trainer
 from nvrc_encoder.training.run import Run
 from nvrc_encoder.training.snapshot import Snapshot
 from nvrc_output.writers import OutputKind, open_writer

@@ -10,7 +10,7 @@ from encoder_cases import gradient_source
 
 from nvrc_decoder.synthesis.arithmetic import make_layer
 from nvrc_encoder import EncodeOptions
-from nvrc_encoder.encoding import make_trainer
+from nvrc_encoder.preparation import make_trainer
 from nvrc_encoder.training.run import Run
 from nvrc_encoder.training.snapshot import restore_trainer, trainer_state
 from nvrc_encoder.training.step_search import StepSearch

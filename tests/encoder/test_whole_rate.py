@@ -7,7 +7,7 @@ import torch
 from encoder_cases import gradient_source
 
 from nvrc_encoder import EncodeOptions
-from nvrc_encoder.encoding import make_trainer
+from nvrc_encoder.preparation import make_trainer
 from nvrc_encoder.training import trainer as training
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nvrc_encoder.goal import LAMBDA_MAX, LAMBDA_MIN
 
 if TYPE_CHECKING:
-    from nvrc_encoder.encoding import EncodeReport
+    from nvrc_encoder.report import EncodeReport
 
 __all__ = ["missed_target"]
 

@@ -33,6 +33,9 @@ PLANE_STAGE, LUMA_STAGE = STAGE_STRIDES.index(4), STAGE_STRIDES.index(2)
 LEVELS_PER_FEATURE = 16
 """8-bit pixel levels in one feature unit (64 at 10 bits)."""
 
+Parameters = Mapping[str, tuple[Tensor, Tensor]]
+"""Layer name -> (weight, bias), real values."""
+
 
 def _upsample(x: Tensor, height: int, width: int) -> Tensor:
     """Half-pixel bilinear x2, edge-clamped, cropped to (height, width) (spec 7.10)."""
@@ -109,7 +112,7 @@ class SynthesisModel:
 
     def forward(
         self,
-        parameters: Mapping[str, tuple[Tensor, Tensor]],
+        parameters: Parameters,
         grids: Sequence[Tensor | None],
         multipliers: Sequence[Tensor | None],
         frames: range,
@@ -130,11 +133,9 @@ class SynthesisModel:
             [B, rows, ceil(h/2), ceil(w/2)] in pixel levels, within the bit depth's range; `FLOAT` with gradients, as in
             training, does not clip them, nor within the head.
         """
-        temporal = self.profile.temporal_stem
         device = parameters["head.depthwise"][0].device
-        at = torch.arange(frames.start, frames.stop, device=device)
-        halo = at
-        if temporal:
+        at = halo = torch.arange(frames.start, frames.stop, device=device)
+        if self.profile.temporal_stem:
             halo = torch.arange(frames.start - 1, frames.stop + 1, device=device).clamp(0, frame_count - 1)
         per_stage: list[list[Tensor]] = [[] for _ in STAGE_STRIDES]
         for slot, grid, multiplier in zip(self.profile.slots, grids, multipliers, strict=True):
@@ -144,46 +145,60 @@ class SynthesisModel:
             per_stage[slot.stage].append(dequantised(values, multiplier) / FEATURE_SCALE)
         for stage, features in self.planes(grids, multipliers, frames, arithmetic).items():
             per_stage[stage].append(features)
-        sizes = self._stage_sizes
-        x: Tensor | None = None
-        for stage, channels in enumerate(self.stage_channels):
-            height, width = sizes[stage]
-            injected: Tensor | None = None
-            if f"stage{stage}.inject" in self._names:
-                stacked = per_stage[stage][0] if len(per_stage[stage]) == 1 else torch.cat(per_stage[stage], 1)
-                stacked = stacked.contiguous(memory_format=torch.channels_last)
-                weight, bias = parameters[f"stage{stage}.inject"]
-                injected = arithmetic.finished(functional.conv2d(stacked, weight, bias, padding=1))
-            if x is None:
-                batch = halo.shape[0]
-                x = injected if injected is not None else self._zeros(parameters, batch, channels, height, width)
-                if temporal:
-                    weight, bias = parameters["stage0.temporal"]
-                    w = weight.t().reshape(3, 1, channels, 1, 1)
-                    x = x[:-2] * w[0] + x[1:-1] * w[1] + x[2:] * w[2] + bias.view(1, -1, 1, 1)
-                    x = arithmetic.finished(x)
-            else:
-                x = arithmetic.rounded(_upsample(x, height, width))
-                if x.shape[1] > channels:
-                    x = x[:, :channels]
-                elif x.shape[1] < channels:
-                    x = functional.pad(x, (0, 0, 0, 0, 0, channels - x.shape[1]))
-                if injected is not None:
-                    x = x + injected
-                x = clip(x, *ACTIVATION_RANGE)
-            for block in range(self.structure.stage_blocks[stage]):
-                name = f"stage{stage}.block{block}"
-                weight, bias = parameters[f"{name}.depthwise"]
-                h = functional.conv2d(x, weight.unsqueeze(1), bias, padding=1, groups=channels)
-                h = arithmetic.finished(h, 0)
-                weight, bias = parameters[f"{name}.pointwise"]
-                h = functional.linear(h.permute(0, 2, 3, 1), weight, bias).permute(0, 3, 1, 2)
-                x = clip(x + arithmetic.finished(h), *ACTIVATION_RANGE)
-        if x is None:  # pragma: no cover - stage_channels is never empty
-            raise ValueError("a profile has at least one stage")
+        x = self._stem(parameters, self._injected(parameters, 0, per_stage[0], arithmetic), len(halo), arithmetic)
+        x = self._blocks(parameters, 0, x, arithmetic)
+        for stage in range(1, len(self.stage_channels)):
+            x = self._next_stage(x, self._injected(parameters, stage, per_stage[stage], arithmetic), stage, arithmetic)
+            x = self._blocks(parameters, stage, x, arithmetic)
         return self._head(parameters, x, arithmetic)
 
-    def _head(self, parameters: Mapping[str, tuple[Tensor, Tensor]], x: Tensor, arithmetic: Arithmetic) -> Tensor:
+    def _injected(
+        self, parameters: Parameters, stage: int, features: Sequence[Tensor], arithmetic: Arithmetic
+    ) -> Tensor | None:
+        """What grids and planes add to a stage (spec 7.7); None where the stage has no injection."""
+        if f"stage{stage}.inject" not in self._names:
+            return None
+        stacked = features[0] if len(features) == 1 else torch.cat(list(features), 1)
+        stacked = stacked.contiguous(memory_format=torch.channels_last)
+        weight, bias = parameters[f"stage{stage}.inject"]
+        return arithmetic.finished(functional.conv2d(stacked, weight, bias, padding=1))
+
+    def _stem(self, parameters: Parameters, injected: Tensor | None, count: int, arithmetic: Arithmetic) -> Tensor:
+        """Features that stage 0 begins with, of `count` frames with those of the halo (spec 7.8)."""
+        channels = self.stage_channels[0]
+        x = injected if injected is not None else self._zeros(parameters, count, channels, *self._stage_sizes[0])
+        if not self.profile.temporal_stem:
+            return x
+        weight, bias = parameters["stage0.temporal"]
+        w = weight.t().reshape(3, 1, channels, 1, 1)
+        x = x[:-2] * w[0] + x[1:-1] * w[1] + x[2:] * w[2] + bias.view(1, -1, 1, 1)
+        return arithmetic.finished(x)
+
+    def _next_stage(self, x: Tensor, injected: Tensor | None, stage: int, arithmetic: Arithmetic) -> Tensor:
+        """Features of the stage before, brought to the size and channels of `stage`, and its injection (spec 7.10)."""
+        channels = self.stage_channels[stage]
+        x = arithmetic.rounded(_upsample(x, *self._stage_sizes[stage]))
+        if x.shape[1] > channels:
+            x = x[:, :channels]
+        elif x.shape[1] < channels:
+            x = functional.pad(x, (0, 0, 0, 0, 0, channels - x.shape[1]))
+        if injected is not None:
+            x = x + injected
+        return clip(x, *ACTIVATION_RANGE)
+
+    def _blocks(self, parameters: Parameters, stage: int, x: Tensor, arithmetic: Arithmetic) -> Tensor:
+        """The residual blocks of a stage (spec 7.9)."""
+        for block in range(self.structure.stage_blocks[stage]):
+            name = f"stage{stage}.block{block}"
+            weight, bias = parameters[f"{name}.depthwise"]
+            h = functional.conv2d(x, weight.unsqueeze(1), bias, padding=1, groups=self.stage_channels[stage])
+            h = arithmetic.finished(h, 0)
+            weight, bias = parameters[f"{name}.pointwise"]
+            h = functional.linear(h.permute(0, 2, 3, 1), weight, bias).permute(0, 3, 1, 2)
+            x = clip(x + arithmetic.finished(h), *ACTIVATION_RANGE)
+        return x
+
+    def _head(self, parameters: Parameters, x: Tensor, arithmetic: Arithmetic) -> Tensor:
         """Rows of phases from the last stage (spec 7.11)."""
         (weight, bias), (pointwise, offset) = parameters["head.depthwise"], parameters["head.pointwise"]
         last = self.stage_channels[-1]
@@ -210,9 +225,7 @@ class SynthesisModel:
         self._stage_sizes = [(-(-height // s), -(-width // s)) for s in STAGE_STRIDES]
 
     @staticmethod
-    def _zeros(
-        parameters: Mapping[str, tuple[Tensor, Tensor]], batch: int, channels: int, height: int, width: int
-    ) -> Tensor:
+    def _zeros(parameters: Parameters, batch: int, channels: int, height: int, width: int) -> Tensor:
         like = parameters["head.depthwise"][0]
         x = torch.zeros(batch, channels, height, width, dtype=like.dtype, device=like.device)
         return x.contiguous(memory_format=torch.channels_last)

@@ -1,7 +1,7 @@
 """Rate of the feature grids under the octree context model, for training (spec 5).
 
 The decoder walks a grid step by step; in training every position's context is known at once, so the whole grid is one
-gather. Which positions are available where is worked out here once per shape from the schedule's own steps.
+gather, along the indices of `grid_context`.
 """
 
 from __future__ import annotations
@@ -10,117 +10,19 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from nvrc_decoder.octree.context import NEIGHBOURS, constant_inputs
-from nvrc_decoder.octree.schedule import expand_schedule
-from nvrc_decoder.profiles import CONTEXT_INPUT_MAX, GridSlot
-from nvrc_decoder.pyramid import Pyramid
+from nvrc_decoder.octree.context import NEIGHBOURS
+from nvrc_decoder.profiles import CONTEXT_INPUT_MAX
 from nvrc_encoder.model.rounding import straight_through_floor
 from nvrc_encoder.model.windows import Window
-from nvrc_encoder.rate.context_network import HIDDEN_UNIT, OUTPUT_UNIT, context_network
+from nvrc_encoder.rate.context_network import context_network
 from nvrc_encoder.rate.forecast import Forecast, flat, select
+from nvrc_encoder.rate.grid_context import GridContext
 from nvrc_encoder.rate.laplace import laplace_bits
 
-__all__ = ["HIDDEN_UNIT", "OUTPUT_UNIT", "GopRate", "GridContext", "build_context", "context_network", "weighted_sum"]
-
-
-@dataclass(frozen=True)
-class GridContext:
-    """Where each position of one grid finds its context.
-
-    Attributes:
-        neighbours: int64 [N, H*W, 18], row of the flattened [N*H*W + 1] positions; the last row is the zero.
-        coarse: int64 [N, H*W], row of the next coarser grid, or None in the first grid.
-        classes: int64 [N, H*W], row of the table of distinct one-hot triples.
-        triples: int64 [K, 3], the columns of the one-hots (kind and level, step, slot) that each class switches on.
-        motion: the grid is no context of others (a flow or split grid).
-        centred: the grid's contexts are relative to a centre (a flow grid).
-        skipped: nodes whose values are all zero are not coded (a grid with a node map).
-    """
-
-    neighbours: Tensor
-    coarse: Tensor | None
-    classes: Tensor
-    triples: Tensor
-    motion: bool
-    centred: bool
-    skipped: bool
-
-
-def build_context(
-    shape: tuple[int, int, int],
-    splits: Sequence[int],
-    slot_index: int,
-    slot: GridSlot,
-    pyramid: Pyramid,
-    coarser: tuple[GridSlot, tuple[int, int, int]] | None,
-    device: torch.device,
-) -> GridContext:
-    """Work out the context of every position of a grid.
-
-    Args:
-        shape: (nodes, rows, columns).
-        splits: the schedule's split bytes.
-        slot_index: index of the slot in the profile.
-        slot: the grid's slot.
-        pyramid: says which frames the nodes of this grid and of the coarser one belong to.
-        coarser: slot and shape of the previous present grid, or None.
-        device: where the index tensors live.
-    """
-    nodes, height, width = shape
-    order = np.zeros(shape, np.int32)
-    spacing = np.zeros((*shape, 3), np.int32)
-    classes = np.zeros(shape, np.int64)
-    triples: list[tuple[int, int, int]] = []
-    for ordinal, step in enumerate(expand_schedule(shape, splits)):
-        where = step.slices
-        ones = constant_inputs(step, slot_index)
-        if ones not in triples:
-            triples.append(ones)
-        order[where], spacing[where], classes[where] = ordinal, step.spacing, triples.index(ones)
-    position = np.stack(np.meshgrid(*(np.arange(n) for n in shape), indexing="ij"), -1)
-    limit = np.array(shape)
-    strides = np.array([height * width, width, 1])
-    zero = nodes * height * width
-    flat_order = order.reshape(-1)
-
-    def locate(offset: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
-        there = position + np.array(offset) * spacing
-        inside = ((there >= 0) & (there < limit)).all(-1)
-        index = np.where(inside, (there * strides).sum(-1), 0)
-        return index, inside & (flat_order[index] < order)
-
-    rows = []
-    for offset in NEIGHBOURS:
-        index, available = locate(offset)
-        if offset[0] != 0:
-            other, mirrored = locate((-offset[0], offset[1], offset[2]))
-            rows.append(np.where(available, index, np.where(mirrored, other, zero)))
-        else:
-            rows.append(np.where(available, index, zero))
-    neighbours = np.stack(rows, -1).reshape(nodes, height * width, len(NEIGHBOURS))
-    coarse = None
-    if coarser is not None:
-        below, (nodes2, height2, width2) = coarser
-        n2 = np.minimum(
-            np.arange(nodes) * pyramid.spacing(slot.at_nodes) // pyramid.spacing(below.at_nodes), nodes2 - 1
-        )
-        y2 = np.minimum(np.arange(height) * slot.stride // below.stride, height2 - 1)
-        x2 = np.minimum(np.arange(width) * slot.stride // below.stride, width2 - 1)
-        index = (n2[:, None, None] * height2 + y2[:, None]) * width2 + x2
-        coarse = torch.from_numpy(index.reshape(nodes, height * width)).to(device)
-    return GridContext(
-        torch.from_numpy(neighbours.astype(np.int64)).to(device),
-        coarse,
-        torch.from_numpy(classes.reshape(nodes, height * width)).to(device),
-        torch.tensor(triples, device=device),
-        slot.motion,
-        slot.flow,
-        slot.mapped,
-    )
+__all__ = ["GopRate", "weighted_sum"]
 
 
 @dataclass(frozen=True)

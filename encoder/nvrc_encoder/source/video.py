@@ -183,24 +183,11 @@ def open_source(
         source, has_rate = Source(name, *open_png(name, chroma_format, recolour)), False
     elif raw is not None:
         source, has_rate = _open_raw(name, raw), False
-    elif name != "-" and Path(name).suffix.lower() in _RAW_SUFFIXES and not has_header(name):
-        raise InputError("E_SOURCE", f"{name} is headerless YUV: give its size, such as --size 352x288")
-    elif name == "-" or _is_y4m(name):
-        source, has_rate = _open_y4m(name)
     else:
-        from nvrc_encoder.source.pyav import open_with_pyav
-
-        opened = open_with_pyav(name)
-        source = Source(name, opened.picture, opened.frame_count, opened.frames, opened.findings)
-        has_rate = opened.has_rate
+        source, has_rate = _open_with_header(name)
     picture = source.picture
     if rate is not None:
-        if has_rate:
-            message = f"{name} has a frame rate of its own, {picture.rate}: leave out --rate (in Python, rate)"
-            if rate != picture.rate:
-                message += f"; {retiming_advice(rate, source.findings.hdr_options())}"
-            raise InputError("E_SOURCE", message)
-        picture = replace(picture, rate=rate)
+        picture = _with_rate(source, rate, has_rate)
     elif not has_rate and raw is None and not pictures:
         source.findings.lost["rate"] = (
             f"assumed: {picture.rate} frames a second, as the input does not say it; "
@@ -209,6 +196,30 @@ def open_source(
     if recolour is not None:
         picture = replace(picture, colour=recolour(picture.colour))
     return _cut(source, picture, frames, skip)
+
+
+def _open_with_header(name: str) -> tuple[Source, bool]:
+    """A source over a file that says its own format, and whether it says its rate."""
+    if name != "-" and Path(name).suffix.lower() in _RAW_SUFFIXES and not has_header(name):
+        raise InputError("E_SOURCE", f"{name} is headerless YUV: give its size, such as --size 352x288")
+    if name == "-" or _is_y4m(name):
+        return _open_y4m(name)
+    from nvrc_encoder.source.pyav import open_with_pyav
+
+    opened = open_with_pyav(name)
+    source = Source(name, opened.picture, opened.frame_count, opened.frames, opened.findings)
+    return source, opened.has_rate
+
+
+def _with_rate(source: Source, rate: Fraction, has_rate: bool) -> VideoFormat:
+    """The format of a source with another rate; `has_rate` says that the source has one of its own."""
+    picture = source.picture
+    if has_rate:
+        message = f"{source.name} has a frame rate of its own, {picture.rate}: leave out --rate (in Python, rate)"
+        if rate != picture.rate:
+            message += f"; {retiming_advice(rate, source.findings.hdr_options())}"
+        raise InputError("E_SOURCE", message)
+    return replace(picture, rate=rate)
 
 
 def refuse_raw_format(name: str) -> None:

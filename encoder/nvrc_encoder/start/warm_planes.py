@@ -208,22 +208,8 @@ def initial_planes(
     """
     profile, structure, frames = model.profile, model.structure, len(rows)
     luma = (functional.pixel_shuffle(rows[:, :4], 2) - 128) / LEVELS_PER_FEATURE
-    sets = []
-    if structure.has_luma:
-        levels = len(profile.band_slots)
-        analyse, synthesise = lambda planes: bands_of(planes, levels), lambda bands: luma_of(bands, rounds=True)
-        sets.append(_Planes(model, luma, 1, multipliers, grids, profile.band_slots, analyse, synthesise))
     kinds = plane_features(model, features.shape[1])
-    if kinds:
-        small = half(features)
-        blank = torch.zeros_like(small[:, :1])
-        goal = torch.cat([blank if kind is None else small[:, kind : kind + 1] for kind in kinds], 1)
-        slot = (profile.plane_slot,)
-        sets.append(
-            _Planes(
-                model, goal, CELL_STRIDE, multipliers, grids, slot, lambda planes: [planes], lambda values: values[0]
-            )
-        )
+    sets = _plane_sets(model, luma, features, kinds, multipliers, grids)
     moving = None
     if multipliers[profile.flow_slot] is not None:
         moving = _MotionGrids(model, luma, multipliers, grids, lagrangian)
@@ -248,3 +234,34 @@ def initial_planes(
             if kind is not None:
                 left[:, kind : kind + 1] -= _double(made[:, c : c + 1], left)
     return left
+
+
+def _plane_sets(
+    model: SynthesisModel,
+    luma: Tensor,
+    features: Tensor,
+    kinds: Sequence[int | None],
+    multipliers: Sequence[Sequence[int] | None],
+    grids: list[Tensor | None],
+) -> list[_Planes]:
+    """The luma plane and the planes of the plane slot, those of them that there are, in this order.
+
+    Args:
+        luma: [T, 1, H, W] in feature units.
+        kinds: feature that each channel of the plane slot starts from.
+        model, features, multipliers, grids: as in `initial_planes`.
+    """
+    profile = model.profile
+    sets = []
+    if model.structure.has_luma:
+        levels = len(profile.band_slots)
+        analyse, synthesise = lambda planes: bands_of(planes, levels), lambda bands: luma_of(bands, rounds=True)
+        sets.append(_Planes(model, luma, 1, multipliers, grids, profile.band_slots, analyse, synthesise))
+    if kinds:
+        small = half(features)
+        blank = torch.zeros_like(small[:, :1])
+        goal = torch.cat([blank if kind is None else small[:, kind : kind + 1] for kind in kinds], 1)
+        slots = (profile.plane_slot,)
+        analyse, synthesise = lambda planes: [planes], lambda values: values[0]
+        sets.append(_Planes(model, goal, CELL_STRIDE, multipliers, grids, slots, analyse, synthesise))
+    return sets

@@ -98,7 +98,21 @@ def initial_grids(
     return grids
 
 
-def _inject_phases(weight: Tensor, at: int, planes: int) -> None:
+def _pass_grids(weight: Tensor, model: SynthesisModel, stage: int, planes: int) -> int:
+    """Set, in place, the weights of an injection that pass the planes of its grids through; the inputs they take."""
+    at = 0
+    for i in model.profile.slots_of_stage(stage):
+        slot, count = model.profile.slots[i], model.grid_channels[i]
+        kinds = plane_features(model, planes) if slot.at_nodes else plane_channels(slot, count, planes)
+        for c, plane in enumerate(kinds[:count]):
+            if plane is not None and plane < weight.shape[0]:
+                weight[:planes, at + c] = 0
+                weight[plane, at + c, 1, 1] = 1
+        at += count
+    return at
+
+
+def _pass_phases(weight: Tensor, at: int, planes: int) -> None:
     """Weights of the four phases of the luma plane: their mean to feature 0, what each differs by to one of its own."""
     outputs = weight.shape[0]
     for phase in range(4):
@@ -110,72 +124,65 @@ def _inject_phases(weight: Tensor, at: int, planes: int) -> None:
             weight[planes + phase, at + phase, 1, 1] = 0.75
 
 
+def _pass_features(weight: Tensor, chroma_format: int, planes: int, phases: bool) -> None:
+    """Set, in place, the depthwise filters of the head that interpolate a feature, or pass a phase as it is."""
+    weight[:, 0, 1, 1] += 1
+    full = planes if chroma_format != CHROMA_420 else 1
+    for channel in range(min(full, weight.shape[0])):
+        # Those of a feature are interpolated; luma has its own.
+        taps = _SAME if phases and channel == 0 else _BETWEEN
+        for phase in range(4):
+            weight[channel, phase] = torch.from_numpy(np.outer(taps[phase >> 1], taps[phase & 1])).float()
+    for channel in range(full, min(planes, weight.shape[0])):
+        weight[channel, 0] = 0
+        weight[channel, 0, 1, 1] = 1
+    if phases:
+        weight[planes : planes + 4, 0] = 0
+        weight[planes : planes + 4, 0, 1, 1] = 1
+
+
+def _pass_rows(weight: Tensor, chroma_format: int, planes: int, last: int, phases: bool) -> None:
+    """Set, in place, the pointwise weights of the head that give each row its filter; `last` channels come in."""
+    for row in range(weight.shape[0]):
+        if row < 4:
+            column = row
+        elif chroma_format == CHROMA_420:
+            column = 4 * min(row - 3, last - 1)
+        else:
+            column = 4 * min(row // 4, last - 1) + row % 4
+        if column < 4 * min(planes, last):
+            weight[row] = 0
+            weight[row, column] = 1
+            if phases and row < 4:
+                weight[row, 4 * (planes + row)] = 1
+
+
 def initial_weights(model: SynthesisModel, generator: torch.Generator) -> dict[str, tuple[Tensor, Tensor]]:
     """Weights that pass the pyramid through: layer name -> (weight, bias), real values."""
     planes = 1 if model.chroma_format == CHROMA_400 else 3
-
-    def noise(shape: Sequence[int]) -> Tensor:
-        # Below half a step: it breaks the symmetry for the training, and is nothing once rounded.
-        return (torch.rand(*shape, generator=generator) - 0.5) * _NOISE
-
+    last = model.stage_channels[-1]
     # Whether the phases of the luma plane have features of their own.
-    phases = model.structure.has_luma and model.stage_channels[-1] >= planes + 4
+    phases = model.structure.has_luma and last >= planes + 4
     out: dict[str, tuple[Tensor, Tensor]] = {}
     for layer in model.layers:
         bias = torch.zeros(layer.outputs)
-        shape = layer.weight_shape
-        if layer.kind == "inject":
-            weight = noise(shape)
-            stage = int(layer.name[5])
-            at = 0
-            for i in model.profile.slots_of_stage(stage):
-                slot, count = model.profile.slots[i], model.grid_channels[i]
-                kinds = plane_features(model, planes) if slot.at_nodes else plane_channels(slot, count, planes)
-                for c, plane in enumerate(kinds[:count]):
-                    if plane is not None and plane < shape[0]:
-                        weight[:planes, at + c] = 0
-                        weight[plane, at + c, 1, 1] = 1
-                at += count
-            if at < shape[1]:
-                _inject_phases(weight, at, planes)
-        elif layer.kind == "temporal":
-            weight = torch.zeros(shape)
+        if layer.kind == "temporal":
+            weight = torch.zeros(layer.weight_shape)
             weight[:, 1] = 1
+            out[layer.name] = (weight, bias)
+            continue
+        # Below half a step: it breaks the symmetry for the training, and is nothing once rounded.
+        weight = (torch.rand(*layer.weight_shape, generator=generator) - 0.5) * _NOISE
+        if layer.kind == "inject":
+            at = _pass_grids(weight, model, int(layer.name[5]), planes)
+            if at < weight.shape[1]:
+                _pass_phases(weight, at, planes)
         elif layer.kind == "depthwise":
-            weight = noise(shape)
             weight[:, 1, 1] += 1
-        elif layer.kind == "pointwise":
-            weight = noise(shape)
         elif layer.kind == "head_depthwise":
-            weight = noise(shape)
-            weight[:, 0, 1, 1] += 1
-            full = planes if model.chroma_format != CHROMA_420 else 1
-            for channel in range(min(full, shape[0])):
-                # Those of a feature are interpolated; luma has its own.
-                taps = _SAME if phases and channel == 0 else _BETWEEN
-                for phase in range(4):
-                    weight[channel, phase] = torch.from_numpy(np.outer(taps[phase >> 1], taps[phase & 1])).float()
-            for channel in range(full, min(planes, shape[0])):
-                weight[channel, 0] = 0
-                weight[channel, 0, 1, 1] = 1
-            if phases:
-                weight[planes : planes + 4, 0] = 0
-                weight[planes : planes + 4, 0, 1, 1] = 1
-        else:
-            weight = noise(shape)
+            _pass_features(weight, model.chroma_format, planes, phases)
+        elif layer.kind == "head_pointwise":
             bias = torch.full((layer.outputs,), 128 / LEVELS_PER_FEATURE)
-            last = model.stage_channels[-1]
-            for row in range(shape[0]):
-                if row < 4:
-                    column = row
-                elif model.chroma_format == CHROMA_420:
-                    column = 4 * min(row - 3, last - 1)
-                else:
-                    column = 4 * min(row // 4, last - 1) + row % 4
-                if column < 4 * min(planes, last):
-                    weight[row] = 0
-                    weight[row, column] = 1
-                    if phases and row < 4:
-                        weight[row, 4 * (planes + row)] = 1
+            _pass_rows(weight, model.chroma_format, planes, last, phases)
         out[layer.name] = (weight, bias)
     return out

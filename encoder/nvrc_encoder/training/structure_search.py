@@ -228,6 +228,65 @@ def _tried(name: str, trainer: Trainer, samples: int) -> Trial:
     return Trial(name, cost, psnr, per_frame * samples / trainer.pixels, 0.0)
 
 
+class _Search:
+    """The choice in the making: the trials so far, and what they have chosen.
+
+    Args:
+        source, frames, options, make_trainer: as in `choose`.
+
+    Attributes:
+        chosen: the options of the best candidate so far.
+        trials: the trials so far; the first is that of `first_choice`.
+        best: the trial of `chosen`.
+    """
+
+    def __init__(
+        self, source: Source, frames: Sequence[Planes], options: EncodeOptions, make_trainer: MakeTrainer
+    ) -> None:
+        self._options, self._make_trainer = options, make_trainer
+        self._small, self._some = middle(source, frames, options.plan().trial_frames)
+        self._samples = source.width * source.height
+        self._channels = options.channels or min(TRIAL_CHANNELS, max(profile_named(options.profile).max_channels))
+        self._start = self.chosen = first_choice(options)
+        self._names = ["planes" if _slots_are_open(options) else "as given"]
+        self.trials: list[Trial] = []
+        self.best = self._judge(self._names[0], self._start)
+
+    def _judge(self, name: str, candidate: EncodeOptions) -> Trial:
+        started = time.monotonic()
+        trainer = self._make_trainer(self._small, self._some, dataclasses.replace(candidate, channels=self._channels))
+        trial = _tried(name, trainer, self._samples)
+        self.trials.append(dataclasses.replace(trial, seconds=time.monotonic() - started))
+        log.info("trial: %s, J %.6f", name, trial.cost)
+        return trial
+
+    def _changed(self, step: Step) -> EncodeOptions | None:
+        """The candidate that a step makes of what is chosen so far; None where it is not worth a trial."""
+        if step.after is not None and step.after not in self._names:
+            return None
+        candidate = _filled(self._options, {**vars(self._start if step.alone else self.chosen), **step.changes})
+        return candidate if _differ(candidate, self.chosen) else None
+
+    def possible(self, steps: Sequence[Step]) -> int:
+        """Most of `steps` that may still be tried: one that follows another counts while that may be chosen."""
+        names: list[str | None] = []
+        for step in steps:
+            if step.after in names or self._changed(step) is not None:
+                names.append(step.name)
+        return len(names)
+
+    def consider(self, step: Step) -> bool:
+        """Try a step and keep it where it gains enough; whether it was worth a trial."""
+        candidate = self._changed(step)
+        if candidate is None:
+            return False
+        names = [step.name] if step.alone else [*self._names, step.name]
+        trial = self._judge(", ".join(names), candidate)
+        if trial.cost < (1 - LEAST_GAIN) * self.best.cost:
+            self.best, self.chosen, self._names = trial, candidate, names
+        return True
+
+
 def choose(
     source: Source,
     frames: Sequence[Planes],
@@ -244,53 +303,17 @@ def choose(
         make_trainer: trainer of some frames under some options.
         told: called after each trial with the number of trials made and to make, and the trial.
     """
-    profile = profile_named(options.profile)
-    small, some = middle(source, frames, options.plan().trial_frames)
-    narrow = options.channels or min(TRIAL_CHANNELS, max(profile.max_channels))
+    search = _Search(source, frames, options, make_trainer)
     to_try = steps(options)
-    trials: list[Trial] = []
-
-    def judge(name: str, candidate: EncodeOptions) -> Trial:
-        started = time.monotonic()
-        trainer = make_trainer(small, some, dataclasses.replace(candidate, channels=narrow))
-        trial = _tried(name, trainer, source.width * source.height)
-        trials.append(dataclasses.replace(trial, seconds=time.monotonic() - started))
-        log.info("trial: %s, J %.6f", name, trial.cost)
-        return trial
-
-    start = chosen = first_choice(options)
-    names = ["planes" if _slots_are_open(options) else "as given"]
-    best = trial = judge(names[0], start)
-
-    def changed(step: Step) -> EncodeOptions | None:
-        """What a step makes of what is chosen so far; None where it is not worth a trial."""
-        if step.after is not None and step.after not in names:
-            return None
-        candidate = _filled(options, {**vars(start if step.alone else chosen), **step.changes})
-        return candidate if _differ(candidate, chosen) else None
-
-    def tell(rest: Sequence[Step]) -> None:
-        # A step that follows another one counts as long as that may still be chosen.
-        possible: list[str | None] = []
-        for step in rest:
-            if step.after in possible or changed(step) is not None:
-                possible.append(step.name)
-        told(len(trials), len(trials) + len(possible), trial)
-
-    tell(to_try)
+    told(1, 1 + search.possible(to_try), search.trials[0])
     for i, step in enumerate(to_try):
-        candidate = changed(step)
-        if candidate is None:
-            continue
-        tried = [step.name] if step.alone else [*names, step.name]
-        trial = judge(", ".join(tried), candidate)
-        if trial.cost < (1 - LEAST_GAIN) * best.cost:
-            best, chosen, names = trial, candidate, tried
-        tell(to_try[i + 1 :])
-    bits = best.grid_bits * len(frames)
+        if search.consider(step):
+            done = len(search.trials)
+            told(done, done + search.possible(to_try[i + 1 :]), search.trials[-1])
+    chosen, bits = search.chosen, search.best.grid_bits * len(frames)
     if chosen.channels is None:
-        chosen = dataclasses.replace(chosen, channels=_width(profile, bits))
+        chosen = dataclasses.replace(chosen, channels=_width(profile_named(options.profile), bits))
     if chosen.context_widths is None:
         width = max(width for width, least in CONTEXT_WIDTHS if least <= bits)
         chosen = dataclasses.replace(chosen, context_widths=(width, width))
-    return Choice(chosen, tuple(trials))
+    return Choice(chosen, tuple(search.trials))

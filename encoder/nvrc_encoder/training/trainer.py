@@ -7,7 +7,6 @@ all weights. The context network is evaluated for the window's share of the node
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -16,18 +15,19 @@ from torch import Tensor
 
 from nvrc_decoder.errors import InternalError
 from nvrc_decoder.prior import WITHOUT_PRIOR
-from nvrc_decoder.profiles import Q_MAX, GridSlot, LayerSpec, context_layers, node_shape
+from nvrc_decoder.profiles import Q_MAX, GridSlot, node_shape
 from nvrc_encoder.model.quantise import soft_round_noise
-from nvrc_encoder.model.rounding import FEATURE_SCALE, Arithmetic, straight_through_round
+from nvrc_encoder.model.rounding import Arithmetic, straight_through_round
 from nvrc_encoder.model.structure import Structure
 from nvrc_encoder.model.synthesis import SynthesisModel
 from nvrc_encoder.model.windows import Window, nodes_of, split_frames, windows_of
 from nvrc_encoder.plan import Settings
 from nvrc_encoder.quality.similarity import DISSIMILARITY_WEIGHT, Similarity
 from nvrc_encoder.rate.forecast import Forecast
-from nvrc_encoder.rate.grids import HIDDEN_UNIT, OUTPUT_UNIT, GopRate, GridContext, build_context, weighted_sum
-from nvrc_encoder.rate.parameters import ParameterBank
-from nvrc_encoder.start.warm_start import WEIGHT_STEP, initial_grids, initial_weights
+from nvrc_encoder.rate.grid_context import GridContext, build_context
+from nvrc_encoder.rate.grids import GopRate, weighted_sum
+from nvrc_encoder.start.parameter_bank import initial_bank
+from nvrc_encoder.start.warm_start import initial_grids
 
 __all__ = ["Estimate", "Schedule", "Target", "Trainer"]
 
@@ -52,6 +52,13 @@ class Target:
 
     rows: Tensor
     weights: Tensor
+
+    def to(self, device: torch.device) -> Target:
+        """The same on a device, in memory as the model's rows are."""
+        return Target(
+            self.rows.to(device, memory_format=torch.channels_last),
+            self.weights.to(device)[None].contiguous(memory_format=torch.channels_last)[0],
+        )
 
 
 @dataclass
@@ -112,17 +119,10 @@ class Trainer:
         self.model = SynthesisModel(structure, chroma_format, bit_depth)
         self.model.set_size(*size)
         self.size = size
-        # In memory as the model's rows are.
-        self.targets = [
-            Target(
-                t.rows.to(device, memory_format=torch.channels_last),
-                t.weights.to(device)[None].contiguous(memory_format=torch.channels_last)[0],
-            )
-            for t in targets
-        ]
+        self.targets = [target.to(device) for target in targets]
         self.lagrangian = lagrangian
         self.device = device
-        self.frame_counts = [t.rows.shape[0] for t in targets]
+        self.frame_counts = [target.rows.shape[0] for target in targets]
         self.pixels = size[0] * size[1]
         generator = torch.Generator().manual_seed(seed)
         self.noise = torch.Generator(device=device).manual_seed(seed + 1)
@@ -140,29 +140,8 @@ class Trainer:
         }
         self.rates = [by_length[frames] for frames in self.frame_counts]
         self.forecasts = [Forecast.initial(grids) for grids in self.grids]
-        layers: tuple[LayerSpec, ...] = context_layers(*structure.context_widths) + self.model.layers
         self.prior = structure.prior(chroma_format) if prior else WITHOUT_PRIOR
-        initial = initial_weights(self.model, generator) | self.initial_context(structure.context_widths, generator)
-        gains: dict[str, int] = {}
-        output_units: dict[str, int] = {}
-        weight_step: dict[str, float] = {}
-        bias_step: dict[str, float] = {}
-        for layer in layers:
-            gains[layer.name], output_units[layer.name] = 0, FEATURE_SCALE
-            weight_step[layer.name], bias_step[layer.name] = WEIGHT_STEP, 2.0**-5
-        head_unit = self.model.levels_per_feature
-        gains["head.pointwise"] = int(math.log2(head_unit / FEATURE_SCALE))
-        output_units["head.pointwise"] = head_unit
-        bias_step["head.pointwise"] = 2.0**-6
-        for name, gain, unit in (
-            ("context.hidden1", int(math.log2(HIDDEN_UNIT)), HIDDEN_UNIT),
-            ("context.hidden2", 0, HIDDEN_UNIT),
-            ("context.output", int(math.log2(OUTPUT_UNIT / HIDDEN_UNIT)), OUTPUT_UNIT),
-        ):
-            gains[name], output_units[name] = gain, unit
-            weight_step[name], bias_step[name] = 2.0**-4, 2.0**-4
-        priors = self.prior.layers(structure.profile, layers, structure.grid_channels)
-        self.bank = ParameterBank(layers, gains, output_units, initial, weight_step, bias_step, priors).to(device)
+        self.bank = initial_bank(self.model, self.prior, generator).to(device)
 
     def _contexts(self, structure: Structure, frames: int, schedule: Schedule) -> list[GridContext | None]:
         out: list[GridContext | None] = []
@@ -177,20 +156,6 @@ class Trainer:
             if not slot.motion:
                 coarser = (slot, shape)
         return out
-
-    @staticmethod
-    def initial_context(widths: tuple[int, int], generator: torch.Generator) -> dict[str, tuple[Tensor, Tensor]]:
-        """Weights that the context network of these hidden widths starts from: layer name -> (weight, bias), real."""
-        one, two, out = (layer.weight_shape for layer in context_layers(*widths))
-        first = torch.randn(one, generator=generator) * 0.15
-        first[:, 19:] = 0
-        second = torch.randn(two, generator=generator) * math.sqrt(1.0 / two[1])
-        last = torch.randn(out, generator=generator) * 0.05
-        return {
-            "context.hidden1": (first, torch.full((widths[0],), 0.1)),
-            "context.hidden2": (second, torch.full((widths[1],), 0.1)),
-            "context.output": (last, torch.tensor([0.0, 1.5])),
-        }
 
     def _nodes(self, gop: int, window: slice) -> list[Tensor]:
         structure = self.model.structure

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from nvrc_decoder.bitstream.headers import gop_symbols
@@ -134,63 +135,93 @@ def write_stream(
         index: write INDEX and footer.
         metadata: key -> value.
     """
-    profile = trainer.model.profile
+    weights = _code_weights(trainer)
+    network = _network_header(trainer, schedule, weights.headers, weights.payload)
+    components: dict[str, float] = {}
+    buffer = io.BytesIO()
+    writer = _begin(buffer, sequence, network, metadata)
+    for gop, promised in enumerate(frames):
+        coded = _code_grids(trainer, network, weights.context, gop, components)
+        digest = GopDigest()
+        for frame in promised:
+            digest.update(frame)
+        writer.gop(coded, digest.digest())
+    writer.finish(index=index)
+    data = buffer.getvalue()
+    total_bits = sum(weights.bits.values())
+    for name, share in weights.bits.items():
+        components[name] = len(weights.payload) * share / total_bits if total_bits else 0.0
+    components["headers"] = len(data) - sum(components.values())
+    return Written(data, components)
+
+
+@dataclass(frozen=True)
+class _CodedWeights:
+    """The parameters of all layers as the stream has them.
+
+    Attributes:
+        headers: LAYER of each layer, in stream order.
+        payload: the coded integers.
+        context: the decoder's context network.
+        bits: component of the stream -> information in its integers, bits.
+    """
+
+    headers: tuple[LayerHeader, ...]
+    payload: bytes
+    context: ContextNetwork
+    bits: dict[str, float]
+
+
+def _code_weights(trainer: Trainer) -> _CodedWeights:
+    """Code the integers of all layers, each tensor with its best table."""
     quantised = trainer.bank.integers()
-    layers: list[LayerHeader] = []
+    headers: list[LayerHeader] = []
     parameters: dict[str, tuple[Int64Array, Int64Array]] = {}
     bits = {"context network": 0.0, "synthesis weights": 0.0}
     for layer in quantised:
         lengths = [code_lengths(part) for part in (layer.weight, layer.bias)]
         tables = [int(np.argmin(costs)) for costs in lengths]
-        layers.append(LayerHeader(layer.multiplier, layer.shift, tables[0], layer.bias_shift, tables[1]))
+        headers.append(LayerHeader(layer.multiplier, layer.shift, tables[0], layer.bias_shift, tables[1]))
         parameters[layer.name] = (layer.weight, layer.bias)
         owner = "context network" if layer.name.startswith("context.") else "synthesis weights"
         bits[owner] += float(sum(costs.min() for costs in lengths))
-    payload = encode_parameters(parameters, trainer.bank.layers, layers)
-    network = _network_header(trainer, schedule, tuple(layers), payload)
-    grids = network.coding_order(profile)
+    payload = encode_parameters(parameters, trainer.bank.layers, headers)
     context = ContextNetwork(
         *(
             make_layer(spec, q.weight, q.bias, q.multiplier, q.shift, q.bias_shift, q.prior)
             for spec, q in zip(trainer.bank.layers[:3], quantised[:3], strict=True)
         )
     )
-    components: dict[str, float] = {}
-    buffer = io.BytesIO()
-    writer = _begin(buffer, sequence, network, metadata)
-    for gop, promised in enumerate(frames):
-        coarser: tuple[GridSlot, np.ndarray] | None = None
-        payloads, maps = [], []
-        final = trainer.final_grids(gop)
-        for header in grids:
-            tensor = final[header.slot]
-            if tensor is None:
-                raise ValueError(f"slot {header.slot} has a multiplier but no grid")
-            values = tensor.cpu().numpy().astype(np.int16)
-            slot = profile.slots[header.slot]
-            encoder = SymbolEncoder()
-            splits = header.splits((values.shape[0], *values.shape[2:]))
-            place = header.slot, slot, network.pyramid, None if slot.motion else coarser
-            coded = np.asarray(values.any((1, 2, 3)), np.bool_) if slot.mapped else None
-            code_grid(encoder, splits, context, values.shape, *place, values, coded)
-            if coded is not None:
-                maps.append(node_map(coded))
-            payloads.append(encoder.finish())
-            if not slot.motion:
-                coarser = slot, values
-            name = f"grid {header.slot} ({slot.kind.value} 1/{slot.stride}, {header.channels} ch)"
-            components[name] = components.get(name, 0.0) + len(payloads[-1])
-        digest = GopDigest()
-        for frame in promised:
-            digest.update(frame)
-        writer.gop(Gop(len(promised), tuple(payloads), tuple(maps)), digest.digest())
-    writer.finish(index=index)
-    data = buffer.getvalue()
-    total_bits = sum(bits.values())
-    for name, share in bits.items():
-        components[name] = len(payload) * share / total_bits if total_bits else 0.0
-    components["headers"] = len(data) - sum(components.values())
-    return Written(data, components)
+    return _CodedWeights(tuple(headers), payload, context, bits)
+
+
+def _code_grids(
+    trainer: Trainer, network: NetworkHeader, context: ContextNetwork, gop: int, components: dict[str, float]
+) -> Gop:
+    """Code the grids of a GOP; the bytes of each are added to its component."""
+    profile = trainer.model.profile
+    coarser: tuple[GridSlot, npt.NDArray[np.int16]] | None = None
+    payloads, maps = [], []
+    final = trainer.final_grids(gop)
+    for header in network.coding_order(profile):
+        tensor = final[header.slot]
+        if tensor is None:
+            raise ValueError(f"slot {header.slot} has a multiplier but no grid")
+        values = tensor.cpu().numpy().astype(np.int16)
+        slot = profile.slots[header.slot]
+        encoder = SymbolEncoder()
+        splits = header.splits((values.shape[0], *values.shape[2:]))
+        place = header.slot, slot, network.pyramid, None if slot.motion else coarser
+        coded = np.asarray(values.any((1, 2, 3)), np.bool_) if slot.mapped else None
+        code_grid(encoder, splits, context, values.shape, *place, values, coded)
+        if coded is not None:
+            maps.append(node_map(coded))
+        payloads.append(encoder.finish())
+        if not slot.motion:
+            coarser = slot, values
+        name = f"grid {header.slot} ({slot.kind.value} 1/{slot.stride}, {header.channels} ch)"
+        components[name] = components.get(name, 0.0) + len(payloads[-1])
+    return Gop(trainer.frame_counts[gop], tuple(payloads), tuple(maps))
 
 
 def _begin(
