@@ -13,16 +13,18 @@ from typing import BinaryIO
 from nvrc_decoder.errors import InputError
 from nvrc_decoder.picture.planes import Planes
 from nvrc_decoder.system.out_of_memory import memory_errors
-from nvrc_encoder.goal import Goal, clamp_lambda, guess_lambda
 from nvrc_encoder.model.rounding import Arithmetic
 from nvrc_encoder.options import EncodeOptions
 from nvrc_encoder.preparation import Prepared, check_before_reading, prepare
 from nvrc_encoder.processes import check_process
-from nvrc_encoder.quality.measures import mean_similarity, measure
+from nvrc_encoder.quality.psnr import measure
+from nvrc_encoder.quality.similarity import mean_similarity
+from nvrc_encoder.rate_goal import RateGoal, clamp_lambda, guess_lambda
 from nvrc_encoder.report import EncodeReport
 from nvrc_encoder.source.video import Source
-from nvrc_encoder.training.checkpoint import fingerprint, taken_up, train
+from nvrc_encoder.training.checkpoint import checkpoint_to_resume, fingerprint
 from nvrc_encoder.training.interruption import Interruption
+from nvrc_encoder.training.loop import train
 from nvrc_encoder.training.outlook import Outlook
 from nvrc_encoder.training.run import Progress, Run
 from nvrc_encoder.training.structure_search import Trial, choose, is_open, memo, settled
@@ -138,7 +140,7 @@ class _Encode:
         """Read the checkpoint to resume from and the frames, and plan the stages ahead."""
         source = self._source
         check_before_reading(source, self._options)
-        saved = self._saved = taken_up(self._checkpoint, resume)
+        saved = self._saved = checkpoint_to_resume(self._checkpoint, resume)
         if saved is not None:
             self._interruption.kept = saved.place
         frames = self._frames = _read_frames(source)
@@ -173,7 +175,7 @@ class _Encode:
         self._options = choice.options
         return choice.trials
 
-    def _first_lambda(self, goal: Goal) -> float:
+    def _first_lambda(self, goal: RateGoal) -> float:
         """Lambda for the start of a run with a goal, from a guess and a short pilot run at that guess."""
         source, frames = self._source, self._frames
         guess = guess_lambda(goal, len(frames) * source.width * source.height)
@@ -263,7 +265,7 @@ class _Encode:
             components=written.components,
             quality=measure(frames, own, source.bit_depth),
             float_quality=measure(frames, unrounded, source.bit_depth),
-            ms_ssim_y=mean_similarity(source, frames, own) if self._options.tune == "ms-ssim" else None,
+            ms_ssim_y=mean_similarity(frames, own, source.bit_depth) if self._options.tune == "ms-ssim" else None,
             cost=cost,
             lagrangian=trainer.lagrangian,
             goal=self._goal,

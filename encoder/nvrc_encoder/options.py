@@ -10,9 +10,9 @@ from fractions import Fraction
 from nvrc_decoder.picture.presentation import check_entry
 from nvrc_decoder.profiles import PROFILES, SPLIT_CHANNELS, Profile, SlotKind
 from nvrc_decoder.pyramid import DEFAULT_PYRAMID, MULTIPLIER_MAX, SPACING_LOG2_MAX, Pyramid
-from nvrc_encoder.goal import Goal
 from nvrc_encoder.model.structure import Structure
 from nvrc_encoder.plan import Plan
+from nvrc_encoder.rate_goal import RateGoal
 
 __all__ = ["PRESETS", "SCHEDULES", "TUNES", "EncodeOptions", "profile_named"]
 
@@ -216,7 +216,7 @@ class EncodeOptions:
             if not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{name} is {value}: it must be a positive number")
 
-    def goal(self, width: int, height: int, frames: int, rate: Fraction) -> Goal | None:
+    def goal(self, width: int, height: int, frames: int, rate: Fraction) -> RateGoal | None:
         """What rate control has to meet for a video; None where lambda is fixed.
 
         Args:
@@ -225,13 +225,13 @@ class EncodeOptions:
             rate: frames a second.
         """
         if self.target_psnr is not None:
-            return Goal("psnr", self.target_psnr)
+            return RateGoal("psnr", self.target_psnr)
         if self.target_size is not None:
-            return Goal("size", self.target_size)
+            return RateGoal("size", self.target_size)
         if self.target_bpp is not None:
-            return Goal("size", self.target_bpp * width * height * frames / 8)
+            return RateGoal("size", self.target_bpp * width * height * frames / 8)
         if self.target_bitrate is not None:
-            return Goal("size", self.target_bitrate * 125 * frames / float(rate))
+            return RateGoal("size", self.target_bitrate * 125 * frames / float(rate))
         return None
 
     @staticmethod

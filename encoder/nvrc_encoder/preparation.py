@@ -16,7 +16,7 @@ from nvrc_decoder.profiles import node_shape
 from nvrc_encoder.options import EncodeOptions
 from nvrc_encoder.quality.similarity import Similarity
 from nvrc_encoder.source.video import Source
-from nvrc_encoder.training.target import make_target
+from nvrc_encoder.training.source_rows import make_source_rows
 from nvrc_encoder.training.trainer import Estimate, Trainer
 from nvrc_encoder.writing.stream import estimate_bytes, sequence_header
 
@@ -120,7 +120,7 @@ def make_trainer(
         source.chroma_format,
         source.bit_depth,
         size,
-        [make_target(gop, source.chroma_format) for gop in gops],
+        [make_source_rows(gop, source.chroma_format) for gop in gops],
         options.multipliers(structure),
         make_splits,
         options.lagrangian,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from nvrc_encoder.goal import Goal
 from nvrc_encoder.model.structure import Structure
-from nvrc_encoder.quality.measures import Quality
+from nvrc_encoder.quality.psnr import Quality
+from nvrc_encoder.rate_goal import RateGoal
 from nvrc_encoder.training.run import Summary
 from nvrc_encoder.training.structure_search import Trial
 
@@ -51,7 +51,7 @@ class EncodeReport:
     ms_ssim_y: float | None
     cost: float
     lagrangian: float
-    goal: Goal | None
+    goal: RateGoal | None
     training: Summary
     structure: Structure
     trials: tuple[Trial, ...]

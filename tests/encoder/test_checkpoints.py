@@ -20,10 +20,11 @@ from encoder_cases import gradient_source
 
 from nvrc_decoder.errors import InputError, OutputError
 from nvrc_encoder import EncodeOptions, encode, encoding
-from nvrc_encoder.goal import Goal
 from nvrc_encoder.preparation import make_trainer
-from nvrc_encoder.training import checkpoint
-from nvrc_encoder.training.checkpoint import fingerprint, load_checkpoint, read_checkpoint, save_checkpoint, train
+from nvrc_encoder.rate_goal import RateGoal
+from nvrc_encoder.training import loop
+from nvrc_encoder.training.checkpoint import fingerprint, read_checkpoint, save_checkpoint
+from nvrc_encoder.training.loop import train
 from nvrc_encoder.training.run import Run
 
 KEY = {"version": "7", "samples": "abc"}
@@ -37,12 +38,19 @@ class _KilledError(Exception):
     """Stands for the kill."""
 
 
-def _fresh(iterations: int = 24, goal: Goal | None = None) -> Run:
+def _fresh(iterations: int = 24, goal: RateGoal | None = None) -> Run:
     source = gradient_source(32, 24, 5)
     chosen = options(iterations=iterations, gop=3)
     trainer, _, _ = make_trainer(source, list(source), chosen)
     plan = dataclasses.replace(chosen.plan(), search=0.8, extra=0.3)
     return Run(trainer, plan, goal)
+
+
+def _state(path: Path) -> dict[str, Any]:
+    """The state in a checkpoint whose key is `KEY`."""
+    found = read_checkpoint(path)
+    found.check(KEY)
+    return found.state
 
 
 def _finish(run: Run) -> int:
@@ -54,11 +62,11 @@ def _finish(run: Run) -> int:
     return steps
 
 
-GOALS = {"lambda": None, "size": Goal("size", 700), "quality": Goal("psnr", 60.0)}
+GOALS = {"lambda": None, "size": RateGoal("size", 700), "quality": RateGoal("psnr", 60.0)}
 
 
 @pytest.fixture(scope="module", params=GOALS)
-def unbroken(request: pytest.FixtureRequest) -> tuple[Run, int, Goal | None]:
+def unbroken(request: pytest.FixtureRequest) -> tuple[Run, int, RateGoal | None]:
     """A run of 24 iterations (exact from 19 on), what rate control adds to it, and the search; and its steps."""
     goal = GOALS[request.param]
     run = _fresh(goal=goal)
@@ -69,7 +77,7 @@ def unbroken(request: pytest.FixtureRequest) -> tuple[Run, int, Goal | None]:
 # iterations; two steps of the search; the last step.
 @pytest.mark.parametrize("kill_after", [1, 5, 8, 18, 19, 20, 23, 24, 25, -4, -3, -1])
 def test_restored_run_ends_in_the_same_bits(
-    unbroken: tuple[Run, int, Goal | None], tmp_path: Path, kill_after: int
+    unbroken: tuple[Run, int, RateGoal | None], tmp_path: Path, kill_after: int
 ) -> None:
     whole, steps, goal = unbroken
     broken = _fresh(goal=goal)
@@ -77,7 +85,7 @@ def test_restored_run_ends_in_the_same_bits(
         broken.advance()
     save_checkpoint(tmp_path / "state", broken, KEY)
     resumed = _fresh(goal=goal)
-    resumed.restore(load_checkpoint(tmp_path / "state", KEY))
+    resumed.restore(_state(tmp_path / "state"))
     assert kill_after % steps + _finish(resumed) == steps
     assert resumed.summary() == whole.summary()
     for name in ("raw", "log_step", "bias_log_step"):
@@ -89,7 +97,7 @@ def test_restored_run_ends_in_the_same_bits(
                 assert torch.equal(x, y)
 
 
-def test_what_the_resumed_runs_go_through(unbroken: tuple[Run, int, Goal | None]) -> None:
+def test_what_the_resumed_runs_go_through(unbroken: tuple[Run, int, RateGoal | None]) -> None:
     """Otherwise the test above would prove less than it says."""
     run, steps, goal = unbroken
     summary = run.summary()
@@ -192,7 +200,7 @@ def test_damaged_checkpoint_is_a_typed_error(tmp_path: Path, damage: str) -> Non
     else:
         path.write_bytes(made[damage])
     with pytest.raises(InputError) as caught:
-        load_checkpoint(path, KEY)
+        _state(path)
     assert caught.value.code == "E_CHECKPOINT"
     assert caught.value.message.startswith((f"{path} is ", f"cannot read the checkpoint {path}: Is a directory"))
     assert "torch" not in caught.value.message.lower()
@@ -202,7 +210,7 @@ def test_damaged_checkpoint_is_a_typed_error(tmp_path: Path, damage: str) -> Non
 def test_files_of_others_are_no_checkpoints(tmp_path: Path, content: Any) -> None:
     torch.save(content, tmp_path / "state")
     with pytest.raises(InputError, match="is no checkpoint of nvrc-ref"):
-        load_checkpoint(tmp_path / "state", KEY)
+        _state(tmp_path / "state")
 
 
 def test_states_that_do_not_fit_are_refused(tmp_path: Path) -> None:
@@ -256,8 +264,8 @@ def test_checkpoints_take_a_fiftieth_of_the_time(tmp_path: Path, monkeypatch: py
         saved.append(now)
         now += 3
 
-    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now)
-    monkeypatch.setattr(checkpoint, "save_checkpoint", slowly)
+    monkeypatch.setattr(loop.time, "monotonic", lambda: now)
+    monkeypatch.setattr(loop, "save_checkpoint", slowly)
     train(Clocked(), path=tmp_path / "state")  # type: ignore[arg-type]
     assert saved[0] == 30
     gaps = [after - before for before, after in pairwise(saved)]
@@ -293,8 +301,8 @@ import sys
 from pathlib import Path
 from encoder_cases import gradient_source
 from nvrc_encoder import EncodeOptions, encode
-from nvrc_encoder.training import checkpoint
-train = checkpoint.train
+from nvrc_encoder.training import loop
+train = loop.train
 import nvrc_encoder.encoding as encoding
 encoding.train = lambda run, report=None, **more: train(run, report, every=0.0, **more)
 with open(sys.argv[1], "wb") as file:

@@ -14,14 +14,14 @@ from nvrc_decoder.picture.planes import Planes
 from nvrc_decoder.pyramid import Pyramid
 from nvrc_encoder import EncodeOptions
 from nvrc_encoder.model.motion import half_samples, make_motion
+from nvrc_encoder.model.prediction_route import Route, find_route
 from nvrc_encoder.model.rounding import Arithmetic
-from nvrc_encoder.model.route import Route, find_route
 from nvrc_encoder.model.synthesis import LUMA_STAGE, PLANE_STAGE
 from nvrc_encoder.preparation import make_trainer
 from nvrc_encoder.source.video import Source
 from nvrc_encoder.start.flow_search import FrameSearch, Reference, pattern_search
+from nvrc_encoder.start.initial_planes import half, initial_planes
 from nvrc_encoder.start.split_search import SplitGrid
-from nvrc_encoder.start.warm_planes import half, initial_planes
 from nvrc_encoder.training.trainer import Trainer
 
 PYRAMIDS = [{"node_spacing": 8}, {"node_spacing": 2}, {"key_spacing": 4, "node_spacing": 1}]
@@ -63,7 +63,7 @@ def cost_of(trainer: Trainer) -> float:
 @pytest.mark.parametrize("motion", [{"motion": False}, {"motion": True}, {"split": True}], ids=str)
 def test_start_believes_in_the_decoders_planes(spacings: dict[str, int], motion: dict[str, bool]) -> None:
     trainer = trainer_of(**motion, **spacings)
-    model, rows = trainer.model, trainer.targets[0].rows
+    model, rows = trainer.model, trainer.source_rows[0].rows
     features = (torch.cat([rows[:, :4].mean(1, keepdim=True), rows[:, 4:6]], 1) - 128) / 16
     multipliers = [None if m is None else m.tolist() for m in trainer.multipliers]
     grids: list[torch.Tensor | None] = [None] * len(multipliers)

@@ -27,7 +27,7 @@ from nvrc_encoder.model.rounding import Arithmetic
 from nvrc_encoder.options import profile_named
 from nvrc_encoder.preparation import make_trainer
 from nvrc_encoder.source.video import Source
-from nvrc_encoder.training.checkpoint import train
+from nvrc_encoder.training.loop import train
 from nvrc_encoder.training.run import Progress, Run
 from nvrc_encoder.training.trainer import Trainer
 

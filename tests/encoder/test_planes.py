@@ -15,8 +15,8 @@ from nvrc_decoder.synthesis.motion import half_samples as integer_half_samples
 from nvrc_decoder.synthesis.wavelet import luma_residual
 from nvrc_encoder import EncodeOptions
 from nvrc_encoder.model.motion import half_samples
+from nvrc_encoder.model.prediction_route import find_route, touched_nodes
 from nvrc_encoder.model.rounding import ACTIVATION_RANGE, FEATURE_SCALE, Arithmetic
-from nvrc_encoder.model.route import find_route, touched_nodes
 from nvrc_encoder.model.synthesis import LUMA_STAGE
 from nvrc_encoder.model.wavelet import bands_of, luma_of
 from nvrc_encoder.preparation import make_trainer
@@ -154,7 +154,7 @@ def test_planes_start_from_the_video(spacing: int) -> None:
     with torch.no_grad():
         made = trainer.model.planes(trainer.grids[0], trainer.multipliers, range(9), Arithmetic.FLOAT)[LUMA_STAGE]
     luma = functional.pixel_shuffle(made, 2) * 16 + 128
-    wanted = functional.pixel_shuffle(trainer.targets[0].rows[:, :4], 2)
+    wanted = functional.pixel_shuffle(trainer.source_rows[0].rows[:, :4], 2)
     errors = ((luma - wanted) ** 2).mean((1, 2, 3))
     nodes = [t for t in range(9) if t % spacing == 0]
     assert float(errors[nodes].max()) < 10 < float(errors[1::2].max())

@@ -17,7 +17,7 @@ from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
 from nvrc_encoder.model.rounding import FEATURE_SCALE, Arithmetic
 from nvrc_encoder.model.structure import Structure
 from nvrc_encoder.model.synthesis import SynthesisModel
-from nvrc_encoder.training.target import planes_from_rows
+from nvrc_encoder.training.source_rows import planes_from_rows
 
 NANO, LITE, MAIN = PROFILES
 

@@ -33,8 +33,8 @@ from nvrc_encoder.rate.grids import GopRate
 from nvrc_encoder.rate.laplace import laplace_bits, quantised_scale
 from nvrc_encoder.rate.parameters import likely_scale
 from nvrc_encoder.source.video import open_source
-from nvrc_encoder.start.parameter_bank import initial_context
-from nvrc_encoder.training.checkpoint import train
+from nvrc_encoder.start.initial_weights import initial_context
+from nvrc_encoder.training.loop import train
 from nvrc_encoder.training.run import Run
 from nvrc_encoder.training.trainer import Trainer
 

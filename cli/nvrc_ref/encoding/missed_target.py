@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nvrc_encoder.goal import LAMBDA_MAX, LAMBDA_MIN
+from nvrc_encoder.rate_goal import LAMBDA_MAX, LAMBDA_MIN
 
 if TYPE_CHECKING:
     from nvrc_encoder.report import EncodeReport

@@ -19,6 +19,7 @@ from torch.autograd.function import once_differentiable
 
 from nvrc_decoder.pyramid import BLEND_UNIT
 from nvrc_encoder.model.autograd import TensorFunction
+from nvrc_encoder.model.prediction_route import Route
 from nvrc_encoder.model.rounding import (
     ACTIVATION_RANGE,
     FEATURE_SCALE,
@@ -27,7 +28,6 @@ from nvrc_encoder.model.rounding import (
     dequantised,
     straight_through_floor,
 )
-from nvrc_encoder.model.route import Route
 
 __all__ = [
     "CELL_STRIDE",

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from nvrc_decoder.pyramid import BLEND_UNIT
 from nvrc_encoder.model.motion import Motion, fetch, half_samples, index_of, moves_of, places_of, spread
+from nvrc_encoder.model.prediction_route import Route, Step
 from nvrc_encoder.model.rounding import ACTIVATION_RANGE, Arithmetic, clip
-from nvrc_encoder.model.route import Route, Step
 
 __all__ = ["Predictor", "Residual", "follow", "in_turn"]
 

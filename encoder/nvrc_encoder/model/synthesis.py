@@ -21,8 +21,8 @@ from nvrc_decoder.profiles import STAGE_STRIDES, LayerSpec
 from nvrc_decoder.pyramid import FACTOR_UNIT, MULTIPLIER_MAX
 from nvrc_encoder.model.motion import CELL_STRIDE, index_of, make_motion
 from nvrc_encoder.model.planes import follow, in_turn
+from nvrc_encoder.model.prediction_route import Route, find_route
 from nvrc_encoder.model.rounding import ACTIVATION_RANGE, FEATURE_SCALE, Arithmetic, clip, dequantised, round_and_clip
-from nvrc_encoder.model.route import Route, find_route
 from nvrc_encoder.model.structure import Structure
 from nvrc_encoder.model.wavelet import luma_of
 

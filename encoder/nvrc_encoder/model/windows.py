@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nvrc_decoder.profiles import GridSlot
 from nvrc_decoder.pyramid import Pyramid
-from nvrc_encoder.model.route import touched_nodes
+from nvrc_encoder.model.prediction_route import touched_nodes
 
 __all__ = ["Window", "nodes_of", "split_frames", "windows_of"]
 

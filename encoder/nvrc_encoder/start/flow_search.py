@@ -27,8 +27,8 @@ from nvrc_encoder.model.motion import (
     spread,
     to_cells,
 )
+from nvrc_encoder.model.prediction_route import Step
 from nvrc_encoder.model.rounding import Arithmetic
-from nvrc_encoder.model.route import Step
 
 __all__ = [
     "FlowGrid",

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from nvrc_decoder.pyramid import BLEND_UNIT
 from nvrc_encoder.model.motion import Motion, half_samples, split_cells
+from nvrc_encoder.model.prediction_route import Route, Step
 from nvrc_encoder.model.rounding import Arithmetic
-from nvrc_encoder.model.route import Route, Step
 from nvrc_encoder.start.flow_search import blends, cell_errors, neighbours, pattern_search, steps_around
 
 __all__ = ["SplitGrid"]

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import time
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,27 +18,19 @@ from nvrc_decoder.errors import InputError, OutputError
 from nvrc_decoder.picture.format import VideoFormat
 from nvrc_decoder.picture.planes import Planes
 from nvrc_encoder.options import EncodeOptions
-from nvrc_encoder.training.interruption import Interruption
-from nvrc_encoder.training.run import Progress, Run
+from nvrc_encoder.training.run import Run
 
 __all__ = [
-    "CHECKPOINT_SECONDS",
     "Checkpoint",
+    "checkpoint_to_resume",
     "fingerprint",
-    "load_checkpoint",
     "partial_path",
     "read_checkpoint",
     "save_checkpoint",
-    "taken_up",
-    "train",
 ]
 
 log = logging.getLogger("nvrc_encoder")
 
-CHECKPOINT_SECONDS = 30.0
-"""Least seconds of training between two checkpoints."""
-_LARGEST_SHARE = 0.02
-"""Most of the time that may go to writing them."""
 _FORMAT = "7"
 _VERSION, _SAMPLES = "version", "samples"
 _LONGEST_VALUE = 60
@@ -206,18 +197,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(path, key, state)
 
 
-def load_checkpoint(path: Path, key: Mapping[str, str]) -> dict[str, Any]:
-    """The state in a checkpoint of this very encode.
-
-    Raises:
-        InputError: E_CHECKPOINT, as for `read_checkpoint` and `Checkpoint.check`.
-    """
-    found = read_checkpoint(path)
-    found.check(key)
-    return found.state
-
-
-def taken_up(checkpoint: Path | None, resume: bool) -> Checkpoint | None:
+def checkpoint_to_resume(checkpoint: Path | None, resume: bool) -> Checkpoint | None:
     """The checkpoint to go on from; None to start at the beginning, which is told where it may surprise.
 
     Raises:
@@ -236,58 +216,3 @@ def taken_up(checkpoint: Path | None, resume: bool) -> Checkpoint | None:
         checkpoint,
     )
     return None
-
-
-def train(
-    run: Run,
-    report: Callable[[Progress], None] | None = None,
-    *,
-    path: Path | None = None,
-    key: Mapping[str, str] | None = None,
-    every: float = CHECKPOINT_SECONDS,
-    interruption: Interruption | None = None,
-) -> None:
-    """Finish a run, with a checkpoint every so often, at its end, and where it is interrupted.
-
-    A checkpoint that cannot be written is told of once, and the run goes on.
-
-    Args:
-        run: fresh or restored.
-        report: called with each `Progress`.
-        path: where checkpoints go; None for none.
-        key: of `fingerprint`.
-        every: least seconds between checkpoints; more where writing one takes long, 0 for one after each step.
-        interruption: what may end the run early, once a checkpoint is written.
-    """
-    interruption = interruption or Interruption()
-    if path is None:
-        while not run.done:
-            progress = run.advance()
-            if progress is not None and report is not None:
-                report(progress)
-        return
-    told = False
-
-    def save(target: Path) -> None:
-        nonlocal told
-        try:
-            save_checkpoint(target, run, key or {})
-            interruption.kept = run.place
-        except OutputError as error:
-            interruption.failed = True
-            if not told or interruption.asked:
-                log.warning("warning: %s%s", error.message, "" if interruption.asked else "; the encode goes on")
-            told = True
-
-    due = time.monotonic() + every
-    with interruption.deferred():
-        while not run.done and not interruption.asked:
-            progress = run.advance()
-            if not run.done and time.monotonic() >= due:
-                began = time.monotonic()
-                save(path)
-                now = time.monotonic()
-                due = now + (max(every, (now - began) / _LARGEST_SHARE) if every else 0.0)
-            if progress is not None and report is not None:
-                report(progress)
-        save(path)

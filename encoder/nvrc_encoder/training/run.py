@@ -15,8 +15,8 @@ from typing import Any
 import torch
 
 from nvrc_decoder.errors import InternalError
-from nvrc_encoder.goal import Goal, clamp_lambda
 from nvrc_encoder.plan import Plan
+from nvrc_encoder.rate_goal import RateGoal, clamp_lambda
 from nvrc_encoder.training.snapshot import Snapshot, restore_trainer, trainer_state
 from nvrc_encoder.training.step_search import StepSearch
 from nvrc_encoder.training.trainer import Estimate, Trainer
@@ -83,7 +83,7 @@ class Run:
         self,
         trainer: Trainer,
         plan: Plan,
-        goal: Goal | None = None,
+        goal: RateGoal | None = None,
         size_of: Callable[[Estimate], int] | None = None,
         multipliers_at: Callable[[float], Sequence[Sequence[int] | None]] | None = None,
         memo: dict[str, Any] | None = None,
@@ -221,7 +221,7 @@ class Run:
                 size = self.goal.kind == "size"
                 self._steer(self.goal, error, self.plan.gain_at(self.iteration) if size else self.plan.psnr_gain)
 
-    def _soft_error(self, goal: Goal) -> float | None:
+    def _soft_error(self, goal: RateGoal) -> float | None:
         """Distance from the goal before the exact phase, hard-rounded; None where the weights cannot be written."""
         trainer = self.trainer
         try:
@@ -234,7 +234,7 @@ class Run:
             return goal.error(1, trainer.whole_distortion(real)[1])
         return goal.error(self._size_of(Estimate(trainer.whole_grid_bits(real), segments, 0.0)), 0.0)
 
-    def _steer(self, goal: Goal, error: float, gain: float) -> None:
+    def _steer(self, goal: RateGoal, error: float, gain: float) -> None:
         """Move lambda by what is missing, with what the trend will add before that can work."""
         trainer = self.trainer
         trend = 0.0 if self._error is None or goal.kind != "size" else error - self._error

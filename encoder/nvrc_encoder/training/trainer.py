@@ -16,8 +16,8 @@ from torch import Tensor
 from nvrc_decoder.errors import InternalError
 from nvrc_decoder.prior import WITHOUT_PRIOR
 from nvrc_decoder.profiles import Q_MAX, GridSlot, node_shape
-from nvrc_encoder.model.quantise import soft_round_noise
 from nvrc_encoder.model.rounding import Arithmetic, straight_through_round
+from nvrc_encoder.model.soft_rounding import soft_round_noise
 from nvrc_encoder.model.structure import Structure
 from nvrc_encoder.model.synthesis import SynthesisModel
 from nvrc_encoder.model.windows import Window, nodes_of, split_frames, windows_of
@@ -26,10 +26,11 @@ from nvrc_encoder.quality.similarity import DISSIMILARITY_WEIGHT, Similarity
 from nvrc_encoder.rate.forecast import Forecast
 from nvrc_encoder.rate.grid_context import GridContext, build_context
 from nvrc_encoder.rate.grids import GopRate, weighted_sum
-from nvrc_encoder.start.parameter_bank import initial_bank
-from nvrc_encoder.start.warm_start import initial_grids
+from nvrc_encoder.start.initial_bank import initial_bank
+from nvrc_encoder.start.initial_grids import initial_grids
+from nvrc_encoder.training.source_rows import SourceRows
 
-__all__ = ["Estimate", "Schedule", "Target", "Trainer"]
+__all__ = ["Estimate", "Schedule", "Trainer"]
 
 _FIT_WINDOW = 4
 """Frames whose bits the context network is fitted to in one iteration."""
@@ -39,26 +40,6 @@ _VALUES_AT_ONCE = 4_000_000
 
 Schedule = Callable[[int, int, int], Sequence[int]]
 """Nodes, rows and columns of a grid -> its split bytes."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """The video of one GOP as the head emits it.
-
-    Attributes:
-        rows: float32 [T, rows, h2, w2] in pixel levels.
-        weights: float32 [rows, h2, w2], distortion weight of each sample: sums to 1 over a frame, 0 in padding.
-    """
-
-    rows: Tensor
-    weights: Tensor
-
-    def to(self, device: torch.device) -> Target:
-        """The same on a device, in memory as the model's rows are."""
-        return Target(
-            self.rows.to(device, memory_format=torch.channels_last),
-            self.weights.to(device)[None].contiguous(memory_format=torch.channels_last)[0],
-        )
 
 
 @dataclass
@@ -90,7 +71,7 @@ class Trainer:
         structure: what is active of the profile.
         chroma_format, bit_depth: of the sequence.
         size: (height, width) in luma samples.
-        targets: the GOPs.
+        source_rows: the video, one for each GOP.
         multipliers: per slot, the integer step M of each channel.
         schedule: gives the split bytes of a grid of (nodes, rows, columns).
         lagrangian: lambda, weight of bits per pixel against the distortion.
@@ -106,7 +87,7 @@ class Trainer:
         chroma_format: int,
         bit_depth: int,
         size: tuple[int, int],
-        targets: Sequence[Target],
+        source_rows: Sequence[SourceRows],
         multipliers: Sequence[Sequence[int] | None],
         schedule: Schedule,
         lagrangian: float,
@@ -119,10 +100,10 @@ class Trainer:
         self.model = SynthesisModel(structure, chroma_format, bit_depth)
         self.model.set_size(*size)
         self.size = size
-        self.targets = [target.to(device) for target in targets]
+        self.source_rows = [gop.to(device) for gop in source_rows]
         self.lagrangian = lagrangian
         self.device = device
-        self.frame_counts = [target.rows.shape[0] for target in targets]
+        self.frame_counts = [len(gop.rows) for gop in source_rows]
         self.pixels = size[0] * size[1]
         generator = torch.Generator().manual_seed(seed)
         self.noise = torch.Generator(device=device).manual_seed(seed + 1)
@@ -130,8 +111,8 @@ class Trainer:
         self.multipliers = [None if m is None else torch.tensor(m, device=device) for m in multipliers]
         to_eight = 2.0 ** -(bit_depth - 8)
         self.grids: list[list[Tensor | None]] = []
-        for target in targets:
-            grids = initial_grids(self.model, target.rows * to_eight, multipliers, lagrangian)
+        for gop in source_rows:
+            grids = initial_grids(self.model, gop.rows * to_eight, multipliers, lagrangian)
             self.grids.append([None if g is None else g.to(device).requires_grad_() for g in grids])
         # GOPs of one length share their contexts, which weigh far more than the grids.
         by_length = {
@@ -259,7 +240,7 @@ class Trainer:
         return self.rates[window.gop].window_bits(real, grids, window, self.forecasts[window.gop], exact)
 
     def _distortion(self, rows: Tensor, gop: int, window: slice) -> Tensor:
-        weights, wanted = self.targets[gop].weights, self.targets[gop].rows[window]
+        weights, wanted = self.source_rows[gop].weights, self.source_rows[gop].rows[window]
         peak = (1 << self.model.bit_depth) - 1
         if self._similarity is None:
             return ((rows - wanted).square() * (weights / (peak * peak * rows.shape[0]))).sum()
@@ -322,13 +303,13 @@ class Trainer:
         distortion = psnr = 0.0
         for gop, frames in enumerate(self.frame_counts):
             rounded = self.final_grids(gop) if grids is None else grids[gop]
-            target = self.targets[gop]
-            luma = target.weights[:4]
+            source = self.source_rows[gop]
+            luma = source.weights[:4]
             for window in split_frames(frames, 8):
                 at = range(window.start, window.stop)
                 rows = (model or self.model).forward(real, rounded, self.multipliers, at, frames, Arithmetic.EXACT)
                 distortion += float(self._distortion(rows, gop, window)) * (window.stop - window.start)
-                error = (rows[:, :4] - target.rows[window, :4]) / ((1 << self.model.bit_depth) - 1)
+                error = (rows[:, :4] - source.rows[window, :4]) / ((1 << self.model.bit_depth) - 1)
                 mse = (error * error * luma).sum((1, 2, 3)) / luma.sum()
                 psnr += float((-10 * torch.log10(mse.clamp(min=1e-10))).double().sum())
         count = sum(self.frame_counts)

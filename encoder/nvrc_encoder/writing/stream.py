@@ -35,7 +35,7 @@ from nvrc_decoder.profiles import CHROMA_420, GridSlot, node_shape
 from nvrc_decoder.synthesis.arithmetic import Int64Array, make_layer
 from nvrc_encoder.model.rounding import Arithmetic
 from nvrc_encoder.rate.code_lengths import code_lengths
-from nvrc_encoder.training.target import planes_from_rows
+from nvrc_encoder.training.source_rows import planes_from_rows
 from nvrc_encoder.training.trainer import Estimate, Trainer
 
 __all__ = ["Written", "estimate_bytes", "over_default_limits", "reconstruct", "sequence_header", "write_stream"]

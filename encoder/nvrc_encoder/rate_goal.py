@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-__all__ = ["LAMBDA_MAX", "LAMBDA_MIN", "Goal", "clamp_lambda", "guess_lambda"]
+__all__ = ["LAMBDA_MAX", "LAMBDA_MIN", "RateGoal", "clamp_lambda", "guess_lambda"]
 
 LAMBDA_MIN, LAMBDA_MAX = 1e-6, 1.0
 _ELASTICITY = 0.5
@@ -18,7 +18,7 @@ _LARGEST_STEP = 0.7
 
 
 @dataclass(frozen=True)
-class Goal:
+class RateGoal:
     """A size or a quality to meet.
 
     Attributes:
@@ -53,7 +53,7 @@ def clamp_lambda(value: float) -> float:
     return max(LAMBDA_MIN, min(LAMBDA_MAX, value))
 
 
-def guess_lambda(goal: Goal, pixels: int) -> float:
+def guess_lambda(goal: RateGoal, pixels: int) -> float:
     """Lambda before anything is known of the video.
 
     Args:

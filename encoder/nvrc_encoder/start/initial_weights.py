@@ -1,30 +1,23 @@
-"""Initial grids and weights from a Laplacian pyramid of the video.
+"""Initial weights that pass the pyramid of `initial_grids` through the network.
 
-Features 0, 1, 2 carry Y, Cb, Cr down to the head, and four more what each phase of the luma plane differs by from Y;
-everything else starts near zero. Training from here reaches in 150 iterations what a cold start does not in 600.
+Features 0, 1 and 2 carry Y, Cb and Cr to the head. Four more carry the difference of each phase of the luma plane from
+Y. Everything else starts near zero.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 
 import numpy as np
 import torch
-import torch.nn.functional as functional
 from torch import Tensor
 
-from nvrc_decoder.profiles import (
-    CHROMA_400,
-    CHROMA_420,
-    STAGE_STRIDES,
-    GridSlot,
-    node_shape,
-)
-from nvrc_encoder.model.rounding import FEATURE_SCALE
+from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, context_layers
 from nvrc_encoder.model.synthesis import LEVELS_PER_FEATURE, SynthesisModel
-from nvrc_encoder.start.warm_planes import half, initial_planes, plane_features
+from nvrc_encoder.start.initial_grids import plane_channels
+from nvrc_encoder.start.initial_planes import plane_features
 
-__all__ = ["WEIGHT_STEP", "initial_grids", "initial_weights", "plane_channels"]
+__all__ = ["WEIGHT_STEP", "initial_context", "initial_weights"]
 
 _BETWEEN = np.array([[0.25, 0.75, 0.0], [0.0, 0.75, 0.25]])
 _SAME = np.array([[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]])
@@ -33,69 +26,6 @@ WEIGHT_STEP = 2.0**-6
 """Step that the weights start with."""
 _NOISE = 0.98 * WEIGHT_STEP
 """Width of the uniform noise on the weights."""
-
-
-def plane_channels(slot: GridSlot, channels: int, planes: int) -> list[int | None]:
-    """Feature (0 Y, 1 Cb, 2 Cr) that each channel of a grid starts from; None starts at zero."""
-    if channels >= planes and slot.stride > 2:
-        return [i if i < planes else None for i in range(channels)]
-    return [0 if i == 0 else None for i in range(channels)]
-
-
-def initial_grids(
-    model: SynthesisModel,
-    rows: Tensor,
-    multipliers: Sequence[Sequence[int] | None],
-    lagrangian: float,
-) -> list[Tensor | None]:
-    """Grids of one GOP in quantised units, not rounded.
-
-    Args:
-        model: gives profile, channels, size and chroma format.
-        rows: [T, rows, h2, w2] the GOP's phases in 8-bit pixel levels.
-        multipliers: per slot those of its channels, None where absent.
-        lagrangian: lambda, weight of bits per pixel against the distortion.
-    """
-    profile = model.profile
-    frames = rows.shape[0]
-    luma = rows[:, :4].mean(1, keepdim=True)
-    if model.chroma_format == CHROMA_400:
-        base = luma
-    elif model.chroma_format == CHROMA_420:
-        base = torch.cat([luma, rows[:, 4:6]], 1)
-    else:
-        base = torch.cat([luma, rows[:, 4:8].mean(1, keepdim=True), rows[:, 8:12].mean(1, keepdim=True)], 1)
-    base = (base - 128) / LEVELS_PER_FEATURE
-    planes = base.shape[1]
-    grids: list[Tensor | None] = [None] * len(profile.slots)
-    if model.structure.has_planes:
-        # What the planes cannot give is left to the grids of every frame.
-        base = initial_planes(model, rows, base, multipliers, grids, lagrangian)
-    pyramid = {2: base}
-    for stride in (4, 8, 16, 32):
-        pyramid[stride] = half(pyramid[stride // 2])
-    recon: Tensor | None = None
-    for stage, stride in enumerate(STAGE_STRIDES):
-        target = pyramid[stride]
-        if recon is None:
-            recon = torch.zeros_like(target)
-        else:
-            recon = functional.interpolate(recon, scale_factor=2, mode="bilinear", align_corners=False)
-            recon = recon[..., : target.shape[-2], : target.shape[-1]]
-        at_stage = [i for i in profile.slots_of_stage(stage) if model.grid_channels[i] and grids[i] is None]
-        for i in at_stage:
-            slot, channels = profile.slots[i], model.grid_channels[i]
-            _, height, width = node_shape(slot, frames, *model.size, model.structure.pyramid)
-            steps = multipliers[i]
-            if steps is None:
-                continue
-            values = torch.zeros(frames, channels, height, width)
-            for c, plane in enumerate(plane_channels(slot, channels, planes)):
-                if plane is not None:
-                    values[:, c] = (target[:, plane] - recon[:, plane]) * FEATURE_SCALE / steps[c]
-                    recon[:, plane] = target[:, plane]
-            grids[i] = values
-    return grids
 
 
 def _pass_grids(weight: Tensor, model: SynthesisModel, stage: int, planes: int) -> int:
@@ -186,3 +116,17 @@ def initial_weights(model: SynthesisModel, generator: torch.Generator) -> dict[s
             _pass_rows(weight, model.chroma_format, planes, last, phases)
         out[layer.name] = (weight, bias)
     return out
+
+
+def initial_context(widths: tuple[int, int], generator: torch.Generator) -> dict[str, tuple[Tensor, Tensor]]:
+    """Weights that the context network of these hidden widths starts from: layer name -> (weight, bias), real."""
+    one, two, out = (layer.weight_shape for layer in context_layers(*widths))
+    first = torch.randn(one, generator=generator) * 0.15
+    first[:, 19:] = 0
+    second = torch.randn(two, generator=generator) * math.sqrt(1.0 / two[1])
+    last = torch.randn(out, generator=generator) * 0.05
+    return {
+        "context.hidden1": (first, torch.full((widths[0],), 0.1)),
+        "context.hidden2": (second, torch.full((widths[1],), 0.1)),
+        "context.output": (last, torch.tensor([0.0, 1.5])),
+    }

@@ -14,8 +14,8 @@ from torch import Tensor
 from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, node_shape
 from nvrc_encoder.model.motion import CELL_STRIDE, Motion, make_motion
 from nvrc_encoder.model.planes import Predictor
+from nvrc_encoder.model.prediction_route import Route, Step, find_route
 from nvrc_encoder.model.rounding import ACTIVATION_RANGE, FEATURE_SCALE, Arithmetic, clip
-from nvrc_encoder.model.route import Route, Step, find_route
 from nvrc_encoder.model.synthesis import LEVELS_PER_FEATURE, SynthesisModel
 from nvrc_encoder.model.wavelet import bands_of, luma_of
 from nvrc_encoder.rate.laplace import laplace_bits

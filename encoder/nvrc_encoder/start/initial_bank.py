@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from nvrc_decoder.prior import Prior
 from nvrc_decoder.profiles import LayerSpec, context_layers
@@ -15,9 +14,9 @@ from nvrc_encoder.model.rounding import FEATURE_SCALE
 from nvrc_encoder.model.synthesis import SynthesisModel
 from nvrc_encoder.rate.context_network import HIDDEN_UNIT, OUTPUT_UNIT
 from nvrc_encoder.rate.parameters import ParameterBank
-from nvrc_encoder.start.warm_start import WEIGHT_STEP, initial_weights
+from nvrc_encoder.start.initial_weights import WEIGHT_STEP, initial_context, initial_weights
 
-__all__ = ["initial_bank", "initial_context"]
+__all__ = ["initial_bank"]
 
 
 @dataclass(frozen=True)
@@ -48,20 +47,6 @@ def _units(layers: Sequence[LayerSpec], levels_per_feature: int) -> dict[str, _U
     ):
         units[name] = _Units(gain, unit, 2.0**-4, 2.0**-4)
     return units
-
-
-def initial_context(widths: tuple[int, int], generator: torch.Generator) -> dict[str, tuple[Tensor, Tensor]]:
-    """Weights that the context network of these hidden widths starts from: layer name -> (weight, bias), real."""
-    one, two, out = (layer.weight_shape for layer in context_layers(*widths))
-    first = torch.randn(one, generator=generator) * 0.15
-    first[:, 19:] = 0
-    second = torch.randn(two, generator=generator) * math.sqrt(1.0 / two[1])
-    last = torch.randn(out, generator=generator) * 0.05
-    return {
-        "context.hidden1": (first, torch.full((widths[0],), 0.1)),
-        "context.hidden2": (second, torch.full((widths[1],), 0.1)),
-        "context.output": (last, torch.tensor([0.0, 1.5])),
-    }
 
 
 def initial_bank(model: SynthesisModel, prior: Prior, generator: torch.Generator) -> ParameterBank:
