@@ -36,10 +36,10 @@ __all__ = ["encode"]
 log = logging.getLogger("nvrc_encoder")
 
 _PILOT, _TRAINING = "pilot", "training"
-"""Stages of an encode; between the two lie the trials."""
+"""Stages of an encode that train; the trials come between them."""
 
 
-@memory_errors("encode smaller pictures, or fewer frames at a time")
+@memory_errors("encode smaller pictures or fewer frames")
 def encode(
     source: Source,
     output: BinaryIO,
@@ -55,15 +55,15 @@ def encode(
 
     Args:
         source: the video.
-        output: receives the whole stream at once, after it has been verified.
+        output: receives the whole stream in one write, after it has been verified.
         options: see `EncodeOptions`.
-        progress: called after every tenth iteration and each step of the search, in pilot and trials, too.
-        checkpoint: file that the state of the training goes to about twice a minute; the caller removes it when
-            `output` is safe, and keeps other processes from it. On one machine a resumed encode gives the file that an
-            unbroken one gives. If it cannot be written, a warning says so.
-        resume: continue from `checkpoint` if that file exists.
-        interruption: asked between the steps of a training that has a checkpoint; the encode ends with what was asked.
-        outlook: keeps count of the time that is left; no result depends on it.
+        progress: called after every tenth iteration and each step of the search, also in pilot and trials.
+        checkpoint: file for the state of the training, written about twice a minute. The caller removes it when
+            `output` is safe, and keeps other processes from it. On one machine a resumed encode gives the same file as
+            an uninterrupted one. If it cannot be written, a warning says so.
+        resume: whether to continue from `checkpoint` if that file exists.
+        interruption: ends the encode between two steps of a training with a checkpoint, when it is asked to.
+        outlook: forecasts the remaining time; no result depends on it.
 
     Raises:
         InputError: E_SOURCE, the video has no frames; E_CHECKPOINT, the checkpoint is not of this encode; E_FORK, this
@@ -71,10 +71,10 @@ def encode(
         UnsupportedError: E_DEVICE, there is no CUDA device; E_LEVEL, no level admits the video; E_UNSUPPORTED, it is
             too small for MS-SSIM.
         MissingExtraError: E_MISSING_EXTRA, MS-SSIM needs a package that is not installed.
-        InternalError: E_DIVERGED, training ran into infinities; E_RECONSTRUCTION, the decoder's frames differ from
-            the encoder's own. Nothing is written in either case.
+        InternalError: E_DIVERGED, the training diverged; E_RECONSTRUCTION, the decoder's frames differ from the
+            encoder's own. Nothing is written in either case.
         LimitError: E_MEMORY, there is not enough memory.
-        TypeError: `source` or `output` is something else.
+        TypeError: `source` or `output` has another type.
     """
     _check_arguments(source, output)
     work = _Encode(
@@ -155,10 +155,10 @@ class _Encode:
         self._outlook.plan(source.picture, len(frames), options.plan(), self._goal is not None, settling, trying)
 
     def settle(self) -> tuple[Trial, ...]:
-        """Fix lambda for the start of the training and the structure; the trials that chose the structure.
+        """Fix the structure, and lambda for the start of the training; the trials that chose the structure.
 
-        A checkpoint of the training has both. A checkpoint of the pilot lets the pilot continue; trials take seconds
-        and start anew.
+        A checkpoint of the training has both. From a checkpoint of the pilot, the pilot resumes and the trials, which
+        take seconds, are made again.
         """
         saved = self._saved
         if saved is not None and saved.stage == _TRAINING:
@@ -211,7 +211,7 @@ class _Encode:
 
         Args:
             run: fresh.
-            phase: name that `progress` is given; None for the run's own phases.
+            phase: name of the phase for `progress`; None for the run's own phases.
         """
 
         def report(one: Progress) -> None:

@@ -1,4 +1,4 @@
-"""From a video and its options to a trainer that is ready to run, and to the size of the stream that it will write."""
+"""Preparation of a training: the trainer for a video and its options, and what its stream says before the first GOP."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SCHEDULES = {
 
 @dataclass(frozen=True)
 class Prepared:
-    """A trainer, and what its stream says besides the trained state.
+    """A trainer and the parts of its stream that are not trained.
 
     Attributes:
         trainer: ready to run.
@@ -76,7 +76,7 @@ def _similarity(source: Source, options: EncodeOptions) -> Similarity | None:
 
 
 def check_before_reading(source: Source, options: EncodeOptions) -> None:
-    """Refuse what can be refused before any frame is read.
+    """Refuse an encode for reasons that are known before any frame is read.
 
     Raises:
         UnsupportedError: E_DEVICE, there is no CUDA device; E_UNSUPPORTED, the video is too small for MS-SSIM.
@@ -102,7 +102,7 @@ def make_trainer(
         kind: the trainer's class.
 
     Raises:
-        UnsupportedError: E_LEVEL, no level admits the video.
+        UnsupportedError: E_LEVEL, no level admits the video; also as in `check_before_reading`.
     """
     size = (source.height, source.width)
     gops = _split(frames, options.gop)
@@ -133,7 +133,7 @@ def make_trainer(
 
 
 def prepare(source: Source, frames: Sequence[Planes], options: EncodeOptions) -> Prepared:
-    """The same, with what else the stream says; arguments and errors as in `make_trainer`."""
+    """A trainer and the rest of its stream; arguments and errors as in `make_trainer`."""
     trainer, sequence, schedule = make_trainer(source, frames, options)
     index = options.index and len(trainer.frame_counts) > 1
     return Prepared(trainer, sequence, schedule, index, options.metadata)

@@ -1,4 +1,4 @@
-"""Rate control: what size or quality is asked for, and how lambda follows it through a training run."""
+"""The goal of rate control: a size or a quality to meet, and how lambda has to change to meet it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class RateGoal:
 
     Attributes:
         kind: ``size`` (bytes of the whole stream) or ``psnr`` (mean of the frames' luma PSNRs, dB).
-        value: the one that is asked for.
+        value: the size or PSNR to meet.
     """
 
     kind: str
@@ -31,7 +31,7 @@ class RateGoal:
 
     @property
     def tolerance(self) -> float:
-        """Largest `error` that counts as met: half of what is promised, as the estimate itself is a little off."""
+        """Largest `error` that counts as met: half of the promised one, as the estimate itself has an error."""
         return 0.015 if self.kind == "size" else 0.05
 
     def error(self, size: float, psnr_y: float) -> float:
@@ -39,7 +39,7 @@ class RateGoal:
         return math.log(size / self.value) if self.kind == "size" else psnr_y - self.value
 
     def met(self, size: float, psnr_y: float) -> bool:
-        """Whether a state is near enough."""
+        """Whether a state is within the tolerance."""
         return abs(self.error(size, psnr_y)) <= self.tolerance
 
     def step(self, error: float) -> float:
@@ -54,10 +54,10 @@ def clamp_lambda(value: float) -> float:
 
 
 def guess_lambda(goal: RateGoal, pixels: int) -> float:
-    """Lambda before anything is known of the video.
+    """Lambda for a first try, before anything is known of the video.
 
     Args:
-        goal: what is asked for.
+        goal: the goal to meet.
         pixels: luma samples of all frames.
     """
     if goal.kind == "size":

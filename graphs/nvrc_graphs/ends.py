@@ -1,8 +1,8 @@
 """Writes the ends of the decoder's graphs, which turn rows into planes of samples.
 
-An end is a part of an ONNX model: nodes, constants and outputs, without what a profile's graph brings. Its bytes stand
-behind those of any profile's graph, and protocol buffers merge the two. So frames leave a GPU as bytes, an eighth of
-the rows' size, and no host thread shuffles them. `nvrc_graphs.export` writes them with the graphs.
+An end is a part of an ONNX model: nodes, constants and outputs, without those of a profile's graph. Its bytes are
+appended to those of any profile's graph, and protocol buffers merge the two. So frames leave a GPU as bytes, an eighth
+of the rows' size, and no host thread reorders samples. `nvrc_graphs.export` writes them with the graphs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A training run can be broken off anywhere and ends in the same bits."""
+"""A training run can be interrupted after any step, and ends in the same bits."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def options(**changes: Any) -> EncodeOptions:
 
 
 class _KilledError(Exception):
-    """Stands for the kill."""
+    """Stands for a kill of the process."""
 
 
 def _fresh(iterations: int = 24, goal: RateGoal | None = None) -> Run:
@@ -54,7 +54,7 @@ def _state(path: Path) -> dict[str, Any]:
 
 
 def _finish(run: Run) -> int:
-    """Train to the end; how many steps it took."""
+    """Train to the end; the number of steps."""
     steps = 0
     while not run.done:
         run.advance()
@@ -66,8 +66,8 @@ GOALS = {"lambda": None, "size": RateGoal("size", 700), "quality": RateGoal("psn
 
 
 @pytest.fixture(scope="module", params=GOALS)
-def unbroken(request: pytest.FixtureRequest) -> tuple[Run, int, RateGoal | None]:
-    """A run of 24 iterations (exact from 19 on), what rate control adds to it, and the search; and its steps."""
+def uninterrupted(request: pytest.FixtureRequest) -> tuple[Run, int, RateGoal | None]:
+    """A finished run and its steps: 24 iterations (exact from 19 on), those of rate control, and the search."""
     goal = GOALS[request.param]
     run = _fresh(goal=goal)
     return run, _finish(run), goal
@@ -77,9 +77,9 @@ def unbroken(request: pytest.FixtureRequest) -> tuple[Run, int, RateGoal | None]
 # iterations; two steps of the search; the last step.
 @pytest.mark.parametrize("kill_after", [1, 5, 8, 18, 19, 20, 23, 24, 25, -4, -3, -1])
 def test_restored_run_ends_in_the_same_bits(
-    unbroken: tuple[Run, int, RateGoal | None], tmp_path: Path, kill_after: int
+    uninterrupted: tuple[Run, int, RateGoal | None], tmp_path: Path, kill_after: int
 ) -> None:
-    whole, steps, goal = unbroken
+    whole, steps, goal = uninterrupted
     broken = _fresh(goal=goal)
     for _ in range(kill_after % steps):
         broken.advance()
@@ -97,9 +97,9 @@ def test_restored_run_ends_in_the_same_bits(
                 assert torch.equal(x, y)
 
 
-def test_what_the_resumed_runs_go_through(unbroken: tuple[Run, int, RateGoal | None]) -> None:
-    """Otherwise the test above would prove less than it says."""
-    run, steps, goal = unbroken
+def test_resumed_runs_cover_all_phases(uninterrupted: tuple[Run, int, RateGoal | None]) -> None:
+    """The test above interrupts every phase of a run."""
+    run, steps, goal = uninterrupted
     summary = run.summary()
     assert summary.evaluations > 0
     assert steps > summary.iterations
@@ -129,8 +129,8 @@ def test_encode_resumed_gives_the_same_file(tmp_path: Path, monkeypatch: pytest.
     assert whole.getvalue() == again.getvalue()
 
 
-def test_broken_off_in_every_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the pilot, at its end and in the training: each time the next start goes on from there."""
+def test_encode_resumes_in_every_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An encode that is killed in the pilot, at its end or in the training resumes from there."""
     source = gradient_source(32, 24, 3)
     chosen = options(iterations=12, trials=True, target_psnr=24.0)
     whole, again = io.BytesIO(), io.BytesIO()
@@ -221,7 +221,7 @@ def test_states_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         found.restore(_fresh(10))
 
 
-def test_another_encode_is_named(tmp_path: Path) -> None:
+def test_differences_of_another_encode_are_named(tmp_path: Path) -> None:
     source, path = gradient_source(32, 24, 4), tmp_path / "state"
     chosen = options(iterations=10)
     encode(source, io.BytesIO(), chosen, checkpoint=path)
@@ -239,7 +239,7 @@ def test_another_encode_is_named(tmp_path: Path) -> None:
     assert "(another version of nvrc-ref wrote it)" in refusal()
 
 
-def test_a_checkpoint_that_cannot_be_written_is_typed(tmp_path: Path) -> None:
+def test_failed_write_is_a_typed_error(tmp_path: Path) -> None:
     with pytest.raises(OutputError):
         save_checkpoint(tmp_path / "no" / "state", _fresh(10), KEY)
     run, before = _fresh(10), set(tmp_path.iterdir())
@@ -274,7 +274,7 @@ def test_checkpoints_take_a_fiftieth_of_the_time(tmp_path: Path, monkeypatch: py
 
 
 def _bytes(state: object) -> int:
-    """Of all tensors in a state."""
+    """Size of all tensors in a state."""
     if isinstance(state, torch.Tensor):
         return state.numel() * state.element_size()
     if isinstance(state, dict):
@@ -282,8 +282,8 @@ def _bytes(state: object) -> int:
     return sum(map(_bytes, state)) if isinstance(state, list) else 0
 
 
-def test_what_can_be_made_again_is_not_kept() -> None:
-    """A grid value: 4 bytes for itself, 8 for Adam's and 8 for the forecast; 2 in the best state, and in the search."""
+def test_state_omits_what_can_be_recomputed() -> None:
+    """A grid value takes 20 bytes: 4 itself, 8 for Adam and 8 for the forecast; in the best state and the search 2."""
     run, sizes = _fresh(), {}
     values = sum(grid.numel() for grids in run.trainer.grids for grid in grids if grid is not None)
     weights = run.trainer.bank.raw.numel()
@@ -311,8 +311,8 @@ with open(sys.argv[1], "wb") as file:
 """
 
 
-def test_killed_process_goes_on(tmp_path: Path) -> None:
-    """SIGKILL in the middle of training and writing of checkpoints, several times, then to the end."""
+def test_killed_process_resumes(tmp_path: Path) -> None:
+    """SIGKILL several times, during training and while checkpoints are written; then the encode runs to its end."""
     path = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     state = tmp_path / "state"

@@ -106,7 +106,7 @@ def test_nearer_to_the_goal_wins_then_the_lower_cost() -> None:
 
 
 def test_best_state_is_the_one_that_is_written() -> None:
-    """A run whose last iterations do harm ends in a state from before them."""
+    """A run whose last iterations raise J ends in a state from before them."""
     run = _run(None, iterations=160)
     run.plan = run.plan.__class__(**{**run.plan.__dict__, "search": 0.0})
     while run.iteration < 159:

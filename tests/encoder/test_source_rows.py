@@ -1,4 +1,4 @@
-"""Frames to the head's rows and back, and what each sample weighs in the distortion."""
+"""Frames to the head's rows and back, and the weight of each sample in the distortion."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def random_frames(width: int, height: int, count: int, chroma_format: int, bit_d
 @pytest.mark.parametrize("bit_depth", [8, 10])
 @pytest.mark.parametrize("chroma_format", [0, 1, 2])
 @pytest.mark.parametrize("size", SIZES)
-def test_there_and_back(size: tuple[int, int], chroma_format: int, bit_depth: int) -> None:
+def test_rows_and_planes_are_inverses(size: tuple[int, int], chroma_format: int, bit_depth: int) -> None:
     width, height = size
     frames = random_frames(width, height, 3, chroma_format, bit_depth)
     target = make_source_rows(frames, chroma_format)

@@ -1,4 +1,4 @@
-"""The base of the package's own gradients."""
+"""Base class of functions with a gradient written out by hand."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ __all__ = ["TensorFunction"]
 
 
 class TensorFunction(torch.autograd.Function):
-    """A function that gives one tensor. PyTorch does not say what `apply` gives."""
+    """A function that returns one tensor; PyTorch leaves `apply` without types."""
 
     apply: ClassVar[Callable[..., Tensor]]

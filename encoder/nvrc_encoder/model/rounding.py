@@ -1,4 +1,4 @@
-"""Rounding and clipping of activations in training, and the unit that they are in."""
+"""Rounding and clipping of activations in training, and their unit."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ FEATURE_SCALE = 128
 """Integer activation steps in one feature unit."""
 ACTIVATION_RANGE = (ACTIVATION_MIN / FEATURE_SCALE, ACTIVATION_MAX / FEATURE_SCALE)
 """Smallest and largest activation in feature units."""
-# Blends are multiples of 2^-13 of a step (spec 7.6.2): what a float64 has lost of a half must not round it down. In
-# float32 it can still happen where PyTorch's own fetch is used, as it is in training.
+# Blends are multiples of 2^-13 of a step (spec 7.6.2). The excess keeps a half that float64 represents slightly too low
+# from being rounded down. In float32 that can still happen with PyTorch's own fetch, which training uses.
 _HALF = 0.5 + 2.0**-15
 
 
 class Arithmetic(Enum):
-    """What is done to every value that the decoder rounds and clips.
+    """Treatment of every value that the decoder rounds and clips.
 
-    ``FLOAT`` clips it, which is part of the network, but does not round it: so training begins, and what the decoder
-    loses against it is the cost of integers. ``EXACT`` does both, as the decoder does.
+    ``FLOAT`` only clips, which is part of the network; training begins with it. ``EXACT`` also rounds, as the decoder
+    does. The difference between the two is the cost of integers.
     """
 
     FLOAT = "float"
@@ -58,7 +58,7 @@ class Arithmetic(Enum):
 
 
 class _StraightThrough(TensorFunction):
-    """A rounding, and the gradient of the identity: one pass forward and none back."""
+    """A rounding with the gradient of the identity: one pass forward, none back."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, rounding: Callable[[Tensor], Tensor]) -> Tensor:
@@ -90,12 +90,12 @@ def _to_steps(x: Tensor) -> Tensor:
 
 
 def clip(x: Tensor, low: float, high: float) -> Tensor:
-    """x within [low, high]; no gradient where it is clipped. One pass each way, where `clamp` takes several back."""
+    """x clipped to [low, high], without a gradient where it is clipped. `clamp` would take several passes back."""
     return torch.nn.functional.hardtanh(x, low, high)
 
 
 class _RoundAndClip(TensorFunction):
-    """Written out, as the exact phase spends most of its time in passes over the activations."""
+    """The gradient is written out: passes over the activations take most of the exact phase."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, units: int, low: float, high: float) -> Tensor:

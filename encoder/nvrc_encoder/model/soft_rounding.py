@@ -1,4 +1,4 @@
-"""Differentiable stand-ins for rounding the grids: soft rounding with noise."""
+"""Soft rounding with noise: the differentiable stand-in for the rounding of grids."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["soft_round", "soft_round_noise"]
 
 
 class _SoftRound(TensorFunction):
-    """Written out, since a grid is many times as large as a window of it, and each operation a pass over all of it."""
+    """The gradient is written out: a grid is many times as large as a window, and each operation is a pass over it."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, temperature: float) -> Tensor:

@@ -1,12 +1,12 @@
 """The synthesis network in PyTorch, for training: the same layers as the profile's graph, on the active channels only.
 
 Activations are in *feature units*: 1 feature unit is 128 integer steps of the normative arithmetic and 1/16 of the
-pixel range, so that weights are O(1). `SynthesisModel.forward` runs in floats that are clipped as the decoder's; with
-``Arithmetic.EXACT`` every layer is rounded, too, as spec chapter 6 says (straight-through in the backward pass), and in
-float64 the values are then the decoder's own integers.
+pixel range, so that weights are O(1). `SynthesisModel.forward` computes in floats that are clipped as in the decoder.
+With ``Arithmetic.EXACT`` every layer is also rounded (spec 6), straight-through in the backward pass; in float64 the
+values are then the decoder's own integers.
 
-Features lie channels last in memory: on a CPU convolutions of few channels take half the time so, and their gradients a
-third.
+Features are channels-last in memory: on a CPU, convolutions of few channels then take half the time, and their
+gradients a third.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from nvrc_encoder.model.wavelet import luma_of
 __all__ = ["LEVELS_PER_FEATURE", "LUMA_STAGE", "PLANE_STAGE", "SynthesisModel"]
 
 PLANE_STAGE, LUMA_STAGE = STAGE_STRIDES.index(4), STAGE_STRIDES.index(2)
-"""Stages that the planes of the plane slot and the phases of the luma plane enter."""
+"""Stages into which the planes of the plane slot and the phases of the luma plane are injected."""
 LEVELS_PER_FEATURE = 16
 """8-bit pixel levels in one feature unit (64 at 10 bits)."""
 
@@ -39,7 +39,7 @@ Parameters = Mapping[str, tuple[Tensor, Tensor]]
 
 def _upsample(x: Tensor, height: int, width: int) -> Tensor:
     """Half-pixel bilinear x2, edge-clamped, cropped to (height, width) (spec 7.10)."""
-    # `interpolate` gives all of it, and cutting it takes passes of its own, back as well.
+    # `interpolate` would need a crop, which costs a pass each way.
     doubled: Tensor = torch.ops.aten.upsample_bilinear2d(x, (height, width), False, 2.0, 2.0)
     return doubled
 
@@ -48,7 +48,7 @@ class SynthesisModel:
     """Shapes and forward pass of a profile's network; the parameters live in a `ParameterBank`.
 
     Args:
-        structure: what is active.
+        structure: active part of the profile.
         chroma_format: 0 (4:0:0), 1 (4:2:0) or 2 (4:4:4).
         bit_depth: 8 or 10.
     """
@@ -84,11 +84,11 @@ class SynthesisModel:
         frames: range,
         arithmetic: Arithmetic,
     ) -> dict[int, Tensor]:
-        """What the planes give to the stages at `frames`; arguments as in `forward`.
+        """Planes as they enter the stages (spec 7.6.6) at `frames`; arguments as in `forward`.
 
         Returns:
             Stage -> [B, C, rows, columns] in feature units: the planes of the plane slot, and the four phases of the
-            luma plane (spec 7.6.6); what is absent is not there.
+            luma plane, as far as the structure has them.
         """
         profile, structure = self.profile, self.structure
         if not structure.has_planes:
@@ -125,13 +125,13 @@ class SynthesisModel:
             parameters: layer name -> (weight, bias), real values.
             grids: per slot [N, C, H, W] quantised (or noisy) values of the GOP, None where absent.
             multipliers: per slot [C] integer steps M.
-            frames: the B frames wanted, consecutive. Not a tensor, whose values a GPU would have to be asked for.
+            frames: the B wanted frames, consecutive. A tensor would have to be read back from a GPU.
             frame_count: frames of the GOP (for the halo of the temporal stem).
-            arithmetic: what is rounded and clipped.
+            arithmetic: which values are rounded and clipped.
 
         Returns:
-            [B, rows, ceil(h/2), ceil(w/2)] in pixel levels, within the bit depth's range; `FLOAT` with gradients, as in
-            training, does not clip them, nor within the head.
+            [B, rows, ceil(h/2), ceil(w/2)] in pixel levels, within the bit depth's range. With `FLOAT` and gradients,
+            as in training, neither the rows nor the values within the head are clipped.
         """
         device = parameters["head.depthwise"][0].device
         at = halo = torch.arange(frames.start, frames.stop, device=device)
@@ -155,7 +155,7 @@ class SynthesisModel:
     def _injected(
         self, parameters: Parameters, stage: int, features: Sequence[Tensor], arithmetic: Arithmetic
     ) -> Tensor | None:
-        """What grids and planes add to a stage (spec 7.7); None where the stage has no injection."""
+        """Features injected into a stage by its grids and planes (spec 7.7); None where there is no injection."""
         if f"stage{stage}.inject" not in self._names:
             return None
         stacked = features[0] if len(features) == 1 else torch.cat(list(features), 1)
@@ -164,7 +164,7 @@ class SynthesisModel:
         return arithmetic.finished(functional.conv2d(stacked, weight, bias, padding=1))
 
     def _stem(self, parameters: Parameters, injected: Tensor | None, count: int, arithmetic: Arithmetic) -> Tensor:
-        """Features that stage 0 begins with, of `count` frames with those of the halo (spec 7.8)."""
+        """Features at the start of stage 0, after the temporal filter (spec 7.8); `count` is frames with the halo."""
         channels = self.stage_channels[0]
         x = injected if injected is not None else self._zeros(parameters, count, channels, *self._stage_sizes[0])
         if not self.profile.temporal_stem:
@@ -175,7 +175,7 @@ class SynthesisModel:
         return arithmetic.finished(x)
 
     def _next_stage(self, x: Tensor, injected: Tensor | None, stage: int, arithmetic: Arithmetic) -> Tensor:
-        """Features of the stage before, brought to the size and channels of `stage`, and its injection (spec 7.10)."""
+        """Features of the previous stage, upsampled to `stage` (spec 7.10), plus the injection."""
         channels = self.stage_channels[stage]
         x = arithmetic.rounded(_upsample(x, *self._stage_sizes[stage]))
         if x.shape[1] > channels:
@@ -204,7 +204,7 @@ class SynthesisModel:
         last = self.stage_channels[-1]
         kernels = weight.reshape(4 * last, 1, 3, 3)
         if torch.is_grad_enabled() and not arithmetic.rounds:
-            # In training one convolution does for both layers, without clips: what is out of range is to come back.
+            # In training one convolution serves both layers. Nothing is clipped, so that values out of range come back.
             dense = torch.einsum("rcm,cmij->rcij", pointwise.view(-1, last, 4), kernels.view(last, 4, 3, 3))
             return functional.conv2d(x, dense, pointwise @ bias + offset, padding=1) * self.levels_per_feature
         h = arithmetic.finished(functional.conv2d(x, kernels, bias, padding=1, groups=last))

@@ -1,7 +1,7 @@
 """The wavelet transform of the luma plane: the decoder's inverse, with gradients, and the forward one.
 
 CDF 9/7 by lifting with the decoder's constants (spec 7.6.5). Values are in integer activation steps. The gradients are
-written out, since each step of the lifting would otherwise cost several passes over the plane on the way back.
+written out, as each step of the lifting would otherwise cost several passes over the plane in the backward pass.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _RANGE = float(ACTIVATION_MIN), float(ACTIVATION_MAX)
 _ROWS, _COLUMNS = 2, 3
 """Axes of [N, C, H, W]."""
 _LOW_GAIN = 315 / 256
-# Factor and sign of each step: to the low samples from the high ones beside them, then the other way, and again.
+# Factor and sign of each lifting step. Even steps change low samples by their high neighbours, odd ones the reverse.
 _STEPS = ((57 / 128, -1), (113 / 128, -1), (217 / 4096, 1), (203 / 128, 1))
 
 
 def _parts(x: Tensor, axis: int, ahead: bool) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Views of x: (all that have a neighbour, their neighbours), and the end that is its own neighbour, twice."""
+    """Views of x: samples with a neighbour ahead (or behind) and those neighbours; the end that is its own, twice."""
     count = x.shape[axis]
     first, second = x.narrow(axis, 0, count - 1), x.narrow(axis, 1, count - 1)
     end = x.narrow(axis, count - 1 if ahead else 0, 1)
@@ -36,7 +36,7 @@ def _parts(x: Tensor, axis: int, ahead: bool) -> tuple[tuple[Tensor, Tensor], tu
 
 
 def _add_pairs(into: Tensor, source: Tensor, step: int, axis: int, factor: float) -> None:
-    """Add to each sample of `into`, in place, `factor` times the sum of the two of `source` beside it."""
+    """Add to each sample of `into`, in place, `factor` times the sum of its two neighbours in `source`."""
     ahead = step % 2 == 1
     (own, _), (end, _) = _parts(into, axis, ahead)
     (_, beside), (_, repeated) = _parts(source, axis, ahead)
@@ -46,20 +46,20 @@ def _add_pairs(into: Tensor, source: Tensor, step: int, axis: int, factor: float
 
 
 def _lift(into: Tensor, source: Tensor, step: int, axis: int, rounds: bool, back: bool = False) -> None:
-    """One step of the lifting in place: what each sample's two neighbours add to it; `back` takes it away again."""
+    """One lifting step in place: add the weighted sum of each sample's two neighbours; `back` undoes it."""
     factor, sign = _STEPS[step]
     sign = -sign if back else sign
     if not rounds:
         _add_pairs(into, source, step, axis, sign * factor)
         return
-    # In float32, too, all products and sums are exact (spec 7.6.5).
+    # All products and sums are exact even in float32 (spec 7.6.5).
     change = torch.zeros_like(source)
     _add_pairs(change, source, step, axis, factor)
     into.add_(change.add_(0.5).floor_(), alpha=sign)
 
 
 def _lift_gradient(into: Tensor, source: Tensor, step: int, axis: int) -> None:
-    """The transpose of `_lift` in place: `source` is the gradient of what the step wrote to."""
+    """The transpose of `_lift` in place: `source` is the gradient of the samples that the step changed."""
     factor, sign = _STEPS[step]
     ahead = step % 2 == 1
     into.add_(source, alpha=sign * factor)
@@ -70,7 +70,7 @@ def _lift_gradient(into: Tensor, source: Tensor, step: int, axis: int) -> None:
 
 
 class _Inverse(TensorFunction):
-    """Low and high samples [N, C, h, w] to samples, twice as many along one axis."""
+    """From low and high samples [N, C, h, w] to samples, twice as many along one axis."""
 
     @staticmethod
     def forward(ctx: Any, low: Tensor, high: Tensor, axis: int, rounds: bool) -> Tensor:
@@ -104,7 +104,7 @@ def luma_of(bands: Sequence[Tensor], rounds: bool) -> Tensor:
     Args:
         bands: the four band slots, coarse to fine, in activation steps: [N, 4, h, w] (LL, HL, LH, HH), then
             [N, 3, h, w] (HL, LH, HH), each of twice the rows and columns of the one before, or one less.
-        rounds: round each step of the lifting as the decoder does; the gradients are those without.
+        rounds: round each lifting step as the decoder does; the gradients are those without rounding.
     """
     low: Tensor
     low, first = bands[0].split((1, 3), 1)

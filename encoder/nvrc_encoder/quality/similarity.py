@@ -18,7 +18,7 @@ from nvrc_encoder.quality.ms_ssim import window_for
 __all__ = ["DISSIMILARITY_WEIGHT", "Similarity", "mean_similarity"]
 
 DISSIMILARITY_WEIGHT = 0.05
-"""MSE (peak 1) that 1 - MS-SSIM stands for: about their ratio in our streams, so that a lambda keeps its meaning."""
+"""MSE (peak 1) per unit of 1 - MS-SSIM: about their ratio in our streams, so that a lambda keeps its meaning."""
 
 
 class Similarity:
@@ -47,7 +47,7 @@ class Similarity:
         return value
 
     def of_phases(self, a: Tensor, b: Tensor) -> Tensor:
-        """The same of luma as the head has it, [T, 4, ceil(H/2), ceil(W/2)] phases."""
+        """The same for luma as rows of the head, [T, 4, ceil(H/2), ceil(W/2)] phases."""
         height, width = self._size
         planes = [functional.pixel_shuffle(x, 2)[..., :height, :width] for x in (a, b)]
         return self.of_planes(*planes)

@@ -1,4 +1,4 @@
-"""The context network in PyTorch: what it says of many values at once, which lie side by side (spec 5.4)."""
+"""The context network in PyTorch, for many values at once, one in each column (spec 5.5)."""
 
 from __future__ import annotations
 
@@ -22,8 +22,11 @@ OUTPUT_UNIT = 8
 
 
 class _Product(TensorFunction):
-    """bias + weight @ x. The weight's gradient is a product of two long thin matrices, and MKL takes more than twice as
-    long for the one that PyTorch asks for as for its transpose."""
+    """bias + weight @ x, with a faster gradient of the weight.
+
+    That gradient is a product of two long thin matrices. MKL takes more than twice as long for the form that PyTorch
+    asks for as for its transpose.
+    """
 
     @staticmethod
     def forward(ctx: Any, weight: Tensor, x: Tensor, bias: Tensor) -> Tensor:
@@ -46,9 +49,9 @@ def context_network(
 
     Args:
         parameters: the context layers as real values.
-        inputs: [19, R], neighbours and coarse magnitude, already clipped.
-        bias: [width_1, R], first-layer bias with the one-hots' columns added.
-        exact: round as the decoder does, and quantise mean and scale.
+        inputs: [19, R] neighbours and coarse magnitude, already clipped.
+        bias: [width_1, R] bias of the first layer with the columns of the one-hot inputs added.
+        exact: whether to round as the decoder does, and to quantise mean and scale.
     """
     h = _hidden(_Product.apply(parameters["context.hidden1"][0][:, : len(inputs)], inputs, bias), exact)
     weight, b = parameters["context.hidden2"]
@@ -62,5 +65,5 @@ def context_network(
 
 
 def _hidden(h: Tensor, exact: bool) -> Tensor:
-    """What becomes of the sums of a hidden layer."""
+    """Activations of a hidden layer from its sums."""
     return round_and_clip(h, HIDDEN_UNIT, 0, ACTIVATION_MAX / HIDDEN_UNIT) if exact else h.relu_()

@@ -23,16 +23,16 @@ __all__ = ["GridContext", "build_context"]
 
 @dataclass(frozen=True)
 class GridContext:
-    """Where each position of one grid finds its context.
+    """Indices of the context of each position of one grid.
 
     Attributes:
-        neighbours: int64 [N, H*W, 18], row of the flattened [N*H*W + 1] positions; the last row is the zero.
-        coarse: int64 [N, H*W], row of the next coarser grid, or None in the first grid.
-        classes: int64 [N, H*W], row of the table of distinct one-hot triples.
-        triples: int64 [K, 3], the columns of the one-hots (kind and level, step, slot) that each class switches on.
-        motion: the grid is no context of others (a flow or split grid).
-        centred: the grid's contexts are relative to a centre (a flow grid).
-        skipped: nodes whose values are all zero are not coded (a grid with a node map).
+        neighbours: int64 [N, H*W, 18], indices into the flattened [N*H*W + 1] positions; the last one is the zero.
+        coarse: int64 [N, H*W], indices into the next coarser grid, or None in the first grid.
+        classes: int64 [N, H*W], rows of `triples`.
+        triples: int64 [K, 3], the distinct triples of one-hot inputs (kind and level, step, slot), as columns.
+        motion: whether the grid is no context of others (a flow or split grid).
+        centred: whether the grid's contexts are relative to a centre (a flow grid).
+        skipped: whether nodes whose values are all zero are not coded (a grid with a node map).
     """
 
     neighbours: Tensor

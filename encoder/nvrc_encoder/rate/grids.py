@@ -27,12 +27,12 @@ __all__ = ["GopRate", "weighted_sum"]
 
 @dataclass(frozen=True)
 class _Part:
-    """Where the contexts of the values of some consecutive slots are: all relative to a centre, or none.
+    """Indices of the contexts of consecutive slots, of which all have centred contexts, or none has.
 
     Attributes:
-        inputs: int32 [19, R] into what the window reads.
-        classes: per slot int64 [nodes, H * W], row of the table of first-layer biases, and how many channels share it.
-        centred: the contexts are relative to a centre.
+        inputs: int32 [19, R] into the values that `_Rows.needed` selects.
+        classes: per slot int64 [nodes, H * W], rows of the table of first-layer biases, and the channels that share it.
+        centred: whether the contexts are relative to a centre.
     """
 
     inputs: Tensor
@@ -40,7 +40,7 @@ class _Part:
     centred: bool
 
     def biases(self, table: Tensor) -> Tensor:
-        """What the one-hots add to each value, [width_1, R], of a table [classes, width_1]."""
+        """First-layer bias of each value, [width_1, R], from a table [classes, width_1]."""
         parts = []
         for classes, channels in self.classes:
             own = table.index_select(0, classes.view(-1)).t().view(table.shape[1], len(classes), 1, classes.shape[1])
@@ -50,12 +50,12 @@ class _Part:
 
 @dataclass(frozen=True)
 class _Rows:
-    """Gather indices of some nodes: everything that does not change from iteration to iteration.
+    """Gather indices of some nodes, which stay from iteration to iteration.
 
     Attributes:
         nodes: per slot int64, the nodes that are evaluated.
-        needed: int64 [K], what they read of the flat vector of `GopRate`, the zero at its end last.
-        parts: where the contexts are, slot by slot.
+        needed: int64 [K], indices that they read in the flat vector of `GopRate`; the zero at its end comes last.
+        parts: indices of the contexts, slot by slot.
     """
 
     nodes: tuple[Tensor, ...]
@@ -73,12 +73,12 @@ def weighted_sum(bits: Sequence[Tensor | None], weights: Sequence[Tensor]) -> Te
 class GopRate:
     """The rate of one GOP's grids.
 
-    All grids, and the magnitudes that finer grids see of coarser ones, lie in one flat vector that ends in a zero, so
-    that all contexts of a window are one gather.
+    All grids, and the magnitudes of coarser grids that finer ones see, lie in one flat vector that ends in a zero. So
+    one gather gives all contexts of a window.
 
     Args:
-        contexts: per slot, from `build_context`; None where the slot is absent.
-        channels: per slot, number of channels.
+        contexts: per slot, as of `build_context`; None where the slot is absent.
+        channels: number of channels of each slot.
     """
 
     CACHE_BYTES = 1 << 30
@@ -102,7 +102,7 @@ class GopRate:
         for triples in present:
             starts.append(starts[-1] + len(triples))
         counter = iter(starts)
-        # The coarser grid's magnitude, the last column, is never there for a grid with centred contexts.
+        # Grids with centred contexts never have the last column, the magnitude of a coarser grid.
         faces = [sum(map(abs, offset)) == 1 for offset in NEIGHBOURS] + [False]
         self._faces = torch.tensor(faces, device=self._triples.device).view(-1, 1)
         self._class_start = [0 if context is None else next(counter) for context in self.contexts]
@@ -138,7 +138,7 @@ class GopRate:
             found.append(_Part(inputs, classes, context.centred))
             if not context.motion:
                 below = slot
-        # What is gathered often stays in the cache, and so does its gradient.
+        # Only the values read are gathered from: they stay in the processor's cache, and so does their gradient.
         read = torch.zeros(self._zero + 1, dtype=torch.bool, device=self._triples.device)
         read[self._zero] = True
         for part in found:
@@ -157,9 +157,9 @@ class GopRate:
         return rows
 
     def _centred(self, flat: Tensor, index: Tensor, exact: bool) -> tuple[Tensor, Tensor]:
-        """Inputs [19, R] relative to the mean of the face neighbours that are there, and that mean [R] (spec 5.3).
+        """Inputs [19, R] relative to the mean of the available face neighbours, and that mean [R] (spec 5.3).
 
-        `flat` ends in the zero that stands for those that are not there.
+        `flat` ends in the zero, which stands for unavailable neighbours.
         """
         values = flat.index_select(0, index.view(-1)).view(index.shape)
         there = index != len(flat) - 1
@@ -174,7 +174,7 @@ class GopRate:
     def _predict(
         self, parameters: dict[str, tuple[Tensor, Tensor]], grids: Sequence[Tensor | None], rows: _Rows, exact: bool
     ) -> tuple[Tensor, Tensor]:
-        """Mean and scale of each value of the nodes of some rows, [R] each, in their order."""
+        """Predicted mean and scale of each value of the nodes of `rows`, [R] each, in their order."""
         present = [grid for grid in grids if grid is not None]
         magnitudes = [grid.abs().sum(1).reshape(-1) for grid in present]
         whole = torch.cat([*(grid.reshape(-1) for grid in present), *magnitudes, present[0].new_zeros(1)])
@@ -194,7 +194,10 @@ class GopRate:
         return torch.cat(means), torch.exp2(torch.cat(scales))
 
     def _per_node(self, bits: Tensor, values: Sequence[Tensor | None], exact: bool) -> list[Tensor | None]:
-        """Sums of the bits of `values`, per slot [nodes, C, H, W] or None: [nodes]; what is not coded costs nothing."""
+        """Bits of each node, [nodes] per slot, from the `bits` of `values`, [nodes, C, H, W] per slot or None.
+
+        If `exact`, nodes that are not coded cost nothing.
+        """
         out: list[Tensor | None] = []
         parts = iter(bits.split([own.numel() for own in values if own is not None]))
         for own, context in zip(values, self.contexts, strict=True):
@@ -218,7 +221,7 @@ class GopRate:
             parameters: the context layers as real values.
             grids: per slot [N, C, H, W] integer (or noisy) values, None where absent.
             nodes: per slot int64 on the CPU, which nodes to evaluate; the others serve as context.
-            exact: as in `context_network`; and nodes that are not coded cost nothing.
+            exact: as in `context_network`; also, nodes that are not coded cost nothing.
 
         Returns:
             Per slot a tensor [nodes evaluated], or None.
@@ -236,16 +239,16 @@ class GopRate:
         forecast: Forecast,
         exact: bool,
     ) -> Tensor:
-        """An estimate of the bits of all grids, from one window.
+        """An estimate of the bits of all grids of this GOP, from one window.
 
-        The gradient of a node's bits in its own values comes in each window that touches the node, from the mean and
-        scale that were last predicted for it. That in its contexts and in the network, which costs most, comes in one
-        of the windows, for all of them.
+        The bits of a node have a gradient in its own values, and one in its contexts and the network. Each window that
+        touches the node gives the first, with the mean and scale last predicted for it. The second costs most: only the
+        window that has the node in its share gives it, weighted by the number of windows.
 
         Args:
             parameters, grids, exact: as in `bits`.
-            window: of this GOP.
-            forecast: of this GOP; what is predicted here is put there.
+            window: a window of this GOP.
+            forecast: the last predictions of this GOP; those made here are stored in it.
         """
         rows = self._rows(window.share)
         mean, scale = self._predict(parameters, grids, rows, exact)
@@ -256,5 +259,5 @@ class GopRate:
         known_mean, known_scale = (flat(select(part, window.touched)) for part in (forecast.means, forecast.scales))
         own = self._per_node(laplace_bits(flat(values) - known_mean, known_scale), values, exact)
         shared = functools.reduce(torch.add, (bits.sum() for bits in predicted if bits is not None)) * window.count
-        # Of what is predicted the gradient alone counts; its value is part of the total.
+        # `shared` gives only a gradient; its value is in the first sum already.
         return weighted_sum(own, window.weights) + shared - shared.detach()

@@ -1,4 +1,4 @@
-"""Rate of integers under the stream's Laplace tables, as a smooth function (spec 4.2)."""
+"""Rate of integers under the stream's Laplace tables as a smooth function (spec 4.2)."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _FLOOR = 2.0**-24
 
 
 def quantised_scale(scale: Tensor) -> Tensor:
-    """Index of the table scale nearest to `scale` in the logarithm."""
+    """Index of the table whose scale is nearest to `scale` on a logarithmic axis, int64."""
     return torch.round((torch.log2(scale) - SCALE_LOG2_MIN) * 4).clamp(0, SCALE_COUNT - 1).long()
 
 
 class _LaplaceBits(TensorFunction):
-    """-log2 of the Laplace mass on [x - 1/2, x + 1/2], with the backward pass written out (a third of the time)."""
+    """-log2 of the Laplace mass on [x - 1/2, x + 1/2]. The gradient is written out, for a third of the time."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: Tensor) -> Tensor:
@@ -55,6 +55,6 @@ def laplace_bits(x: Tensor, scale: Tensor) -> Tensor:
         scale: Laplace scale b > 0, broadcast to x's shape.
 
     Returns:
-        -log2 P, same shape, floored where the tables' smallest frequency is.
+        -log2 P, same shape, at most that of the tables' smallest frequency.
     """
     return _LaplaceBits.apply(x, scale.expand_as(x))

@@ -1,4 +1,4 @@
-"""The video that `nvrc-ref encode` reads, as its options describe it."""
+"""The input of `nvrc-ref encode`, opened as the command's options describe it."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ CHROMA = {"400": CHROMA_400, "420": CHROMA_420, "444": CHROMA_444}
 
 @dataclass(frozen=True)
 class InputFormat:
-    """What the options say of the input; None where one is not given.
+    """The command's options on the input's format; None where one is not given.
 
     Attributes:
         size: (width, height) of headerless YUV.
-        rate: frames a second, where the input does not say it.
-        chroma: a key of `CHROMA`, of headerless YUV, or what RGB PNGs are converted to.
-        bit_depth: 8 or 10 as text, of headerless YUV.
+        rate: frames per second of an input without a rate of its own.
+        chroma: chroma format, a key of `CHROMA`: of headerless YUV, or to convert RGB PNGs to.
+        bit_depth: bit depth of headerless YUV, 8 or 10 as text.
         cicp: code points of primaries, transfer and matrix, in place of the input's.
         sample_range: limited or full, in place of the input's.
     """
@@ -40,7 +40,7 @@ class InputFormat:
     sample_range: str | None
 
     def recolour(self, colour: Colour) -> Colour:
-        """The colour description with what is given in its place."""
+        """The colour description with the given parts replaced."""
         if self.cicp is not None:
             primaries, transfer, matrix = self.cicp
             colour = dataclasses.replace(colour, primaries=primaries, transfer=transfer, matrix=matrix)

@@ -1,4 +1,4 @@
-"""The parameter bank that a training starts from: units, steps, priors and weights of every layer."""
+"""The initial parameter bank of a training: units, steps, priors and weights of every layer."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ __all__ = ["initial_bank"]
 
 @dataclass(frozen=True)
 class _Units:
-    """How the integers of a layer count what is real in the training.
+    """Units of a layer's integers, in real values of the training.
 
     Attributes:
         gain: log2 of (integer output units per real one) / (integer input units per real one).
         output_unit: integer steps in one real unit of the layer's output.
-        weight_step, bias_step: steps that the weights start with, and that the biases keep, real.
+        weight_step: initial step of the weights, real.
+        bias_step: fixed step of the biases, real.
     """
 
     gain: int
@@ -53,9 +54,9 @@ def initial_bank(model: SynthesisModel, prior: Prior, generator: torch.Generator
     """The parameters of the context network and of a model, on the CPU.
 
     Args:
-        model: its size is set.
-        prior: which networks start from the prior, and are coded as differences from it.
-        generator: of the random weights of all others.
+        model: the synthesis model.
+        prior: says which networks start from the prior and are coded as differences from it.
+        generator: gives the random weights of the others.
     """
     structure = model.structure
     layers = context_layers(*structure.context_widths) + model.layers

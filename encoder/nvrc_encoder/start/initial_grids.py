@@ -26,7 +26,7 @@ __all__ = ["initial_grids", "plane_channels"]
 
 
 def plane_channels(slot: GridSlot, channels: int, planes: int) -> list[int | None]:
-    """Feature (0 Y, 1 Cb, 2 Cr) that each channel of a grid starts from; None starts at zero."""
+    """The feature (0 Y, 1 Cb, 2 Cr) that each channel of a grid starts from; None for zero."""
     if channels >= planes and slot.stride > 2:
         return [i if i < planes else None for i in range(channels)]
     return [0 if i == 0 else None for i in range(channels)]
@@ -43,8 +43,11 @@ def initial_grids(
     Args:
         model: gives profile, channels, size and chroma format.
         rows: [T, rows, h2, w2] the GOP's phases in 8-bit pixel levels.
-        multipliers: per slot those of its channels, None where absent.
+        multipliers: per slot, the multipliers of its channels; None where the slot is absent.
         lagrangian: lambda, weight of bits per pixel against the distortion.
+
+    Returns:
+        Per slot [N, C, H, W] on the CPU, None where the slot is absent.
     """
     profile = model.profile
     frames = rows.shape[0]
@@ -59,7 +62,7 @@ def initial_grids(
     planes = base.shape[1]
     grids: list[Tensor | None] = [None] * len(profile.slots)
     if model.structure.has_planes:
-        # What the planes cannot give is left to the grids of every frame.
+        # The grids of every frame start from what the planes do not carry.
         base = initial_planes(model, rows, base, multipliers, grids, lagrangian)
     pyramid = {2: base}
     for stride in (4, 8, 16, 32):

@@ -21,15 +21,15 @@ __all__ = ["WEIGHT_STEP", "initial_context", "initial_weights"]
 
 _BETWEEN = np.array([[0.25, 0.75, 0.0], [0.0, 0.75, 0.25]])
 _SAME = np.array([[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]])
-"""Taps along one axis of the two phases of a feature: interpolated bilinearly, or as it is."""
+"""Taps along one axis of the two phases of a feature: bilinear interpolation, or a copy."""
 WEIGHT_STEP = 2.0**-6
-"""Step that the weights start with."""
+"""Initial quantisation step of the weights."""
 _NOISE = 0.98 * WEIGHT_STEP
 """Width of the uniform noise on the weights."""
 
 
 def _pass_grids(weight: Tensor, model: SynthesisModel, stage: int, planes: int) -> int:
-    """Set, in place, the weights of an injection that pass the planes of its grids through; the inputs they take."""
+    """Set, in place, the weights of an injection that pass its grids through; the number of inputs that grids take."""
     at = 0
     for i in model.profile.slots_of_stage(stage):
         slot, count = model.profile.slots[i], model.grid_channels[i]
@@ -43,7 +43,7 @@ def _pass_grids(weight: Tensor, model: SynthesisModel, stage: int, planes: int) 
 
 
 def _pass_phases(weight: Tensor, at: int, planes: int) -> None:
-    """Weights of the four phases of the luma plane: their mean to feature 0, what each differs by to one of its own."""
+    """Set, in place, the weights of the phases of luma: their mean to feature 0, each difference to its own feature."""
     outputs = weight.shape[0]
     for phase in range(4):
         weight[0, at + phase] = 0
@@ -55,11 +55,11 @@ def _pass_phases(weight: Tensor, at: int, planes: int) -> None:
 
 
 def _pass_features(weight: Tensor, chroma_format: int, planes: int, phases: bool) -> None:
-    """Set, in place, the depthwise filters of the head that interpolate a feature, or pass a phase as it is."""
+    """Set, in place, the depthwise filters of the head: they interpolate a feature, or copy a phase."""
     weight[:, 0, 1, 1] += 1
     full = planes if chroma_format != CHROMA_420 else 1
     for channel in range(min(full, weight.shape[0])):
-        # Those of a feature are interpolated; luma has its own.
+        # Luma is copied where its phases have features of their own.
         taps = _SAME if phases and channel == 0 else _BETWEEN
         for phase in range(4):
             weight[channel, phase] = torch.from_numpy(np.outer(taps[phase >> 1], taps[phase & 1])).float()
@@ -72,7 +72,7 @@ def _pass_features(weight: Tensor, chroma_format: int, planes: int, phases: bool
 
 
 def _pass_rows(weight: Tensor, chroma_format: int, planes: int, last: int, phases: bool) -> None:
-    """Set, in place, the pointwise weights of the head that give each row its filter; `last` channels come in."""
+    """Set, in place, the pointwise weights of the head: each row takes one filter of one of the `last` channels."""
     for row in range(weight.shape[0]):
         if row < 4:
             column = row
@@ -101,7 +101,7 @@ def initial_weights(model: SynthesisModel, generator: torch.Generator) -> dict[s
             weight[:, 1] = 1
             out[layer.name] = (weight, bias)
             continue
-        # Below half a step: it breaks the symmetry for the training, and is nothing once rounded.
+        # Noise below half a step breaks the symmetry for the training, and rounds to 0.
         weight = (torch.rand(*layer.weight_shape, generator=generator) - 0.5) * _NOISE
         if layer.kind == "inject":
             at = _pass_grids(weight, model, int(layer.name[5]), planes)
@@ -119,7 +119,7 @@ def initial_weights(model: SynthesisModel, generator: torch.Generator) -> dict[s
 
 
 def initial_context(widths: tuple[int, int], generator: torch.Generator) -> dict[str, tuple[Tensor, Tensor]]:
-    """Weights that the context network of these hidden widths starts from: layer name -> (weight, bias), real."""
+    """Initial weights of a context network with these hidden widths: layer name -> (weight, bias), real values."""
     one, two, out = (layer.weight_shape for layer in context_layers(*widths))
     first = torch.randn(one, generator=generator) * 0.15
     first[:, 19:] = 0

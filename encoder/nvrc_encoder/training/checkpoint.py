@@ -1,4 +1,4 @@
-"""Checkpoints of a training run: written whole or not at all, taken up only by the encode that they belong to."""
+"""Checkpoints of a training run: written whole or not at all, and only for the encode that wrote them."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ _LONGEST_VALUE = 60
 
 
 def fingerprint(picture: VideoFormat, frames: Sequence[Planes], options: EncodeOptions) -> dict[str, str]:
-    """What a checkpoint must agree on with the run that takes it up, by name.
+    """Properties that a checkpoint and the encode that resumes from it must share: name -> value.
 
-    These are the version of checkpoints and PyTorch's, the format and samples of the video, and all options but
+    These are the versions of checkpoints and of PyTorch, the format and samples of the video, and all options but
     METADATA, which is only written at the end.
     """
     samples = hashlib.sha256()
@@ -63,7 +63,7 @@ def fingerprint(picture: VideoFormat, frames: Sequence[Planes], options: EncodeO
 
 
 def _differences(found: Mapping[str, str], wanted: Mapping[str, str]) -> list[str]:
-    """What two fingerprints do not agree on, in words."""
+    """The differences of two fingerprints, in words."""
     if found.get(_VERSION) != wanted.get(_VERSION):
         return ["another version of nvrc-ref wrote it"]
     different = []
@@ -80,12 +80,12 @@ def _differences(found: Mapping[str, str], wanted: Mapping[str, str]) -> list[st
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint holds.
+    """A checkpoint that has been read.
 
     Attributes:
         path: its file.
         key: the `fingerprint` of the encode that wrote it.
-        state: of `Run.state`.
+        state: the run's state, as of `Run.state`.
     """
 
     path: Path
@@ -94,17 +94,17 @@ class Checkpoint:
 
     @property
     def stage(self) -> str | None:
-        """Of the encode, where it was taken."""
+        """Stage of the encode in which it was written."""
         stage: str | None = self.state["memo"].get("stage")
         return stage
 
     @property
     def place(self) -> str:
-        """Where the run stood, for people."""
+        """Position of the run, in words."""
         return str(self.state.get("place", ""))
 
     def check(self, key: Mapping[str, str]) -> None:
-        """Refuse it for another encode.
+        """Refuse to resume another encode; `key` is the present encode's `fingerprint`.
 
         Raises:
             InputError: E_CHECKPOINT, it is of another video, other options or other versions.
@@ -118,7 +118,7 @@ class Checkpoint:
             )
 
     def restore(self, run: Run) -> None:
-        """Let `run` go on from here.
+        """Let `run` continue from here.
 
         Raises:
             InputError: E_CHECKPOINT, the state does not fit.
@@ -131,7 +131,7 @@ class Checkpoint:
 
 
 def partial_path(path: Path) -> Path:
-    """The file that a checkpoint is written to before it takes the place of `path`."""
+    """The temporary file of a checkpoint, which is renamed to `path` when it is complete."""
     return path.with_name(f".{path.name}.partial")
 
 
@@ -140,7 +140,7 @@ def _open_private(name: str, flags: int) -> int:
 
 
 def save_checkpoint(path: Path, run: Run, key: Mapping[str, str]) -> None:
-    """Replace the file at `path` by the run's state; one process at a time.
+    """Replace the file at `path` with the run's state. Only one process may do so.
 
     Raises:
         OutputError: E_OUTPUT, it cannot be written; the earlier file stays.
@@ -162,7 +162,7 @@ def save_checkpoint(path: Path, run: Run, key: Mapping[str, str]) -> None:
 
 
 def _check_archive(path: Path) -> None:
-    """Hold a file against PyTorch's container, a ZIP archive with a checksum for each part."""
+    """Check that a file is a sound archive of PyTorch: a ZIP with a checksum for each part."""
     try:
         with open(path, "rb") as file:
             begins = file.read(4) == b"PK\x03\x04"
@@ -198,7 +198,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def checkpoint_to_resume(checkpoint: Path | None, resume: bool) -> Checkpoint | None:
-    """The checkpoint to go on from; None to start at the beginning, which is told where it may surprise.
+    """The checkpoint to resume from; None to start at the beginning, which is logged where it may surprise.
 
     Raises:
         InputError: E_CHECKPOINT, as for `read_checkpoint`.

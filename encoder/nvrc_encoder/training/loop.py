@@ -17,9 +17,9 @@ __all__ = ["CHECKPOINT_SECONDS", "train"]
 log = logging.getLogger("nvrc_encoder")
 
 CHECKPOINT_SECONDS = 30.0
-"""Least seconds of training between two checkpoints."""
+"""Seconds of training between two checkpoints, at least."""
 _LARGEST_SHARE = 0.02
-"""Most of the time that may go to writing them."""
+"""Largest share of the time that may go into writing checkpoints."""
 
 
 def train(
@@ -31,17 +31,17 @@ def train(
     every: float = CHECKPOINT_SECONDS,
     interruption: Interruption | None = None,
 ) -> None:
-    """Finish a run, with a checkpoint every so often, at its end, and where it is interrupted.
+    """Finish a run. Checkpoints are written at intervals, at the end, and where the run is interrupted.
 
-    A checkpoint that cannot be written is told of once, and the run goes on.
+    If a checkpoint cannot be written, one warning says so, and the run continues.
 
     Args:
         run: fresh or restored.
         report: called with each `Progress`.
-        path: where checkpoints go; None for none.
-        key: of `fingerprint`.
-        every: least seconds between checkpoints; more where writing one takes long, 0 for one after each step.
-        interruption: what may end the run early, once a checkpoint is written.
+        path: file of the checkpoints; None for none.
+        key: the encode's `fingerprint`.
+        every: seconds between checkpoints, at least; longer where writing takes long, 0 for one after each step.
+        interruption: may end the run early, after a checkpoint.
     """
     interruption = interruption or Interruption()
     if path is None:
@@ -60,7 +60,7 @@ def train(
         except OutputError as error:
             interruption.failed = True
             if not told or interruption.asked:
-                log.warning("warning: %s%s", error.message, "" if interruption.asked else "; the encode goes on")
+                log.warning("warning: %s%s", error.message, "" if interruption.asked else "; the encode continues")
             told = True
 
     due = time.monotonic() + every

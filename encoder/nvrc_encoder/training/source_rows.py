@@ -1,4 +1,4 @@
-"""Frames as the head emits them: rows of 2x2 phases at half resolution (spec 8.1)."""
+"""The source laid out as the head emits its rows: 2x2 phases at half resolution (spec 8.1)."""
 
 from __future__ import annotations
 

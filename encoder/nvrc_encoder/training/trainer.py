@@ -1,8 +1,8 @@
-"""What is optimised, and its loss: grids, weights and context network together, rate and distortion.
+"""The parameters of a training and their loss: grids, weights and context network, by rate and distortion together.
 
 One iteration takes a window of consecutive frames of one GOP: its distortion, the bits of the grid nodes that it
-touches (weighted by the inverse of how often each node is touched, so that the estimate is unbiased), and the bits of
-all weights. The context network is evaluated for the window's share of the nodes; see `GopRate.window_bits`.
+touches, and the bits of all weights. A node's bits are divided by the number of windows that touch it, so that the
+estimate is unbiased. The context network is evaluated for the window's share of the nodes; see `GopRate.window_bits`.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from nvrc_encoder.training.source_rows import SourceRows
 __all__ = ["Estimate", "Schedule", "Trainer"]
 
 _FIT_WINDOW = 4
-"""Frames whose bits the context network is fitted to in one iteration."""
+"""Frames per iteration in the fit of the context network."""
 _VALUES_AT_ONCE = 4_000_000
-"""Grid values whose bits are worked out at once; they take some 500 bytes each."""
+"""Largest number of grid values whose bits are computed together; they take some 500 bytes each."""
 
 
 Schedule = Callable[[int, int, int], Sequence[int]]
@@ -44,12 +44,12 @@ Schedule = Callable[[int, int, int], Sequence[int]]
 
 @dataclass
 class Estimate:
-    """The loss's own estimate on the whole video, hard-rounded.
+    """The loss over the whole video, hard-rounded.
 
     Attributes:
-        grid_bits: per slot, summed over GOPs; None where absent.
-        segment_bits: [2L] bits of each layer's weights and biases.
-        distortion: what is minimised, as `Trainer.losses` gives it.
+        grid_bits: bits of each slot, summed over GOPs; None where the slot is absent.
+        segment_bits: [2L] bits of the weights and of the biases of each layer.
+        distortion: the distortion that is minimised, as in `Trainer.losses`.
         psnr_y: mean of the frames' luma PSNRs in dB, 100 for an exact frame.
     """
 
@@ -60,7 +60,7 @@ class Estimate:
 
     @property
     def bits(self) -> float:
-        """Everything that the rate model counts."""
+        """Bits of grids and layers together; headers are not counted."""
         return sum(b for b in self.grid_bits if b is not None) + sum(self.segment_bits)
 
 
@@ -159,8 +159,8 @@ class Trainer:
             settings: phase, temperature and noise.
 
         Returns:
-            Weighted MSE in units of the full range, or what `similarity` puts in its place, and an unbiased estimate of
-            the stream's bits per pixel.
+            Weighted MSE in units of the full range, its luma part replaced by that of `similarity` if given; and an
+            unbiased estimate of the stream's bits per pixel.
         """
         gop = window.gop
         if settings.hard:
@@ -183,7 +183,7 @@ class Trainer:
 
     @torch.no_grad()
     def change_steps(self, multipliers: Sequence[Sequence[int] | None]) -> None:
-        """Quantise the grids with other steps from here on; what they stand for stays.
+        """Quantise the grids with other steps from now on; their dequantised values stay.
 
         Args:
             multipliers: per slot, the integer step M of each channel.
@@ -206,7 +206,7 @@ class Trainer:
             raise InternalError("E_DIVERGED", "training diverged: a grid or a weight is not a finite number")
 
     def fit_context(self, iterations: int) -> None:
-        """Fit the context network to the warm start, before anything else moves. The prior's fits as it is."""
+        """Fit the context network to the initial grids, before anything else is trained. The prior's needs no fit."""
         if self.prior.context:
             return
         optimiser = torch.optim.Adam([self.bank.raw], lr=2e-2, betas=(0.9, 0.99))
@@ -230,7 +230,7 @@ class Trainer:
         nodes: Sequence[Tensor],
         exact: bool,
     ) -> list[Tensor | None]:
-        """Bits of each node of each grid; this and `window_bits` say which entropy model the training assumes."""
+        """Bits of each node of each grid. This and `window_bits` are the entropy model that the training assumes."""
         return self.rates[gop].bits(real, grids, nodes, exact)
 
     def window_bits(
@@ -257,7 +257,7 @@ class Trainer:
     @torch.no_grad()
     def estimate(self) -> Estimate:
         """Bits and distortion of the hard-rounded state over the whole video."""
-        # Not `quantised` and `real`: their float32 steps are a little off, and sums at a half would round elsewhere.
+        # Not `quantised` and `real`: their float32 steps are slightly off, and sums near a half would round otherwise.
         real = self.bank.exact_real(torch.float32)
         distortion, psnr_y = self.whole_distortion(real)
         return Estimate(self.whole_grid_bits(real), self.bank.written_bits(), distortion, psnr_y)
@@ -270,7 +270,7 @@ class Trainer:
 
         Args:
             real: parameters as real values; only the context network's are used.
-            grids: per GOP, of `final_grids`, where the caller has them.
+            grids: `final_grids` of each GOP; None to make them here.
         """
         slots: list[float | None] = [None] * len(self.model.profile.slots)
         for gop, frames in enumerate(self.frame_counts):
@@ -278,7 +278,7 @@ class Trainer:
             rounded = self.final_grids(gop) if grids is None else grids[gop]
             values = sum(grid.numel() for grid in rounded if grid is not None)
             parts = -(-values // _VALUES_AT_ONCE)
-            # Slots have nodes for every frame or for few: each gives its share to a part, and some give none.
+            # Slots have nodes for every frame or for few of them, so that some parts have no node of a slot.
             split = [nodes.tensor_split(parts) for nodes in whole]
             for nodes in zip(*split, strict=True):
                 for i, b in enumerate(self.grid_rate(real, rounded, gop, nodes, True)):
@@ -297,8 +297,8 @@ class Trainer:
 
         Args:
             real: parameters as real values.
-            grids: per GOP, of `final_grids`, where the caller has them.
-            model: makes the frames in place of the trainer's own.
+            grids: `final_grids` of each GOP; None to make them here.
+            model: synthesises the frames in place of the trainer's own model.
         """
         distortion = psnr = 0.0
         for gop, frames in enumerate(self.frame_counts):

@@ -42,12 +42,12 @@ __all__ = ["Written", "estimate_bytes", "over_default_limits", "reconstruct", "s
 
 _WORD_BITS = 32
 _CODER_BITS = 24
-"""What a payload costs beyond its symbols' information: the coder's first symbol fills its precision."""
+"""Bits of a payload beyond the information of its symbols: the coder's first symbol fills its precision."""
 
 
 @dataclass(frozen=True)
 class Written:
-    """A stream and where its bytes went.
+    """A written stream and the sizes of its components.
 
     Attributes:
         data: the whole stream.
@@ -94,11 +94,11 @@ def _network_header(
 
 @torch.no_grad()
 def reconstruct(trainer: Trainer, arithmetic: Arithmetic = Arithmetic.EXACT) -> list[list[Planes]]:
-    """The encoder's own reconstruction, per GOP: the PyTorch twin in float64.
+    """The encoder's own reconstruction of each GOP, by the PyTorch model in float64.
 
     Args:
-        trainer: after the training.
-        arithmetic: what is rounded; `FLOAT` rounds only the samples, for comparison.
+        trainer: a trainer after its training.
+        arithmetic: which values are rounded; `FLOAT` rounds only the samples, for comparison.
     """
     model, bank = trainer.model, trainer.bank
     real = {name: (weight.double(), bias.double()) for name, (weight, bias) in bank.exact_real().items()}
@@ -128,12 +128,12 @@ def write_stream(
     """Write the trained state.
 
     Args:
-        trainer: after the training.
-        sequence: SEQUENCE.
-        schedule: of every grid.
-        frames: per GOP the frames that the stream promises; their digests go into it.
-        index: write INDEX and footer.
-        metadata: key -> value.
+        trainer: a trainer after its training.
+        sequence: SEQUENCE of the stream.
+        schedule: schedule of every grid.
+        frames: the reconstruction, per GOP, for the digests.
+        index: whether to write INDEX and footer.
+        metadata: METADATA, key -> value.
     """
     weights = _code_weights(trainer)
     network = _network_header(trainer, schedule, weights.headers, weights.payload)
@@ -157,13 +157,13 @@ def write_stream(
 
 @dataclass(frozen=True)
 class _CodedWeights:
-    """The parameters of all layers as the stream has them.
+    """The parameters of all layers as they are written.
 
     Attributes:
-        headers: LAYER of each layer, in stream order.
+        headers: header of each layer, in stream order.
         payload: the coded integers.
         context: the decoder's context network.
-        bits: component of the stream -> information in its integers, bits.
+        bits: component of the stream -> bits of information in its integers.
     """
 
     headers: tuple[LayerHeader, ...]
@@ -227,7 +227,7 @@ def _code_grids(
 def _begin(
     buffer: io.BytesIO, sequence: SequenceHeader, network: NetworkHeader, metadata: Mapping[str, str] | None
 ) -> StreamWriter:
-    """A writer that has written all that comes before the first GOP."""
+    """A writer that has written everything before the first GOP."""
     writer = StreamWriter(buffer, sequence, metadata or ())
     for key, value in (metadata or {}).items():
         writer.metadata(key, value.encode())
@@ -236,12 +236,12 @@ def _begin(
 
 
 def _blank(bits: float) -> bytes:
-    """A payload as long as `bits` of information will take, without their content."""
+    """A blank payload of the length that `bits` of information will take."""
     return bytes(_WORD_BITS // 8 * math.ceil((bits + _CODER_BITS) / _WORD_BITS) if bits > 0 else 0)
 
 
 def _blank_maps(trainer: Trainer, network: NetworkHeader, frames: int) -> tuple[bytes, ...]:
-    """Node maps of a GOP, as long as they will be, in the order in which they are written."""
+    """Blank node maps of a GOP of the right lengths, in the order in which they are written."""
     profile = trainer.model.profile
     slots = (profile.slots[grid.slot] for grid in network.coding_order(profile))
     counts = (node_shape(slot, frames, *trainer.size, network.pyramid)[0] for slot in slots if slot.mapped)
@@ -249,7 +249,7 @@ def _blank_maps(trainer: Trainer, network: NetworkHeader, frames: int) -> tuple[
 
 
 def over_default_limits(trainer: Trainer, sequence: SequenceHeader, schedule: ScheduleKind) -> str | None:
-    """The first of the decoder's default limits (spec 9.3) that the stream will be over; None if there is none.
+    """A message for the first default limit of decoders (spec 9.3) that the stream will exceed; None if there is none.
 
     Arguments as in `write_stream`. Payloads are not counted, as they are not known yet.
     """
@@ -279,7 +279,7 @@ def estimate_bytes(
 
     Args:
         trainer, sequence, schedule, index, metadata: as in `write_stream`.
-        estimate: of the bits; what it holds of a slot is shared among the GOPs by their frames.
+        estimate: the estimated bits; those of a slot are divided among the GOPs by their numbers of frames.
 
     Raises:
         InternalError: something in the headers is outside the format's ranges.
