@@ -190,8 +190,8 @@ class EncodeOptions:
         if any(n for n, _ in bands) and any(n != most for n, most in bands):
             wanted = ",".join(str(most) for _, most in bands)
             raise ValueError(
-                f"grid_channels (--grids) or slots take a part of the bands, slots {profile.band_slots[0]} to "
-                f"{profile.band_slots[-1]}: their channels are {wanted}, or all 0"
+                f"grid_channels (--grids) or slots leave out a part of the bands, slots {profile.band_slots[0]} to "
+                f"{profile.band_slots[-1]}: give them {wanted} channels, or all 0"
             )
         for key, entry in self.metadata.items():
             check_entry(key, entry)

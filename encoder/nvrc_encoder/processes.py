@@ -20,6 +20,6 @@ def check_process() -> None:
         InputError: E_FORK, the process that this one was forked from has encoded with several threads.
     """
     if _encoded_in - {os.getpid()} and torch.get_num_threads() > 1:
-        message = "this process was forked from one that has encoded, and PyTorch's threads are not here"
+        message = "this process was forked from one that has encoded, and PyTorch's threads exist only there"
         raise InputError("E_FORK", f"{message}: start workers with spawn, or call torch.set_num_threads(1) in them")
     _encoded_in.add(os.getpid())

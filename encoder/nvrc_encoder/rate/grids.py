@@ -259,5 +259,5 @@ class GopRate:
         known_mean, known_scale = (flat(select(part, window.touched)) for part in (forecast.means, forecast.scales))
         own = self._per_node(laplace_bits(flat(values) - known_mean, known_scale), values, exact)
         shared = functools.reduce(torch.add, (bits.sum() for bits in predicted if bits is not None)) * window.count
-        # `shared` gives only a gradient; its value is in the first sum already.
+        # `shared` adds only a gradient; the first sum has its value already.
         return weighted_sum(own, window.weights) + shared - shared.detach()

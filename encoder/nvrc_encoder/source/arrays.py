@@ -77,7 +77,7 @@ def _rate(rate: Fraction | float | str) -> Fraction:
     except (ValueError, ZeroDivisionError, OverflowError):
         raise ValueError(f"rate is {rate!r}: it must be a number, such as 25 or '30000/1001'") from None
     if exact <= 0 or max(exact.numerator, exact.denominator) > _RATE_MAX:
-        raise ValueError(f"rate is {rate!r}, which is none that the format can carry")
+        raise ValueError(f"rate is {rate!r}: it must be positive, with a numerator and denominator below 2^31")
     return exact
 
 

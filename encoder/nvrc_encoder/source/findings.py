@@ -33,7 +33,7 @@ class Window:
         return items[self.skip : None if self.frames is None else self.skip + self.frames]
 
     def has(self, frame: int) -> bool:
-        """Whether frame `frame` of the input is used."""
+        """Whether frame `frame` of the input is encoded."""
         return frame >= self.skip and (self.frames is None or frame < self.skip + self.frames)
 
 
@@ -108,7 +108,7 @@ class Findings:
             more = " and others" if len(corrupt) > _NAMED_FRAMES else ""
             lines.append(
                 f"damaged: FFmpeg flags {_frames(len(corrupt))} of the input as corrupt (frame {names}{more}, from 0); "
-                "what it made of that is encoded: --skip and --frames leave it out"
+                "they are encoded as FFmpeg decodes them: --skip and --frames leave them out"
             )
         if self.missing is not None and (window.frames is None or len(window.of(self.starts)) < window.frames):
             lines.append(f"damaged: the input ends early: {self.missing}; get the whole file")

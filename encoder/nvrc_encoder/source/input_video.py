@@ -53,7 +53,7 @@ def open_input(path: str, wanted: InputFormat, *, frames: int | None, skip: int)
     """Open the input of an encode.
 
     Raises:
-        InputError: E_SOURCE, the input says itself what an option says of it.
+        InputError: E_SOURCE, an option gives a property that the input has itself.
         NvrcError: whatever `open_source` raises.
     """
     from nvrc_encoder.source.png import is_png_input
@@ -63,7 +63,7 @@ def open_input(path: str, wanted: InputFormat, *, frames: int | None, skip: int)
     of_pictures = raw is None and path != "-" and is_png_input(path) and wanted.bit_depth is None
     if raw is None and not of_pictures and (wanted.chroma is not None or wanted.bit_depth is not None):
         refuse_raw_format(path)
-        raise InputError("E_SOURCE", "--chroma and --bit-depth are of headerless YUV, which needs --size, too")
+        raise InputError("E_SOURCE", "--chroma and --bit-depth describe headerless YUV: give its --size as well")
     return open_source(
         path,
         raw=raw,

@@ -229,8 +229,8 @@ def refuse_raw_format(name: str) -> None:
         InputError: E_SOURCE, it is not headerless.
     """
     if (name != "-" and is_png_input(name)) or has_header(name):
-        message = f"{name} says itself what its size and sample format are"
-        rest = "" if name == "-" else "; headerless YUV that looks like something else has to be named .yuv"
+        message = f"{name} has a size and a sample format of its own"
+        rest = "" if name == "-" else "; if it is headerless YUV that resembles another format, name it .yuv"
         raise InputError(
             "E_SOURCE", f"{message}: leave out --size, --chroma and --bit-depth (in Python, raw and size){rest}"
         )

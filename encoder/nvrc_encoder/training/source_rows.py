@@ -76,7 +76,8 @@ def planes_from_rows(rows: Tensor, size: tuple[int, int], chroma_format: int, bi
     Args:
         rows: [T, rows, h2, w2], integers in any floating type.
         size: (height, width) of the luma plane.
-        chroma_format, bit_depth: of the sequence.
+        chroma_format: 0 (4:0:0), 1 (4:2:0) or 2 (4:4:4).
+        bit_depth: 8 or 10.
     """
     dtype = np.uint8 if bit_depth == 8 else np.uint16
     planes = []

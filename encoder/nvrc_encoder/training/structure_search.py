@@ -33,7 +33,7 @@ TRIAL_FIT = 40
 """Iterations that fit the context network to a candidate's initial grids."""
 TRIAL_CHANNELS = 8
 LEAST_GAIN = 0.01
-"""Share of J that a change has to gain: the structure without it has less to train."""
+"""Share of J that a change has to gain. It makes up for the longer training of the larger structure."""
 _LARGEST_STRIDE = 32
 LEAST_NODE_SPACING = 2
 """Smallest distance of nodes, in frames, that is worth a trial."""
@@ -42,7 +42,7 @@ WIDTHS = (8, 12, 16, 24, 32, 48, 64)
 WEIGHT_SHARE = 0.1
 """Largest share of a stream's bits for the weights of the network."""
 WEIGHT_BITS = 10_000
-"""Bits of the networks of `TRIAL_CHANNELS` channels, plus a third, as initial grids take more bits than trained."""
+"""Bits of the networks of `TRIAL_CHANNELS` channels, plus a third: initial grids take more bits than trained ones."""
 CONTEXT_WIDTHS = ((10, 0), (16, 150_000), (24, 600_000))
 """Hidden widths of the context network, each with the least bits of grids for which it pays."""
 

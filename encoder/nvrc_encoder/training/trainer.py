@@ -65,20 +65,21 @@ class Estimate:
 
 
 class Trainer:
-    """Owns the parameters and grids of one sequence and says what they cost.
+    """The parameters and grids of one sequence, and their loss.
 
     Args:
-        structure: what is active of the profile.
-        chroma_format, bit_depth: of the sequence.
+        structure: active part of the profile.
+        chroma_format: 0 (4:0:0), 1 (4:2:0) or 2 (4:4:4).
+        bit_depth: 8 or 10.
         size: (height, width) in luma samples.
-        source_rows: the video, one for each GOP.
-        multipliers: per slot, the integer step M of each channel.
+        source_rows: the video, GOP by GOP.
+        multipliers: per slot, the integer step M of each channel; None where the slot is absent.
         schedule: gives the split bytes of a grid of (nodes, rows, columns).
         lagrangian: lambda, weight of bits per pixel against the distortion.
-        seed: of every random draw.
-        device: where to train.
-        similarity: where given, 1 - MS-SSIM, scaled, takes the place of luma's MSE.
-        prior: whether networks start from the prior, where it fits, and are coded as differences from it.
+        seed: seed of every random draw.
+        device: device to train on.
+        similarity: if given, 1 - MS-SSIM, scaled, replaces luma's MSE.
+        prior: whether networks start from the prior, where it suits, and are coded as differences from it.
     """
 
     def __init__(
@@ -114,7 +115,7 @@ class Trainer:
         for gop in source_rows:
             grids = initial_grids(self.model, gop.rows * to_eight, multipliers, lagrangian)
             self.grids.append([None if g is None else g.to(device).requires_grad_() for g in grids])
-        # GOPs of one length share their contexts, which weigh far more than the grids.
+        # GOPs of one length share their contexts, which take far more memory than the grids.
         by_length = {
             frames: GopRate(self._contexts(structure, frames, schedule), structure.grid_channels)
             for frames in set(self.frame_counts)
