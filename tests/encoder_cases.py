@@ -25,7 +25,7 @@ __all__ = ["check", "gradient_source", "moving_gradient", "options", "run"]
 def moving_gradient(
     width: int, height: int, frames: int, chroma_format: int = CHROMA_420, bit_depth: int = 8
 ) -> list[Planes]:
-    """A gradient with a disc on it, both moving, another one in each plane; a little noise that no seed changes."""
+    """A gradient with a disc, both moving, different in each plane, with a little noise from a fixed seed."""
     rng = np.random.default_rng(1)
     peak = (1 << bit_depth) - 1
     dtype = np.uint8 if bit_depth == 8 else np.uint16
@@ -50,14 +50,14 @@ def gradient_source(
     bit_depth: int = 8,
     rate: Fraction = Fraction(25),
 ) -> Source:
-    """`moving_gradient` as the encoder takes its input."""
+    """`moving_gradient` as a `Source`."""
     clip = moving_gradient(width, height, frames, chroma_format, bit_depth)
     picture = VideoFormat(width, height, rate, chroma_format, bit_depth)
     return Source("gradient", picture, frames, lambda: iter(clip))
 
 
 def options(**changes: Any) -> EncodeOptions:
-    """A short training without trials on the CPU, and `changes`."""
+    """Options of a short training on the CPU without trials, with `changes`."""
     return EncodeOptions(**{"preset": "draft", "iterations": 12, "device": "cpu", "trials": False, **changes})
 
 
@@ -69,7 +69,7 @@ def run(source: Source, **changes: Any) -> tuple[bytes, EncodeReport]:
 
 
 def check(data: bytes, report: EncodeReport, source: Source) -> list[Planes]:
-    """The stream decodes, in NumPy too, to the frames of the report, and its figures are right; the frames."""
+    """Assert that every decoder gives the frames of the report, and that its figures are right; the frames."""
     decoded: list[list[Planes]] = []
     for engine in ("reference", "onnxruntime"):
         with nvrc_decoder.open(io.BytesIO(data), engine=engine) as video:  # type: ignore[arg-type]
@@ -95,6 +95,6 @@ def check(data: bytes, report: EncodeReport, source: Source) -> list[Planes]:
 
 
 def written_integers(bank: ParameterBank) -> torch.Tensor:
-    """q of every parameter [n], float32, as the stream has it."""
+    """q of every parameter in the stream, [n] float32."""
     parts = [torch.from_numpy(part.reshape(-1)) for q in bank.integers() for part in (q.weight, q.bias)]
     return torch.cat(parts).float()

@@ -24,7 +24,7 @@ __all__ = [
 
 _HOME = {
     "EncodeOptions": "options",
-    "EncodeReport": "encoding",
+    "EncodeReport": "report",
     "RawFormat": "source.video",
     "Source": "source.video",
     "array_source": "source.arrays",
@@ -38,7 +38,7 @@ def __getattr__(name: str) -> Any:
         return nvrc_decoder.__version__
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if _HOME[name] == "encoding":
+    if _HOME[name] in ("encoding", "report"):
         load_package("torch", "encoding")
     with package_faults():
         return getattr(importlib.import_module(f"nvrc_encoder.{_HOME[name]}"), name)

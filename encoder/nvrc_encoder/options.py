@@ -1,4 +1,4 @@
-"""What a user chooses for an encode: profile, preset, lambda, GOP length."""
+"""The options of an encode: profile, preset, lambda or target, GOP length, structure."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from fractions import Fraction
 from nvrc_decoder.picture.presentation import check_entry
 from nvrc_decoder.profiles import PROFILES, SPLIT_CHANNELS, Profile, SlotKind
 from nvrc_decoder.pyramid import DEFAULT_PYRAMID, MULTIPLIER_MAX, SPACING_LOG2_MAX, Pyramid
-from nvrc_encoder.goal import Goal
 from nvrc_encoder.model.structure import Structure
 from nvrc_encoder.plan import Plan
+from nvrc_encoder.rate_goal import RateGoal
 
 __all__ = ["PRESETS", "SCHEDULES", "TUNES", "EncodeOptions", "profile_named"]
 
@@ -23,10 +23,10 @@ PRESETS: dict[str, Plan] = {
     "slow": Plan(iterations=9000, weight_rate=5e-3),
     "placebo": Plan(iterations=30000, weight_rate=5e-3),
 }
-"""Preset -> plan; time grows with the iterations and with the pixels of a window of frames."""
+"""Preset -> plan. Time grows with the iterations and with the pixels of a window of frames."""
 
 TUNES = ("psnr", "ms-ssim")
-"""What the distortion is: weighted MSE, or 1 - MS-SSIM in the place of luma's."""
+"""Distortions to tune for: the weighted MSE, or 1 - MS-SSIM in place of the MSE of luma."""
 SCHEDULES = ("temporal-first", "octree")
 """Names of the schedules that the encoder writes (spec 5)."""
 
@@ -50,13 +50,13 @@ SPACING_MAX = 1 << SPACING_LOG2_MAX
 KEY_SPACING = NODE_SPACING = 8
 """Frames between keys and between nodes unless options or trials say otherwise."""
 LEVEL_FACTORS = (22, 29, 29, 29)
-"""Step factors of the nodes between keys, in sixteenths, coarse level first: others hang on them less than on keys."""
+"""Step factors of nodes between keys, in sixteenths, coarse level first. Fewer frames depend on them than on keys."""
 STEP_FACTOR_MAX = 255
 CONTEXT_WIDTHS = (10, 10)
 _REFERENCE_LAMBDA = 5e-3
 _STEP_AT_REFERENCE = 76
 _PLANE_STEP_AT_REFERENCE = 220
-"""Planes that are predicted are coefficients of an orthonormal transform, and bear theory's large steps."""
+"""Values of predicted planes are coefficients of an orthonormal transform, and bear the large steps of theory."""
 _CHROMA_STEP_AT_REFERENCE = 90
 """Planes of stride 4 beside a luma plane hold chroma: each value stands for many samples."""
 _FLOW_STEP_AT_REFERENCE = 4.4
@@ -66,52 +66,53 @@ _BLEND_STEP = 4
 _POSITION_IN_DISPLACEMENTS = 4
 """Thirty-seconds of a sample in an eighth: the split grid holds displacements, the flow grid positions."""
 _SPLIT_BLEND_STEP = 8
-"""The same of the split grid: two steps take a block from both references to one."""
+"""Step of the blend channel of the split grid in 1/32: two steps take a block from both references to one."""
 _FLOW_GROWTH = 0.4
 """Exponent of lambda in the step of the positions: measured, see docs/decisions/0005-motion-by-a-flow-grid.md."""
 _GRID_GROWTH = 0.5
-"""Exponent of lambda in the steps of the other grids, as at high rate theory has it."""
-# What one step of the orthonormal transform is in the decoder's, whose low bands have a gain of 1 (spec 7.6.5).
+"""Exponent of lambda in the steps of the other grids, that of high-rate theory."""
+# Gains from the orthonormal transform to the decoder's, whose low bands have a gain of 1 (spec 7.6.5).
 _LOW_LOW, _HIGH_LOW, _HIGH_HIGH = 0.5, 0.8129, 1.3216
 
 
 @dataclass(frozen=True)
 class EncodeOptions:
-    """Options of `nvrc_encoder.encode`; a value outside its range is a ValueError at once.
+    """Options of `nvrc_encoder.encode`. The constructor raises ValueError for a value outside its range.
 
     Attributes:
         profile: `nano`, `lite` or `main`.
         preset: `draft`, `fast`, `medium`, `slow` or `placebo`.
-        lagrangian: lambda, > 0: weight of bits per pixel against the distortion (peak 1). With a target it is found.
+        lagrangian: lambda, > 0: weight of bits per pixel against the distortion (peak 1). A target overrides it.
         target_bpp, target_size, target_bitrate, target_psnr: at most one: bits of the stream per luma sample, its
             bytes, its kbit/s at the video's frame rate, or the mean of the frames' luma PSNRs in dB.
         tune: one of `TUNES`.
-        gop: most frames of a GOP, 1..65536.
-        seed: of every random draw.
+        gop: largest number of frames of a GOP, 1..65536.
+        seed: seed of every random draw, 0..2^32 - 1.
         device: `auto`, `cpu` or `cuda`.
         schedule: one of `SCHEDULES`.
-        trials: trials (`choose`) settle what is None of slots, motion, split, node_spacing and grid_scale, and how many
-            channels and which context_widths the clip's bits are worth. Without them these are the slots of planes and
-            flow, yes, no, 8, 1, the profile's most, and 10 and 10.
-        channels: active channels of every stage; where the profile has fewer, those.
-        blocks: most active blocks of a stage; None for as many as the profile has.
+        trials: whether trials (`choose`) settle those of slots, motion, split, node_spacing, grid_scale, channels and
+            context_widths that are None. Without trials, None means: the slots of planes and flow; motion; no split; 8;
+            1; as many channels as the profile has; 10 and 10.
+        channels: active channels of every stage, or as many as the profile has if it has fewer.
+        blocks: largest number of active blocks of a stage; None for as many as the profile has.
         slots: grid slots to use, at least one; those of bands all or none. `motion` and `split` decide on the last two.
         grid_channels: channels of each slot, 0 to leave it out; None for as many as the profile has in `slots`. Bands
-            have all of theirs, or none. The numbers of the flow and the split slot do not count.
-        motion: planes are predicted along a flow grid, where there are any.
-        split: where there is motion, 8x8 blocks may have their own beside that of the flow grid.
+            have all of their channels, or none. The entries of the flow and the split slot are ignored.
+        motion: whether planes, if there are any, are predicted along a flow grid.
+        split: whether 8x8 blocks may have motion of their own in addition to that of the flow grid.
         key_spacing, node_spacing: frames between keys, 8 where it is None, and between nodes (spec 7.5): powers of two,
             1..16, the second no larger.
         grid_step: quantisation step of the grids in integer activation steps (1/8 of a pixel level at 8 bits), of bands
             that of an orthonormal transform; 1..2048; None chooses it by lambda.
-        grid_scale: factor on the steps that lambda gives, 0.1..10. Under 1 it is for keys alone, not for the nodes
-            between them: it pays where many frames hang on a value.
+        grid_scale: factor on the steps that lambda gives, 0.1..10. A factor below 1 applies to keys alone, on which
+            more frames depend than on the nodes between them.
         context_widths: hidden widths of the context network, 1..64.
-        iterations: overrides the preset's.
-        prior: where it suits, networks start from the format's prior and are coded as differences from it (spec 6.5).
-        index: write INDEX and footer, where there is more than one GOP.
-        metadata: key -> value, written as METADATA units, beside what the source carries; keys that begin with `nvrc.`
-            are those of spec 3.6.1 and go before the source's.
+        iterations: number of iterations in place of the preset's.
+        prior: whether networks start from the format's prior, where it suits, and are coded as differences from it
+            (spec 6.5).
+        index: whether to write INDEX and footer, if there is more than one GOP.
+        metadata: key -> value, written as METADATA units in addition to the source's. Keys that begin with `nvrc.`
+            are those of spec 3.6.1 and override the source's.
     """
 
     profile: str = "nano"
@@ -170,8 +171,8 @@ class EncodeOptions:
         if self.slots is not None:
             if not self.slots:
                 raise ValueError("slots is empty: a stream has at least one grid")
-            for slot in self.slots:
-                self._within("slots", slot, 0, slots - 1)
+            for number in self.slots:
+                self._within("slots", number, 0, slots - 1)
         if self.blocks is not None:
             self._within("blocks", self.blocks, 0, max(profile.blocks))
         if self.grid_channels is not None:
@@ -189,8 +190,8 @@ class EncodeOptions:
         if any(n for n, _ in bands) and any(n != most for n, most in bands):
             wanted = ",".join(str(most) for _, most in bands)
             raise ValueError(
-                f"grid_channels (--grids) or slots take a part of the bands, slots {profile.band_slots[0]} to "
-                f"{profile.band_slots[-1]}: their channels are {wanted}, or all 0"
+                f"grid_channels (--grids) or slots leave out a part of the bands, slots {profile.band_slots[0]} to "
+                f"{profile.band_slots[-1]}: give them {wanted} channels, or all 0"
             )
         for key, entry in self.metadata.items():
             check_entry(key, entry)
@@ -216,22 +217,22 @@ class EncodeOptions:
             if not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{name} is {value}: it must be a positive number")
 
-    def goal(self, width: int, height: int, frames: int, rate: Fraction) -> Goal | None:
-        """What rate control has to meet for a video; None where lambda is fixed.
+    def goal(self, width: int, height: int, frames: int, rate: Fraction) -> RateGoal | None:
+        """The goal of rate control for a video; None where lambda is fixed.
 
         Args:
-            width, height: in luma samples.
-            frames: of the video.
-            rate: frames a second.
+            width, height: size in luma samples.
+            frames: number of frames.
+            rate: frames per second.
         """
         if self.target_psnr is not None:
-            return Goal("psnr", self.target_psnr)
+            return RateGoal("psnr", self.target_psnr)
         if self.target_size is not None:
-            return Goal("size", self.target_size)
+            return RateGoal("size", self.target_size)
         if self.target_bpp is not None:
-            return Goal("size", self.target_bpp * width * height * frames / 8)
+            return RateGoal("size", self.target_bpp * width * height * frames / 8)
         if self.target_bitrate is not None:
-            return Goal("size", self.target_bitrate * 125 * frames / float(rate))
+            return RateGoal("size", self.target_bitrate * 125 * frames / float(rate))
         return None
 
     @staticmethod
@@ -245,11 +246,12 @@ class EncodeOptions:
             raise ValueError(f"{name} is {value}: it must be {low} to {high}")
 
     def _step(self, reference: float, growth: float) -> float:
-        """A step within the format that grows with lambda, not rounded."""
-        return max(1.0, min(float(MULTIPLIER_MAX), reference * (self.lagrangian / _REFERENCE_LAMBDA) ** growth))
+        """A step that grows with lambda, within the format's range, not rounded."""
+        factor: float = (self.lagrangian / _REFERENCE_LAMBDA) ** growth
+        return max(1.0, min(float(MULTIPLIER_MAX), reference * factor))
 
     def multipliers(self, structure: Structure) -> list[list[int] | None]:
-        """Per slot the multiplier M of each channel; None where it is absent."""
+        """The multiplier M of each channel of each slot; None where a slot is absent."""
         given, scale = None if self.grid_step is None else float(self.grid_step), self.grid_scale or 1.0
         plane = given or self._step(scale * _PLANE_STEP_AT_REFERENCE, _GRID_GROWTH)
         feature = plane if structure.moving else given or self._step(scale * _STEP_AT_REFERENCE, _GRID_GROWTH)
@@ -265,7 +267,7 @@ class EncodeOptions:
                 step = position * _POSITION_IN_DISPLACEMENTS
                 steps = [step, step, _SPLIT_BLEND_STEP]
             elif slot.kind is SlotKind.BAND:
-                # Each level halves what a step of the one above it is worth.
+                # A step is worth twice as much at each coarser level.
                 level = 2 * plane / slot.stride
                 low = [_LOW_LOW * level] * (channels - 3)
                 steps = [*low, _HIGH_LOW * level, _HIGH_LOW * level, _HIGH_HIGH * level]
@@ -276,7 +278,7 @@ class EncodeOptions:
 
     @property
     def spacings(self) -> tuple[int, int]:
-        """Frames between keys, and between nodes, with what is None filled in."""
+        """Frames between keys and between nodes, with defaults in place of None."""
         key = self.key_spacing or max(KEY_SPACING, self.node_spacing or 1)
         return key, self.node_spacing or min(NODE_SPACING, key)
 
@@ -293,11 +295,11 @@ class EncodeOptions:
         return grids
 
     def structure(self) -> Structure:
-        """What these options switch on of the profile."""
+        """The part of the profile that these options make active."""
         profile = profile_named(self.profile)
         grids = self._grid_channels(profile)
         stages = range(len(profile.max_channels))
-        # Before the first stage that a grid enters there is nothing to work on.
+        # Stages before the first one that a grid enters have no features.
         entered = min((k for k in stages if profile.injected(k, grids)), default=0)
         key, node = self.spacings
         levels = (key // node).bit_length() - 1
@@ -314,12 +316,12 @@ class EncodeOptions:
         )
 
     def _factors(self, levels: int) -> tuple[int, ...]:
-        """Step factors of the nodes between keys; where keys are finer, theirs stay as they are."""
+        """Step factors of the nodes between keys; they make up for finer steps of the keys."""
         finer = min(1.0, self.grid_scale or 1.0)
         return tuple(min(STEP_FACTOR_MAX, round(factor / finer)) for factor in LEVEL_FACTORS[:levels])
 
     def plan(self) -> Plan:
-        """The preset's plan, with `iterations` in its place if it is given."""
+        """The preset's plan, with `iterations` if they are given."""
         plan = PRESETS[self.preset]
         if self.iterations is None:
             return plan

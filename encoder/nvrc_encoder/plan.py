@@ -1,4 +1,4 @@
-"""How long a training run is, and its rates."""
+"""Length and learning rates of a training run."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ __all__ = ["Plan", "Settings"]
 
 @dataclass(frozen=True)
 class Settings:
-    """What holds in one iteration.
+    """Settings of one iteration.
 
     Attributes:
-        hard: grids are rounded and layers are exact, straight-through.
-        quantised: weights are quantised and their bits are in the loss.
+        hard: whether grids are rounded and layers are exact, with straight-through gradients.
+        quantised: whether weights are quantised and their bits are in the loss.
         weight_rate, step_rate, grid_rate: Adam learning rates.
-        temperature, noise: of the soft rounding.
+        temperature, noise: parameters of the soft rounding, see `soft_round_noise`.
     """
 
     hard: bool
@@ -29,16 +29,16 @@ class Settings:
 
     @property
     def phase(self) -> str:
-        """What people are told."""
+        """Name of the phase for `Progress`: `float`, `quantised` or `exact`."""
         if self.hard:
             return "exact"
         return "quantised" if self.quantised else "float"
 
 
 _PILOT_SHARE, _PILOT_LEAST = 0.03, 40
-"""Iterations of the pilot, as a share of the run's, and at least so many where the run itself is not shorter."""
+"""Iterations of the pilot: share of the run's, and the least, unless the run itself is shorter."""
 _HARD_MOST = 0.2
-"""Share of a short run with hard rounding."""
+"""Largest share of a short run that has hard rounding."""
 
 
 @dataclass(frozen=True)
@@ -46,29 +46,28 @@ class Plan:
     """Length and rates of a training run.
 
     Attributes:
-        iterations: all of them.
+        iterations: number of iterations.
         float_weights: share of the run in which weights are not quantised.
         hard: share of the run, at its end, with hard rounding.
-        hard_least: iterations of it that a run has at least, up to a fifth of the run. More of them gain little.
-        window: frames an iteration.
+        hard_least: least number of iterations with hard rounding, up to a fifth of the run. More of them gain little.
+        window: frames per iteration.
         weight_rate, grid_rate, step_rate: Adam learning rates at the start; they fall along a cosine.
-        warm_up: iterations in which the learning rate of the weights rises to its own, at most a tenth of the run. The
-            first steps of Adam are as long as the rate whatever the gradient is, and would spoil what the weights start
-            from.
+        warm_up: iterations over which the learning rate of the weights rises to `weight_rate`, at most a tenth of the
+            run. Adam's first steps are as long as the rate, whatever the gradient, and would spoil the initial weights.
         hard_grid_factor, hard_weight_factor: factors on `grid_rate` and `weight_rate` in the hard phase.
-        temperature: soft rounding, first and last.
+        temperature: temperature of the soft rounding, first and last.
         noise: width of the noise, first and last.
-        trial_frames: first frames of the clip that trials look at.
-        pretrain: iterations in which only the context network is fitted, before the others; none with the prior's.
-        search: evaluations of the video that the search of the steps may cost, as a share of the iterations over the
-            windows of the video.
-        control: share of the run before rate control sets in.
-        gain: of rate control: share of the assumed correction that lambda takes at an evaluation, when it sets in and
+        trial_frames: number of frames in trials, from the start of the clip.
+        pretrain: iterations that fit the context network alone, before all others; none if it starts from the prior.
+        search: budget of the step search: its evaluations of the video, as a share of the passes over the video that
+            the iterations make.
+        control: share of the run before rate control begins.
+        gain: share of the assumed correction that rate control applies to lambda at an evaluation: at its beginning and
             just before the exact phase.
         hard_gain: the same in the exact phase.
-        psnr_gain: the same for a PSNR, which jumps about before the exact phase.
+        psnr_gain: the same for a PSNR goal before the exact phase, where the PSNR fluctuates.
         damping: weight of the trend of the size between two evaluations.
-        extra: most iterations that rate control may add, as a share of the run.
+        extra: largest number of iterations that rate control may add, as a share of the run.
     """
 
     iterations: int
@@ -96,18 +95,18 @@ class Plan:
 
     @property
     def hard_from(self) -> int:
-        """First iteration of the hard phase, which has one iteration at least."""
+        """First iteration of the hard phase, which has at least one iteration."""
         hard = max(self.hard * self.iterations, min(self.hard_least, _HARD_MOST * self.iterations))
         return min(self.iterations - round(hard), self.iterations - 1)
 
     @property
     def pilot(self) -> int:
-        """Iterations of the pilot, which a run with a goal begins with."""
+        """Iterations of the pilot, with which an encode with a goal begins."""
         return min(self.iterations, max(_PILOT_LEAST, round(_PILOT_SHARE * self.iterations)))
 
     @property
     def control_from(self) -> int:
-        """First iteration after which rate control may move lambda."""
+        """First iteration after which rate control may change lambda."""
         return round(self.iterations * self.control)
 
     def gain_at(self, iteration: int) -> float:
@@ -116,27 +115,27 @@ class Plan:
         return self.gain[0] + (self.gain[1] - self.gain[0]) * there
 
     def search_evaluations(self, windows: int) -> int:
-        """Most evaluations of a video of that many windows in the search of the steps."""
+        """Largest number of evaluations in the step search, for a video of that many windows."""
         return int(self.search * self.iterations / windows)
 
     def extra_chunk(self, between: int) -> int:
-        """Iterations that rate control adds at a time."""
+        """Iterations that rate control adds in one go; `between` is the number between two evaluations."""
         return max(1, min(between, self.iterations // 20))
 
     def most_extra(self, between: int) -> int:
-        """Iterations that rate control may add in all."""
+        """Largest number of iterations that rate control may add; `between` as in `extra_chunk`."""
         return max(round(self.iterations * self.extra), 4 * self.extra_chunk(between))
 
     def extra_settings(self) -> Settings:
-        """What holds in an iteration that rate control has added: exact, at a rate that can still move the grids."""
+        """Settings of an iteration that rate control has added: exact, at a rate that still changes the grids."""
         return replace(self.at(self.hard_from), step_rate=0.0)
 
     def _warmth(self, iteration: int) -> float:
-        """Share of its own learning rate that the weights have."""
+        """Factor on the learning rate of the weights during the warm-up."""
         return min(1.0, (iteration + 1) / max(1, min(self.warm_up, self.iterations // 10)))
 
     def at(self, iteration: int) -> Settings:
-        """What holds in iteration 0 .. iterations - 1."""
+        """Settings of an iteration, 0 .. iterations - 1."""
         hard = iteration >= self.hard_from
         cosine = 0.5 * (1 + math.cos(math.pi * iteration / self.iterations))
         soft = min(1.0, iteration / max(1, self.hard_from))

@@ -1,11 +1,13 @@
 """Writes the ends of the decoder's graphs, which turn rows into planes of samples.
 
-An end is a part of an ONNX model: nodes, constants and outputs, without what a profile's graph brings. Its bytes stand
-behind those of any profile's graph, and protocol buffers merge the two. So frames leave a GPU as bytes, an eighth of
-the rows' size, and no host thread shuffles them. `nvrc_graphs.export` writes them with the graphs.
+An end is a part of an ONNX model: nodes, constants and outputs, without those of a profile's graph. Its bytes are
+appended to those of any profile's graph, and protocol buffers merge the two. So frames leave a GPU as bytes, an eighth
+of the rows' size, and no host thread reorders samples. `nvrc_graphs.export` writes them with the graphs.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import onnx
@@ -30,7 +32,7 @@ def export_planes(chroma_format: int, bit_depth: int) -> onnx.ModelProto:
     sample = TensorProto.UINT8 if bit_depth == 8 else TensorProto.UINT16
     model = onnx.ModelProto()
 
-    def node(operator: str, *names: str, **attributes: object) -> None:
+    def node(operator: str, *names: str, **attributes: Any) -> None:
         model.graph.node.append(helper.make_node(operator, names[:-1], names[-1:], **attributes))
 
     def constant(name: str, *values: int) -> str:

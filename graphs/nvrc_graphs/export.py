@@ -1,7 +1,7 @@
 """Writes the ONNX graph of a profile, with placeholder weights, from its PyTorch definition.
 
-``python -m nvrc_graphs.export DIRECTORY`` writes one file a profile, the ends of `export_planes` and the
-graphs of `export_motion`. What the decoder package ships was made this way; a test exports again and compares.
+``python -m nvrc_graphs.export DIRECTORY`` writes one file per profile, the ends of `export_planes` and the graphs of
+`nvrc_graphs.motion`. The decoder package ships files made this way; a test exports them again and compares.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["OPERATORS", "export_profile", "main"]
 OPSET = 18
 HEAD_LIMIT = "head.limit"
 
-# All that a graph may hold: nothing here gives a runtime a choice of algorithm that rounds.
+# All operators of a graph: none gives a runtime the choice of an algorithm that rounds.
 OPERATORS = frozenset(
     {
         *("Conv", "Clip", "Floor", "Add", "Sub", "Mul"),  # arithmetic; Conv is 1x1 or depthwise 3x3
@@ -38,12 +38,12 @@ OPERATORS = frozenset(
     }
 )
 
-# Example sizes: all different and above 1, so that the exporter takes none of them for another or for a constant.
+# Example sizes, all different and above 1, so that the exporter does not mistake one for another or for a constant.
 EXAMPLE_BATCH, EXAMPLE_HEIGHT, EXAMPLE_WIDTH = 3, 96, 160
 
 
 def _divide(self, other, rounding_mode=None):  # type: ignore[no-untyped-def]  # traced by the exporter
-    """Integer division as the one operator it is: the graph divides only what is not negative."""
+    """Integer division as one operator, as the graph divides only non-negative numbers."""
     return opset18.Div(self, other)
 
 
@@ -67,6 +67,8 @@ def export_profile(profile: Profile) -> onnx.ModelProto:
             optimize=True,
             verbose=False,
         )
+    if program is None:
+        raise RuntimeError(f"the exporter made no graph of profile {profile.name}")
     model: onnx.ModelProto = program.model_proto
     _name_head_limit(model)
     _empty_placeholders(model, {name for name, _ in _placeholders(graph)} | {HEAD_LIMIT})
@@ -75,11 +77,12 @@ def export_profile(profile: Profile) -> onnx.ModelProto:
 
 
 def _examples(graph: ProfileGraph) -> tuple[tuple[torch.Tensor, ...], tuple[dict[int, object], ...]]:
-    """Arguments for the exporter, and which of their dimensions are free."""
+    """Arguments for the exporter, and their dynamic dimensions."""
     dim = torch.export.Dim
     batch = dim("batch")
     sizes = [{2: dim(f"rows{k}"), 3: dim(f"columns{k}")} for k in range(len(graph.profile.max_channels))]
-    arguments, shapes = [], []
+    arguments: list[torch.Tensor] = []
+    shapes: list[dict[int, object]] = []
     for item in graph.inputs.values():
         size = item.size(EXAMPLE_HEIGHT, EXAMPLE_WIDTH)
         arguments.append(torch.zeros(EXAMPLE_BATCH + 2 * item.halo, item.channels, *size))
@@ -88,7 +91,7 @@ def _examples(graph: ProfileGraph) -> tuple[tuple[torch.Tensor, ...], tuple[dict
 
 
 def _placeholders(graph: ProfileGraph) -> list[tuple[str, torch.Tensor]]:
-    """The tensors that a stream replaces, by name."""
+    """The tensors that a stream replaces, as (name, tensor)."""
     return [
         *((name, tensor) for name, tensor in graph.named_parameters() if not name.endswith("up.bias")),
         *((name, tensor) for name, tensor in graph.named_buffers() if name.endswith("multiplier")),
@@ -96,7 +99,7 @@ def _placeholders(graph: ProfileGraph) -> list[tuple[str, torch.Tensor]]:
 
 
 def _fill_placeholders(graph: ProfileGraph) -> None:
-    """Give each placeholder its own constant: the exporter merges equal tensors and drops zero biases."""
+    """Give each placeholder a constant of its own, as the exporter merges equal tensors and drops zero biases."""
     with torch.no_grad():
         for index, (_, tensor) in enumerate(_placeholders(graph)):
             tensor.fill_((index + 1) / 1024)
@@ -105,9 +108,9 @@ def _fill_placeholders(graph: ProfileGraph) -> None:
 def _empty_placeholders(model: onnx.ModelProto, names: set[str]) -> None:
     """Turn the placeholders into external tensors without a file.
 
-    ONNX Runtime puts values over external tensors before it folds, fuses and re-packs weights. Values that
-    `SessionOptions.add_initializer` puts over ordinary ones come after that, and some optimised kernels would keep
-    the placeholder's.
+    ONNX Runtime replaces the values of external tensors before it folds, fuses and repacks weights. Ordinary tensors,
+    with `SessionOptions.add_initializer`, are replaced after that, and some optimised kernels would keep the
+    placeholder's values.
     """
     for tensor in model.graph.initializer:
         if tensor.name in names:
@@ -122,7 +125,7 @@ def _empty_placeholders(model: onnx.ModelProto, names: set[str]) -> None:
 
 
 def _name_head_limit(model: onnx.ModelProto) -> None:
-    """Give the head's upper clip an initializer of its own, since it follows the bit depth."""
+    """Give the head's upper clip an initializer of its own, as it depends on the bit depth."""
     clips = {node.output[0]: node for node in model.graph.node if node.op_type == "Clip"}
     (last,) = (node for node in model.graph.node if node.output[0] == model.graph.output[0].name)
     clips[last.input[0]].input[2] = HEAD_LIMIT
@@ -133,7 +136,7 @@ def _name_head_limit(model: onnx.ModelProto) -> None:
 
 
 def _strip(model: onnx.ModelProto) -> None:
-    """Drop what the exporter notes about its own run: stack traces, versions, inferred shapes."""
+    """Remove the exporter's notes on its own run: stack traces, versions, inferred shapes."""
     model.ClearField("producer_version")
     model.ClearField("metadata_props")
     model.graph.ClearField("metadata_props")

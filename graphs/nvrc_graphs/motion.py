@@ -1,16 +1,19 @@
 """Writes the graphs of motion: the planes of nodes and of the frames between them, made on a device (spec 7.6).
 
-They are built operator by operator rather than from a PyTorch definition: that way indices are 32-bit integers from
-the first to the last, and the taps of a cell of 4x4 samples are fetched together. `nvrc_graphs.export` writes
-them with the others.
+They are built operator by operator rather than from a PyTorch definition, so that all indices are 32-bit integers and
+the taps of a cell of 4x4 samples are fetched together. `nvrc_graphs.export` writes them with the others.
 
-``wavelet`` makes the residual of luma, a level at a time. ``moves`` gives the displacements and the blend weights of
-each cell at some frames. ``predict`` fetches from two nodes and blends. ``refine`` adds the residual and makes a node:
-planes with half samples and repeated edges, in int16, which is half the memory and twice the speed where they are read
-out of order. The last two exist for the luma plane, whose samples are luma samples, and for the planes of the plane
-slot, whose samples are four apart. ``join`` puts frames together.
+- ``wavelet`` makes one level of the residual of luma.
+- ``moves`` gives the displacements and the blend weights of each cell at some frames.
+- ``predict`` fetches from two nodes and blends.
+- ``refine`` adds the residual and makes a node: planes with half samples and repeated edges. They are int16, which
+  halves the memory and doubles the speed of reads out of order.
+- ``join`` concatenates frames.
 
-Every edge of a graph holds integers of at most 2^24 in magnitude, or multiples of 2^-13 of such, so float32 is exact
+``predict`` and ``refine`` exist twice: for the luma plane, with stride 1, and for the planes of the plane slot, with
+stride 4.
+
+Every edge of a graph holds integers of at most 2^24 in magnitude, or such integers times 2^-13, so float32 is exact
 (spec 6.3).
 """
 
@@ -19,6 +22,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import onnx
@@ -32,11 +36,11 @@ __all__ = ["MOTION_GRAPHS", "export_join", "export_moves", "export_predict", "ex
 OPSET, IR_VERSION = 18, 10
 # Steps of a displacement in a half sample, and in a step of a position.
 UNIT, FINER = 16, 4
-# The inputs that are of the two nodes.
+# Names of the inputs from the two nodes.
 NODES = ("before", "after")
-# Luma samples between samples of planes -> samples along an axis that move together.
+# Stride of planes in luma samples -> samples along an axis that share a displacement.
 CELLS = {1: 4, 4: 1}
-# Samples by which the edges of a node's planes are repeated: so many half samples lie in the largest cell.
+# Half samples by which the edges of a node's planes are repeated: those of the largest cell.
 BORDER = 8
 # Spec 7.6.5: factors and shifts of the lifting steps.
 GAIN, LIFTS = (315, 8), ((57, 7), (113, 7), (217, 12), (203, 7))
@@ -44,13 +48,13 @@ GAIN, LIFTS = (315, 8), ((57, 7), (113, 7), (217, 12), (203, 7))
 
 @dataclass
 class _Graph:
-    """A graph in the making; every method returns the name of what it makes."""
+    """A graph under construction; every method returns the name of the value that it adds."""
 
     model: onnx.ModelProto = field(
         default_factory=lambda: onnx.ModelProto(ir_version=IR_VERSION, opset_import=[helper.make_opsetid("", OPSET)])
     )
 
-    def node(self, operator: str, *inputs: str, **attributes: object) -> str:
+    def node(self, operator: str, *inputs: str, **attributes: Any) -> str:
         name = f"v{len(self.model.graph.node)}"
         self.model.graph.node.append(helper.make_node(operator, inputs, [name], **attributes))
         return name
@@ -63,7 +67,7 @@ class _Graph:
         return name
 
     def ints(self, *values: int) -> str:
-        """int64 constant of one dimension."""
+        """An int64 constant of one dimension."""
         return self.value(values, np.int64)
 
     def input(self, name: str, dtype: int, *shape: int | str) -> str:
@@ -71,7 +75,7 @@ class _Graph:
         return name
 
     def output(self, source: str, name: str, dtype: int, *shape: int | str) -> onnx.ModelProto:
-        """Name the result, and the graph is done."""
+        """Name the last value as the graph's output, and return the finished model."""
         self.model.graph.node[-1].output[0] = name
         if source != f"v{len(self.model.graph.node) - 1}":
             raise RuntimeError("the output is not the last value")
@@ -94,12 +98,12 @@ class _Graph:
         return self.node("Slice", x, first, last, self.ints(axis))
 
     def padded(self, x: str, borders: Sequence[int]) -> str:
-        """Repeat the edges of [., ., H, W]: so often at the top, left, bottom, right."""
+        """[., ., H, W] with its edges repeated; `borders` are the repeats at the top, left, bottom and right."""
         top, left, bottom, right = borders
         return self.node("Pad", x, self.ints(0, 0, top, left, 0, 0, bottom, right), mode="edge")
 
     def reshaped(self, x: str, *sizes: int | str) -> str:
-        """Sizes are constants or int64 [1]."""
+        """x with other sizes, each a constant or an int64 [1]."""
         parts = [self.ints(size) if isinstance(size, int) else size for size in sizes]
         return self.node("Reshape", x, self.node("Concat", *parts, axis=0))
 
@@ -107,11 +111,11 @@ class _Graph:
         return self.node("Mul", x, self.value(factor, np.float32))
 
     def rounded(self, x: str) -> str:
-        """Halves go up."""
+        """x rounded to the nearest integer, a half upwards."""
         return self.node("Floor", self.node("Add", x, self.value(0.5, np.float32)))
 
     def complement(self, x: str, whole: int) -> str:
-        """What is missing to `whole`."""
+        """`whole` - x."""
         return self.node("Sub", self.value(whole, np.float32), x)
 
     def halved(self, n: str) -> str:
@@ -129,18 +133,18 @@ def export_wavelet() -> onnx.ModelProto:
     low = g.input("low", TensorProto.FLOAT, 1, 1, "low_rows", "low_columns")
     details = g.input("details", TensorProto.FLOAT, 1, 3, "rows", "columns")
     low = g.node("Slice", low, g.ints(0, 0), g.node("Shape", details, start=2, end=4), g.ints(2, 3))
-    # The halves of a row are channels, and so are then rows that take turns.
+    # Channels hold the low and high halves of a row, then also the even and odd rows.
     left = g.node("Concat", low, g.slice(details, 1, 0, 1), axis=1)
     rows = _lifted(g, left, g.slice(details, 1, 1, 3), 2)
-    halves = (g.node("Concat", *(g.slice(row, 1, k, k + 1) for row in rows), axis=1) for k in range(2))
-    columns = _lifted(g, *halves, 3)
+    above, below = (g.node("Concat", *(g.slice(row, 1, k, k + 1) for row in rows), axis=1) for k in range(2))
+    columns = _lifted(g, above, below, 3)
     phases = g.node("Concat", *(g.slice(column, 1, k, k + 1) for k in range(2) for column in columns), axis=1)
     up = g.node("DepthToSpace", phases, blocksize=2, mode="DCR")
     return g.output(up, "up", TensorProto.FLOAT, 1, 1, "up_rows", "up_columns")
 
 
 def _lifted(g: _Graph, low: str, high: str, axis: int) -> tuple[str, str]:
-    """Samples at even and at odd places of the axis."""
+    """Samples at even and at odd places of the axis, from low and high ones."""
     ends = g.size(low, axis), g.node("Add", g.size(low, axis), g.ints(1))
     border = [0, 0]
     border[axis - 2] = 1
@@ -162,7 +166,7 @@ def _lifted(g: _Graph, low: str, high: str, axis: int) -> tuple[str, str]:
 
 
 def export_moves() -> onnx.ModelProto:
-    """Where the cells of some frames lie in two nodes, and what the later one counts (spec 7.6.1).
+    """Displacements of the cells of some frames to two nodes, and the weight of the later one (spec 7.6.1).
 
     Inputs: ``here`` float32 [B, 3, H, W], dequantised positions and blend; ``before`` and ``after`` [1, 3, H, W], those
     of the nodes; ``split`` [B, 5, H', W'], what 8x8 samples add to each channel of the output; ``share`` [B, 1, 1, 1];
@@ -272,7 +276,7 @@ def _refined(g: _Graph, x: str, axis: int) -> str:
 def _doubled(g: _Graph, x: str, sizes: str) -> str:
     """x2, cropped (spec 7.10).
 
-    By sums rather than a convolution: displacements have more bits than TF32 leaves to a convolution's operands.
+    It uses sums and no convolution, as displacements have more bits than TF32 keeps of a convolution's operands.
     """
     ends = {axis: g.node("Add", g.size(x, axis), g.ints(1)) for axis in (2, 3)}
 
@@ -289,13 +293,13 @@ def _doubled(g: _Graph, x: str, sizes: str) -> str:
 
 
 def _fetched(g: _Graph, node: str, moves: str, part: str, cell: int) -> str:
-    """The samples of a node's planes at displaced places, times its part: float32 [P, B, cell, cell, cells].
+    """The samples of a node's planes at displaced places, times its weight: float32 [P, B, cell, cell, cells].
 
     Args:
-        node: int16 [1, P, H', W'].
-        moves: float32 [B, 2, rows, columns].
-        part: what the node counts, [1, B, 1, 1, cells], divided by UNIT^2.
-        cell: samples along an axis that move together.
+        node: planes of the node, int16 [1, P, H', W'].
+        moves: displacements, float32 [B, 2, rows, columns].
+        part: blend weight of the node, [1, B, 1, 1, cells], divided by UNIT^2.
+        cell: samples along an axis that share a displacement.
     """
     if cell == 1:
         moves = g.rounded(g.scaled(moves, 1 / 4))
@@ -305,7 +309,7 @@ def _fetched(g: _Graph, node: str, moves: str, part: str, cell: int) -> str:
     index = _index(g, node, g.node("Cast", whole, to=TensorProto.INT32), cell)
     fetched = g.node("GatherElements", g.reshaped(node, count, -1), g.reshaped(index, count, -1), axis=1)
     fetched = g.reshaped(g.node("Cast", fetched, to=TensorProto.FLOAT), count, batch, 2 * cell, 2 * cell, -1)
-    # What the later of two half samples counts along each axis.
+    # Weight of the later of two half samples along each axis.
     down, across = (g.reshaped(g.slice(fraction, 1, k, k + 1), 1, batch, 1, 1, -1) for k in range(2))
     for axis, later, scale in ((3, across, None), (2, down, part)):
         weights = [g.complement(later, UNIT), later]
@@ -317,15 +321,15 @@ def _fetched(g: _Graph, node: str, moves: str, part: str, cell: int) -> str:
 
 
 def _index(g: _Graph, node: str, whole: str, cell: int) -> str:
-    """Where the taps of each cell lie in a flattened plane: int32 [P, B, taps^2, cells].
+    """Indices of the taps of each cell in a flattened plane: int32 [P, B, taps^2, cells].
 
-    Along each axis the first taps of the cell's samples come first, then the second ones. A cell's corner is cut to the
-    plane with its border: further out there is only the edge's sample.
+    Along each axis the first taps of all samples of the cell come first, then the second ones. A cell's corner is
+    clamped to the plane with its border, beyond which every sample equals the edge.
 
     Args:
-        node: the planes.
+        node: planes of the node, int16 [1, P, H', W'].
         whole: displacements in whole half samples, int32 [B, 2, rows, columns].
-        cell: samples along an axis that move together.
+        cell: samples along an axis that share a displacement.
     """
     places = []
     for k, shape in enumerate(((-1, 1), (1, -1))):
@@ -342,7 +346,7 @@ def _index(g: _Graph, node: str, whole: str, cell: int) -> str:
     corner = g.reshaped(g.node("Add", g.node("Mul", places[0], line), places[1]), 1, g.size(whole, 0), 1, -1)
     taps = np.add.outer((0, 1), 2 * np.arange(cell)).reshape(-1)
     steps = g.node("Add", g.node("Mul", g.value(taps[:, None], np.int32), line), g.value(taps, np.int32))
-    # Each plane has the same.
+    # The indices are the same in each plane.
     steps = g.node("Expand", g.reshaped(steps, 1, 1, -1, 1), g.node("Concat", g.size(node, 1), g.ints(1, 1, 1), axis=0))
     return g.node("Add", corner, steps)
 

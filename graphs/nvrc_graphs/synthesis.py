@@ -1,15 +1,17 @@
-"""The full graph of each profile in PyTorch, made of exact operators only; what `export_profile` writes as ONNX.
+"""The full graph of each profile in PyTorch, made of exact operators only; `export_profile` writes it as ONNX.
 
-This is the graph that the decoder runs, not the model that is trained: weights are placeholders, shifts are folded
-into them when a stream is loaded, and every value on an edge that a layer reads is an integer held in float32
-(spec 6.4). Only depthwise 3x3 and 1x1 convolutions, data movement and elementwise operators appear, so that no
-runtime can pick an algorithm that rounds (Winograd, FFT).
+This is the graph that the decoder runs, not the model that is trained. Weights are placeholders, shifts are folded
+into them when a stream is loaded, and every input of a layer is an integer held in float32 (spec 6.4). Only depthwise
+3x3 and 1x1 convolutions, data movement and elementwise operators appear, so that no runtime can pick an algorithm that
+rounds (Winograd, FFT).
 
 Module paths are the initializer names of the ONNX graph, so attribute names here are an interface:
-`nvrc_decoder.synthesis.onnx.initializers` puts a stream's parameters over them.
+`nvrc_decoder.synthesis.onnx.initializers` replaces these initializers by a stream's parameters.
 """
 
 from __future__ import annotations
+
+import functools
 
 import torch
 from torch import Tensor, nn
@@ -67,7 +69,10 @@ class GridInput(nn.Module):
 
 
 class Unfold(nn.Module):
-    """3x3 neighbourhood as nine channels a channel, zeros outside, by one-hot filters: [B, 9G, H, W] (spec 7.7)."""
+    """The 3x3 neighbourhood of each channel as nine channels, zeros outside, by one-hot filters (spec 7.7).
+
+    From [B, G, H, W] to [B, 9G, H, W].
+    """
 
     filters: Tensor
 
@@ -83,8 +88,8 @@ class Unfold(nn.Module):
 class Upsample(nn.Module):
     """Half-pixel bilinear x2 with repeated edges, cropped (spec 7.10).
 
-    Repeating every sample and filtering with (1, 2, 1) gives the weights (1, 3) and (3, 1); the crop and the repeated
-    edges are in the indices. A weight of 0 stands for a channel that either stage lacks.
+    Repeating every sample and filtering with (1, 2, 1) gives the weights (1, 3) and (3, 1). The indices do the crop and
+    the repeated edges. A channel that either stage lacks has weight 0.
     """
 
     def __init__(self, channels: int) -> None:
@@ -94,7 +99,7 @@ class Upsample(nn.Module):
         self.bias = nn.Parameter(torch.full((channels,), 0.5))
 
     def forward(self, x: Tensor, rows: int, columns: int) -> Tensor:
-        # Columns first, while there are half as many rows: they are taken sample by sample, rows at one go.
+        # Columns first, while there are half as many rows: columns are copied sample by sample, rows as a whole.
         x = torch.index_select(x, 3, self._indices(x.shape[3], columns))
         x = torch.index_select(x, 2, self._indices(x.shape[2], rows))
         return torch.floor(nn.functional.conv2d(x, self.weight, self.bias, groups=self.channels))
@@ -115,7 +120,8 @@ class Block(nn.Module):
         self.pointwise = signed_pointwise(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return clip_activation(x + self.pointwise(self.depthwise(x)))
+        added: Tensor = self.pointwise(self.depthwise(x))
+        return clip_activation(x + added)
 
 
 class Stage(nn.Module):
@@ -138,13 +144,13 @@ class Stage(nn.Module):
 
     def forward(self, x: Tensor | None, parts: list[Tensor]) -> Tensor:
         features = parts[0] if len(parts) == 1 else torch.cat(parts, 1)
-        injected = self.inject(self.unfold(features))
+        injected: Tensor = self.inject(self.unfold(features))
         if self.temporal is not None:
-            # Three frames side by side, then 1x1: stage 0 is too small for the zeros in that weight to cost anything.
+            # Three frames as channels, then 1x1. Its weight is mostly zeros, which cost nothing in so small a stage.
             shifted = torch.cat([injected[:-2], injected[1:-1], injected[2:]], 1)
             injected = self.temporal(shifted)
         if x is not None and self.up is not None:
-            # Channels that this stage lacks end here; narrowing first keeps them out of the work.
+            # Channels that this stage lacks are dropped before the work.
             x = self.up(x[:, : self.channels], features.shape[2], features.shape[3])
             injected = clip_activation(x + injected)
         for j in range(self.blocks):
@@ -153,7 +159,7 @@ class Stage(nn.Module):
 
 
 class Head(nn.Module):
-    """Four 3x3 filters a channel, then 1x1 to the 12 rows (spec 7.11)."""
+    """Four 3x3 filters per channel, then 1x1 to the 12 rows (spec 7.11)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -162,13 +168,14 @@ class Head(nn.Module):
         self.pointwise = RoundedConv(HEAD_FILTERS * channels, ROWS, 1, 1, 0.0, HEAD_HIGH, 0)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.pointwise(self.depthwise(x))
+        rows: Tensor = self.pointwise(self.depthwise(x))
+        return rows
 
 
 class SplitHead(nn.Module):
-    """The same with one filter of all channels at a time, the parts of the 1x1 summed.
+    """The same head, filter by filter of all channels, with the parts of the 1x1 summed.
 
-    Exact like any order of summing (spec 6.3), and slower, but the activations of four filters never exist at once.
+    It is exact, as is any order of summing (spec 6.3). It is slower, but holds the activations of one filter only.
     """
 
     def __init__(self, channels: int) -> None:
@@ -179,10 +186,10 @@ class SplitHead(nn.Module):
             self.add_module(f"pointwise{f}", nn.Conv2d(channels, ROWS, 1, bias=f == 0))
 
     def forward(self, x: Tensor) -> Tensor:
-        rows: Tensor | None = None
-        for f in range(HEAD_FILTERS):
-            part = self.get_submodule(f"pointwise{f}")(self.get_submodule(f"depthwise{f}")(x))
-            rows = part if rows is None else rows + part
+        rows: Tensor = functools.reduce(
+            torch.add,
+            (self.get_submodule(f"pointwise{f}")(self.get_submodule(f"depthwise{f}")(x)) for f in range(HEAD_FILTERS)),
+        )
         return torch.floor(torch.clamp(rows, 0.0, HEAD_HIGH + 0.5))
 
 
@@ -191,8 +198,8 @@ class ProfileGraph(nn.Module):
 
     Call it with the inputs of `graph_inputs`, float32 [B, C, H, W]: the quantised grid of each feature slot at the
     wanted frames, then the planes and the four phases of the luma plane, both activations. With a temporal stem the
-    grids of stage 0 are of B + 2 frames, from one before to one after. What a stream lacks is zeros. Returns the rows,
-    float32 [B, 12, H, W] at half resolution.
+    grids of stage 0 have B + 2 frames, from one before to one after. Inputs that a stream lacks are zeros. It returns
+    the rows, float32 [B, 12, H, W] at half resolution.
     """
 
     def __init__(self, profile: Profile) -> None:
@@ -211,7 +218,8 @@ class ProfileGraph(nn.Module):
         parts: list[list[Tensor]] = [[] for _ in self.profile.max_channels]
         for (name, item), x in zip(self.inputs.items(), inputs, strict=True):
             parts[item.stage].append(x if item.slot is None else self.get_submodule(name)(x))
-        x = None
-        for k, features in enumerate(parts):
-            x = self.get_submodule(f"stage{k}")(x, features)
-        return self.head(x)
+        features: Tensor | None = None
+        for k, own in enumerate(parts):
+            features = self.get_submodule(f"stage{k}")(features, own)
+        rows: Tensor = self.head(features)
+        return rows

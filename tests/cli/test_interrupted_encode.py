@@ -19,7 +19,7 @@ from nvrc_ref.main import run
 from nvrc_ref.signals import TerminatedError, terminable
 
 torch = pytest.importorskip("torch")
-checkpoint = pytest.importorskip("nvrc_encoder.training.checkpoint")
+loop = pytest.importorskip("nvrc_encoder.training.loop")
 choose = pytest.importorskip("nvrc_encoder.training.structure_search")
 run_module = pytest.importorskip("nvrc_encoder.training.run")
 
@@ -171,7 +171,7 @@ def test_a_full_disk_only_costs_the_checkpoint(
     clip: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(torch, "save", full_disk)
-    train = checkpoint.train
+    train = loop.train
     monkeypatch.setattr("nvrc_encoder.encoding.train", lambda *args, **more: train(*args, **{**more, "every": 1e-9}))
     assert encode("--no-trials") == 0
     assert caplog.text.count("cannot write the checkpoint b.nvrc.checkpoint: No space left on device") == 1

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from nvrc_encoder.goal import LAMBDA_MAX, LAMBDA_MIN, Goal
+from nvrc_encoder.rate_goal import LAMBDA_MAX, LAMBDA_MIN, RateGoal
 from nvrc_ref.encoding.missed_target import missed_target
 
 
 def told(
-    goal: Goal | None, size: int = 1000, psnr: float = 30.0, fixed: float = 100.0, lagrangian: float = 0.01
+    goal: RateGoal | None, size: int = 1000, psnr: float = 30.0, fixed: float = 100.0, lagrangian: float = 0.01
 ) -> Any:
     return missed_target(
         SimpleNamespace(  # type: ignore[arg-type]
@@ -27,25 +27,31 @@ def told(
 
 
 @pytest.mark.parametrize(
-    "goal", [None, Goal("size", 1000), Goal("size", 975), Goal("psnr", 30.09), Goal("psnr", 29.91)]
+    "goal", [None, RateGoal("size", 1000), RateGoal("size", 975), RateGoal("psnr", 30.09), RateGoal("psnr", 29.91)]
 )
-def test_a_met_target_is_not_reported(goal: Goal | None) -> None:
+def test_a_met_target_is_not_reported(goal: RateGoal | None) -> None:
     assert told(goal) is None
 
 
 @pytest.mark.parametrize(
     ("goal", "changes", "parts"),
     [
-        (Goal("size", 500), {"fixed": 490.0}, ("500 bytes", "+100.0 %", "headers and networks alone take 490")),
-        (Goal("size", 500), {"lagrangian": LAMBDA_MAX}, ("lambda is at its largest, 1,",)),
-        (Goal("size", 900), {}, ("+11.1 %", "200 iterations were too few")),
-        (Goal("size", 2000), {"lagrangian": LAMBDA_MIN}, ("-50.0 %", "lambda is at its smallest, 1e-06", "--profile")),
-        (Goal("size", 1100), {}, ("-9.1 %", "more --iterations")),
-        (Goal("psnr", 45.0), {"lagrangian": LAMBDA_MIN}, ("45.00 dB", "-15.00 dB", "lambda is at its smallest")),
-        (Goal("psnr", 29.0), {"lagrangian": LAMBDA_MAX}, ("+1.00 dB", "lambda is at its largest")),
-        (Goal("psnr", 30.5), {}, ("-0.50 dB", "200 iterations were too few")),
+        (RateGoal("size", 500), {"fixed": 490.0}, ("500 bytes", "+100.0 %", "headers and networks alone take 490")),
+        (RateGoal("size", 500), {"lagrangian": LAMBDA_MAX}, ("lambda is at its largest, 1,",)),
+        (RateGoal("size", 900), {}, ("+11.1 %", "200 iterations were too few")),
+        (
+            RateGoal("size", 2000),
+            {"lagrangian": LAMBDA_MIN},
+            ("-50.0 %", "lambda is at its smallest, 1e-06", "--profile"),
+        ),
+        (RateGoal("size", 1100), {}, ("-9.1 %", "more --iterations")),
+        (RateGoal("psnr", 45.0), {"lagrangian": LAMBDA_MIN}, ("45.00 dB", "-15.00 dB", "lambda is at its smallest")),
+        (RateGoal("psnr", 29.0), {"lagrangian": LAMBDA_MAX}, ("+1.00 dB", "lambda is at its largest")),
+        (RateGoal("psnr", 30.5), {}, ("-0.50 dB", "200 iterations were too few")),
     ],
 )
-def test_a_missed_target_has_a_figure_and_a_cause(goal: Goal, changes: dict[str, Any], parts: tuple[str, ...]) -> None:
+def test_a_missed_target_has_a_figure_and_a_cause(
+    goal: RateGoal, changes: dict[str, Any], parts: tuple[str, ...]
+) -> None:
     text = told(goal, **changes)
     assert all(part in text for part in parts), text

@@ -114,7 +114,7 @@ def test_encoding_without_memory_exits_with_77(
 
     from nvrc_encoder import encode, encoding
 
-    monkeypatch.setattr(encoding, "make_trainer", lambda *_, **__: take())
+    monkeypatch.setattr(encoding, "prepare", lambda *_, **__: take())
     monkeypatch.chdir(tmp_path)
     Path("clip.y4m").write_bytes(CLIP)
     assert run(ENCODE) == 77

@@ -1,4 +1,4 @@
-"""Every ffmpeg command that is printed as advice does what it says, for what it is printed for."""
+"""Every FFmpeg command that is printed as advice works on an input for which it is printed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FFMPEG = shutil.which("ffmpeg")
 needs_ffmpeg = pytest.mark.skipif(FFMPEG is None, reason="the program ffmpeg is not installed")
 RESULT = re.compile(r"ffmpeg (.*?(?:OUTPUT|OTHER|ALPHA|TURNED|WITH_[A-Z]+)\.(?:mkv|mp4|mov))")
 WANTED = re.compile(r"-pix_fmt (\S+)")
-# Formats of memory that only devices read, and such as no decoder gives out.
+# Formats of device memory, and formats that no decoder emits.
 KNOWN = [name for name in sorted(av.video.format.names) if av.VideoFormat(name).components]
 
 
@@ -36,7 +36,7 @@ def ffmpeg(*words: object) -> None:
 
 
 def run_advice(line: str, folder: Path, number: int = 0, **files: Path) -> Path:
-    """Run a command of a line, with `files` in place of its names; the file that it writes."""
+    """Run the command of a line with `files` in place of its names; the path of its output."""
     command = RESULT.findall(line)[number]
     words = [str(files.get(word.partition(".")[0], word)) for word in shlex.split(command)]
     words[-1] = str(folder / words[-1])
@@ -100,7 +100,7 @@ def test_conversion(
     tmp_path: Path, pixel_format: str, codec: str, tag: str | None, expected: str, full_range: bool
 ) -> None:
     name = "in.gif" if codec == "gif" else "in.avi" if codec == "mjpeg" else "in.mkv"
-    # Luma from 0 to 255 tells a range that was changed.
+    # Luma from 0 to 255 shows whether the range was changed.
     source = "color=white:size=64x48:rate=25,format=yuv444p,geq=lum=X*4:cb=200:cr=90"
     made = clip(tmp_path / name, "-c:v", codec, "-pix_fmt", pixel_format, source=source)
     if tag is not None:
@@ -257,7 +257,7 @@ def test_fields_become_whole_frames(tmp_path: Path) -> None:
 
 
 @needs_ffmpeg
-def test_time_stamps_that_cannot_be_carried_are_made_even(tmp_path: Path) -> None:
+def test_uncarried_time_stamps_are_made_even(tmp_path: Path) -> None:
     made = clip(tmp_path / "a.mkv", "-vf", "setpts=N*N/25/TB,settb=1/1000", "-fps_mode", "passthrough", frames=5)
     source = open_source(made)
     assert "nvrc.times" in source.metadata or list(source)
@@ -269,7 +269,7 @@ def test_time_stamps_that_cannot_be_carried_are_made_even(tmp_path: Path) -> Non
 
 
 @needs_ffmpeg
-def test_what_cannot_be_decoded_is_left_out(tmp_path: Path) -> None:
+def test_undecodable_frames_are_left_out(tmp_path: Path) -> None:
     source = "testsrc2=size=64x48:rate=25,noise=alls=60:allf=t"
     made = clip(tmp_path / "a.mp4", "-movflags", "faststart", source=source, frames=20)
     made.write_bytes(made.read_bytes()[: made.stat().st_size * 3 // 4])

@@ -1,4 +1,4 @@
-"""`array_source`: arrays in memory as the encoder's input, and what is no video."""
+"""`array_source`: arrays in memory as the encoder's input, and arrays that are no video."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_format_follows_from_the_arrays(frame: Any, chroma_format: int, bit_dept
     assert [len(list(source)), len(list(source))] == [2, 2]
 
 
-def test_later_changes_of_the_arrays_do_not_count() -> None:
+def test_arrays_are_copied() -> None:
     frame = grey()
     source = array_source([frame])
     frame[:] = 9
@@ -62,7 +62,7 @@ def test_later_changes_of_the_arrays_do_not_count() -> None:
         ([grey(dtype=np.uint16, value=1024)], "1024"),
     ],
 )
-def test_what_is_no_video(frames: Any, message: str) -> None:
+def test_frames_that_are_no_video_are_refused(frames: Any, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         array_source(frames)
     assert caught.value.code == "E_SOURCE"
@@ -116,5 +116,5 @@ def test_the_guide_s_example() -> None:
     assert runner.failures == 0, "".join(report)
 
 
-def test_fractions_of_floats_are_what_they_look_like() -> None:
+def test_float_rates_are_read_as_decimals() -> None:
     assert array_source([grey()], rate=23.976).rate == Fraction(2997, 125)

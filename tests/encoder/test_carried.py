@@ -1,4 +1,4 @@
-"""What a source has besides samples is carried to the stream and from it to a video file, or told."""
+"""Properties beyond samples are carried from a source through the stream to a video file, or reported as lost."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_rotation_is_read_and_its_filter_turns(tmp_path: Path, turn: Orientation
     assert source.carried == [turn.describe()]
     assert "rotation" in source.carried[0]
     assert (source.width, source.height) == (32, 16)
-    # FFmpeg's filter and the matrix take the corners to the same places.
+    # FFmpeg's filter and the matrix move the corners to the same places.
     picture = np.arange(16 * 32, dtype=np.uint8).reshape(16, 32)
     graph = av.filter.Graph()
     last = graph.add_buffer(width=32, height=16, format=av.VideoFormat("gray"), time_base=Fraction(1, 25))
@@ -85,7 +85,7 @@ def test_rotation_is_read_and_its_filter_turns(tmp_path: Path, turn: Orientation
     assert np.array_equal(turned, np.rot90(expected, turn.degrees // 90))
 
 
-def test_rotation_that_is_no_right_angle_is_told(tmp_path: Path) -> None:
+def test_rotation_by_no_right_angle_is_reported(tmp_path: Path) -> None:
     path = make(tmp_path / "a.mp4", turn=Orientation(90))
     data = path.read_bytes()
     right = struct.pack(">9i", 0, -65536, 0, 65536, 0, 0, 0, 0, 1 << 30)
@@ -138,14 +138,14 @@ def test_pixel_aspect_of_y4m(tmp_path: Path, tag: bytes, carried: bool) -> None:
 @pytest.mark.parametrize(
     ("tag", "words"), [("t", "top field"), ("b", "bottom field"), ("m", "some"), ("p", ""), ("?", "")]
 )
-def test_fields_of_y4m_are_told(tmp_path: Path, tag: str, words: str) -> None:
+def test_fields_of_y4m_are_reported(tmp_path: Path, tag: str, words: str) -> None:
     (tmp_path / "a.y4m").write_bytes(f"YUV4MPEG2 W4 H2 F25:1 I{tag}\nFRAME\n".encode() + bytes(12))
     lines = read(tmp_path / "a.y4m").losses
     assert len(lines) == bool(words)
     assert words in "".join(lines)
 
 
-def test_everything_survives_the_way_through_a_stream(
+def test_everything_survives_a_stream(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     stamps = [0, 1, 2, 12, 13]
@@ -225,7 +225,7 @@ def test_quiet_leaves_losses_but_not_the_rest(tmp_path: Path, capsys: pytest.Cap
         assert sum(line.startswith("dropped: interlacing") for line in lines) == 1
 
 
-def test_corrupt_frames_are_told(tmp_path: Path) -> None:
+def test_corrupt_frames_are_reported(tmp_path: Path) -> None:
     path = make(tmp_path / "a.ts", 20, noise=120, params="bframes=0:slices=4")
     data = path.read_bytes()
     for packets in range(1, 30):
@@ -243,7 +243,7 @@ def test_corrupt_frames_are_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
-def test_a_file_that_ends_early_is_told(tmp_path: Path, name: str) -> None:
+def test_a_file_that_ends_early_is_reported(tmp_path: Path, name: str) -> None:
     path = make(tmp_path / name, 40, noise=120, codec="mpeg4")
     with (
         av.open(str(path), options={"movflags": "faststart"}) as source,
@@ -273,7 +273,7 @@ def test_the_reason_of_ffmpeg_is_given(tmp_path: Path) -> None:
             open_source(path)
 
 
-def test_grey_that_says_nothing_is_full_range(tmp_path: Path) -> None:
+def test_untagged_grey_is_full_range(tmp_path: Path) -> None:
     for tag, full in (("", True), (" XCOLORRANGE=LIMITED", False), (" XCOLORRANGE=FULL", True)):
         (tmp_path / "a.y4m").write_bytes(f"YUV4MPEG2 W4 H2 Cmono{tag}\nFRAME\n".encode() + bytes(8))
         assert open_source(tmp_path / "a.y4m").colour.full_range == full
@@ -299,7 +299,7 @@ def test_rate_of_input_that_has_none(tmp_path: Path) -> None:
     assert [line.split(" as ")[0] for line in read(tmp_path / "a.h264").losses] == ["assumed: 25 frames a second,"]
 
 
-def test_avi_does_not_say_when_reordered_frames_are_shown(tmp_path: Path) -> None:
+def test_avi_of_reordered_frames_has_no_time_stamps(tmp_path: Path) -> None:
     source = read(make(tmp_path / "a.avi", 20, noise=60, params="bframes=3"))
     assert (source.metadata, source.losses, source.rate) == ({}, [], 25)
 
@@ -313,7 +313,7 @@ def test_announced_frames_are_those_that_come(tmp_path: Path) -> None:
     assert open_source(tmp_path / "a.mp4").frame_count == 20
 
 
-def test_mp4_that_cannot_hold_the_times_is_an_output_error(tmp_path: Path) -> None:
+def test_times_that_mp4_cannot_hold_are_an_error(tmp_path: Path) -> None:
     video = VideoFormat(16, 16, Fraction(25))
     frame = Planes(*(np.full(shape, 99, np.uint8) for shape in video.plane_shapes))
 

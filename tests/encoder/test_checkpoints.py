@@ -1,4 +1,4 @@
-"""A training run can be broken off anywhere and ends in the same bits."""
+"""A training run can be interrupted after any step, and ends in the same bits."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from encoder_cases import gradient_source
 
 from nvrc_decoder.errors import InputError, OutputError
 from nvrc_encoder import EncodeOptions, encode, encoding
-from nvrc_encoder.encoding import make_trainer
-from nvrc_encoder.goal import Goal
-from nvrc_encoder.training import checkpoint
-from nvrc_encoder.training.checkpoint import fingerprint, load_checkpoint, read_checkpoint, save_checkpoint, train
+from nvrc_encoder.preparation import make_trainer
+from nvrc_encoder.rate_goal import RateGoal
+from nvrc_encoder.training import loop
+from nvrc_encoder.training.checkpoint import fingerprint, read_checkpoint, save_checkpoint
+from nvrc_encoder.training.loop import train
 from nvrc_encoder.training.run import Run
 
 KEY = {"version": "7", "samples": "abc"}
@@ -34,10 +35,10 @@ def options(**changes: Any) -> EncodeOptions:
 
 
 class _KilledError(Exception):
-    """Stands for the kill."""
+    """Stands for a kill of the process."""
 
 
-def _fresh(iterations: int = 24, goal: Goal | None = None) -> Run:
+def _fresh(iterations: int = 24, goal: RateGoal | None = None) -> Run:
     source = gradient_source(32, 24, 5)
     chosen = options(iterations=iterations, gop=3)
     trainer, _, _ = make_trainer(source, list(source), chosen)
@@ -45,8 +46,15 @@ def _fresh(iterations: int = 24, goal: Goal | None = None) -> Run:
     return Run(trainer, plan, goal)
 
 
+def _state(path: Path) -> dict[str, Any]:
+    """The state in a checkpoint whose key is `KEY`."""
+    found = read_checkpoint(path)
+    found.check(KEY)
+    return found.state
+
+
 def _finish(run: Run) -> int:
-    """Train to the end; how many steps it took."""
+    """Train to the end; the number of steps."""
     steps = 0
     while not run.done:
         run.advance()
@@ -54,12 +62,12 @@ def _finish(run: Run) -> int:
     return steps
 
 
-GOALS = {"lambda": None, "size": Goal("size", 700), "quality": Goal("psnr", 60.0)}
+GOALS = {"lambda": None, "size": RateGoal("size", 700), "quality": RateGoal("psnr", 60.0)}
 
 
 @pytest.fixture(scope="module", params=GOALS)
-def unbroken(request: pytest.FixtureRequest) -> tuple[Run, int, Goal | None]:
-    """A run of 24 iterations (exact from 19 on), what rate control adds to it, and the search; and its steps."""
+def uninterrupted(request: pytest.FixtureRequest) -> tuple[Run, int, RateGoal | None]:
+    """A finished run and its steps: 24 iterations (exact from 19 on), those of rate control, and the search."""
     goal = GOALS[request.param]
     run = _fresh(goal=goal)
     return run, _finish(run), goal
@@ -69,15 +77,15 @@ def unbroken(request: pytest.FixtureRequest) -> tuple[Run, int, Goal | None]:
 # iterations; two steps of the search; the last step.
 @pytest.mark.parametrize("kill_after", [1, 5, 8, 18, 19, 20, 23, 24, 25, -4, -3, -1])
 def test_restored_run_ends_in_the_same_bits(
-    unbroken: tuple[Run, int, Goal | None], tmp_path: Path, kill_after: int
+    uninterrupted: tuple[Run, int, RateGoal | None], tmp_path: Path, kill_after: int
 ) -> None:
-    whole, steps, goal = unbroken
+    whole, steps, goal = uninterrupted
     broken = _fresh(goal=goal)
     for _ in range(kill_after % steps):
         broken.advance()
     save_checkpoint(tmp_path / "state", broken, KEY)
     resumed = _fresh(goal=goal)
-    resumed.restore(load_checkpoint(tmp_path / "state", KEY))
+    resumed.restore(_state(tmp_path / "state"))
     assert kill_after % steps + _finish(resumed) == steps
     assert resumed.summary() == whole.summary()
     for name in ("raw", "log_step", "bias_log_step"):
@@ -89,9 +97,9 @@ def test_restored_run_ends_in_the_same_bits(
                 assert torch.equal(x, y)
 
 
-def test_what_the_resumed_runs_go_through(unbroken: tuple[Run, int, Goal | None]) -> None:
-    """Otherwise the test above would prove less than it says."""
-    run, steps, goal = unbroken
+def test_resumed_runs_cover_all_phases(uninterrupted: tuple[Run, int, RateGoal | None]) -> None:
+    """The test above interrupts every phase of a run."""
+    run, steps, goal = uninterrupted
     summary = run.summary()
     assert summary.evaluations > 0
     assert steps > summary.iterations
@@ -121,8 +129,8 @@ def test_encode_resumed_gives_the_same_file(tmp_path: Path, monkeypatch: pytest.
     assert whole.getvalue() == again.getvalue()
 
 
-def test_broken_off_in_every_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the pilot, at its end and in the training: each time the next start goes on from there."""
+def test_encode_resumes_in_every_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An encode that is killed in the pilot, at its end or in the training resumes from there."""
     source = gradient_source(32, 24, 3)
     chosen = options(iterations=12, trials=True, target_psnr=24.0)
     whole, again = io.BytesIO(), io.BytesIO()
@@ -192,7 +200,7 @@ def test_damaged_checkpoint_is_a_typed_error(tmp_path: Path, damage: str) -> Non
     else:
         path.write_bytes(made[damage])
     with pytest.raises(InputError) as caught:
-        load_checkpoint(path, KEY)
+        _state(path)
     assert caught.value.code == "E_CHECKPOINT"
     assert caught.value.message.startswith((f"{path} is ", f"cannot read the checkpoint {path}: Is a directory"))
     assert "torch" not in caught.value.message.lower()
@@ -202,7 +210,7 @@ def test_damaged_checkpoint_is_a_typed_error(tmp_path: Path, damage: str) -> Non
 def test_files_of_others_are_no_checkpoints(tmp_path: Path, content: Any) -> None:
     torch.save(content, tmp_path / "state")
     with pytest.raises(InputError, match="is no checkpoint of nvrc-ref"):
-        load_checkpoint(tmp_path / "state", KEY)
+        _state(tmp_path / "state")
 
 
 def test_states_that_do_not_fit_are_refused(tmp_path: Path) -> None:
@@ -213,7 +221,7 @@ def test_states_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         found.restore(_fresh(10))
 
 
-def test_another_encode_is_named(tmp_path: Path) -> None:
+def test_differences_of_another_encode_are_named(tmp_path: Path) -> None:
     source, path = gradient_source(32, 24, 4), tmp_path / "state"
     chosen = options(iterations=10)
     encode(source, io.BytesIO(), chosen, checkpoint=path)
@@ -231,7 +239,7 @@ def test_another_encode_is_named(tmp_path: Path) -> None:
     assert "(another version of nvrc-ref wrote it)" in refusal()
 
 
-def test_a_checkpoint_that_cannot_be_written_is_typed(tmp_path: Path) -> None:
+def test_failed_write_is_a_typed_error(tmp_path: Path) -> None:
     with pytest.raises(OutputError):
         save_checkpoint(tmp_path / "no" / "state", _fresh(10), KEY)
     run, before = _fresh(10), set(tmp_path.iterdir())
@@ -256,8 +264,8 @@ def test_checkpoints_take_a_fiftieth_of_the_time(tmp_path: Path, monkeypatch: py
         saved.append(now)
         now += 3
 
-    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now)
-    monkeypatch.setattr(checkpoint, "save_checkpoint", slowly)
+    monkeypatch.setattr(loop.time, "monotonic", lambda: now)
+    monkeypatch.setattr(loop, "save_checkpoint", slowly)
     train(Clocked(), path=tmp_path / "state")  # type: ignore[arg-type]
     assert saved[0] == 30
     gaps = [after - before for before, after in pairwise(saved)]
@@ -266,7 +274,7 @@ def test_checkpoints_take_a_fiftieth_of_the_time(tmp_path: Path, monkeypatch: py
 
 
 def _bytes(state: object) -> int:
-    """Of all tensors in a state."""
+    """Size of all tensors in a state."""
     if isinstance(state, torch.Tensor):
         return state.numel() * state.element_size()
     if isinstance(state, dict):
@@ -274,8 +282,8 @@ def _bytes(state: object) -> int:
     return sum(map(_bytes, state)) if isinstance(state, list) else 0
 
 
-def test_what_can_be_made_again_is_not_kept() -> None:
-    """A grid value: 4 bytes for itself, 8 for Adam's and 8 for the forecast; 2 in the best state, and in the search."""
+def test_state_omits_what_can_be_recomputed() -> None:
+    """A grid value takes 20 bytes: 4 itself, 8 for Adam and 8 for the forecast; in the best state and the search 2."""
     run, sizes = _fresh(), {}
     values = sum(grid.numel() for grids in run.trainer.grids for grid in grids if grid is not None)
     weights = run.trainer.bank.raw.numel()
@@ -293,8 +301,8 @@ import sys
 from pathlib import Path
 from encoder_cases import gradient_source
 from nvrc_encoder import EncodeOptions, encode
-from nvrc_encoder.training import checkpoint
-train = checkpoint.train
+from nvrc_encoder.training import loop
+train = loop.train
 import nvrc_encoder.encoding as encoding
 encoding.train = lambda run, report=None, **more: train(run, report, every=0.0, **more)
 with open(sys.argv[1], "wb") as file:
@@ -303,8 +311,8 @@ with open(sys.argv[1], "wb") as file:
 """
 
 
-def test_killed_process_goes_on(tmp_path: Path) -> None:
-    """SIGKILL in the middle of training and writing of checkpoints, several times, then to the end."""
+def test_killed_process_resumes(tmp_path: Path) -> None:
+    """SIGKILL several times, during training and while checkpoints are written; then the encode runs to its end."""
     path = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     state = tmp_path / "state"

@@ -1,4 +1,4 @@
-"""The start of a training: flow, planes and weights as a classical encoder would choose them."""
+"""The start of a training: motion, planes and weights chosen as in a block-based encoder."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from nvrc_decoder.picture.format import VideoFormat
 from nvrc_decoder.picture.planes import Planes
 from nvrc_decoder.pyramid import Pyramid
 from nvrc_encoder import EncodeOptions
-from nvrc_encoder.encoding import make_trainer
 from nvrc_encoder.model.motion import half_samples, make_motion
+from nvrc_encoder.model.prediction_route import Route, find_route
 from nvrc_encoder.model.rounding import Arithmetic
-from nvrc_encoder.model.route import Route, find_route
 from nvrc_encoder.model.synthesis import LUMA_STAGE, PLANE_STAGE
+from nvrc_encoder.preparation import make_trainer
 from nvrc_encoder.source.video import Source
 from nvrc_encoder.start.flow_search import FrameSearch, Reference, pattern_search
+from nvrc_encoder.start.initial_planes import half, initial_planes
 from nvrc_encoder.start.split_search import SplitGrid
-from nvrc_encoder.start.warm_planes import half, initial_planes
 from nvrc_encoder.training.trainer import Trainer
 
 PYRAMIDS = [{"node_spacing": 8}, {"node_spacing": 2}, {"key_spacing": 4, "node_spacing": 1}]
@@ -36,7 +36,7 @@ def texture(height: int, width: int, seed: int) -> torch.Tensor:
 
 
 def moving_source(frames: int) -> Source:
-    """A texture that moves by (1, 2) samples a frame, 96x80."""
+    """A texture that moves by (1, 2) samples per frame, 96x80."""
     scene = texture(120, 160, 0)
     clip = []
     for t in range(frames):
@@ -61,9 +61,9 @@ def cost_of(trainer: Trainer) -> float:
 
 @pytest.mark.parametrize("spacings", PYRAMIDS, ids=str)
 @pytest.mark.parametrize("motion", [{"motion": False}, {"motion": True}, {"split": True}], ids=str)
-def test_start_believes_in_the_decoders_planes(spacings: dict[str, int], motion: dict[str, bool]) -> None:
+def test_start_uses_the_decoders_planes(spacings: dict[str, int], motion: dict[str, bool]) -> None:
     trainer = trainer_of(**motion, **spacings)
-    model, rows = trainer.model, trainer.targets[0].rows
+    model, rows = trainer.model, trainer.source_rows[0].rows
     features = (torch.cat([rows[:, :4].mean(1, keepdim=True), rows[:, 4:6]], 1) - 128) / 16
     multipliers = [None if m is None else m.tolist() for m in trainer.multipliers]
     grids: list[torch.Tensor | None] = [None] * len(multipliers)
@@ -116,19 +116,19 @@ def test_frame_search_finds_a_shift(size: tuple[int, int]) -> None:
     even = -(-height // 2) * 2, -(-width // 2) * 2
     before, here, after = (scene[..., 8 + 2 * t :, 8 - 3 * t :][..., : even[0], : even[1]] for t in (-1, 0, 1))
     rows, columns = -(-height // 16), -(-width // 16)
-    # In eighths; what a position says is where a frame's samples are found, relative to where others are.
+    # In eighths. A position is where the samples of a frame are found, relative to those of other frames.
     shift = torch.tensor([2.0, -3.0]).view(1, 2, 1, 1).expand(1, 2, rows, columns) * 8
     references = [Reference(half_samples(x, Arithmetic.EXACT), s) for x, s in ((before, shift), (after, -shift))]
     zeros = torch.zeros(3, rows, columns)
     search = FrameSearch(here, references, 16, torch.tensor([4, 4, 4]), size, 1.0)
     away = zeros + torch.tensor([1.0, -2.0, 0.0]).view(3, 1, 1)
     found = search.run([away], zeros)[:2]
-    # At the edges what moves in is not there to be found.
+    # At the edges, content that enters the picture has no match.
     assert not found[:, 1:-1, 1:-1].any()
 
 
 def test_split_search_finds_what_moves_by_itself() -> None:
-    """A block moves by (1, -2) samples a frame over ground that stands still."""
+    """A block moves by (1, -2) samples per frame over a static background."""
     ground, thing = texture(48, 64, 5) / 16 - 8, texture(8, 8, 6) / 16 - 8
     luma = ground.repeat(3, 1, 1, 1)
     for t in range(3):

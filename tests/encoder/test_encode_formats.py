@@ -1,4 +1,4 @@
-"""Every sample format, size and colour description on its way from a video file through a stream to a video file."""
+"""Every sample format, size and colour description survives from a video file through a stream to a video file."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def write(path: Path, source: Source, colour: Colour | None = None) -> None:
             writer(frame)
 
 
-def test_a_checkpoint_that_is_not_taken_up_is_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_unused_checkpoint_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write(tmp_path / "a.y4m", gradient_source(16, 16, 1))
     command = ("encode", tmp_path / "a.y4m", "-o", tmp_path / "a.nvrc", "--preset", "draft", "--quiet")
     assert call(*command) == 0
@@ -67,7 +67,7 @@ def test_a_checkpoint_that_is_not_taken_up_is_told_of(tmp_path: Path, caplog: py
 
 
 def write_with_pyav(path: Path, pixel_format: str, frames: list[Planes], colour: Colour, codec: str = "ffv1") -> None:
-    """Planes as they are in a container of FFmpeg's; the codec is lossless."""
+    """Write planes into a container of FFmpeg with a lossless codec."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=Fraction(24000, 1001))
         stream.height, stream.width = frames[0].y.shape

@@ -25,8 +25,9 @@ from nvrc_decoder.profiles import node_shape
 from nvrc_encoder import EncodeReport, encode, encoding
 from nvrc_encoder.model.rounding import Arithmetic
 from nvrc_encoder.options import profile_named
+from nvrc_encoder.preparation import make_trainer
 from nvrc_encoder.source.video import Source
-from nvrc_encoder.training.checkpoint import train
+from nvrc_encoder.training.loop import train
 from nvrc_encoder.training.run import Progress, Run
 from nvrc_encoder.training.trainer import Trainer
 
@@ -47,7 +48,7 @@ def test_training_improves_what_it_minimises() -> None:
     costs = []
     for iterations in (1, 150):
         chosen = options(iterations=iterations)
-        trainer, _, _ = encoding.make_trainer(source, frames, chosen)
+        trainer, _, _ = make_trainer(source, frames, chosen)
         train(Run(trainer, chosen.plan()))
         estimate = trainer.estimate()
         costs.append(estimate.distortion + chosen.lagrangian * estimate.bits / (6 * 48 * 32))
@@ -188,14 +189,14 @@ def test_no_frames() -> None:
 
 
 class _NotReachedError(Exception):
-    """Raised where a test must not get to."""
+    """Raised by code that a test must not reach."""
 
 
 def _refuse(*_: object, **__: object) -> None:
     raise _NotReachedError
 
 
-def test_what_no_level_admits_fails_before_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_video_beyond_every_level_is_refused_early(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Run, "advance", _refuse)
     source = gradient_source(frames=1, rate=Fraction((1 << 31) - 1))
     with pytest.raises(UnsupportedError) as caught:
@@ -204,7 +205,7 @@ def test_what_no_level_admits_fails_before_the_training(monkeypatch: pytest.Monk
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_device_that_is_not_there() -> None:
+def test_missing_device_is_an_error() -> None:
     with pytest.raises(UnsupportedError) as caught:
         encode(gradient_source(frames=1), io.BytesIO(), options(device="cuda"))
     assert caught.value.code == "E_DEVICE"
@@ -221,7 +222,7 @@ def _failing(source: Source, **changes: Any) -> InternalError:
 
 
 @pytest.mark.parametrize("frame", [0, 3])
-def test_one_sample_that_the_decoder_makes_otherwise(monkeypatch: pytest.MonkeyPatch, frame: int) -> None:
+def test_one_differing_sample_is_an_error(monkeypatch: pytest.MonkeyPatch, frame: int) -> None:
     honest = encoding.reconstruct
 
     def one_off(trainer: Trainer, arithmetic: Arithmetic = Arithmetic.EXACT) -> list[list[Planes]]:
@@ -236,7 +237,7 @@ def test_one_sample_that_the_decoder_makes_otherwise(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_another_number_of_frames(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+def test_wrong_number_of_frames_is_an_error(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     honest = nvrc_decoder.open
 
     class Video:
@@ -255,7 +256,7 @@ def test_another_number_of_frames(monkeypatch: pytest.MonkeyPatch, count: int) -
     assert _failing(gradient_source(16, 16, 2)).code == "E_RECONSTRUCTION"
 
 
-def test_stream_that_the_decoder_refuses_is_a_fault_of_the_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refused_stream_is_an_internal_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise InvalidStreamError("E_ENTROPY", "words are left")
 
@@ -284,12 +285,12 @@ def test_infinite_loss_is_an_error_and_no_file() -> None:
 
 
 @pytest.mark.parametrize("target", ["grid", "weight", "step"])
-def test_numbers_that_are_none_are_an_error_and_no_file(monkeypatch: pytest.MonkeyPatch, target: str) -> None:
-    """After the last check of the loss, so that only the state itself can tell."""
+def test_nan_in_the_state_is_an_error_and_no_file(monkeypatch: pytest.MonkeyPatch, target: str) -> None:
+    """The state is spoilt after the last check of the loss, so that only the check of the state notices."""
     honest = Trainer._distortion
 
     def poison(self: Trainer, *arguments: Any) -> torch.Tensor:
-        # `data`, so that the pass in progress does not notice.
+        # `data`, so that autograd does not notice.
         if target == "grid":
             grid = next(grid for grid in self.grids[0] if grid is not None)
             grid.data[0, 0, 0, 0] = math.nan
@@ -304,10 +305,8 @@ def test_numbers_that_are_none_are_an_error_and_no_file(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(("gop", "told"), [(1024, 0), (1025, 1)])
-def test_a_stream_over_the_decoder_s_default_limits_is_told_of_before_the_training(
-    gop: int, told: int, caplog: pytest.LogCaptureFixture
-) -> None:
-    # Grids of every frame alone: the start of a thousand frames that move takes long.
+def test_stream_over_default_limits_is_logged(gop: int, told: int, caplog: pytest.LogCaptureFixture) -> None:
+    # Only grids of every frame, as the motion search of a thousand frames takes long.
     chosen = options(gop=gop, iterations=1, slots=(0,), motion=False)
     encode(gradient_source(2, 2, 1025), io.BytesIO(), chosen)
     notes = [record.message for record in caplog.records if "refuse" in record.message]
@@ -315,10 +314,10 @@ def test_a_stream_over_the_decoder_s_default_limits_is_told_of_before_the_traini
     assert all("max_gop_frames = 1024" in note for note in notes)
 
 
-def test_layer_that_the_exact_phase_moves_out_of_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exact_phase_keeps_layers_within_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
     source = gradient_source(16, 16, 1)
     chosen = options(iterations=10)
-    trainer, _, _ = encoding.make_trainer(source, list(source), chosen)
+    trainer, _, _ = make_trainer(source, list(source), chosen)
     honest = Trainer._distortion
     calls = 0
 
@@ -332,28 +331,28 @@ def test_layer_that_the_exact_phase_moves_out_of_the_contract(monkeypatch: pytes
 
     monkeypatch.setattr(Trainer, "_distortion", push)
     train(Run(trainer, chosen.plan()))
-    # The step of training is again the one that is written.
+    # The steps of the training are those that are written.
     quantised = trainer.bank.quantised().detach()
     assert torch.equal(written_integers(trainer.bank), torch.round(quantised))
     assert trainer.bank.enforce_contract() == []
 
 
 def squared_cost(report: EncodeReport) -> float:
-    """J with the weighed MSE for a distortion, at lambda 1e-3."""
+    """J with the weighted MSE as distortion, at lambda 1e-3."""
     quality = (report.quality.y, report.quality.u, report.quality.v)
     errors = [10 ** (-value / 10) for value in quality if value is not None]
     return float(np.dot((0.75, 0.125, 0.125), errors)) + 1e-3 * report.bits_per_pixel
 
 
-def test_tuned_for_similarity() -> None:
-    """At equal lambda and length each does better by its own measure."""
+def test_tuning_improves_its_own_measure() -> None:
+    """At equal lambda and iterations each tuning is better by its own measure."""
     source = gradient_source(112, 104, 2)
     reports = {tune: run(source, tune=tune, iterations=60, lagrangian=1e-3)[1] for tune in ("psnr", "ms-ssim")}
     tuned, plain = reports["ms-ssim"], reports["psnr"]
     assert plain.ms_ssim_y is None
     assert tuned.ms_ssim_y is not None
     assert 0.9 < tuned.ms_ssim_y < 1
-    # By their own measures at the same lambda; one may spend more bits than the other.
+    # J by each measure, as one tuning may spend more bits than the other.
     assert squared_cost(plain) < squared_cost(tuned)
     assert tuned.cost == pytest.approx(
         0.75 * 0.05 * (1 - tuned.ms_ssim_y)
@@ -363,7 +362,7 @@ def test_tuned_for_similarity() -> None:
     )
 
 
-def test_too_small_for_similarity_is_known_before_the_frames_are_read() -> None:
+def test_too_small_for_ms_ssim_fails_before_reading() -> None:
     def read() -> NoReturn:
         raise AssertionError("the frames were read")
 

@@ -1,4 +1,4 @@
-"""Options are checked when they are made, and the command line says so in a line."""
+"""Options are checked when they are made, and the command line reports an error in one line."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_trials_leave_what_is_given() -> None:
     assert names(grid_scale=1.0) == names(grid_step=80) == everything[:-2]
 
 
-def test_what_is_settled_is_not_open() -> None:
+def test_settled_options_are_not_open() -> None:
     fixed: dict[str, Any] = {"channels": 8, "context_widths": (10, 10), "grid_scale": 1.0}
     assert is_open(EncodeOptions(**fixed))
     assert is_open(EncodeOptions(slots=(0, 1), **(fixed | {"grid_scale": None})))
@@ -165,7 +165,7 @@ def test_structure_of_the_options(changes: dict[str, Any], grids: tuple[int, ...
     assert tuple(sizes) == grids
 
 
-def test_iterations_replace_those_of_the_preset_and_nothing_else() -> None:
+def test_iterations_override_only_those_of_the_preset() -> None:
     plan = EncodeOptions(preset="draft", iterations=7).plan()
     assert plan.iterations == 7
     assert {**plan.__dict__, "iterations": PRESETS["draft"].iterations} == PRESETS["draft"].__dict__
@@ -201,7 +201,7 @@ def test_steps_grow_with_lambda_but_those_of_blends() -> None:
     assert {found[SlotKind.SPLIT][2] for found in (fine, middle, coarse)} == {8}
 
 
-def test_given_step_is_that_of_an_orthonormal_transform() -> None:
+def test_given_step_is_of_an_orthonormal_transform() -> None:
     steps = multipliers(grid_step=800)
     assert steps[SlotKind.FEATURE] == [800] * 4
     assert steps[SlotKind.PLANE] == [800] * 3

@@ -17,7 +17,7 @@ from nvrc_encoder.source.video import Source
 @pytest.mark.parametrize("motion", [False, True], ids=["still", "motion"])
 @pytest.mark.parametrize("frames", [1, 2, 9, 12])
 def test_motion_in_a_short_last_gop(frames: int, motion: bool) -> None:
-    """The last GOP has one frame, or as many as go between its nodes, or the first GOP is not full."""
+    """The last GOP has one frame, or as many as its nodes are apart, or the only GOP is not full."""
     source = gradient_source(35, 21, frames)
     data, report = run(source, gop=8, motion=motion, node_spacing=4)
     check(data, report, source)
@@ -35,7 +35,7 @@ def test_pyramids(key: int, node: int) -> None:
 
 
 def test_empty_nodes_are_not_coded() -> None:
-    """At so coarse a step, and in a picture that stands still, most nodes add nothing."""
+    """With a coarse step and a static picture most nodes are empty."""
     still = list(gradient_source(48, 32, 1)) * 17
     source = Source("still", gradient_source(48, 32, 1).picture, 17, lambda: iter(still))
     data, report = run(source, node_spacing=1, lagrangian=0.05)

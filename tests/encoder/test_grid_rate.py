@@ -1,4 +1,4 @@
-"""The contexts of training are the decoder's: predicted bits against the grid walker's tables, means and bytes."""
+"""The contexts of training are the decoder's: predicted bits agree with the tables, means and bytes of `code_grid`."""
 
 from __future__ import annotations
 
@@ -19,18 +19,20 @@ from nvrc_decoder.octree.schedule import expand_schedule, octree_schedule, tempo
 from nvrc_decoder.profiles import CONTEXT_INPUTS, PROFILES, GridSlot, context_layers, node_shape
 from nvrc_decoder.pyramid import DEFAULT_PYRAMID, Pyramid
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer, make_layer
-from nvrc_encoder.rate.grids import HIDDEN_UNIT, OUTPUT_UNIT, GopRate, build_context
+from nvrc_encoder.rate.context_network import HIDDEN_UNIT, OUTPUT_UNIT
+from nvrc_encoder.rate.grid_context import build_context
+from nvrc_encoder.rate.grids import GopRate
 
 CPU = torch.device("cpu")
 WIDTHS = (7, 5)
 SLOTS = PROFILES[1].slots
-# x alone, y with the parity of t, t with the parity of x, then everything at once.
+# x alone, y with the parity of t, t with the parity of x, then all axes together.
 ODD_SCHEDULE = (0x01, 0x42, 0x14, 0x07, 0x07, 0x07)
 
 
 @dataclass(frozen=True)
 class Coded:
-    """What the grid walker made of one grid: bits of each value by the integer tables, and the payload."""
+    """The result of `code_grid` for one grid: bits of each value by the integer tables, and the payload."""
 
     bits: npt.NDArray[np.float64]
     tables: set[int]
@@ -38,7 +40,7 @@ class Coded:
 
 
 class Recorder:
-    """A coder that only keeps what the walker asks it to code."""
+    """A coder that only records what it is given to code."""
 
     def __init__(self) -> None:
         self.steps: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]] = []
@@ -51,7 +53,7 @@ class Recorder:
 def integer_network(
     seed: int, loud: bool = False
 ) -> tuple[tuple[IntegerLayer, ...], dict[str, tuple[torch.Tensor, torch.Tensor]]]:
-    """A context network in integers and the same in the units of training.
+    """A context network in integers, and the same in the units of training.
 
     Its outputs vary over several tables and means, but stay near a scale of 6: no value of a test escapes.
     With `loud`, the first hidden layer saturates.
@@ -183,7 +185,7 @@ def test_predicted_bits_are_those_of_the_decoder(
             continue
         assert bits is not None
         per_node = one.bits.sum((1, 2, 3))
-        # That is what the integer tables and float32 are off by. One wrong context costs about 0.1 bits.
+        # The error of the integer tables and of float32. One wrong context costs about 0.1 bits.
         np.testing.assert_allclose(bits.numpy(), per_node, rtol=1e-6, atol=5e-5 * one.bits[0].size + 1e-3)
         # A payload is whole words, and its first symbol fills the coder's precision.
         assert -32 <= 8 * len(one.payload) - float(bits.sum()) <= 64
@@ -218,7 +220,7 @@ def test_a_window_has_the_bits_of_its_nodes() -> None:
                 torch.testing.assert_close(part, full[window])
 
 
-def test_empty_nodes_cost_only_before_they_are_counted_exactly() -> None:
+def test_empty_nodes_cost_nothing_when_exact() -> None:
     slot = SLOTS[4]
     assert slot.at_nodes
     shape = node_shape(slot, 17, 32, 32, DEFAULT_PYRAMID)
@@ -235,7 +237,7 @@ def test_empty_nodes_cost_only_before_they_are_counted_exactly() -> None:
     assert (exact > 0).tolist() == [False, True, False]
 
 
-def test_bits_have_gradients_in_values_contexts_and_network() -> None:
+def test_gradients_reach_values_contexts_and_network() -> None:
     channels = (1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0)
     frames, height, width, pyramid = 3, 64, 64, DEFAULT_PYRAMID
     _, real = integer_network(seed=1)

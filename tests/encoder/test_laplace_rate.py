@@ -1,4 +1,4 @@
-"""The rate model's Laplace bits against the tables that the stream is coded with, and its own gradient."""
+"""The rate model's Laplace bits agree with the stream's tables, and their gradient with the bits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_gradient_sums_over_a_broadcast_scale() -> None:
 
 @pytest.mark.parametrize("scale_index", range(SCALE_COUNT))
 def test_bits_are_those_of_the_integer_tables(scale_index: int) -> None:
-    """Within 0.003 bits, plus what rounding to multiples of 2^-24 can do, for every residual that is no escape."""
+    """Within 0.003 bits, plus the rounding to multiples of 2^-24, for every residual that is no escape."""
     radius = RADII[scale_index]
     scale = torch.tensor(2.0 ** (-4 + scale_index / 4), dtype=torch.float64)
     for fraction in range(FRACTION_COUNT):
@@ -63,5 +63,5 @@ def test_likely_scale_inverts_the_mean_magnitude(scale: float) -> None:
     assert float(likely_scale(torch.tensor(magnitude, dtype=torch.float64))) == pytest.approx(scale, rel=1e-3)
 
 
-def test_likely_scale_of_nothing_but_zeros_is_the_smallest_table_or_close() -> None:
+def test_likely_scale_of_zeros_is_about_the_smallest() -> None:
     assert int(quantised_scale(likely_scale(torch.tensor(0.0)))) <= 1

@@ -1,4 +1,4 @@
-"""MS-SSIM without PyTorch is the encoder's."""
+"""MS-SSIM with NumPy agrees with the encoder's in PyTorch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nvrc_encoder.quality.similarity import Similarity
 
 @pytest.mark.parametrize(("height", "width", "bits"), [(97, 101, 8), (144, 176, 8), (163, 249, 10), (200, 352, 8)])
 @pytest.mark.parametrize("noise", [0.005, 0.05, 0.4])
-def test_it_is_that_of_the_encoder(height: int, width: int, bits: int, noise: float) -> None:
+def test_numpy_and_pytorch_agree(height: int, width: int, bits: int, noise: float) -> None:
     rng = np.random.default_rng(height)
     peak = (1 << bits) - 1
     y, x = np.mgrid[:height, :width] / 16

@@ -1,4 +1,4 @@
-"""An iteration asks no tensor for a value: a GPU would have to be waited for."""
+"""An iteration reads no value of a tensor, which would wait for a GPU."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from encoder_cases import gradient_source
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from nvrc_encoder import EncodeOptions
-from nvrc_encoder.encoding import make_trainer
+from nvrc_encoder.preparation import make_trainer
 from nvrc_encoder.training.run import Run
 
 ASKING = ("_local_scalar_dense", "item", "nonzero", "masked_select", "equal", "unique", "is_nonzero")
 
 
 class Questions(TorchDispatchMode):
-    """Notes the operations whose result, or its size, depends on the values of a tensor."""
+    """Records the operations whose result, or its size, depends on the values of a tensor."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,14 +40,14 @@ class Questions(TorchDispatchMode):
 @pytest.mark.parametrize(
     "question", [lambda x: x.sum().item(), lambda x: bool(x[0] > 1), lambda x: x.nonzero(), lambda x: x[x > 2]]
 )
-def test_questions_are_noticed(question: Callable[[torch.Tensor], object]) -> None:
+def test_waiting_is_noticed(question: Callable[[torch.Tensor], object]) -> None:
     with Questions() as questions:
         question(torch.arange(4.0))
     assert questions.found
 
 
 @pytest.mark.parametrize("node_spacing", [8, 2])
-def test_iterations_ask_nothing(node_spacing: int) -> None:
+def test_iterations_do_not_wait(node_spacing: int) -> None:
     source = gradient_source(48, 32, 12)
     options = EncodeOptions(device="cpu", trials=False, node_spacing=node_spacing, gop=12, iterations=100)
     trainer, _, _ = make_trainer(source, list(source), options)
@@ -57,10 +57,10 @@ def test_iterations_ask_nothing(node_spacing: int) -> None:
     # Float weights, quantised ones, and the exact phase.
     for first in (0, 40, 80):
         run.iteration = first
-        # The caches of all windows.
+        # Fill the caches of all windows.
         for _ in range(10):
             run.advance()
-        # The tenth of these would be reported, for which the loss is asked for.
+        # The tenth iteration is reported, and reads the loss.
         with Questions() as questions:
             for _ in range(windows):
                 run.advance()

@@ -1,6 +1,6 @@
-"""Losses and gradients on a device that holds no values, PyTorch's `meta`: a rehearsal of a GPU without one.
+"""Losses and gradients on PyTorch's `meta`, a device without values: a rehearsal for a GPU.
 
-A tensor that was left on the CPU, and every question for a value, which would stall a GPU, is an error there.
+A tensor left on the CPU is an error there, and so is each read of a value, which would wait for a GPU.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 import torch
-import torch._dynamo  # PyTorch does so later, at a time when a part of it may be replaced here
+import torch._dynamo  # else PyTorch imports it later, while a test has replaced a part of it
 from encoder_cases import gradient_source
 from torch.fx.experimental import _config
 
-from nvrc_encoder import EncodeOptions, encoding
+from nvrc_encoder import EncodeOptions, preparation
 from nvrc_encoder.plan import Plan
+from nvrc_encoder.preparation import make_trainer
 from nvrc_encoder.training.trainer import Trainer
 
 META = torch.device("meta")
@@ -35,7 +36,7 @@ META = torch.device("meta")
         lambda x: x.cpu(),
     ],
 )
-def test_what_a_gpu_cannot_do_at_once_is_an_error_here(wrong: Callable[[torch.Tensor], object]) -> None:
+def test_operations_that_wait_for_a_gpu_are_errors(wrong: Callable[[torch.Tensor], object]) -> None:
     with pytest.raises((RuntimeError, NotImplementedError, TypeError)):
         wrong(torch.ones(3, device=META))
 
@@ -43,12 +44,12 @@ def test_what_a_gpu_cannot_do_at_once_is_an_error_here(wrong: Callable[[torch.Te
 def trainer_elsewhere(monkeypatch: pytest.MonkeyPatch, width: int, height: int, **options: Any) -> Trainer:
     """A trainer whose tensors are all on `meta`."""
     generator = torch.Generator
-    monkeypatch.setattr(encoding, "_device", lambda _: META)
-    # It has no random numbers of its own.
+    monkeypatch.setattr(preparation, "_device", lambda _: META)
+    # `meta` has no random numbers of its own.
     monkeypatch.setattr(torch, "Generator", lambda device=None: generator())
     source = gradient_source(width, height, 10)
     chosen = EncodeOptions(preset="draft", trials=False, gop=10, channels=8, **options)
-    trainer, _, _ = encoding.make_trainer(source, list(source), chosen)
+    trainer, _, _ = make_trainer(source, list(source), chosen)
     return trainer
 
 
@@ -77,7 +78,7 @@ def test_losses_and_gradients(profile: str, more: dict[str, Any], monkeypatch: p
                 assert distortion.device == bpp.device == META
                 (distortion + bpp).backward()  # type: ignore[no-untyped-call]
 
-    # What is worked out once and kept may ask.
+    # Cached values may be computed with reads of tensors.
     with _config.patch(meta_nonzero_assume_all_nonzero=True):  # type: ignore[attr-defined]
         iterate()
     iterate()

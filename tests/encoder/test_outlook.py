@@ -1,4 +1,4 @@
-"""What an encode will take: one time over all stages that only an end brings to nought."""
+"""The forecast of an encode: one remaining time over all stages, which is zero only at the end."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def planned(goal: bool = False, trying: bool = True) -> tuple[Outlook, Clock]:
     return outlook, clock
 
 
-def test_nothing_is_said_before_a_step_was_timed() -> None:
+def test_nothing_is_forecast_before_a_step_is_timed() -> None:
     outlook, clock = planned()
     clock.now = 5.0
     assert outlook.remaining is None
@@ -53,7 +53,7 @@ def test_the_time_follows_the_pace_of_the_machine(slower: float) -> None:
     assert 49 * slower <= left < 100 * slower
 
 
-def test_the_time_reaches_nought_only_at_the_end() -> None:
+def test_remaining_time_is_zero_only_at_the_end() -> None:
     outlook, clock = planned(goal=True)
     seen: list[float] = []
     shares: list[float] = []
@@ -65,7 +65,7 @@ def test_the_time_reaches_nought_only_at_the_end() -> None:
             assert left is not None
             seen.append(left)
             shares.append(outlook.share)
-        clock.now += 1000  # however late a stage is
+        clock.now += 1000  # whatever the delay of a stage
         assert outlook.remaining
         outlook.leave()
     assert min(seen) >= 1
@@ -73,7 +73,7 @@ def test_the_time_reaches_nought_only_at_the_end() -> None:
     assert 0 < shares[0] < shares[-1] <= 1
 
 
-def test_the_first_iteration_is_no_measure() -> None:
+def test_first_iteration_does_not_set_the_pace() -> None:
     outlook, clock = planned(trying=False)
     outlook.leave()
     clock.now += 60
@@ -86,7 +86,7 @@ def test_the_first_iteration_is_no_measure() -> None:
     assert left < 30
 
 
-def test_what_is_left_out_is_no_measure() -> None:
+def test_skipped_work_does_not_set_the_pace() -> None:
     outlook, clock = planned(goal=True, trying=False)
     outlook.enter("training")
     for step in range(1, 51):
@@ -100,7 +100,7 @@ def test_what_is_left_out_is_no_measure() -> None:
     assert 1 < after < before
 
 
-def test_a_resumed_training_leaves_stages_out() -> None:
+def test_resumed_training_skips_earlier_stages() -> None:
     outlook = Outlook()
     outlook.plan(PICTURE, 16, Plan(iterations=100), True, settling=False, trying=False)
     assert outlook.stage == "start"

@@ -14,8 +14,8 @@ from nvrc_decoder.errors import InternalError
 from nvrc_decoder.prior import Prior
 from nvrc_decoder.profiles import context_layers
 from nvrc_decoder.synthesis.arithmetic import BIAS_SHIFT_MAX, MULTIPLIERS, SHIFT_MAX, make_layer
-from nvrc_encoder.encoding import make_trainer
 from nvrc_encoder.options import EncodeOptions, profile_named
+from nvrc_encoder.preparation import make_trainer
 from nvrc_encoder.rate.parameters import ParameterBank
 
 # Half of the widest gap between neighbours of 4, 5, 6, 7, 8 on a logarithmic scale.
@@ -35,7 +35,7 @@ def fresh_bank(profile: str = "nano", chroma_format: int = 1, bit_depth: int = 8
 
 
 def part(bank: ParameterBank, name: str) -> tuple[slice, slice]:
-    """Where the weights and the biases of a layer lie in the flat vector."""
+    """Slices of the weights and the biases of a layer in the flat vector."""
     at = 0
     for layer in bank.layers:
         count = math.prod(layer.weight_shape)
@@ -46,7 +46,7 @@ def part(bank: ParameterBank, name: str) -> tuple[slice, slice]:
 
 
 def prove(bank: ParameterBank) -> None:
-    """Every layer's integers pass the decoder's own proof, within the ranges that the syntax can write."""
+    """Assert that every layer's integers pass the decoder's own check and are within the ranges of the syntax."""
     for spec, q in zip(bank.layers, bank.integers(), strict=True):
         assert q.name == spec.name
         assert q.multiplier in MULTIPLIERS
@@ -68,7 +68,7 @@ def test_fresh_bank_is_within_the_contract(profile: str, chroma_format: int, bit
 
 
 @pytest.mark.parametrize("learned", [-40.0, -9.3, -6.8, -4.1, -3.0, 2.7, 30.0])
-def test_any_learned_step_snaps_to_one_that_the_stream_can_carry(learned: float) -> None:
+def test_learned_steps_snap_to_those_of_the_format(learned: float) -> None:
     bank = fresh_bank()
     with torch.no_grad():
         bank.log_step.fill_(learned)
@@ -82,7 +82,7 @@ def test_any_learned_step_snaps_to_one_that_the_stream_can_carry(learned: float)
 
 
 @pytest.mark.parametrize("factor", [0.0, 1e-8, 30.0, 1e3, 1e6, 1e30])
-def test_extreme_parameters_are_brought_within_the_contract(factor: float) -> None:
+def test_extreme_parameters_are_projected(factor: float) -> None:
     bank = fresh_bank("lite")
     rng = torch.Generator().manual_seed(4)
     with torch.no_grad():
@@ -91,7 +91,7 @@ def test_extreme_parameters_are_brought_within_the_contract(factor: float) -> No
     bank.freeze_steps()
     prove(bank)
     assert bool((bank.raw * before >= 0).all()), "a sign has changed"
-    # What is written is what training goes on with.
+    # The written integers are those of the training.
     torch.testing.assert_close(written_integers(bank), torch.round(bank.quantised().detach()), rtol=0, atol=0)
 
 
@@ -117,7 +117,7 @@ def test_extreme_layer_leaves_the_others_alone(name: str, kind: str, value: floa
             assert (q.multiplier, q.shift, q.bias_shift) == (other.multiplier, other.shift, other.bias_shift)
 
 
-def test_layer_that_leaves_the_contract_after_freezing_is_coarsened() -> None:
+def test_layers_can_be_coarsened_after_freezing() -> None:
     bank = fresh_bank()
     bank.freeze_steps()
     assert bank.enforce_contract() == []
@@ -130,7 +130,7 @@ def test_layer_that_leaves_the_contract_after_freezing_is_coarsened() -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_parameters_that_are_no_numbers_are_an_error(value: float) -> None:
+def test_parameters_that_are_not_finite_are_an_error(value: float) -> None:
     bank = fresh_bank()
     with torch.no_grad():
         bank.raw[part(bank, "head.depthwise")[0].start] = value
@@ -199,7 +199,7 @@ def test_networks_start_from_the_prior_that_suits(chroma_format: int, channels: 
     assert bool(head.weight.any()) != wanted or channels > 8
 
 
-def test_layers_with_a_prior_are_what_the_decoder_makes() -> None:
+def test_layers_with_a_prior_match_the_decoder() -> None:
     bank = fresh_bank()
     with torch.no_grad():
         bank.raw += 0.1 * torch.randn(bank.raw.shape, generator=torch.Generator().manual_seed(3))

@@ -1,4 +1,4 @@
-"""The parts of the planes in training: the way to a frame, wavelet, half samples, gradients, and the warm start."""
+"""The parts of the planes in training: route, wavelet, half samples, gradients, and initial values."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from nvrc_decoder.pyramid import FACTOR_UNIT, Pyramid
 from nvrc_decoder.synthesis.motion import half_samples as integer_half_samples
 from nvrc_decoder.synthesis.wavelet import luma_residual
 from nvrc_encoder import EncodeOptions
-from nvrc_encoder.encoding import make_trainer
 from nvrc_encoder.model.motion import half_samples
+from nvrc_encoder.model.prediction_route import find_route, touched_nodes
 from nvrc_encoder.model.rounding import ACTIVATION_RANGE, FEATURE_SCALE, Arithmetic
-from nvrc_encoder.model.route import find_route, touched_nodes
 from nvrc_encoder.model.synthesis import LUMA_STAGE
 from nvrc_encoder.model.wavelet import bands_of, luma_of
+from nvrc_encoder.preparation import make_trainer
 from nvrc_encoder.start.motion_search import initial_flow
 from nvrc_encoder.training.trainer import Trainer
 
@@ -32,7 +32,7 @@ def each_pyramid(pyramid: Pyramid) -> str:
 
 @pytest.mark.parametrize("window", [(0, 1), (0, 4), (5, 9), (13, 17), (16, 17)])
 @pytest.mark.parametrize("pyramid", PYRAMIDS, ids=each_pyramid)
-def test_what_is_predicted_from_comes_first(pyramid: Pyramid, window: tuple[int, int]) -> None:
+def test_references_come_first(pyramid: Pyramid, window: tuple[int, int]) -> None:
     route = find_route(pyramid, *window)
     assert route.frames == tuple(range(*window))
     made: set[int] = set()
@@ -69,8 +69,8 @@ def trainer_of(frames: int, **changes: object) -> Trainer:
 
 @pytest.mark.parametrize("frames", [1, 5, 9, 12])
 @pytest.mark.parametrize("pyramid", PYRAMIDS, ids=each_pyramid)
-def test_the_windows_pay_for_every_node(pyramid: Pyramid, frames: int) -> None:
-    """Those after the last frame, too: as contexts they would be free."""
+def test_windows_count_every_node(pyramid: Pyramid, frames: int) -> None:
+    """Nodes after the last frame count as well: as mere contexts they would be free."""
     spacings = {"key_spacing": pyramid.key_spacing, "node_spacing": pyramid.node_spacing}
     trainer = trainer_of(frames, **spacings)
     windows = trainer.windows(4)
@@ -138,7 +138,7 @@ def test_gradients_of_half_samples(size: tuple[int, int]) -> None:
     assert torch.autograd.gradcheck(lambda x: half_samples(x, Arithmetic.FLOAT), [planes])
 
 
-def test_nothing_flows_back_through_what_is_clipped() -> None:
+def test_clipped_values_have_no_gradient() -> None:
     planes = torch.full((1, 1, 1, 4), ACTIVATION_RANGE[1] - 0.1, dtype=torch.float64)
     planes[..., :2] = -planes[..., :2]
     planes.requires_grad_()
@@ -154,7 +154,7 @@ def test_planes_start_from_the_video(spacing: int) -> None:
     with torch.no_grad():
         made = trainer.model.planes(trainer.grids[0], trainer.multipliers, range(9), Arithmetic.FLOAT)[LUMA_STAGE]
     luma = functional.pixel_shuffle(made, 2) * 16 + 128
-    wanted = functional.pixel_shuffle(trainer.targets[0].rows[:, :4], 2)
+    wanted = functional.pixel_shuffle(trainer.source_rows[0].rows[:, :4], 2)
     errors = ((luma - wanted) ** 2).mean((1, 2, 3))
     nodes = [t for t in range(9) if t % spacing == 0]
     assert float(errors[nodes].max()) < 10 < float(errors[1::2].max())
@@ -183,11 +183,11 @@ def test_search_finds_a_common_motion(pyramid: Pyramid) -> None:
     luma = np.stack([scene[20 + t : 100 + t, 30 + 2 * t : 150 + 2 * t] for t in range(9)])
     positions = initial_flow(luma, 16, pyramid)
     moved = (positions[1:] - positions[:-1])[:, :, 1:-1, 1:-1].mean((0, 2, 3)) / 8
-    # What stands at a place was one row below and two columns to the right a frame before.
+    # The content of a place was one row below and two columns to the right in the frame before.
     torch.testing.assert_close(moved, torch.tensor([-1.0, -2.0]), rtol=0, atol=0.05)
 
 
-def test_too_small_or_single_pictures_start_without_motion() -> None:
+def test_small_or_single_pictures_have_no_motion() -> None:
     for shape in ((1, 64, 64), (4, 15, 64), (4, 64, 15)):
         luma = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
         assert not initial_flow(luma, 16, Pyramid()).any()

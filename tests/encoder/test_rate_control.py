@@ -13,8 +13,8 @@ import pytest
 from encoder_cases import gradient_source
 
 from nvrc_encoder import EncodeOptions, encode
-from nvrc_encoder.encoding import make_trainer
-from nvrc_encoder.goal import LAMBDA_MAX, LAMBDA_MIN, Goal, guess_lambda
+from nvrc_encoder.preparation import make_trainer
+from nvrc_encoder.rate_goal import LAMBDA_MAX, LAMBDA_MIN, RateGoal, guess_lambda
 from nvrc_encoder.training.run import Run
 from nvrc_encoder.training.snapshot import Snapshot
 from nvrc_output.writers import OutputKind, open_writer
@@ -25,14 +25,14 @@ from nvrc_ref.main import run as command_line
     ("changes", "goal"),
     [
         ({}, None),
-        ({"target_size": 5000}, Goal("size", 5000)),
-        ({"target_bpp": 0.1}, Goal("size", 0.1 * 100 * 50 * 30 / 8)),
-        ({"target_bitrate": 80.0}, Goal("size", 80_000 / 8 * 30 / (30000 / 1001))),
-        ({"target_psnr": 34.5}, Goal("psnr", 34.5)),
+        ({"target_size": 5000}, RateGoal("size", 5000)),
+        ({"target_bpp": 0.1}, RateGoal("size", 0.1 * 100 * 50 * 30 / 8)),
+        ({"target_bitrate": 80.0}, RateGoal("size", 80_000 / 8 * 30 / (30000 / 1001))),
+        ({"target_psnr": 34.5}, RateGoal("psnr", 34.5)),
     ],
     ids=str,
 )
-def test_goal_of_the_options(changes: dict[str, Any], goal: Goal | None) -> None:
+def test_goal_of_the_options(changes: dict[str, Any], goal: RateGoal | None) -> None:
     found = EncodeOptions(**changes).goal(100, 50, 30, Fraction(30000, 1001))
     assert (found is None) == (goal is None)
     if found is not None and goal is not None:
@@ -46,7 +46,7 @@ def test_two_targets_are_refused() -> None:
 
 
 def test_error_is_positive_where_lambda_must_grow() -> None:
-    size, psnr = Goal("size", 1000), Goal("psnr", 30.0)
+    size, psnr = RateGoal("size", 1000), RateGoal("psnr", 30.0)
     assert size.error(1100, 0) == pytest.approx(math.log(1.1))
     assert size.error(900, 99) < 0
     assert psnr.error(5, 30.5) == pytest.approx(0.5)
@@ -59,16 +59,16 @@ def test_error_is_positive_where_lambda_must_grow() -> None:
 
 
 def test_first_guess_is_monotone_and_within_range() -> None:
-    by_size = [guess_lambda(Goal("size", value), 100_000) for value in (1, 100, 1000, 10_000, 10**9)]
+    by_size = [guess_lambda(RateGoal("size", value), 100_000) for value in (1, 100, 1000, 10_000, 10**9)]
     assert by_size == sorted(by_size, reverse=True)
-    by_psnr = [guess_lambda(Goal("psnr", value), 1) for value in (1.0, 25.0, 30.0, 40.0, 99.0)]
+    by_psnr = [guess_lambda(RateGoal("psnr", value), 1) for value in (1.0, 25.0, 30.0, 40.0, 99.0)]
     assert by_psnr == sorted(by_psnr, reverse=True)
     for found in by_size, by_psnr:
         assert found[0] == LAMBDA_MAX
         assert found[-1] == LAMBDA_MIN
 
 
-def _run(goal: Goal | None, **changes: Any) -> Run:
+def _run(goal: RateGoal | None, **changes: Any) -> Run:
     source = gradient_source(32, 24, 5)
     options = EncodeOptions(preset="draft", device="cpu", trials=False, **changes)
     trainer, _, _ = make_trainer(source, list(source), options)
@@ -79,7 +79,7 @@ def _run(goal: Goal | None, **changes: Any) -> Run:
 def test_lambda_moves_towards_the_goal(factor: float, sign: int) -> None:
     run = _run(None, iterations=20, prior=False)
     bits = run.trainer.estimate().bits
-    run = _run(Goal("size", factor * bits / 8), iterations=20, prior=False)
+    run = _run(RateGoal("size", factor * bits / 8), iterations=20, prior=False)
     before = run.trainer.lagrangian
     while run.iteration < 12:
         run.advance()
@@ -87,7 +87,7 @@ def test_lambda_moves_towards_the_goal(factor: float, sign: int) -> None:
 
 
 def test_nearer_to_the_goal_wins_then_the_lower_cost() -> None:
-    run = _run(Goal("size", 1000), iterations=20)
+    run = _run(RateGoal("size", 1000), iterations=20)
 
     def snapshot(size: int, distortion: float) -> Snapshot:
         return Snapshot(0, 1e-3, distortion, 8.0 * size, 30.0, size, {})
@@ -106,7 +106,7 @@ def test_nearer_to_the_goal_wins_then_the_lower_cost() -> None:
 
 
 def test_best_state_is_the_one_that_is_written() -> None:
-    """A run whose last iterations do harm ends in a state from before them."""
+    """A run whose last iterations raise J ends in a state from before them."""
     run = _run(None, iterations=160)
     run.plan = run.plan.__class__(**{**run.plan.__dict__, "search": 0.0})
     while run.iteration < 159:
@@ -133,7 +133,7 @@ def test_goal_and_outcome_are_reported(tmp_path: Path) -> None:
         io.BytesIO(),
         EncodeOptions(preset="draft", iterations=30, device="cpu", trials=False, target_size=900),
     )
-    assert report.goal == Goal("size", 900)
+    assert report.goal == RateGoal("size", 900)
     assert report.lagrangian == report.training.lagrangian
     with open_writer(str(tmp_path / "a.y4m"), OutputKind.Y4M, source.picture, pytest.fail) as writer:
         for frame in source:

@@ -1,4 +1,4 @@
-"""Sources that cannot be encoded as asked, and what the message says to do."""
+"""Sources that cannot be encoded as requested, and the advice in the message."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_pictures_that_are_no_video_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.y4m", "a.yuv", "noext"])
 @pytest.mark.parametrize("words", [("--size", "32x16"), ("--chroma", "444"), ("--bit-depth", "10"), ("--rate", "50")])
-def test_what_the_input_says_itself_is_not_asked_for(
+def test_options_that_the_input_settles_are_refused(
     tmp_path: Path, name: str, words: tuple[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     if name == "a.y4m":

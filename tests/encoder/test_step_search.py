@@ -1,4 +1,4 @@
-"""The search of the steps lowers J over all frames, says truly what it came to, and keeps to the contract."""
+"""The step search lowers J over all frames, reports it correctly, and keeps layers within the contract."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from encoder_cases import gradient_source
 
 from nvrc_decoder.synthesis.arithmetic import make_layer
 from nvrc_encoder import EncodeOptions
-from nvrc_encoder.encoding import make_trainer
+from nvrc_encoder.preparation import make_trainer
 from nvrc_encoder.training.run import Run
 from nvrc_encoder.training.snapshot import restore_trainer, trainer_state
 from nvrc_encoder.training.step_search import StepSearch
@@ -54,7 +54,7 @@ def test_search_lowers_the_true_cost(trained: Trainer) -> None:
     restore_trainer(trained, start)
 
 
-def test_search_that_nothing_is_admissible_to_changes_nothing(trained: Trainer) -> None:
+def test_inadmissible_states_are_not_taken(trained: Trainer) -> None:
     start = trainer_state(trained)
     search = StepSearch(trained, 25, lambda estimate: False)
     while search.advance():
@@ -65,12 +65,12 @@ def test_search_that_nothing_is_admissible_to_changes_nothing(trained: Trainer) 
     assert torch.equal(trained.bank.bias_log_step, start["bias_log_step"])
 
 
-def test_search_without_evaluations_is_over_at_once(trained: Trainer) -> None:
+def test_search_without_evaluations_ends(trained: Trainer) -> None:
     assert not StepSearch(trained, 0).advance()
 
 
 @pytest.mark.parametrize("after", [1, 4])
-def test_search_goes_on_from_its_state(trained: Trainer, after: int) -> None:
+def test_search_resumes_from_its_state(trained: Trainer, after: int) -> None:
     start = trainer_state(trained)
     search = StepSearch(trained, 30)
     saved = None

@@ -1,4 +1,4 @@
-"""The PyTorch twin in float64 makes the frames of the NumPy reference, sample by sample."""
+"""The PyTorch model in float64 makes the frames of the NumPy reference, sample by sample."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
 from nvrc_encoder.model.rounding import FEATURE_SCALE, Arithmetic
 from nvrc_encoder.model.structure import Structure
 from nvrc_encoder.model.synthesis import SynthesisModel
-from nvrc_encoder.training.target import planes_from_rows
+from nvrc_encoder.training.source_rows import planes_from_rows
 
 NANO, LITE, MAIN = PROFILES
 
@@ -46,7 +46,7 @@ def real_parameters(case: Case, model: SynthesisModel) -> dict[str, tuple[torch.
 def twin(
     case: Case, *, window: int | None = None, gradients: bool = False, dtype: torch.dtype = torch.float64
 ) -> list[Planes]:
-    """The frames of the twin, `window` frames a call; with `gradients` by the path that training takes."""
+    """The frames of the PyTorch model, `window` frames per call; with `gradients` by the path that training uses."""
     picture = case.picture
     model = model_of(case)
     assert {layer.name for layer in model.layers} == set(case.layers)
@@ -85,7 +85,7 @@ def test_formats(profile: Profile, chroma_format: int, bit_depth: int) -> None:
 @pytest.mark.parametrize("style", ["lively", "bound", "aligned"])
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
-def test_fewer_channels_absent_slots_and_weights_at_the_bound(profile: Profile, seed: int, style: str) -> None:
+def test_partial_structures_and_weights_at_the_bound(profile: Profile, seed: int, style: str) -> None:
     width, height = [(33, 18), (7, 65), (16, 31), (2, 3)][seed]
     check(random_case(seed, profile, Picture(width, height), 2 + seed, style=style))
 
@@ -109,7 +109,7 @@ def test_gop_lengths_and_windows(profile: Profile, frame_count: int) -> None:
 @pytest.mark.parametrize("size", [(1, 1), (37, 19), (16, 33)], ids=str)
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
 def test_motion(profile: Profile, size: tuple[int, int], frame_count: int) -> None:
-    """Twin, NumPy and ONNX Runtime, in windows that do not begin at a node either."""
+    """PyTorch, NumPy and ONNX Runtime agree, also in windows that do not begin at a node."""
     case = random_case(frame_count, profile, Picture(*size), frame_count, full=True, motion=True)
     expected = check(case)
     assert differing(twin(case, window=3), expected) == []
@@ -138,15 +138,15 @@ def test_motion_moves_something() -> None:
 
 
 @pytest.mark.parametrize("size", [(48, 40), (37, 23)])
-def test_the_way_of_the_gradients_is_exact_too(size: tuple[int, int]) -> None:
-    """PyTorch's fetch, too: what it loses of a blend that falls on a half is not rounded down (float64)."""
+def test_gradient_path_is_exact(size: tuple[int, int]) -> None:
+    """With PyTorch's fetch in float64, a blend slightly below a half is not rounded down."""
     for seed in range(4, 8):
         case = random_case(seed, NANO, Picture(*size), 9, full=True, motion=True, style="lively")
         assert differing(twin(case, gradients=True), reference(case)) == []
 
 
-def test_the_way_of_the_gradients_in_float32_is_within_a_level() -> None:
-    """As training takes it: PyTorch's fetch may lose a half, and rarely does."""
+def test_gradient_path_in_float32_is_within_a_level() -> None:
+    """As in training, where PyTorch's fetch may round a half down, but rarely does."""
     case = random_case(4, NANO, Picture(176, 40), 9, full=True, motion=True, style="lively")
     pairs = zip(twin(case, gradients=True, dtype=torch.float32), reference(case), strict=True)
     differences = np.concatenate([(a.y.astype(int) - b.y).reshape(-1) for a, b in pairs])
@@ -178,7 +178,7 @@ def test_stages_without_grids(profile: Profile, motion: bool, stages: tuple[int,
 
 
 def test_float_pass_is_close_to_the_exact_one() -> None:
-    """Without saturation, the pass without rounding differs from the exact one by its roundings only."""
+    """Without saturation, the float pass differs from the exact one by roundings only."""
     case = random_case(7, NANO, Picture(32, 32), 2, full=True)
     grids = [None if grid is None else (grid // 8).astype(np.int16) for grid in case.grids]
     case = dataclasses.replace(case, grids=grids)
@@ -195,7 +195,7 @@ def test_float_pass_is_close_to_the_exact_one() -> None:
 
 
 @torch.no_grad()
-def test_float_pass_is_close_to_the_exact_one_where_much_is_clipped() -> None:
+def test_float_pass_is_close_where_much_is_clipped() -> None:
     case = random_case(7, NANO, Picture(32, 32), 2, full=True, motion=True)
     model = model_of(case)
     parameters = real_parameters(case, model)

@@ -1,4 +1,4 @@
-"""The rate of a whole video, which is worked out in parts."""
+"""The rate of a whole video, which is computed in parts."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import torch
 from encoder_cases import gradient_source
 
 from nvrc_encoder import EncodeOptions
-from nvrc_encoder.encoding import make_trainer
+from nvrc_encoder.preparation import make_trainer
 from nvrc_encoder.training import trainer as training
 
 
-def test_bits_are_the_same_in_any_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bits_do_not_depend_on_the_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     source = gradient_source(48, 32, 11)
     options = EncodeOptions(device="cpu", trials=False, slots=(0, 4, 5, 6, 7, 8), key_spacing=8, node_spacing=2)
     trainer, _, _ = make_trainer(source, list(source), options)

@@ -22,10 +22,10 @@ from unittest import mock
 from torch import Tensor
 
 from nvrc_encoder import EncodeOptions, encode
-from nvrc_encoder.encoding import make_trainer
 from nvrc_encoder.model import motion, wavelet
 from nvrc_encoder.model import synthesis as model
 from nvrc_encoder.options import PRESETS
+from nvrc_encoder.preparation import make_trainer
 from nvrc_encoder.source.video import open_source
 from nvrc_encoder.training.run import Run
 

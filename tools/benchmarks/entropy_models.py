@@ -25,14 +25,16 @@ from torch import Tensor
 from nvrc_decoder.octree.context import constant_inputs
 from nvrc_decoder.octree.schedule import expand_schedule
 from nvrc_decoder.profiles import node_shape
-from nvrc_encoder.encoding import make_trainer
 from nvrc_encoder.model.windows import Window
 from nvrc_encoder.options import EncodeOptions
-from nvrc_encoder.rate.grids import GopRate, GridContext
+from nvrc_encoder.preparation import make_trainer
+from nvrc_encoder.rate.grid_context import GridContext
+from nvrc_encoder.rate.grids import GopRate
 from nvrc_encoder.rate.laplace import laplace_bits, quantised_scale
 from nvrc_encoder.rate.parameters import likely_scale
 from nvrc_encoder.source.video import open_source
-from nvrc_encoder.training.checkpoint import train
+from nvrc_encoder.start.initial_weights import initial_context
+from nvrc_encoder.training.loop import train
 from nvrc_encoder.training.run import Run
 from nvrc_encoder.training.trainer import Trainer
 
@@ -116,7 +118,7 @@ def fit(trainer: Trainer, rate: GopRate, iterations: int, seed: int) -> float:
     torch.manual_seed(seed)
     grids = trainer.final_grids(0)
     whole = [torch.arange(0 if grid is None else len(grid)) for grid in grids]
-    initial = trainer.initial_context((trainer.bank.layers[0].outputs, trainer.bank.layers[1].outputs), trainer.order)
+    initial = initial_context((trainer.bank.layers[0].outputs, trainer.bank.layers[1].outputs), trainer.order)
     parameters = {name: (w.clone().requires_grad_(), b.clone().requires_grad_()) for name, (w, b) in initial.items()}
     flat = [p for pair in parameters.values() for p in pair]
     optimiser = torch.optim.Adam(flat, lr=2e-2, betas=(0.9, 0.99))

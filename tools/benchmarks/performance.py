@@ -4,7 +4,8 @@ python tools/benchmarks/performance.py            # after a change of bench/poin
 python tools/benchmarks/performance.py --check    # exit code 1 where a page or the picture is stale
 
 Rate-distortion tables are computed from `small-clips.json`, with BD-rates by `nvrc_bench.rd.bd_rate`; all other tables
-are in `figures.json` as they were measured. A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->`` in a page.
+are in `figures.json` as they were measured. A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->`` in a
+page.
 """
 
 from __future__ import annotations

@@ -23,9 +23,9 @@ import torch
 
 from nvrc_decoder.prior import PRIOR_BITS, PRIOR_LAYERS
 from nvrc_encoder import EncodeOptions
-from nvrc_encoder.encoding import make_trainer
 from nvrc_encoder.model.windows import Window
 from nvrc_encoder.plan import Plan, Settings
+from nvrc_encoder.preparation import make_trainer
 from nvrc_encoder.rate.parameters import ParameterBank
 from nvrc_encoder.source.video import open_source
 from nvrc_encoder.training.trainer import Trainer

@@ -32,10 +32,10 @@ def encode_once(output: Path, state: Path, goal: str, iterations: int) -> None:
     from encoder_cases import gradient_source
 
     from nvrc_encoder import EncodeOptions, encode, encoding
-    from nvrc_encoder.training import checkpoint
+    from nvrc_encoder.training import loop
     from nvrc_encoder.training.run import Run
 
-    train = checkpoint.train
+    train = loop.train
 
     def often(run: Run, report: object = None, **more: Any) -> None:
         train(run, None, every=0.0, **more)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -11,16 +11,9 @@ import numpy as np
 from nvrc_decoder.errors import InvalidStreamError, MissingExtraError, UnsupportedError
 from nvrc_decoder.picture.planes import Plane, Planes
 from nvrc_decoder.system.packages import require_packages
+from nvrc_encoder.quality.psnr import mean_quality, psnr
 
-__all__ = ["compare", "means", "psnr"]
-
-_EXACT = 100.0
-
-
-def psnr(a: Plane, b: Plane, peak: int) -> float:
-    """PSNR of two planes of one size in dB, 100 for equal ones; `peak` is the largest level."""
-    error = float(np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2))
-    return min(_EXACT, 10 * math.log10(peak * peak / error)) if error else _EXACT
+__all__ = ["compare", "means"]
 
 
 class _MsSsim:
@@ -65,7 +58,7 @@ def compare(
     Returns:
         ``psnr`` with y, u, v and yuv (weights 6:1:1) in dB, at most 100 a frame; u and v are None for 4:0:0.
         ``ms_ssim_y``, None with ``ms_ssim_reason`` where it cannot be had; ``ms_ssim_window``: 11, less for
-        pictures of less than 161 rows or columns (`nvrc_encoder.quality.similarity.window_for`).
+        pictures of less than 161 rows or columns (`nvrc_encoder.quality.ms_ssim.window_for`).
 
     Raises:
         InvalidStreamError: E_FRAMES, another number of frames or another size.
@@ -96,8 +89,4 @@ def compare(
 
 def means(rows: Sequence[Sequence[float]]) -> dict[str, float | None]:
     """Means over frames of (y,) or (y, u, v): y, u, v and yuv, which weighs them 6:1:1; u and v may be None."""
-    mean = [float(value) for value in np.mean(rows, axis=0)]
-    if len(mean) == 1:
-        return {"y": mean[0], "u": None, "v": None, "yuv": mean[0]}
-    y, u, v = mean
-    return {"y": y, "u": u, "v": v, "yuv": (6 * y + u + v) / 8}
+    return dataclasses.asdict(mean_quality(rows))

@@ -21,7 +21,7 @@ from nvrc_ref.options.groups import GroupedCommand
 from nvrc_ref.options.shared import json_option, quiet_option
 
 if TYPE_CHECKING:
-    from nvrc_encoder.encoding import EncodeReport
+    from nvrc_encoder.report import EncodeReport
     from nvrc_encoder.source.video import Source
 
 __all__ = ["command"]

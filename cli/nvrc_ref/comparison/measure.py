@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from nvrc_bench.rd.quality import means, psnr
+from nvrc_bench.rd.quality import means
 from nvrc_decoder.errors import InvalidStreamError
 from nvrc_decoder.picture.planes import Planes
 from nvrc_encoder.quality.ms_ssim import ms_ssim, window_for
+from nvrc_encoder.quality.psnr import EXACT, psnr
 
 __all__ = ["Comparison", "FrameQuality", "measure"]
-
-_EXACT = 100.0
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class Comparison:
     @property
     def exact(self) -> bool:
         """Whether all samples are equal."""
-        return all(value in (None, _EXACT) for frame in self.frames for value in frame.psnr.values())
+        return all(value in (None, EXACT) for frame in self.frames for value in frame.psnr.values())
 
     def worst(self, most: int) -> list[FrameQuality]:
         """Frames of the lowest luma PSNR, the worst first."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nvrc_encoder.goal import LAMBDA_MAX, LAMBDA_MIN
+from nvrc_encoder.rate_goal import LAMBDA_MAX, LAMBDA_MIN
 
 if TYPE_CHECKING:
-    from nvrc_encoder.encoding import EncodeReport
+    from nvrc_encoder.report import EncodeReport
 
 __all__ = ["missed_target"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nvrc_output.text import counted, table
 
 if TYPE_CHECKING:
-    from nvrc_encoder.encoding import EncodeReport
+    from nvrc_encoder.report import EncodeReport
 
 __all__ = ["report_document", "report_table"]
 

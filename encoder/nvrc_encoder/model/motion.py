@@ -1,8 +1,8 @@
 """Motion: displacements and blend weights from its grids, half samples, and fetches (spec 7.6.1 to 7.6.3).
 
 Positions are in eighths of a luma sample, displacements in thirty-seconds, planes in feature units. `Arithmetic` says
-what is rounded. Where gradients are wanted the bilinear fetch is PyTorch's own, exact in float64; without them it is
-the decoder's gather, exact in float32, too.
+which values are rounded. With gradients the bilinear fetch is PyTorch's own, exact in float64; without gradients it is
+the decoder's gather, which is exact in float32 as well.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from nvrc_decoder.pyramid import BLEND_UNIT
+from nvrc_encoder.model.autograd import TensorFunction
+from nvrc_encoder.model.prediction_route import Route
 from nvrc_encoder.model.rounding import (
     ACTIVATION_RANGE,
     FEATURE_SCALE,
@@ -26,7 +28,6 @@ from nvrc_encoder.model.rounding import (
     dequantised,
     straight_through_floor,
 )
-from nvrc_encoder.model.route import Route
 
 __all__ = [
     "CELL_STRIDE",
@@ -51,14 +52,14 @@ DISPLACEMENT_UNITS = 32
 CELL_STRIDE = 4
 """Luma samples along each side of a cell that shares one displacement."""
 _NEAR, _FAR = 19 / 32, -3 / 32
-"""What a half sample takes of the two samples beside it, each, and of the two beyond (spec 7.6.2)."""
+"""Weights of a half sample's filter: of each of the two nearest samples, and of each of the next two (spec 7.6.2)."""
 _HALVES = 2
-"""Samples of a refined plane from one sample of the plane to the next."""
+"""Steps of a refined plane (with half samples) from one sample of the plane to the next."""
 
 
 @dataclass(frozen=True)
 class Motion:
-    """Where the cells of some frames come from, and how their references are blended.
+    """Displacements and blend weights of the cells of some frames.
 
     Attributes:
         moves: [pairs of the route, 2, rows, columns] displacements, vertical first.
@@ -71,12 +72,12 @@ class Motion:
 
 @functools.lru_cache(maxsize=8192)
 def index_of(values: Sequence[int], device: torch.device) -> Tensor:
-    """The numbers of a tuple as int64, kept on the device."""
+    """The numbers of a tuple as int64, cached on the device."""
     return torch.tensor(values, dtype=torch.int64, device=device)
 
 
 def to_cells(x: Tensor, size: tuple[int, int], arithmetic: Arithmetic) -> Tensor:
-    """Values [B, C, rows, columns] of the flow grid at each cell: doubled twice, each time rounded and cropped."""
+    """Values [B, C, rows, columns] of the flow grid, upsampled to the cells: twice x2, each rounded and cropped."""
     for shrink in (8, CELL_STRIDE):
         x = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
         x = x[..., : -(-size[0] // shrink), : -(-size[1] // shrink)]
@@ -86,13 +87,13 @@ def to_cells(x: Tensor, size: tuple[int, int], arithmetic: Arithmetic) -> Tensor
 
 
 def _repeated(x: Tensor, times: int, size: tuple[int, int]) -> Tensor:
-    """Each value of x [B, C, rows, columns] so many times along both axes, then cropped to `size`."""
+    """x [B, C, rows, columns] with each value repeated `times` along both axes, then cropped to `size`."""
     wide = x[..., None].expand(-1, -1, -1, -1, times).flatten(3)
     return wide[:, :, :, None].expand(-1, -1, -1, times, -1).flatten(2, 3)[:, :, : size[0], : size[1]]
 
 
 def split_cells(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Values [B, C, rows, columns] of the split grid at each cell of a picture of `size`: each is that of 2x2 cells."""
+    """Values [B, C, rows, columns] of the split grid at the cells of a picture of `size`: each serves 2x2 cells."""
     return _repeated(x, 2, (-(-size[0] // CELL_STRIDE), -(-size[1] // CELL_STRIDE)))
 
 
@@ -107,11 +108,11 @@ def make_motion(
     """The motion along a route.
 
     Args:
-        flow: [T, 3, h16, w16] quantised (or noisy) flow grid: positions, rows first, and what the blend weights get.
-        multiplier: [3] of its channels.
+        flow: [T, 3, h16, w16] quantised (or noisy) flow grid: positions, rows first, and additions to blend weights.
+        multiplier: [3] multipliers of its channels.
         route: which frames are predicted from which.
         size: (height, width) in luma samples.
-        arithmetic: what is rounded.
+        arithmetic: which values are rounded.
         split: [T, 3, h8, w8] quantised (or noisy) split grid, and [3] the multipliers of its channels.
     """
     last = len(flow) - 1
@@ -129,16 +130,14 @@ def make_motion(
         added = added + split_cells(blend_steps.index_select(0, blended), size)
     shares = index_of(route.shares, flow.device).to(flow.dtype).view(-1, 1, 1, 1)
     weights = clip(added + shares, 0, BLEND_UNIT) / BLEND_UNIT
-    # PyTorch's gradient of a fetch writes out of bounds where a position is no number; the loss or the next check tells
-    # of it.
+    # PyTorch's gradient of a fetch writes out of bounds where a position is NaN; the loss or the next check reports it.
     return Motion(torch.nan_to_num(moves, 0.0, 0.0, 0.0), weights)
 
 
 def spread(cells: Tensor, size: tuple[int, int], stride: int) -> Tensor:
-    """What each sample of a plane of `size` has from its cell: [B, C, *size]; it is `stride` luma samples wide."""
+    """Values of cells at each sample of a plane of `size`: [B, C, *size]; a sample is `stride` luma samples wide."""
     if stride == CELL_STRIDE:
         return cells
-    # There are at least as many as the plane has samples.
     return _repeated(cells, CELL_STRIDE, size)
 
 
@@ -166,11 +165,11 @@ def _filter_gradient(gradient: Tensor, axis: int) -> Tensor:
     return inner
 
 
-class _HalfSamples(torch.autograd.Function):
-    """Written out, as a plane is refined for every node of a route, and has four times as many samples then."""
+class _HalfSamples(TensorFunction):
+    """The gradient is written out: a refined plane has four times the samples, and every node of a route has one."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, rounds: bool) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, x: Tensor, rounds: bool) -> Tensor:
         def between(part: Tensor, axis: int) -> Tensor:
             found = _filter(part, axis)
             if rounds:
@@ -187,8 +186,8 @@ class _HalfSamples(torch.autograd.Function):
         return out
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (out,) = ctx.saved_tensors
         unclipped = torch.ops.aten.hardtanh_backward
         gradient = unclipped(gradient, out, *ACTIVATION_RANGE)
@@ -199,17 +198,16 @@ class _HalfSamples(torch.autograd.Function):
 
 def half_samples(planes: Tensor, arithmetic: Arithmetic) -> Tensor:
     """Planes [N, C, H, W] with the samples halfway between theirs: [N, C, 2H - 1, 2W - 1] (spec 7.6.2)."""
-    out: Tensor = _HalfSamples.apply(planes, arithmetic.rounds)
-    return out
+    return _HalfSamples.apply(planes, arithmetic.rounds)
 
 
 @functools.lru_cache(maxsize=8)
 def _centres(size: tuple[int, int], stride: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
-    """As `grid_sample` counts in the refined plane, columns first.
+    """Coordinates of `grid_sample` in the refined plane, columns first.
 
     Returns:
-        Samples [rows of cells, rows of a cell, 2 * width], both coordinates of one and then the next, the last cells
-        whole; and 1/32 of a sample [2].
+        Those of all samples [rows of cells, rows of a cell, 2 * width], the two of a sample side by side, the last row
+        of cells in full; and the length of 1/32 of a sample [2].
     """
     side = CELL_STRIDE // stride
     ends = [_HALVES * n - 1 for n in size]
@@ -227,12 +225,12 @@ def moves_of(moves: Tensor, size: tuple[int, int], stride: int, arithmetic: Arit
     Args:
         moves: [B, 2, rows, columns] of `Motion`.
         size: rows and columns of the planes.
-        stride: luma samples in a sample of them, 1 or 4.
-        arithmetic: what is rounded.
+        stride: luma samples per sample of the planes, 1 or 4.
+        arithmetic: which values are rounded.
 
     Returns:
-        [B, rows, columns, 2]: without gradients and rounded, integers in 1/32 of a sample, rows first; else as
-        `grid_sample` counts, columns first.
+        [B, rows, columns, 2]: if rounded and without gradients, integers in 1/32 of a sample, rows first; else in
+        coordinates of `grid_sample`, columns first.
     """
     if stride == CELL_STRIDE:
         moves = moves / CELL_STRIDE
@@ -251,9 +249,10 @@ def places_of(moves: Tensor, size: tuple[int, int], stride: int) -> Tensor:
         starts = torch.stack(torch.broadcast_tensors(y[:, None], x[None, :]), -1)
         return spread(moves.permute(0, 3, 1, 2), size, stride).permute(0, 2, 3, 1) + starts
     centres, _ = _centres(size, stride, moves.dtype, moves.device)
-    # First across, then down: whole rows are copied so.
+    # Across first, then down, so that whole rows are copied.
     wide = moves[:, :, :, None].expand(-1, -1, -1, CELL_STRIDE // stride, -1).flatten(2)[:, :, : 2 * size[1]]
-    return (wide[:, :, None] + centres).flatten(1, 2)[:, : size[0]].unflatten(2, (-1, 2))
+    places: Tensor = (wide[:, :, None] + centres).flatten(1, 2)[:, : size[0]].unflatten(2, (-1, 2))
+    return places
 
 
 def fetch(refined: Tensor, places: Tensor) -> Tensor:

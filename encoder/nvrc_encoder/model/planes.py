@@ -1,4 +1,4 @@
-"""Planes that are predicted from frame to frame, along the pyramid of nodes (spec 7.6.4)."""
+"""Planes predicted from frame to frame along the pyramid of nodes (spec 7.6.4)."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from torch import Tensor
 
 from nvrc_decoder.pyramid import BLEND_UNIT
 from nvrc_encoder.model.motion import Motion, fetch, half_samples, index_of, moves_of, places_of, spread
+from nvrc_encoder.model.prediction_route import Route, Step
 from nvrc_encoder.model.rounding import ACTIVATION_RANGE, Arithmetic, clip
-from nvrc_encoder.model.route import Route, Step
 
 __all__ = ["Predictor", "Residual", "follow", "in_turn"]
 
 Residual = Callable[[tuple[int, ...], Tensor | None], Tensor]
-"""Nodes (frames, those of a step) and what is predicted of their planes -> their residuals [nodes, C, H, W]."""
+"""Frames of the nodes of a step, and the prediction of their planes -> their residuals [nodes, C, H, W]."""
 
 
 def in_turn(route: Route, residuals: Tensor) -> Residual:
-    """Residuals [N, C, H, W] of the nodes of a route, in its order."""
+    """A `Residual` that gives the residuals [N, C, H, W] of the nodes of a route, step by step."""
     nodes = set(route.nodes)
     counts = [len(step.frames) for step in route.steps if step.frames[0] in nodes]
     parts = iter(residuals.split(counts))
@@ -27,11 +27,11 @@ def in_turn(route: Route, residuals: Tensor) -> Residual:
 
 
 class Predictor:
-    """Predicts planes step by step; without motion everything stays where it is (spec 7.6.3).
+    """Predicts planes step by step; without motion a prediction is a copy or a blend (spec 7.6.3).
 
     Args:
         route, motion, stride, arithmetic: as in `follow`.
-        like: gives size, type and device of the planes.
+        like: gives size, dtype and device of the planes.
     """
 
     def __init__(self, route: Route, motion: Motion | None, like: Tensor, stride: int, arithmetic: Arithmetic) -> None:
@@ -43,13 +43,13 @@ class Predictor:
             weights = (index_of(route.shares, like.device).to(like.dtype) / BLEND_UNIT).view(-1, 1, 1, 1)
         else:
             weights = motion.weights
-            # What is split is small: to put the gradients of the parts together costs a pass over all.
+            # The cells are split, as they are small: joining the gradients of the parts costs a pass over the whole.
             groups = [len(step.frames) for step in route.steps for _ in step.references]
             self._moves = iter(moves_of(motion.moves, self._size, stride, arithmetic).split(groups))
         self._weights = iter(weights.split([len(step.shares) for step in route.steps[1:]]))
 
     def predict(self, step: Step, made: dict[int, Tensor]) -> Tensor:
-        """Planes [frames, C, H, W] of the next step after the first; `made` has those before, each [1, C, H, W]."""
+        """Planes [frames, C, H, W] of the next step after the first; `made` has the earlier ones, each [1, C, H, W]."""
         weights = next(self._weights)
         samples = [self._fetched(made[reference], reference, len(step.frames)) for reference in step.references]
         if not step.shares:
@@ -62,7 +62,7 @@ class Predictor:
         return torch.lerp(before, after, weights)
 
     def _fetched(self, planes: Tensor, reference: int, count: int) -> Tensor:
-        """What the `count` next pairs of the route have of their reference: [count, C, H, W]."""
+        """Samples fetched from a reference for the next `count` pairs of the route: [count, C, H, W]."""
         if self._moves is None:
             return planes.expand(count, -1, -1, -1)
         if reference not in self._refined:
@@ -80,18 +80,18 @@ def follow(
     """Make planes along a route.
 
     Args:
-        route: to the frames wanted.
-        motion: along the same route; None for none.
-        residual: what the grids hold of a node.
-        stride: luma samples in a sample of the planes, 1 or 4.
-        arithmetic: what is rounded.
+        route: route to the wanted frames.
+        motion: motion along the same route; None for none.
+        residual: gives the residuals of nodes.
+        stride: luma samples per sample of the planes, 1 or 4.
+        arithmetic: which values are rounded.
 
     Returns:
         [frames, C, H, W] in feature units.
     """
     first, *steps = route.steps
     batch = residual(first.frames, None)
-    # A frame to its planes; of frames that are no nodes, the first of a step to those of all.
+    # Frame -> planes; of a step whose frames are no nodes, its first frame -> the planes of all of them.
     made = {0: batch}
     predictor = Predictor(route, motion, batch, stride, arithmetic)
     nodes = set(route.nodes)

@@ -1,4 +1,4 @@
-"""Rounding and clipping of activations in training, and the unit that they are in."""
+"""Rounding and clipping of activations in training, and their unit."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN
+from nvrc_encoder.model.autograd import TensorFunction
 
 __all__ = [
     "ACTIVATION_RANGE",
@@ -27,16 +28,16 @@ FEATURE_SCALE = 128
 """Integer activation steps in one feature unit."""
 ACTIVATION_RANGE = (ACTIVATION_MIN / FEATURE_SCALE, ACTIVATION_MAX / FEATURE_SCALE)
 """Smallest and largest activation in feature units."""
-# Blends are multiples of 2^-13 of a step (spec 7.6.2): what a float64 has lost of a half must not round it down. In
-# float32 it can still happen where PyTorch's own fetch is used, as it is in training.
+# Blends are multiples of 2^-13 of a step (spec 7.6.2). The excess keeps a half that float64 represents slightly too low
+# from being rounded down. In float32 that can still happen with PyTorch's own fetch, which training uses.
 _HALF = 0.5 + 2.0**-15
 
 
 class Arithmetic(Enum):
-    """What is done to every value that the decoder rounds and clips.
+    """Treatment of every value that the decoder rounds and clips.
 
-    ``FLOAT`` clips it, which is part of the network, but does not round it: so training begins, and what the decoder
-    loses against it is the cost of integers. ``EXACT`` does both, as the decoder does.
+    ``FLOAT`` only clips, which is part of the network; training begins with it. ``EXACT`` also rounds, as the decoder
+    does. The difference between the two is the cost of integers.
     """
 
     FLOAT = "float"
@@ -56,15 +57,15 @@ class Arithmetic(Enum):
         return round_and_clip(x, FEATURE_SCALE, low, high) if self.rounds else clip(x, low, high)
 
 
-class _StraightThrough(torch.autograd.Function):
-    """A rounding, and the gradient of the identity: one pass forward and none back."""
+class _StraightThrough(TensorFunction):
+    """A rounding with the gradient of the identity: one pass forward, none back."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, rounding: Callable[[Tensor], Tensor]) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, x: Tensor, rounding: Callable[[Tensor], Tensor]) -> Tensor:
         return rounding(x)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return gradient, None
 
 
@@ -76,14 +77,12 @@ def dequantised(values: Tensor, multiplier: Tensor) -> Tensor:
 
 def straight_through_floor(x: Tensor) -> Tensor:
     """floor(x) forward, identity backward."""
-    y: Tensor = _StraightThrough.apply(x, torch.floor)
-    return y
+    return _StraightThrough.apply(x, torch.floor)
 
 
 def straight_through_round(x: Tensor) -> Tensor:
     """round(x) forward, a half to the even integer, identity backward."""
-    y: Tensor = _StraightThrough.apply(x, torch.round)
-    return y
+    return _StraightThrough.apply(x, torch.round)
 
 
 def _to_steps(x: Tensor) -> Tensor:
@@ -91,23 +90,23 @@ def _to_steps(x: Tensor) -> Tensor:
 
 
 def clip(x: Tensor, low: float, high: float) -> Tensor:
-    """x within [low, high]; no gradient where it is clipped. One pass each way, where `clamp` takes several back."""
+    """x clipped to [low, high], without a gradient where it is clipped. `clamp` would take several passes back."""
     return torch.nn.functional.hardtanh(x, low, high)
 
 
-class _RoundAndClip(torch.autograd.Function):
-    """Written out, as the exact phase spends most of its time in passes over the activations."""
+class _RoundAndClip(TensorFunction):
+    """The gradient is written out: passes over the activations take most of the exact phase."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, units: int, low: float, high: float) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, x: Tensor, units: int, low: float, high: float) -> Tensor:
         y = (x * units).add_(0.5).floor_().clamp_(low * units, high * units).div_(units)
         ctx.save_for_backward(y)
         ctx.range = low, high
         return y
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:  # type: ignore[override]
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         (y,) = ctx.saved_tensors
         return torch.ops.aten.hardtanh_backward(gradient, y, *ctx.range), None, None, None
 
@@ -117,5 +116,4 @@ def round_and_clip(x: Tensor, units: int, low: float, high: float) -> Tensor:
 
     The gradient is that of x, 0 at and beyond the ends of the range.
     """
-    y: Tensor = _RoundAndClip.apply(x, units, low, high)
-    return y
+    return _RoundAndClip.apply(x, units, low, high)

@@ -1,4 +1,4 @@
-"""What a NETWORK switches on of its profile: channels, blocks, grids, motion, and which frames are nodes."""
+"""The active part of a profile, as NETWORK says it: channels, blocks, grids, motion, and which frames are nodes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Structure:
 
     @property
     def has_planes(self) -> bool:
-        """Whether there is anything that is predicted from frame to frame."""
+        """Whether there are planes, which are predicted from frame to frame."""
         return self.profile.has_planes(self.grid_channels)
 
     @property
@@ -52,7 +52,7 @@ class Structure:
         return self.profile.has_luma(self.grid_channels)
 
     def prior(self, chroma_format: int) -> Prior:
-        """Which networks the prior suits: its synthesis network was made for 4:2:0, a luma plane and eight channels."""
+        """The prior of the networks that it suits: that of synthesis is for 4:2:0, a luma plane and eight channels."""
         return Prior(True, chroma_format == CHROMA_420 and self.has_luma and min(self.stage_channels) >= PRIOR_CHANNELS)
 
     def layers(self, chroma_format: int, bit_depth: int = 8) -> tuple[LayerSpec, ...]:
@@ -62,7 +62,7 @@ class Structure:
         )
 
     def kmac_per_pixel(self, chroma_format: int) -> float:
-        """Cost of synthesis and planes, see `profiles.kmac_per_pixel`."""
+        """Cost of synthesis and planes in thousands of multiplications per luma sample, `profiles.kmac_per_pixel`."""
         return kmac_per_pixel(
             self.profile, self.stage_channels, self.stage_blocks, self.grid_channels, chroma_format, self.pyramid
         )

@@ -1,7 +1,7 @@
 """The wavelet transform of the luma plane: the decoder's inverse, with gradients, and the forward one.
 
 CDF 9/7 by lifting with the decoder's constants (spec 7.6.5). Values are in integer activation steps. The gradients are
-written out, since each step of the lifting would otherwise cost several passes over the plane on the way back.
+written out, as each step of the lifting would otherwise cost several passes over the plane in the backward pass.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN
+from nvrc_encoder.model.autograd import TensorFunction
 
 __all__ = ["bands_of", "luma_of"]
 
@@ -22,12 +23,12 @@ _RANGE = float(ACTIVATION_MIN), float(ACTIVATION_MAX)
 _ROWS, _COLUMNS = 2, 3
 """Axes of [N, C, H, W]."""
 _LOW_GAIN = 315 / 256
-# Factor and sign of each step: to the low samples from the high ones beside them, then the other way, and again.
+# Factor and sign of each lifting step. Even steps change low samples by their high neighbours, odd ones the reverse.
 _STEPS = ((57 / 128, -1), (113 / 128, -1), (217 / 4096, 1), (203 / 128, 1))
 
 
 def _parts(x: Tensor, axis: int, ahead: bool) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Views of x: (all that have a neighbour, their neighbours), and the end that is its own neighbour, twice."""
+    """Views of x: samples with a neighbour ahead (or behind) and those neighbours; the end that is its own, twice."""
     count = x.shape[axis]
     first, second = x.narrow(axis, 0, count - 1), x.narrow(axis, 1, count - 1)
     end = x.narrow(axis, count - 1 if ahead else 0, 1)
@@ -35,7 +36,7 @@ def _parts(x: Tensor, axis: int, ahead: bool) -> tuple[tuple[Tensor, Tensor], tu
 
 
 def _add_pairs(into: Tensor, source: Tensor, step: int, axis: int, factor: float) -> None:
-    """Add to each sample of `into`, in place, `factor` times the sum of the two of `source` beside it."""
+    """Add to each sample of `into`, in place, `factor` times the sum of its two neighbours in `source`."""
     ahead = step % 2 == 1
     (own, _), (end, _) = _parts(into, axis, ahead)
     (_, beside), (_, repeated) = _parts(source, axis, ahead)
@@ -45,20 +46,20 @@ def _add_pairs(into: Tensor, source: Tensor, step: int, axis: int, factor: float
 
 
 def _lift(into: Tensor, source: Tensor, step: int, axis: int, rounds: bool, back: bool = False) -> None:
-    """One step of the lifting in place: what each sample's two neighbours add to it; `back` takes it away again."""
+    """One lifting step in place: add the weighted sum of each sample's two neighbours; `back` undoes it."""
     factor, sign = _STEPS[step]
     sign = -sign if back else sign
     if not rounds:
         _add_pairs(into, source, step, axis, sign * factor)
         return
-    # In float32, too, all products and sums are exact (spec 7.6.5).
+    # All products and sums are exact even in float32 (spec 7.6.5).
     change = torch.zeros_like(source)
     _add_pairs(change, source, step, axis, factor)
     into.add_(change.add_(0.5).floor_(), alpha=sign)
 
 
 def _lift_gradient(into: Tensor, source: Tensor, step: int, axis: int) -> None:
-    """The transpose of `_lift` in place: `source` is the gradient of what the step wrote to."""
+    """The transpose of `_lift` in place: `source` is the gradient of the samples that the step changed."""
     factor, sign = _STEPS[step]
     ahead = step % 2 == 1
     into.add_(source, alpha=sign * factor)
@@ -68,11 +69,11 @@ def _lift_gradient(into: Tensor, source: Tensor, step: int, axis: int) -> None:
     end.add_(last, alpha=sign * factor)
 
 
-class _Inverse(torch.autograd.Function):
-    """Low and high samples [N, C, h, w] to samples, twice as many along one axis."""
+class _Inverse(TensorFunction):
+    """From low and high samples [N, C, h, w] to samples, twice as many along one axis."""
 
     @staticmethod
-    def forward(ctx: Any, low: Tensor, high: Tensor, axis: int, rounds: bool) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, low: Tensor, high: Tensor, axis: int, rounds: bool) -> Tensor:
         s, d = low * _LOW_GAIN, high.clone()
         if rounds:
             s.add_(0.5).floor_()
@@ -85,8 +86,8 @@ class _Inverse(torch.autograd.Function):
         return out
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:  # type: ignore[override]
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
         (out,) = ctx.saved_tensors
         axis = ctx.axis
         gradient = torch.ops.aten.hardtanh_backward(gradient, out, *_RANGE)
@@ -97,32 +98,28 @@ class _Inverse(torch.autograd.Function):
         return s.mul_(_LOW_GAIN), d, None, None
 
 
-def _inverse(low: Tensor, high: Tensor, axis: int, rounds: bool) -> Tensor:
-    out: Tensor = _Inverse.apply(low, high, axis, rounds)
-    return out
-
-
 def luma_of(bands: Sequence[Tensor], rounds: bool) -> Tensor:
     """The luma plane that the bands of some nodes hold: [N, 1, H, W], clipped to activations (spec 7.6.5).
 
     Args:
         bands: the four band slots, coarse to fine, in activation steps: [N, 4, h, w] (LL, HL, LH, HH), then
             [N, 3, h, w] (HL, LH, HH), each of twice the rows and columns of the one before, or one less.
-        rounds: round each step of the lifting as the decoder does; the gradients are those without.
+        rounds: round each lifting step as the decoder does; the gradients are those without rounding.
     """
+    low: Tensor
     low, first = bands[0].split((1, 3), 1)
     for details in (first, *bands[1:]):
         rows, columns = details.shape[2:]
         if low.shape[2:] != details.shape[2:]:
             low = low[..., :rows, :columns]
         beside, below = details.split((1, 2), 1)
-        pair = _inverse(torch.cat([low, beside], 1), below, _ROWS, rounds)
-        low = _inverse(*pair.split(1, 1), _COLUMNS, rounds)
+        left, right = _Inverse.apply(torch.cat([low, beside], 1), below, _ROWS, rounds).split(1, 1)
+        low = _Inverse.apply(left, right, _COLUMNS, rounds)
     return low
 
 
 def _forward(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
-    """Low and high samples of x [N, C, H, W], whose length along the axis is even: the exact inverse of `_inverse`."""
+    """Low and high samples of x [N, C, H, W], whose length along the axis is even: the exact inverse of `_Inverse`."""
     s, d = (part.contiguous() for part in x.unflatten(axis, (-1, 2)).unbind(axis + 1))
     for step in reversed(range(len(_STEPS))):
         into, source = (s, d) if step % 2 == 0 else (d, s)

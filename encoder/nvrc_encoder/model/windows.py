@@ -1,4 +1,4 @@
-"""What one iteration looks at: a window of frames, the nodes that they touch, and its share of them."""
+"""Windows of frames for the iterations: their frames, the nodes that they touch, and their share of the nodes."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from torch import Tensor
 
 from nvrc_decoder.profiles import GridSlot
 from nvrc_decoder.pyramid import Pyramid
-from nvrc_encoder.model.route import touched_nodes
+from nvrc_encoder.model.prediction_route import touched_nodes
 
 __all__ = ["Window", "nodes_of", "split_frames", "windows_of"]
 
 
 @dataclass(frozen=True)
 class Window:
-    """Consecutive frames of a GOP, whose distortion an iteration works out, and the nodes whose bits it works out.
+    """Consecutive frames of a GOP for one iteration, and the nodes whose bits it counts.
 
     Attributes:
         gop: index of the GOP.
-        frames: of the GOP.
-        touched: per slot the nodes that the frames touch: int64, ascending, on the training's device.
-        weights: per slot what each of `touched` counts: windows of the GOP over windows that touch the node.
-        share: per slot those of `touched` for which the context network is evaluated, on the CPU. Each node is in the
+        frames: frames of the GOP.
+        touched: per slot, the nodes that the frames depend on: int64, ascending, on the training's device.
+        weights: per slot, the weight of each of `touched`: windows of the GOP over windows that touch the node.
+        share: per slot, those of `touched` for which the context network is evaluated, on the CPU. Each node is in the
             share of one window.
-        count: windows of the GOP.
+        count: number of windows of the GOP.
     """
 
     gop: int
@@ -49,7 +49,7 @@ def split_frames(frames: int, length: int) -> list[slice]:
 def nodes_of(slots: Sequence[GridSlot], pyramid: Pyramid, frames: int, window: slice) -> list[Tensor]:
     """Per slot the nodes that a window of a GOP of `frames` frames touches: int64, ascending, on the CPU.
 
-    The last window has those after the last frame, too: they serve as context, and none is to be free of cost.
+    The last window also has the nodes after the last frame, as every node must have a cost.
     """
     at_frames = torch.arange(window.start, window.stop)
     touched = set(touched_nodes(pyramid, range(window.start, window.stop)))
@@ -62,7 +62,7 @@ def nodes_of(slots: Sequence[GridSlot], pyramid: Pyramid, frames: int, window: s
 
 
 def _deal(touched: Sequence[Tensor]) -> list[Tensor]:
-    """Per window, of the nodes that it touches, those that it gets: each node once, to all about as many."""
+    """The share of each window: each node goes to one window that touches it, to all windows about as many."""
     shares: list[list[int]] = [[] for _ in touched]
     for node in torch.cat(list(touched)).unique().tolist():
         able = (i for i, nodes in enumerate(touched) if node in nodes)

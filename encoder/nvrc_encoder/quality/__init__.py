@@ -1,1 +1,1 @@
-"""How near decoded frames are to the source."""
+"""Quality of decoded frames: PSNR and MS-SSIM."""

@@ -1,4 +1,4 @@
-"""MS-SSIM of a plane with NumPy alone, for comparisons without PyTorch; `similarity` has it for the training."""
+"""MS-SSIM of a plane, with NumPy alone; `similarity` has it in PyTorch, for the training."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _WINDOWS = (11, 9, 7)
 _HALVINGS = 4
 _SIGMA = 1.5
 _WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
-"""Of the levels, the finest first (Wang, Simoncelli and Bovik 2003)."""
+"""Weights of the levels, the finest first (Wang, Simoncelli and Bovik 2003)."""
 
 _Plane = npt.NDArray[np.float64]
 
 
 def window_for(width: int, height: int) -> int:
-    """Width of MS-SSIM's Gaussian window, at which five levels fit into a picture: 11, or for small pictures 9 or 7.
+    """Width of MS-SSIM's Gaussian window with which five levels fit into a picture: 11, or for small pictures 9 or 7.
 
     The Gaussian is the same (sigma 1.5), only cut off earlier. 0 if even 7 is too wide, below 97 rows or columns.
     """
@@ -30,11 +30,14 @@ def ms_ssim(a: npt.NDArray[Any], b: npt.NDArray[Any], peak: int) -> float:
     """MS-SSIM of two planes.
 
     Args:
-        a, b: [H, W] in levels, of any dtype; `window_for` has to have a window for the size.
+        a, b: [H, W] in levels, of any dtype, of a size for which `window_for` is not 0.
         peak: the largest level.
 
     Returns:
-        As `similarity.Similarity.of_planes`, up to its float32: 1 for equal planes.
+        1 for equal planes; the same as `similarity.Similarity.of_planes`, which computes in float32.
+
+    Raises:
+        ValueError: the planes are too small.
     """
     size = window_for(a.shape[1], a.shape[0])
     if not size:
@@ -65,14 +68,14 @@ def _ssim(x: _Plane, y: _Plane, window: _Plane, peak: int) -> tuple[float, float
 
 
 def _blur(plane: _Plane, window: _Plane) -> _Plane:
-    """The plane under the window, where all of the window lies in it."""
+    """The plane filtered with the window, only where the window lies inside."""
     rows, columns = (side - len(window) + 1 for side in plane.shape)
     across = sum(w * plane[:, i : i + columns] for i, w in enumerate(window))
     return np.asarray(sum(w * across[i : i + rows] for i, w in enumerate(window)))
 
 
 def _halve(plane: _Plane) -> _Plane:
-    """Means of 2x2 samples; an odd side gets a zero on both ends, as pytorch-msssim does it."""
+    """Means of 2x2 samples; an odd side gets a zero at both ends, as in pytorch-msssim."""
     padded = np.pad(plane, [(side % 2, side % 2) for side in plane.shape])
     rows, columns = (side // 2 * 2 for side in padded.shape)
     even = padded[:rows, :columns]

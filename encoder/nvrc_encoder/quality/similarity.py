@@ -1,20 +1,24 @@
-"""MS-SSIM of luma, as what is minimised with `--tune ms-ssim` and for the bench."""
+"""MS-SSIM of luma in PyTorch: the distortion of `--tune ms-ssim`, and a figure of the benchmark."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
 from nvrc_decoder.errors import UnsupportedError
+from nvrc_decoder.picture.planes import Planes
 from nvrc_decoder.system.packages import load_package
 from nvrc_encoder.quality.ms_ssim import window_for
 
-__all__ = ["DISSIMILARITY_WEIGHT", "Similarity", "window_for"]
+__all__ = ["DISSIMILARITY_WEIGHT", "Similarity", "mean_similarity"]
 
 DISSIMILARITY_WEIGHT = 0.05
-"""MSE (peak 1) that 1 - MS-SSIM stands for: about their ratio in our streams, so that a lambda keeps its meaning."""
+"""MSE (peak 1) per unit of 1 - MS-SSIM: about their ratio in our streams, so that a lambda keeps its meaning."""
 
 
 class Similarity:
@@ -43,7 +47,23 @@ class Similarity:
         return value
 
     def of_phases(self, a: Tensor, b: Tensor) -> Tensor:
-        """The same of luma as the head has it, [T, 4, ceil(H/2), ceil(W/2)] phases."""
+        """The same for luma as rows of the head, [T, 4, ceil(H/2), ceil(W/2)] phases."""
         height, width = self._size
         planes = [functional.pixel_shuffle(x, 2)[..., :height, :width] for x in (a, b)]
         return self.of_planes(*planes)
+
+
+def mean_similarity(source: Sequence[Planes], decoded: Sequence[Planes], bit_depth: int) -> float:
+    """Mean of the frames' MS-SSIM of luma, of as many frames each, at least one.
+
+    Raises:
+        MissingExtraError, UnsupportedError: as for `Similarity`.
+    """
+    height, width = source[0].y.shape
+    similarity = Similarity((height, width), bit_depth)
+    values = []
+    for pair in zip(source, decoded, strict=True):
+        a, b = (torch.from_numpy(frame.y.astype(np.float32))[None, None] for frame in pair)
+        with torch.no_grad():
+            values.append(float(similarity.of_planes(a, b)))
+    return float(np.mean(values))

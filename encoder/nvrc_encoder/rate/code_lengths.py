@@ -1,4 +1,4 @@
-"""What the integers of a layer take in the stream, table by table (spec 4.2, 4.4)."""
+"""Bits of the integers of a layer under each table of the stream (spec 4.2, 4.4)."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ __all__ = ["code_lengths"]
 
 @functools.cache
 def _table_bits(scale: int) -> npt.NDArray[np.float64]:
-    """Bits of the escape, and of each residual -K..K, in the table of mean 0 of a scale."""
+    """Bits of the escape, then of each residual -K..K, in the table of mean 0 and a scale."""
     bits: npt.NDArray[np.float64] = 24 - np.log2(frequencies(scale * FRACTION_COUNT))
     return bits
 
 
 def code_lengths(values: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
-    """Bits of the values under each table of mean 0, float64 [40]; an escape counts its symbol and its digits."""
+    """Bits of all values under each table of mean 0, float64 [40]; an escape counts its symbol and its digits."""
     flat = values.reshape(-1)
     out = np.empty(SCALE_COUNT)
     for scale, largest in enumerate(RADII):

@@ -1,4 +1,7 @@
-"""What the context network last said of each value of a GOP's grids, while most of it is not evaluated."""
+"""The last prediction of the context network for each value of a GOP's grids.
+
+An iteration evaluates the network for few of the values, and uses the last prediction for the others.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,10 @@ __all__ = ["Forecast", "flat", "select"]
 
 @dataclass(frozen=True)
 class Forecast:
-    """What was last predicted for each value of a GOP.
+    """The last prediction for each value of a GOP.
 
     Attributes:
-        means, scales: per slot [N, C, H, W], None where absent.
+        means, scales: per slot [N, C, H, W], None where the slot is absent.
     """
 
     means: list[Tensor | None]
@@ -24,14 +27,14 @@ class Forecast:
 
     @classmethod
     def initial(cls, grids: Sequence[Tensor | None]) -> Forecast:
-        """Before anything was predicted for the values of these grids."""
+        """Mean 0 and scale 1 for the values of these grids, before anything is predicted."""
         return cls(
             [None if grid is None else torch.zeros_like(grid, requires_grad=False) for grid in grids],
             [None if grid is None else torch.ones_like(grid, requires_grad=False) for grid in grids],
         )
 
     def update(self, nodes: Sequence[Tensor], values: Sequence[Tensor | None], mean: Tensor, scale: Tensor) -> None:
-        """Take in what was predicted for the values of some nodes, flat and in their order."""
+        """Store the mean and scale predicted for the values of some nodes, both flat and in the order of `values`."""
         sizes = [own.numel() for own in values if own is not None]
         for known, new in ((self.means, mean), (self.scales, scale)):
             parts = iter(new.split(sizes))
@@ -40,7 +43,7 @@ class Forecast:
                     grid.index_copy_(0, which, next(parts).view(own.shape))
 
     def restore(self, means: Sequence[Tensor | None], scales: Sequence[Tensor | None]) -> None:
-        """Put back what another one held."""
+        """Copy the means and scales of a saved forecast."""
         for known, saved in ((self.means, means), (self.scales, scales)):
             for grid, other in zip(known, saved, strict=True):
                 if grid is not None and other is not None:
@@ -48,10 +51,10 @@ class Forecast:
 
 
 def select(grids: Sequence[Tensor | None], nodes: Sequence[Tensor]) -> list[Tensor | None]:
-    """Per slot the nodes wanted, [nodes, C, H, W]."""
+    """Values of the wanted nodes of each slot, [nodes, C, H, W]."""
     return [None if grid is None else grid.index_select(0, which) for grid, which in zip(grids, nodes, strict=True)]
 
 
 def flat(grids: Sequence[Tensor | None]) -> Tensor:
-    """All values of some grids in one vector, slot by slot."""
+    """All values of the grids in one vector, slot by slot."""
     return torch.cat([grid.reshape(-1) for grid in grids if grid is not None])

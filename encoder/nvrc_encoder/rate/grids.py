@@ -1,135 +1,38 @@
 """Rate of the feature grids under the octree context model, for training (spec 5).
 
 The decoder walks a grid step by step; in training every position's context is known at once, so the whole grid is one
-gather. Which positions are available where is worked out here once per shape from the schedule's own steps.
+gather, along the indices of `grid_context`.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from nvrc_decoder.octree.context import NEIGHBOURS, constant_inputs
-from nvrc_decoder.octree.schedule import expand_schedule
-from nvrc_decoder.profiles import CONTEXT_INPUT_MAX, GridSlot
-from nvrc_decoder.pyramid import Pyramid
+from nvrc_decoder.octree.context import NEIGHBOURS
+from nvrc_decoder.profiles import CONTEXT_INPUT_MAX
 from nvrc_encoder.model.rounding import straight_through_floor
 from nvrc_encoder.model.windows import Window
-from nvrc_encoder.rate.context_network import HIDDEN_UNIT, OUTPUT_UNIT, context_network
+from nvrc_encoder.rate.context_network import context_network
 from nvrc_encoder.rate.forecast import Forecast, flat, select
+from nvrc_encoder.rate.grid_context import GridContext
 from nvrc_encoder.rate.laplace import laplace_bits
 
-__all__ = ["HIDDEN_UNIT", "OUTPUT_UNIT", "GopRate", "GridContext", "build_context", "context_network"]
-
-
-@dataclass(frozen=True)
-class GridContext:
-    """Where each position of one grid finds its context.
-
-    Attributes:
-        neighbours: int64 [N, H*W, 18], row of the flattened [N*H*W + 1] positions; the last row is the zero.
-        coarse: int64 [N, H*W], row of the next coarser grid, or None in the first grid.
-        classes: int64 [N, H*W], row of the table of distinct one-hot triples.
-        triples: int64 [K, 3], the columns of the one-hots (kind and level, step, slot) that each class switches on.
-        motion: the grid is no context of others (a flow or split grid).
-        centred: the grid's contexts are relative to a centre (a flow grid).
-        skipped: nodes whose values are all zero are not coded (a grid with a node map).
-    """
-
-    neighbours: Tensor
-    coarse: Tensor | None
-    classes: Tensor
-    triples: Tensor
-    motion: bool
-    centred: bool
-    skipped: bool
-
-
-def build_context(
-    shape: tuple[int, int, int],
-    splits: Sequence[int],
-    slot_index: int,
-    slot: GridSlot,
-    pyramid: Pyramid,
-    coarser: tuple[GridSlot, tuple[int, int, int]] | None,
-    device: torch.device,
-) -> GridContext:
-    """Work out the context of every position of a grid.
-
-    Args:
-        shape: (nodes, rows, columns).
-        splits: the schedule's split bytes.
-        slot_index: index of the slot in the profile.
-        slot: the grid's slot.
-        pyramid: says which frames the nodes of this grid and of the coarser one belong to.
-        coarser: slot and shape of the previous present grid, or None.
-        device: where the index tensors live.
-    """
-    nodes, height, width = shape
-    order = np.zeros(shape, np.int32)
-    spacing = np.zeros((*shape, 3), np.int32)
-    classes = np.zeros(shape, np.int64)
-    triples: list[tuple[int, int, int]] = []
-    for ordinal, step in enumerate(expand_schedule(shape, splits)):
-        where = step.slices
-        ones = constant_inputs(step, slot_index)
-        if ones not in triples:
-            triples.append(ones)
-        order[where], spacing[where], classes[where] = ordinal, step.spacing, triples.index(ones)
-    position = np.stack(np.meshgrid(*(np.arange(n) for n in shape), indexing="ij"), -1)
-    limit = np.array(shape)
-    strides = np.array([height * width, width, 1])
-    zero = nodes * height * width
-    flat_order = order.reshape(-1)
-
-    def locate(offset: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
-        there = position + np.array(offset) * spacing
-        inside = ((there >= 0) & (there < limit)).all(-1)
-        index = np.where(inside, (there * strides).sum(-1), 0)
-        return index, inside & (flat_order[index] < order)
-
-    rows = []
-    for offset in NEIGHBOURS:
-        index, available = locate(offset)
-        if offset[0] != 0:
-            other, mirrored = locate((-offset[0], offset[1], offset[2]))
-            rows.append(np.where(available, index, np.where(mirrored, other, zero)))
-        else:
-            rows.append(np.where(available, index, zero))
-    neighbours = np.stack(rows, -1).reshape(nodes, height * width, len(NEIGHBOURS))
-    coarse = None
-    if coarser is not None:
-        below, (nodes2, height2, width2) = coarser
-        n2 = np.minimum(
-            np.arange(nodes) * pyramid.spacing(slot.at_nodes) // pyramid.spacing(below.at_nodes), nodes2 - 1
-        )
-        y2 = np.minimum(np.arange(height) * slot.stride // below.stride, height2 - 1)
-        x2 = np.minimum(np.arange(width) * slot.stride // below.stride, width2 - 1)
-        index = (n2[:, None, None] * height2 + y2[:, None]) * width2 + x2
-        coarse = torch.from_numpy(index.reshape(nodes, height * width)).to(device)
-    return GridContext(
-        torch.from_numpy(neighbours.astype(np.int64)).to(device),
-        coarse,
-        torch.from_numpy(classes.reshape(nodes, height * width)).to(device),
-        torch.tensor(triples, device=device),
-        slot.motion,
-        slot.flow,
-        slot.mapped,
-    )
+__all__ = ["GopRate", "weighted_sum"]
 
 
 @dataclass(frozen=True)
 class _Part:
-    """Where the contexts of the values of some consecutive slots are: all relative to a centre, or none.
+    """Indices of the contexts of consecutive slots, of which all have centred contexts, or none has.
 
     Attributes:
-        inputs: int32 [19, R] into what the window reads.
-        classes: per slot int64 [nodes, H * W], row of the table of first-layer biases, and how many channels share it.
-        centred: the contexts are relative to a centre.
+        inputs: int32 [19, R] into the values that `_Rows.needed` selects.
+        classes: per slot int64 [nodes, H * W], rows of the table of first-layer biases, and the channels that share it.
+        centred: whether the contexts are relative to a centre.
     """
 
     inputs: Tensor
@@ -137,7 +40,7 @@ class _Part:
     centred: bool
 
     def biases(self, table: Tensor) -> Tensor:
-        """What the one-hots add to each value, [width_1, R], of a table [classes, width_1]."""
+        """First-layer bias of each value, [width_1, R], from a table [classes, width_1]."""
         parts = []
         for classes, channels in self.classes:
             own = table.index_select(0, classes.view(-1)).t().view(table.shape[1], len(classes), 1, classes.shape[1])
@@ -147,12 +50,12 @@ class _Part:
 
 @dataclass(frozen=True)
 class _Rows:
-    """Gather indices of some nodes: everything that does not change from iteration to iteration.
+    """Gather indices of some nodes, which stay from iteration to iteration.
 
     Attributes:
         nodes: per slot int64, the nodes that are evaluated.
-        needed: int64 [K], what they read of the flat vector of `GopRate`, the zero at its end last.
-        parts: where the contexts are, slot by slot.
+        needed: int64 [K], indices that they read in the flat vector of `GopRate`; the zero at its end comes last.
+        parts: indices of the contexts, slot by slot.
     """
 
     nodes: tuple[Tensor, ...]
@@ -160,15 +63,22 @@ class _Rows:
     parts: tuple[_Part, ...]
 
 
+def weighted_sum(bits: Sequence[Tensor | None], weights: Sequence[Tensor]) -> Tensor:
+    """Bits of nodes times their weights, summed over all slots; both are per slot [nodes], bits None where absent."""
+    return functools.reduce(
+        torch.add, ((own * weight).sum() for own, weight in zip(bits, weights, strict=True) if own is not None)
+    )
+
+
 class GopRate:
     """The rate of one GOP's grids.
 
-    All grids, and the magnitudes that finer grids see of coarser ones, lie in one flat vector that ends in a zero, so
-    that all contexts of a window are one gather.
+    All grids, and the magnitudes of coarser grids that finer ones see, lie in one flat vector that ends in a zero. So
+    one gather gives all contexts of a window.
 
     Args:
-        contexts: per slot, from `build_context`; None where the slot is absent.
-        channels: per slot, number of channels.
+        contexts: per slot, as of `build_context`; None where the slot is absent.
+        channels: number of channels of each slot.
     """
 
     CACHE_BYTES = 1 << 30
@@ -192,7 +102,7 @@ class GopRate:
         for triples in present:
             starts.append(starts[-1] + len(triples))
         counter = iter(starts)
-        # The coarser grid's magnitude, the last column, is never there for a grid with centred contexts.
+        # Grids with centred contexts never have the last column, the magnitude of a coarser grid.
         faces = [sum(map(abs, offset)) == 1 for offset in NEIGHBOURS] + [False]
         self._faces = torch.tensor(faces, device=self._triples.device).view(-1, 1)
         self._class_start = [0 if context is None else next(counter) for context in self.contexts]
@@ -221,14 +131,14 @@ class GopRate:
                 coarse = (context.coarse[which] + self._values + self._offsets[below][1]).view(count, 1, area, 1)
                 coarse = coarse.expand(-1, channels, -1, -1)
             inputs = torch.cat([gathered, coarse], 3).flatten(0, 2).t()
-            classes = ((context.classes[which] + self._class_start[slot], channels),)
+            classes: tuple[tuple[Tensor, int], ...] = ((context.classes[which] + self._class_start[slot], channels),)
             if found and found[-1].centred == context.centred:
                 last = found.pop()
                 inputs, classes = torch.cat([last.inputs, inputs], 1), last.classes + classes
             found.append(_Part(inputs, classes, context.centred))
             if not context.motion:
                 below = slot
-        # What is gathered often stays in the cache, and so does its gradient.
+        # Only the values read are gathered from: they stay in the processor's cache, and so does their gradient.
         read = torch.zeros(self._zero + 1, dtype=torch.bool, device=self._triples.device)
         read[self._zero] = True
         for part in found:
@@ -247,9 +157,9 @@ class GopRate:
         return rows
 
     def _centred(self, flat: Tensor, index: Tensor, exact: bool) -> tuple[Tensor, Tensor]:
-        """Inputs [19, R] relative to the mean of the face neighbours that are there, and that mean [R] (spec 5.3).
+        """Inputs [19, R] relative to the mean of the available face neighbours, and that mean [R] (spec 5.3).
 
-        `flat` ends in the zero that stands for those that are not there.
+        `flat` ends in the zero, which stands for unavailable neighbours.
         """
         values = flat.index_select(0, index.view(-1)).view(index.shape)
         there = index != len(flat) - 1
@@ -264,7 +174,7 @@ class GopRate:
     def _predict(
         self, parameters: dict[str, tuple[Tensor, Tensor]], grids: Sequence[Tensor | None], rows: _Rows, exact: bool
     ) -> tuple[Tensor, Tensor]:
-        """Mean and scale of each value of the nodes of some rows, [R] each, in their order."""
+        """Predicted mean and scale of each value of the nodes of `rows`, [R] each, in their order."""
         present = [grid for grid in grids if grid is not None]
         magnitudes = [grid.abs().sum(1).reshape(-1) for grid in present]
         whole = torch.cat([*(grid.reshape(-1) for grid in present), *magnitudes, present[0].new_zeros(1)])
@@ -284,7 +194,10 @@ class GopRate:
         return torch.cat(means), torch.exp2(torch.cat(scales))
 
     def _per_node(self, bits: Tensor, values: Sequence[Tensor | None], exact: bool) -> list[Tensor | None]:
-        """Sums of the bits of `values`, per slot [nodes, C, H, W] or None: [nodes]; what is not coded costs nothing."""
+        """Bits of each node, [nodes] per slot, from the `bits` of `values`, [nodes, C, H, W] per slot or None.
+
+        If `exact`, nodes that are not coded cost nothing.
+        """
         out: list[Tensor | None] = []
         parts = iter(bits.split([own.numel() for own in values if own is not None]))
         for own, context in zip(values, self.contexts, strict=True):
@@ -308,7 +221,7 @@ class GopRate:
             parameters: the context layers as real values.
             grids: per slot [N, C, H, W] integer (or noisy) values, None where absent.
             nodes: per slot int64 on the CPU, which nodes to evaluate; the others serve as context.
-            exact: as in `context_network`; and nodes that are not coded cost nothing.
+            exact: as in `context_network`; also, nodes that are not coded cost nothing.
 
         Returns:
             Per slot a tensor [nodes evaluated], or None.
@@ -326,16 +239,16 @@ class GopRate:
         forecast: Forecast,
         exact: bool,
     ) -> Tensor:
-        """An estimate of the bits of all grids, from one window.
+        """An estimate of the bits of all grids of this GOP, from one window.
 
-        The gradient of a node's bits in its own values comes in each window that touches the node, from the mean and
-        scale that were last predicted for it. That in its contexts and in the network, which costs most, comes in one
-        of the windows, for all of them.
+        The bits of a node have a gradient in its own values, and one in its contexts and the network. Each window that
+        touches the node gives the first, with the mean and scale last predicted for it. The second costs most: only the
+        window that has the node in its share gives it, weighted by the number of windows.
 
         Args:
             parameters, grids, exact: as in `bits`.
-            window: of this GOP.
-            forecast: of this GOP; what is predicted here is put there.
+            window: a window of this GOP.
+            forecast: the last predictions of this GOP; those made here are stored in it.
         """
         rows = self._rows(window.share)
         mean, scale = self._predict(parameters, grids, rows, exact)
@@ -345,7 +258,6 @@ class GopRate:
         values = select(grids, window.touched)
         known_mean, known_scale = (flat(select(part, window.touched)) for part in (forecast.means, forecast.scales))
         own = self._per_node(laplace_bits(flat(values) - known_mean, known_scale), values, exact)
-        shared = sum(bits.sum() for bits in predicted if bits is not None) * window.count
-        total = sum((bits * weight).sum() for bits, weight in zip(own, window.weights, strict=True) if bits is not None)
-        # Of what is predicted the gradient alone counts; its value is part of the total.
-        return total + shared - shared.detach()
+        shared = functools.reduce(torch.add, (bits.sum() for bits in predicted if bits is not None)) * window.count
+        # `shared` adds only a gradient; the first sum has its value already.
+        return weighted_sum(own, window.weights) + shared - shared.detach()

@@ -1,8 +1,8 @@
 """All network parameters in one flat vector, with a learned quantisation step per tensor.
 
-A weight is ``(base + q * m) * 2^-s`` with m in {4, 5, 6, 7} (spec 6.1): steps are a quarter octave apart, counted from
-the prior's weight or from 0. Biases have a fixed power-of-two step. One vector for all tensors keeps rounding and rate
-to a handful of operations an iteration.
+A weight is ``(base + q * m) * 2^-s`` with m in {4, 5, 6, 7} (spec 6.1): its steps are a quarter octave apart, and its
+base is the prior's weight or 0. Biases have a fixed power-of-two step. With one vector for all tensors, rounding and
+rate take a handful of operations per iteration.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from nvrc_decoder.synthesis.arithmetic import (
     MULTIPLIERS,
     SHIFT_MAX,
     WEIGHT_MAX,
+    Int64Array,
     rounding_term,
     worst_case,
 )
@@ -35,7 +36,7 @@ __all__ = ["LayerQuantisation", "ParameterBank", "likely_scale"]
 
 
 def likely_scale(mean_magnitude: Tensor) -> Tensor:
-    """Scale b of the discretised zero-mean Laplace whose mean magnitude is the given one."""
+    """Scale b of the discretised zero-mean Laplace distribution with the given mean magnitude."""
     m = mean_magnitude.clamp(min=1e-3)
     # With u = exp(-1 / 2b) the mean magnitude is u / (1 - u^2).
     u = (torch.sqrt(1 + 4 * m * m) - 1) / (2 * m)
@@ -44,31 +45,31 @@ def likely_scale(mean_magnitude: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class LayerQuantisation:
-    """What the stream says of a layer: integers and their scale (spec 3.3, `layer_scales`), and what they add up to.
+    """A layer in the stream: its coded integers and their scale (spec 3.3, `layer_scales`).
 
     Attributes:
-        name: of the layer.
-        weight, bias: int64, the coded integers.
+        name: name of the layer.
+        weight, bias: coded integers, int64.
         multiplier, shift, bias_shift: their scale.
-        prior: what they are differences from.
+        prior: prior from which they are differences.
     """
 
     name: str
-    weight: np.ndarray
-    bias: np.ndarray
+    weight: Int64Array
+    bias: Int64Array
     multiplier: int
     shift: int
     bias_shift: int
     prior: LayerPrior = NO_PRIOR
 
     @property
-    def integer_weight(self) -> np.ndarray:
-        """w of spec 6.1, int64."""
+    def integer_weight(self) -> Int64Array:
+        """The decoder's weights w, int64 (spec 6.1)."""
         return self.prior.weight_at(self.shift) + self.weight * self.multiplier
 
     @property
-    def integer_bias(self) -> np.ndarray:
-        """b of spec 6.1, int64."""
+    def integer_bias(self) -> Int64Array:
+        """The decoder's biases b, int64 (spec 6.1)."""
         return self.prior.bias_at(self.shift) + (self.bias << self.bias_shift)
 
 
@@ -80,11 +81,16 @@ class ParameterBank(nn.Module):
         gains: layer name -> log2 of (integer output units per real output unit) / (integer input units per real input
             unit); 0 where both sides use the same unit.
         output_units: layer name -> integer steps in one real unit of the layer's output.
-        initial: layer name -> (weight, bias), real values, for what the prior says nothing of.
+        initial: layer name -> (weight, bias), real values, used where the prior is 0.
         weight_step: layer name -> initial step of the weights, real.
         bias_step: layer name -> step of the biases, real; a power of two over the output unit.
-        priors: layer name -> what its integers are differences from; 0 where a layer has none.
+        priors: layer name -> prior of its integers; a layer that is missing has none.
     """
+
+    base: Tensor
+    bias_log_step: Tensor
+    segment: Tensor
+    segment_count: Tensor
 
     def __init__(
         self,
@@ -118,7 +124,7 @@ class ParameterBank(nn.Module):
             steps += [weight_step[layer.name], bias_step[layer.name]]
         base = torch.cat([part for i in range(len(self.layers)) for part in self._base(i)])
         self.register_buffer("base", base)
-        # Differences from the prior; where it says nothing, and so 0, the given parameters.
+        # Differences from the prior; where the prior is 0, the initial parameters themselves.
         self.raw = nn.Parameter(torch.where(base != 0, 0, torch.cat(tensors)))
         self.log_step = nn.Parameter(torch.log2(torch.tensor(steps[0::2])))
         self.register_buffer("bias_log_step", torch.log2(torch.tensor(steps[1::2])))
@@ -131,8 +137,8 @@ class ParameterBank(nn.Module):
         """Prior of the weights and of the biases of layer i, flat, in real values.
 
         Args:
-            i: the layer.
-            shift: of the layer, to round as it makes the decoder round; None not to round.
+            i: index of the layer.
+            shift: shift of the layer, to round the prior as the decoder does with it; None not to round.
         """
         name, prior = self.layers[i].name, self._priors[i]
         weight, bias = (
@@ -151,9 +157,7 @@ class ParameterBank(nn.Module):
 
     def step_exponents(self) -> Tensor:
         """log2 of the step of each segment [2L]: weights (learned) and biases (fixed), interleaved."""
-        log_step = self.log_step
-        if self.steps_frozen:
-            log_step = log_step.detach()
+        log_step = self.log_step.detach() if self.steps_frozen else self.log_step
         return torch.stack([log_step, self.bias_log_step], 1).reshape(-1)
 
     def freeze_steps(self) -> None:
@@ -165,7 +169,7 @@ class ParameterBank(nn.Module):
         self.base.copy_(torch.cat(parts))
 
     def _candidates(self, i: int) -> list[tuple[int, int]]:
-        """(m, e) of layer i for which shift and bias shift are in range, finest step first."""
+        """(m, e) of all steps m * 2^e of layer i whose shift and bias shift are in range, finest first."""
         gain = self.gains[self.layers[i].name]
         bias_exponent = self._bias_exponent(i)
         return [
@@ -182,7 +186,7 @@ class ParameterBank(nn.Module):
     def _integers(self, i: int, multiplier: int, exponent: int) -> LayerQuantisation:
         layer, (w, b) = self.layers[i], self._slices[i]
         shift = -(exponent + self.gains[layer.name])
-        # Far beyond what the stream can carry, and well within int64.
+        # Far beyond the range of the stream, and well within int64.
         most = 2.0**31
         weight = torch.round(self.raw[w].detach().double() / (multiplier * 2.0**exponent)).clamp(-most, most)
         bias = torch.round(self.raw[b].detach().double() * 2.0 ** -float(self.bias_log_step[i])).clamp(-most, most)
@@ -211,7 +215,7 @@ class ParameterBank(nn.Module):
         """(m, e) of the step m * 2^e nearest to the learned one that keeps layer i within the contract.
 
         Raises:
-            InternalError: E_DIVERGED, a parameter is not finite; E_BOUND, no step will do, see `_project`.
+            InternalError: E_DIVERGED, a parameter is not finite; E_BOUND, no step does, see `_project`.
         """
         if not all(bool(torch.isfinite(self.raw[part]).all()) for part in self._slices[i]):
             raise InternalError("E_DIVERGED", f"training diverged: layer {self.layers[i].name} is not finite")
@@ -229,21 +233,21 @@ class ParameterBank(nn.Module):
         layer, (w, b) = self.layers[i], self._slices[i]
         shape = self._integers(i, multiplier, exponent)
         base_weight, base_bias = (part.to(self.raw.device).double() for part in self._base(i, shape.shift))
-        # Half of the accumulator is for biases, a quarter for weights, to which rounding adds less than a quarter.
+        # Half of the accumulator is for biases and a quarter for weights; rounding these adds less than a quarter.
         bias_unit = 2.0 ** float(self.bias_log_step[i])
         bias_max = min(BIAS_Q_MAX, (ACCUMULATOR_LIMIT // 2 - rounding_term(shape.shift) >> shape.bias_shift) - 1)
         bias = (self.raw[b].double() + base_bias).clamp(-bias_max * bias_unit, bias_max * bias_unit) - base_bias
         step = multiplier * 2.0**exponent
         most = WEIGHT_MAX // multiplier - 1
         rows = ((self.raw[w].double() + base_weight) / step).clamp(-most, most).view(layer.outputs, -1)
-        room = ACCUMULATOR_LIMIT // 4 / (multiplier * layer.input_max)
-        factor = (room / rows.abs().sum(1, keepdim=True).clamp(min=1e-9)).clamp(max=1)
+        largest = ACCUMULATOR_LIMIT // 4 / (multiplier * layer.input_max)
+        factor = (largest / rows.abs().sum(1, keepdim=True).clamp(min=1e-9)).clamp(max=1)
         weight = (rows * factor).reshape(-1) * step - base_weight
         self.raw[w] = (torch.round(weight / step) * step).float()
         self.raw[b] = (torch.round(bias / bias_unit).clamp(-bias_max, bias_max) * bias_unit).float()
 
     def enforce_contract(self) -> list[str]:
-        """Bring each layer within the contract: by its step, or where no step will do by shrinking its parameters.
+        """Bring each layer within the contract: by its step, or where no step does, by shrinking its parameters.
 
         Returns:
             The names of the layers whose step has changed.
@@ -272,18 +276,18 @@ class ParameterBank(nn.Module):
         """layer name -> (weight, bias) as real values; the raw parameters when `q` is None."""
         flat = self.base + (self.raw if q is None else q * torch.exp2(self.step_exponents())[self.segment])
         out: dict[str, tuple[Tensor, Tensor]] = {}
-        # One split, whose gradient is one pass, in place of as many slices.
+        # The gradient of one split is one pass; that of as many slices would be a pass for each.
         parts = iter(flat.split([part.stop - part.start for pair in self._slices for part in pair]))
         for layer in self.layers:
             out[layer.name] = (next(parts).view(layer.weight_shape), next(parts))
         return out
 
     def exact_real(self, dtype: torch.dtype = torch.float64) -> dict[str, tuple[Tensor, Tensor]]:
-        """layer name -> (weight, bias): exactly what the written integers mean, which float32 holds as well."""
+        """layer name -> (weight, bias): the exact values of the written integers, which float32 can hold as well."""
         return {q.name: self.layer_real(i, q, dtype) for i, q in enumerate(self.integers())}
 
     def layer_real(self, i: int, q: LayerQuantisation, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
-        """Weight and bias of layer i: what the integers mean."""
+        """Real weight and bias of layer i for the integers `q`."""
         unit = 2.0 ** -(q.shift + self.gains[q.name])
         bias_unit = 2.0**-q.shift / self.output_units[q.name]
         device = self.raw.device
@@ -293,14 +297,14 @@ class ParameterBank(nn.Module):
         )
 
     def steps(self, i: int) -> list[tuple[int, int]]:
-        """(m, e) of every step m * 2^e that the syntax can carry for layer i, finest first."""
+        """(m, e) of every step m * 2^e that the syntax allows for layer i, finest first."""
         return sorted(self._candidates(i), key=lambda step: step[0] * 2.0 ** step[1])
 
     def try_steps(self, i: int, step: tuple[int, int], bias_exponent: int) -> LayerQuantisation | None:
         """The integers of layer i with other steps; None where the contract or the syntax forbids them.
 
         Args:
-            i: the layer.
+            i: index of the layer.
             step: (m, e) of the weights.
             bias_exponent: log2 of the step of the biases, real.
         """
@@ -317,7 +321,7 @@ class ParameterBank(nn.Module):
 
     @torch.no_grad()
     def set_steps(self, i: int, step: tuple[int, int], bias_exponent: int) -> None:
-        """Choose the steps of layer i, as `try_steps` has them."""
+        """Set the steps of layer i; arguments as in `try_steps`."""
         self.bias_log_step[i] = bias_exponent
         self.log_step[i] = float(np.log2(step[0])) + step[1]
 
@@ -329,7 +333,7 @@ class ParameterBank(nn.Module):
         return torch.zeros_like(self.segment_count).index_add_(0, self.segment, bits)
 
     def written_bits(self) -> list[float]:
-        """Bits of each segment [2L] as the stream will have it."""
+        """Bits of each segment [2L] in the stream."""
         return [float(code_lengths(part).min()) for q in self.integers() for part in (q.weight, q.bias)]
 
     def integers(self) -> list[LayerQuantisation]:

@@ -1,1 +1,1 @@
-"""Readers of the input: every format becomes native YUV planes."""
+"""Readers of the input: every format is read as native YUV planes."""

@@ -1,4 +1,4 @@
-"""A source made of arrays in memory, in place of a file."""
+"""A source of arrays in memory."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def array_source(
 
     Args:
         frames: at least one, all of the same shapes; uint8 for 8 bits, uint16 with values up to 1023 for 10.
-        rate: frames a second, such as 25, ``Fraction(30000, 1001)`` or ``"30000/1001"``.
-        bit_depth: 8 or 10; None for what the dtype says.
-        colour: what the samples mean; None for unspecified, in video range.
-        name: what messages call the source.
+        rate: frames per second, such as 25, ``Fraction(30000, 1001)`` or ``"30000/1001"``.
+        bit_depth: 8 or 10; None for that of the dtype.
+        colour: colour description; None for unspecified, in video range.
+        name: name of the source in messages.
 
     Raises:
         InputError: E_SOURCE, there are no frames, or one that is not as described; the message says which.
@@ -70,13 +70,13 @@ def _rate(rate: Fraction | float | str) -> Fraction:
     if not isinstance(rate, str | numbers.Real):
         raise TypeError(f"rate is {type(rate).__name__}: it must be a number, such as 25 or Fraction(30000, 1001)")
     try:
-        if isinstance(rate, str) and "e" in rate.lower():  # whose power of ten might be endless
+        if isinstance(rate, str) and "e" in rate.lower():  # the power of ten may be huge
             raise ValueError
         exact = Fraction(str(rate) if isinstance(rate, float) else rate)
     except (ValueError, ZeroDivisionError, OverflowError):
         raise ValueError(f"rate is {rate!r}: it must be a number, such as 25 or '30000/1001'") from None
     if exact <= 0 or max(exact.numerator, exact.denominator) > RATE_MAX:
-        raise ValueError(f"rate is {rate!r}, which is none that the format can carry")
+        raise ValueError(f"rate is {rate!r}: it must be positive, with a numerator and denominator below 2^31")
     return exact
 
 
@@ -85,7 +85,7 @@ def _wrong(number: int, what: str) -> InputError:
 
 
 def _planes(frame: Any, number: int) -> tuple[Array, ...]:
-    """The planes of a frame, whatever it was given as."""
+    """The planes of a frame in any of the forms that `array_source` takes."""
     planes = frame.planes() if isinstance(frame, Planes) else (frame,) if isinstance(frame, np.ndarray) else frame
     if not isinstance(planes, tuple | list) or len(planes) not in (1, 3):
         raise _wrong(number, "is neither an array nor (Y, U, V)")
@@ -100,7 +100,7 @@ def _planes(frame: Any, number: int) -> tuple[Array, ...]:
 
 
 def _picture(planes: tuple[Array, ...], rate: Fraction, bit_depth: int | None, colour: Colour) -> VideoFormat:
-    """The format that the first frame has."""
+    """The format of the first frame."""
     height, width = planes[0].shape
     if not (1 <= width <= _SIDE_MAX and 1 <= height <= _SIDE_MAX):
         raise _wrong(0, f"is {width}x{height}: the size is 1x1 to {_SIDE_MAX}x{_SIDE_MAX}")

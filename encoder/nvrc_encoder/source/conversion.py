@@ -1,4 +1,4 @@
-"""What to do with a pixel format that the codec does not have: the FFmpeg command that makes one that it has."""
+"""Advice for inputs in other pixel formats: the FFmpeg command that converts them to one that the codec has."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def conversion_advice(
     full_range: bool = False,
     hdr: str = "",
 ) -> str:
-    """One clause with a command that converts without a loss where there is such a format.
+    """One clause with a command that converts, without loss where the codec has such a format.
 
     Args:
-        bits: of a sample of the input.
-        grey: it has luma only.
-        half_chroma: its chroma is that of 4:2:0.
-        whole_chroma: its chroma is that of 4:4:4, or it is RGB.
-        full_range: its samples use the whole range and are no RGB. FFV1 has no yuvj formats, and FFmpeg makes limited
-            range of them unless told otherwise.
-        hdr: its HDR metadata as options of x265.
+        bits: bits of a sample of the input.
+        grey: whether it has luma only.
+        half_chroma: whether its chroma is that of 4:2:0.
+        whole_chroma: whether its chroma is that of 4:4:4, or it is RGB.
+        full_range: whether it is full-range YUV. FFV1 has no yuvj formats, and FFmpeg converts them to limited range
+            unless an option forbids it.
+        hdr: its HDR metadata as options of x265; empty for none.
     """
     ten = "10le" if bits > 8 else ""
     if grey:
@@ -48,13 +48,13 @@ def conversion_advice(
 
 
 def advice_for_format(av: Any, pixel_format: str | None, full_range: bool = False, hdr: str = "") -> str:
-    """How to convert from a pixel format of FFmpeg.
+    """`conversion_advice` for a pixel format of FFmpeg.
 
     Args:
         av: PyAV.
         pixel_format: its name; None where FFmpeg does not know it.
-        full_range: the video says that its samples use the whole range.
-        hdr: its HDR metadata as options of x265.
+        full_range: whether the video is tagged as full range.
+        hdr: its HDR metadata as options of x265; empty for none.
     """
     try:
         known = av.VideoFormat(pixel_format)
@@ -79,7 +79,7 @@ def advice_for_format(av: Any, pixel_format: str | None, full_range: bool = Fals
 
 
 def y4m_advice(space: str, full_range: bool = False) -> str:
-    """The same for the name of a y4m colour space."""
+    """`conversion_advice` for a y4m colour space, such as ``422p10``."""
     match = re.search(r"(?:p|mono)([0-9]{1,2})$", space)
     bits = int(match[1]) if match else 8
     return conversion_advice(
@@ -92,5 +92,5 @@ def y4m_advice(space: str, full_range: bool = False) -> str:
 
 
 def retiming_advice(rate: object, hdr: str = "") -> str:
-    """One clause with a command that gives all frames another rate, and keeps HDR metadata (options of x265)."""
+    """One clause with a command that gives all frames another rate; `hdr` is HDR metadata as options of x265."""
     return f"ffmpeg -r {rate} -i INPUT {_encoder(hdr)} OUTPUT.mkv shows the same frames at another rate"

@@ -1,6 +1,6 @@
-"""What a source has besides its samples: what METADATA carries of it (spec 3.6.1), and what a stream cannot carry.
+"""Properties of a source beyond its samples: those that METADATA carries (spec 3.6.1), and those that it cannot carry.
 
-Each loss is one line that names the command which mends it. `tests/encoder/test_advice.py` runs these commands.
+Each loss is one line with a command that avoids or repairs it. `tests/encoder/test_advice.py` runs these commands.
 """
 
 from __future__ import annotations
@@ -18,37 +18,37 @@ __all__ = ["Findings", "Window"]
 
 _NAMED_FRAMES = 3
 _EVEN = Fraction(1, 20)
-"""Part of a frame's duration that time stamps may be off the rate's, all in all, without being carried."""
+"""Largest deviation of time stamps from a constant rate, in frame durations, for which they are not carried."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """Which of the frames that were read are used: those from `skip` on, at the most `frames`."""
+    """The frames of the input that are encoded: those from `skip` on, at most `frames`; None for all."""
 
     skip: int = 0
     frames: int | None = None
 
     def of(self, items: Sequence[int | None]) -> Sequence[int | None]:
-        """The part of a list with one item a frame."""
+        """The part of a list that has one item per frame."""
         return items[self.skip : None if self.frames is None else self.skip + self.frames]
 
     def has(self, frame: int) -> bool:
-        """Whether frame `frame` of the input is used."""
+        """Whether frame `frame` of the input is encoded."""
         return frame >= self.skip and (self.frames is None or frame < self.skip + self.frames)
 
 
 @dataclass
 class Findings:
-    """What is known of an input; complete when its frames have been read.
+    """Properties of an input beyond its samples; complete when its frames have been read.
 
     Attributes:
-        entries: METADATA that holds for all frames: key -> value.
-        lost: what cannot be carried and is known from the start: kind -> a line for the user.
-        time_base: seconds of a tick of `starts`; None where the input has no time stamps.
-        starts: when each frame read so far begins, in ticks; None where the input does not say it.
-        last_duration: ticks of the last of them; 0 where the input does not say it.
-        corrupt, interlaced: numbers of the frames that are so.
-        missing: how much of the input is not there, in words; None for nothing.
+        entries: METADATA that holds for all frames, key -> value.
+        lost: losses known from the start, kind -> a line for the user.
+        time_base: seconds per tick of `starts`; None where the input has no time stamps.
+        starts: time stamp of each frame read so far, in ticks; None where the input has none.
+        last_duration: duration of the last of them in ticks; 0 where the input has none.
+        corrupt, interlaced: numbers of the corrupt and of the interlaced frames.
+        missing: the missing part of the input, in words; None where it is complete.
     """
 
     entries: dict[str, str] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class Findings:
     missing: str | None = None
 
     def begin(self) -> None:
-        """The frames are read from the start."""
+        """Reset what is found while reading, as the frames are read from the start."""
         self.starts, self.corrupt, self.interlaced = [], [], []
         self.last_duration, self.missing = 0, None
 
@@ -73,7 +73,7 @@ class Findings:
         return shown.hdr_options()
 
     def metadata(self, window: Window, rate: Fraction) -> dict[str, str]:
-        """METADATA of the frames that are used: key -> value."""
+        """METADATA of the encoded frames, key -> value."""
         times = self._times(window, rate)
         return dict(self.entries) if times is None else {**self.entries, TIMES: times}
 
@@ -82,7 +82,7 @@ class Findings:
         return self._shown(window, rate).describe(len(window.of(self.starts)))
 
     def duration(self, window: Window, rate: Fraction, frames: int) -> Fraction:
-        """Seconds that `frames` frames of those that are used last."""
+        """Duration in seconds of the first `frames` encoded frames."""
         return self._shown(window, rate).timeline.start(frames)
 
     def _shown(self, window: Window, rate: Fraction) -> Presentation:
@@ -92,7 +92,7 @@ class Findings:
         return shown
 
     def losses(self, window: Window, rate: Fraction) -> list[str]:
-        """One line for each thing that the stream will not have, or that is wrong with the input."""
+        """One line for each property that the stream will not have, and for each defect of the input."""
         lines = [self._in_window(line, window, rate) for line in self.lost.values()]
         corrupt = [i for i in self.corrupt if window.has(i)]
         interlaced = [i for i in self.interlaced if window.has(i)]
@@ -108,14 +108,14 @@ class Findings:
             more = " and others" if len(corrupt) > _NAMED_FRAMES else ""
             lines.append(
                 f"damaged: FFmpeg flags {_frames(len(corrupt))} of the input as corrupt (frame {names}{more}, from 0); "
-                "what it made of that is encoded: --skip and --frames leave it out"
+                "they are encoded as FFmpeg decodes them: --skip and --frames leave them out"
             )
         if self.missing is not None and (window.frames is None or len(window.of(self.starts)) < window.frames):
             lines.append(f"damaged: the input ends early: {self.missing}; get the whole file")
         return lines
 
     def _in_window(self, line: str, window: Window, rate: Fraction) -> str:
-        """The line with a command that takes no more of the input than the frames that are used."""
+        """The line, with its command limited to the part of the input that is encoded."""
         used = window.of(self.starts)
         if self.time_base is None or not used or self.starts[0] is None or used[0] is None:
             return line
@@ -126,7 +126,7 @@ class Findings:
         return line.replace("-i DECODED.mp4 -i INPUT", f"-i DECODED.mp4 {part}-i INPUT")
 
     def _ticks(self, window: Window, rate: Fraction) -> list[int] | None:
-        """Ticks of each frame that is used where they are not all 1 / rate, as near as ticks can say; else None."""
+        """Duration of each encoded frame in ticks; None where all are 1 / rate, up to the precision of ticks."""
         used = window.of(self.starts)
         starts = [start for start in used if start is not None]
         if self.time_base is None or not starts or len(starts) < len(used):
@@ -136,8 +136,8 @@ class Findings:
         following = window.skip + len(used)
         if following < len(self.starts) and (start := self.starts[following]) is not None:
             last = start - starts[-1]
-        # Containers round time stamps to their ticks or worse, and few say truly how long the last frame is.
-        slack = max(1, frame * _EVEN)
+        # Containers round time stamps to ticks or coarser, and few state the duration of the last frame correctly.
+        slack = max(Fraction(1), frame * _EVEN)
         even = all(abs(start - starts[0] - i * frame) <= slack for i, start in enumerate(starts))
         if even and last <= 1.5 * frame + 1:
             return None
@@ -145,7 +145,7 @@ class Findings:
         return [end - start for start, end in zip(starts, ends, strict=True)]
 
     def _times(self, window: Window, rate: Fraction) -> str | None:
-        """The value of `nvrc.times`; None where it is not needed, or not possible."""
+        """The value of `nvrc.times`; None where it is not needed, or cannot be represented."""
         ticks = self._ticks(window, rate)
         if ticks is None or self.time_base is None or min(ticks) < 1:
             return None
@@ -162,7 +162,7 @@ def _frames(count: int) -> str:
 
 
 def interlacing_line(what: str) -> str:
-    """The line for `what` being interlaced."""
+    """The line for interlaced frames; `what` says which."""
     return (
         f"dropped: interlacing ({what}); two fields are encoded as the lines of one frame: "
         "ffmpeg -i INPUT -vf bwdif=mode=send_frame -c:v ffv1 OUTPUT.mkv makes whole frames first"

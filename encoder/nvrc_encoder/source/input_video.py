@@ -1,4 +1,4 @@
-"""The video that `nvrc-ref encode` reads, as its options describe it."""
+"""The input of `nvrc-ref encode`, opened as the command's options describe it."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ CHROMA = {"400": CHROMA_400, "420": CHROMA_420, "444": CHROMA_444}
 
 @dataclass(frozen=True)
 class InputFormat:
-    """What the options say of the input; None where one is not given.
+    """The command's options on the input's format; None where one is not given.
 
     Attributes:
         size: (width, height) of headerless YUV.
-        rate: frames a second, where the input does not say it.
-        chroma: a key of `CHROMA`, of headerless YUV, or what RGB PNGs are converted to.
-        bit_depth: 8 or 10 as text, of headerless YUV.
+        rate: frames per second of an input without a rate of its own.
+        chroma: chroma format, a key of `CHROMA`: of headerless YUV, or to convert RGB PNGs to.
+        bit_depth: bit depth of headerless YUV, 8 or 10 as text.
         cicp: code points of primaries, transfer and matrix, in place of the input's.
         sample_range: limited or full, in place of the input's.
     """
@@ -40,7 +40,7 @@ class InputFormat:
     sample_range: str | None
 
     def recolour(self, colour: Colour) -> Colour:
-        """The colour description with what is given in its place."""
+        """The colour description with the given parts replaced."""
         if self.cicp is not None:
             primaries, transfer, matrix = self.cicp
             colour = dataclasses.replace(colour, primaries=primaries, transfer=transfer, matrix=matrix)
@@ -53,7 +53,7 @@ def open_input(path: str, wanted: InputFormat, *, frames: int | None, skip: int)
     """Open the input of an encode.
 
     Raises:
-        InputError: E_SOURCE, the input says itself what an option says of it.
+        InputError: E_SOURCE, an option gives a property that the input has itself.
         NvrcError: whatever `open_source` raises.
     """
     from nvrc_encoder.source.png import is_png_input
@@ -63,7 +63,7 @@ def open_input(path: str, wanted: InputFormat, *, frames: int | None, skip: int)
     of_pictures = raw is None and path != "-" and is_png_input(path) and wanted.bit_depth is None
     if raw is None and not of_pictures and (wanted.chroma is not None or wanted.bit_depth is not None):
         refuse_raw_format(path)
-        raise InputError("E_SOURCE", "--chroma and --bit-depth are of headerless YUV, which needs --size, too")
+        raise InputError("E_SOURCE", "--chroma and --bit-depth describe headerless YUV: give its --size as well")
     return open_source(
         path,
         raw=raw,

@@ -29,7 +29,7 @@ from nvrc_encoder.source.y4m import check_frame_size
 __all__ = ["PNG_COLOUR", "PNG_RATE", "is_png_input", "open_png"]
 
 PNG_COLOUR = Colour(primaries=1, transfer=13, matrix=1, full_range=True)
-"""Of PNGs unless told otherwise: BT.709 with the curve of sRGB."""
+"""Default colour of PNGs: BT.709 with the transfer curve of sRGB."""
 PNG_RATE = Fraction(25)
 _NUMBERED = re.compile(r"%(0?)([0-9]{0,2})d")
 _MAGIC = b"\x89PNG\r\n\x1a\n"
@@ -40,7 +40,7 @@ _BGR, _BGRA = 3, 4
 
 
 def is_png_input(name: str) -> bool:
-    """Whether a name stands for PNGs: a folder, a name with a number in it such as ``%04d.png``, or one PNG."""
+    """Whether a name stands for PNGs: a folder, a numbered name such as ``%04d.png``, or one PNG."""
     path = Path(name)
     if path.exists():
         return path.is_dir() or path.suffix.lower() == ".png"
@@ -53,9 +53,9 @@ def open_png(
     """Open PNGs as a video of 25 frames a second.
 
     Args:
-        name: for which `is_png_input` holds.
-        chroma_format: `CHROMA_444` or `CHROMA_420` of what is RGB; None for the former.
-        recolour: makes the description that RGB is converted to of `PNG_COLOUR`.
+        name: a name for which `is_png_input` holds.
+        chroma_format: `CHROMA_444` or `CHROMA_420` for RGB; None for the former.
+        recolour: makes from `PNG_COLOUR` the colour description that RGB is converted to.
 
     Returns:
         Its format, its number of frames, and a function that starts reading frames.
@@ -63,7 +63,7 @@ def open_png(
     Raises:
         InputError: E_NO_INPUT, there are no PNGs; E_SOURCE, one is missing between others.
         InvalidStreamError: E_SOURCE, the first is not a sound PNG.
-        UnsupportedError: E_PIXEL_FORMAT, it is transparent, or the matrix or chroma format is none for RGB.
+        UnsupportedError: E_PIXEL_FORMAT, it is transparent, or the matrix or chroma format does not suit RGB.
         MissingExtraError: E_MISSING_EXTRA, OpenCV is not installed.
     """
     files = _files(name)
@@ -101,7 +101,7 @@ def _kind(pixels: npt.NDArray[Any]) -> str:
 
 
 def _files(name: str) -> list[Path]:
-    """The PNGs in order: by name, but numbers in names by their value."""
+    """The PNGs in order of their names, with numbers in names by value."""
     path = Path(name)
     if path.is_dir():
         found = [file for file in path.iterdir() if file.suffix.lower() == ".png" and not file.name.startswith(".")]
@@ -115,7 +115,7 @@ def _files(name: str) -> list[Path]:
         raise InputError("E_NO_INPUT", f"no such file: {name}")
     before, after = path.name[: place.start()], path.name[place.end() :]
     pattern = re.compile(re.escape(before) + r"([0-9]{1,12})" + re.escape(after))
-    # 7 is 0007 for %04d; 007 is another file.
+    # For %04d, number 7 is 0007; 007 does not belong to the sequence.
     width = int(place[2] or 0) if place[1] else 0
     numbers = {}
     for file in path.parent.iterdir():
@@ -141,7 +141,7 @@ def _natural(file: Path) -> list[tuple[int, int, str]]:
 def _read(file: Path) -> npt.NDArray[Any]:
     """Samples of a PNG: [H, W] grey or [H, W, 3] in the order blue, green, red; uint8 or uint16.
 
-    All of the file is checked first: OpenCV makes a picture of the sound part of a broken one.
+    The whole file is checked first, as OpenCV decodes the sound part of a broken one.
     """
     try:
         data = file.read_bytes()
@@ -163,7 +163,7 @@ def _read(file: Path) -> npt.NDArray[Any]:
 
 
 def _check(data: bytes, file: Path) -> None:
-    """Refuse what is not a whole PNG, and a size that no frame has."""
+    """Refuse data that is not a whole PNG, or of a size that no frame can have."""
 
     def broken(why: str) -> InvalidStreamError:
         return InvalidStreamError("E_SOURCE", f"{file} is not a sound PNG: {why}")
@@ -192,7 +192,7 @@ def _check(data: bytes, file: Path) -> None:
 
 @dataclass(frozen=True)
 class _Scale:
-    """From 0..1, or -0.5..0.5 of chroma, to samples."""
+    """Conversion of values in 0..1, or of chroma in -0.5..0.5, to samples."""
 
     offset: float
     factor: float
@@ -200,7 +200,7 @@ class _Scale:
 
     def samples(self, values: npt.NDArray[np.float64]) -> Plane:
         rounded = np.clip(np.rint(self.offset + self.factor * values), 0, self.peak)
-        return rounded.astype(np.uint8 if self.peak < 256 else np.uint16)
+        return rounded.astype(np.uint8) if self.peak < 256 else rounded.astype(np.uint16)
 
 
 def _scale(picture: VideoFormat, is_chroma: bool) -> _Scale:
@@ -211,7 +211,7 @@ def _scale(picture: VideoFormat, is_chroma: bool) -> _Scale:
 
 
 def _planes(pixels: npt.NDArray[Any], picture: VideoFormat) -> Planes:
-    """Samples of a frame, in float64 and rounded once."""
+    """The planes of a frame, computed in float64 and rounded once."""
     values = pixels.astype(np.float64) / np.iinfo(pixels.dtype).max
     luma, chroma = _scale(picture, False), _scale(picture, True)
     if values.ndim == 2:

@@ -1,4 +1,4 @@
-"""Reading every container that PyAV (FFmpeg) knows, as the planes that its decoder produced."""
+"""Reading of all containers that PyAV (FFmpeg) knows, as the planes of its decoders."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ class Opened:
 
     Attributes:
         picture: format of its frames.
-        frame_count: number of its frames, where that is sure.
+        frame_count: number of its frames; None where it is not certain.
         has_rate: whether the rate of `picture` is the file's own.
-        findings: what it has besides samples.
+        findings: its properties beyond samples.
         frames: starts reading its frames.
     """
 
@@ -76,19 +76,19 @@ def _import_av() -> Any:
 
 def _is_stream(name: str) -> bool:
     """Whether a file begins as streams of this format do."""
-    if not os.path.isfile(name):  # reading from a pipe would take bytes away
+    if not os.path.isfile(name):  # reading from a pipe would consume bytes
         return False
     with open(name, "rb") as file:
         return file.read(len(MAGIC)) == MAGIC
 
 
 def _open_container(av: Any, name: str) -> Any:
-    """The container, with the reason that FFmpeg logs where it cannot be opened."""
-    if _is_stream(name):  # which FFmpeg may take for something else
+    """The container; where it cannot be opened, the error has the reason that FFmpeg logs."""
+    if _is_stream(name):  # FFmpeg may mistake it for another format
         raise InvalidStreamError("E_SOURCE", f"{name} is a .nvrc stream already; nvrc-ref decode makes a video of it")
     level, skipping = av.logging.get_level(), av.logging.get_skip_repeated()
     av.logging.set_level(av.logging.ERROR)
-    av.logging.set_skip_repeated(False)  # else a second file with the same fault has no reason
+    av.logging.set_skip_repeated(False)  # else the reason is missing for a second file with the same fault
     try:
         with av.logging.Capture() as logged:
             return av.open(name)
@@ -116,7 +116,7 @@ def is_video(name: str) -> bool:
 
 
 def _first_frame(av: Any, container: Any, stream: Any) -> Any:
-    """The first frame, or None where it cannot be had; what is wrong then is told when the frames are read."""
+    """The first frame; None where it cannot be decoded, which is reported when the frames are read."""
     try:
         return next(container.decode(stream), None)
     except av.error.FFmpegError:
@@ -124,13 +124,13 @@ def _first_frame(av: Any, container: Any, stream: Any) -> Any:
 
 
 def _code_point(frame: int | None, context: int) -> int:
-    """FFmpeg's number as a CICP code point: they are the same, but for FFmpeg's own beyond a byte."""
+    """FFmpeg's number as a CICP code point. They are equal, except for FFmpeg's own numbers above 255."""
     value = context if frame in (None, UNSPECIFIED) else int(frame or 0)
     return value if 0 <= value <= _CODE_POINT_MAX else UNSPECIFIED
 
 
 def _rate(stream: Any) -> Fraction | None:
-    """Frames a second as the container says it; None where it says nothing that can be used."""
+    """Frames per second by the container; None where it has no usable rate."""
     rate = Fraction(stream.average_rate or stream.guessed_rate or 0).limit_denominator(1_000_000)
     return rate if 1 <= rate.numerator <= RATE_MAX else None
 
@@ -150,7 +150,7 @@ def _picture(av: Any, stream: Any, first: Any, hdr: str, name: str) -> VideoForm
         raise InvalidStreamError("E_SOURCE", f"{name} has a video stream of {context.width}x{context.height}")
     chroma_format, bit_depth, named_full = _PIXEL_FORMATS[pixel_format]
     tagged = int(getattr(first, "color_range", 0)) or int(context.color_range)
-    # FFmpeg takes grey that says nothing as full range, all else as limited.
+    # As in FFmpeg, untagged grey is full range, everything else limited.
     full_range = named_full or tagged == _FULL_RANGE or (tagged == _RANGE_UNSPECIFIED and chroma_format == CHROMA_400)
     colour = Colour(
         primaries=_code_point(getattr(first, "color_primaries", None), int(context.color_primaries)),
@@ -183,7 +183,7 @@ def open_with_pyav(name: str) -> Opened:
 
     Raises:
         MissingExtraError: E_MISSING_EXTRA, PyAV is not installed.
-        InvalidStreamError: E_SOURCE, FFmpeg cannot make sense of the file, or it has no video.
+        InvalidStreamError: E_SOURCE, FFmpeg cannot read the file, or it has no video.
         UnsupportedError: E_PIXEL_FORMAT, a pixel format that the codec does not have; E_SOURCE, FFmpeg has no decoder.
     """
     av = _import_av()
@@ -208,7 +208,7 @@ def open_with_pyav(name: str) -> Opened:
 
 
 def _read(av: Any, container: Any, picture: VideoFormat, findings: Findings, name: str) -> Iterator[Planes]:
-    """The frames of a container; what else they say goes into `findings`."""
+    """The frames of a container; their other properties go into `findings`."""
     stream = choose_track(container, name)
     findings.begin()
     stamped = stream.time_base and has_time_stamps(container, stream)
@@ -219,9 +219,9 @@ def _read(av: Any, container: Any, picture: VideoFormat, findings: Findings, nam
     while True:
         try:
             packet = next(packets, None)
-            # An empty packet with a time repeats a frame, which then lasts longer; one without ends the decoding.
+            # An empty packet with a time stamp prolongs the last frame; one without flushes the decoder.
             used = packet is not None and packet.stream is stream and (packet.size or packet.pts is None)
-            decoded = packet.decode() if used else []
+            decoded = packet.decode() if packet is not None and used else []
         except av.error.EOFError:
             break
         except av.error.FFmpegError as error:
@@ -243,7 +243,7 @@ def _read(av: Any, container: Any, picture: VideoFormat, findings: Findings, nam
 
 
 def _undecodable(index: int, name: str, stream: Any, error: Any) -> str:
-    """Why reading ends at frame `index`, and what to do."""
+    """A message: why reading ends at frame `index`, and what to do."""
     rest = f"--frames {index} takes those before it, and " if index else ""
     return (
         f"frame {index} of {name} cannot be decoded ({error.strerror}); "
@@ -253,7 +253,7 @@ def _undecodable(index: int, name: str, stream: Any, error: Any) -> str:
 
 
 def _note(frame: Any, index: int, findings: Findings) -> None:
-    """Take note of what a frame says besides its samples."""
+    """Add the properties of a frame to `findings`."""
     start = frame.pts
     if start is not None and findings.time_base is not None and frame.time_base != findings.time_base:
         start = round(start * Fraction(frame.time_base) / findings.time_base)

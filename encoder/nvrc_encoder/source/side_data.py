@@ -1,4 +1,4 @@
-"""Side data of FFmpeg's frames: what METADATA carries of it, and what it does not."""
+"""Side data of FFmpeg's frames: the part that METADATA carries, and the losses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nvrc_encoder.source.findings import Findings
 
 __all__ = ["find_side_data"]
 
-# FFmpeg's name -> ours, of what a stream cannot carry.
+# FFmpeg's name -> our name, of side data that a stream cannot carry.
 _LOST = {
     "A53_CC": "closed captions",
     "DYNAMIC_HDR_PLUS": "HDR10+ metadata of each frame",
@@ -27,7 +27,7 @@ _TOLERANCE = 1e-3
 
 
 def _orientation(matrix: tuple[int, ...]) -> Orientation | None:
-    """How FFmpeg's display matrix turns a frame; None where that is by no multiple of 90 degrees.
+    """The orientation of FFmpeg's display matrix; None where it does not turn by a multiple of 90 degrees.
 
     Its numbers 0, 1, 3 and 4 are `Orientation.matrix` in units of 1/65536.
     """
@@ -40,7 +40,7 @@ def _orientation(matrix: tuple[int, ...]) -> Orientation | None:
 
 
 def _mastering(data: bytes) -> MasteringDisplay | None:
-    """AVMasteringDisplayMetadata in the units of the SEI message; None where a value is outside of its range."""
+    """AVMasteringDisplayMetadata in the units of the SEI message; None where a value is out of range."""
     numbers = struct.unpack_from("=22i", data)
     units = [_CHROMATICITY] * 8 + [_LUMINANCE] * 2
     values = [
@@ -48,12 +48,12 @@ def _mastering(data: bytes) -> MasteringDisplay | None:
     ]
     if min(values) < 0 or max(values[:8]) > _CHROMATICITY or max(values) >= 1 << 32:
         return None
-    red, green, blue, white, (least, most) = (tuple(values[i : i + 2]) for i in range(0, 10, 2))
-    return MasteringDisplay(green, blue, red, white, (most, least))  # type: ignore[arg-type]
+    red, green, blue, white, (least, most) = ((values[i], values[i + 1]) for i in range(0, 10, 2))
+    return MasteringDisplay(green, blue, red, white, (most, least))
 
 
 def find_side_data(frame: Any, findings: Findings) -> None:
-    """Add what the side data of a frame says."""
+    """Add the side data of a frame to `findings`."""
     for item in frame.side_data:
         name = getattr(item.type, "name", str(item.type))
         data = bytes(item)

@@ -1,4 +1,4 @@
-"""The tracks of a container: which one is the video, what is lost of the others, and whether all of it is there."""
+"""The tracks of a container: the choice of the video, the losses of the others, and whether the file is complete."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ __all__ = [
 _ATTACHED_PICTURE = 1 << 10
 _NO_TIME_STAMPS = 1 << 7
 _MICROSECONDS = 1_000_000
-# Containers whose header says how long they are; FFmpeg estimates it for the others.
+# Containers whose header states the duration; FFmpeg estimates it for the others.
 _WITH_DURATION = frozenset({"mov", "matroska", "avi", "flv", "asf", "nut", "mxf"})
 _SLACK_SECONDS = 0.1
 
 
 def _is_picture(stream: Any) -> bool:
-    """Whether a stream is a picture that goes with the file, such as the cover of a song."""
+    """Whether a track is a picture attached to the file, such as the cover of a song."""
     return bool(int(getattr(stream, "disposition", 0)) & _ATTACHED_PICTURE)
 
 
@@ -56,18 +56,18 @@ def choose_track(container: Any, name: str) -> Any:
 
 
 def has_own_rate(container: Any) -> bool:
-    """Whether a container says how fast its frames are shown; streams without a container, such as .h264, do not."""
+    """Whether a container states a frame rate; streams without a container, such as .h264, do not."""
     return not int(container.format.flags) & _NO_TIME_STAMPS
 
 
 def has_time_stamps(container: Any, stream: Any) -> bool:
-    """Whether a container says of each frame when it is shown; AVI says it of frames in the order of coding."""
+    """Whether a container has a time stamp for each frame; those of AVI are in coding order, not in display order."""
     reordered = container.format.name == "avi" and stream.codec_context.has_b_frames
     return has_own_rate(container) and not reordered
 
 
 def sure_frame_count(stream: Any, file_bytes: int) -> int | None:
-    """The number of frames as the container says it, where its index agrees and all of them are in the file."""
+    """The number of frames by the container; None unless its index agrees and all frames are in the file."""
     entries = list(getattr(stream, "index_entries", ()))
     if not stream.frames or len(entries) != stream.frames:
         return None
@@ -76,19 +76,19 @@ def sure_frame_count(stream: Any, file_bytes: int) -> int | None:
 
 
 def cut_off(stream: Any, file_bytes: int) -> str:
-    """How many of the frames that the index lists are in the file, in words; nothing where all of them are."""
+    """How many of the indexed frames are in the file, as the start of a sentence; empty where all of them are."""
     entries = list(getattr(stream, "index_entries", ()))
     inside = sum(entry.pos + entry.size <= file_bytes for entry in entries)
     return f"the file was cut off: {inside} of {len(entries)} frames are in it; " if inside < len(entries) else ""
 
 
 def find_missing(container: Any, stream: Any, frames: int, end: float) -> str | None:
-    """How much of a file is not there, in words; None where nothing is missing, as far as is known.
+    """The missing part of a file, in words; None where nothing is known to be missing.
 
     Args:
-        container, stream: that were read to the end.
-        frames: how many frames came.
-        end: seconds at which the last packet of all tracks ends.
+        container, stream: the container and its video, read to the end.
+        frames: number of frames that were decoded.
+        end: end of the last packet of all tracks, in seconds.
     """
     discarded = sum(entry.is_discard for entry in getattr(stream, "index_entries", ()))
     expected = stream.frames - discarded
@@ -107,7 +107,7 @@ def _tracks(count: int) -> str:
 
 
 def _turned_suffix(tracks: list[Any]) -> str:
-    """A container for `tracks` that keeps rotation: FFmpeg 5.1 loses it in Matroska. Only mov takes PCM, too."""
+    """Suffix of a container for `tracks` that keeps rotation, which FFmpeg 5.1 loses in Matroska; for PCM only mov."""
     return "mov" if any(getattr(s.codec_context, "name", "").startswith("pcm_") for s in tracks) else "mp4"
 
 

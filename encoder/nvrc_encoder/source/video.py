@@ -30,8 +30,8 @@ __all__ = ["RawFormat", "Source", "has_header", "open_source", "refuse_raw_forma
 _RAW_SUFFIXES = {".yuv", ".raw", ".i420"}
 _Y4M_MAGIC = b"YUV4MPEG2"
 DEFAULT_RATE = Fraction(25)
-# Offset and first bytes of files that are not headerless whatever they are called: y4m, mp4 and mov, Matroska, AVI,
-# Ogg, FLV, MPEG program streams, Windows Media, PNG, GIF, JPEG.
+# Offset and first bytes of files that are not headerless, whatever their names: y4m, mp4 and mov, Matroska, AVI, Ogg,
+# FLV, MPEG program streams, Windows Media, PNG, GIF, JPEG.
 _MAGICS = (
     (0, _Y4M_MAGIC),
     (4, b"ftyp"),
@@ -50,7 +50,7 @@ _MAGICS = (
 
 @dataclass(frozen=True)
 class RawFormat:
-    """What a headerless file cannot say about itself."""
+    """The format of headerless YUV: size in luma samples, frames per second, chroma format and bit depth."""
 
     width: int
     height: int
@@ -59,7 +59,7 @@ class RawFormat:
     bit_depth: int = 8
 
     def picture(self) -> VideoFormat:
-        """The same as a picture format.
+        """The same as a `VideoFormat`.
 
         Raises:
             InputError: E_SOURCE, a dimension is outside 1..65535.
@@ -77,11 +77,11 @@ class Source:
     """An opened input: its format, and its frames as often as they are iterated (once for stdin).
 
     Attributes:
-        name: what the user called it.
+        name: its name as the user gave it.
         picture: format of every frame.
-        frame_count: number of frames that iteration yields where it is known without reading them, otherwise None.
-        findings: what the input has besides samples; complete when its frames have been read.
-        window: which of the input's frames iteration yields.
+        frame_count: number of frames that iteration yields; None where it is not known before they are read.
+        findings: properties of the input beyond samples; complete when its frames have been read.
+        window: the input's frames that iteration yields.
     """
 
     name: str
@@ -93,7 +93,7 @@ class Source:
 
     @property
     def metadata(self) -> dict[str, str]:
-        """METADATA that says how to show the frames (spec 3.6.1): key -> value; complete when they have been read."""
+        """METADATA for the presentation of the frames (spec 3.6.1), key -> value; complete when they have been read."""
         return self.findings.metadata(self.window, self.rate)
 
     @property
@@ -103,7 +103,7 @@ class Source:
 
     @property
     def losses(self) -> list[str]:
-        """One line for each thing that a stream cannot carry or that is wrong with the input, with what mends it."""
+        """One line for each property that a stream cannot carry, and for each defect of the input, with a remedy."""
         return self.findings.losses(self.window, self.rate)
 
     @property
@@ -118,7 +118,7 @@ class Source:
 
     @property
     def rate(self) -> Fraction:
-        """Frames a second."""
+        """Frames per second."""
         return self.picture.rate
 
     @property
@@ -158,15 +158,15 @@ def open_source(
             stdin.
         raw: full format of headerless YUV.
         size: (width, height): shorthand for `raw` with 4:2:0 and 8 bits.
-        rate: frames a second of an input that does not say them itself.
-        recolour: makes the colour description of what the file says.
-        frames: read at most this many.
-        skip: leave out this many at the start.
-        chroma_format: what RGB PNGs are converted to, `CHROMA_444` unless given.
+        rate: frames per second of an input without a rate of its own.
+        recolour: makes the colour description from the file's own.
+        frames: largest number of frames to read; None for all.
+        skip: number of frames to leave out at the start.
+        chroma_format: chroma format that RGB PNGs are converted to; None for `CHROMA_444`.
 
     Raises:
         InputError: E_NO_INPUT, the file does not exist, is no file or cannot be read; E_SOURCE, `raw`, `size` or
-            `rate` is given for an input that says it itself.
+            `rate` is given for an input that has its own.
         InvalidStreamError: E_SOURCE, the file is malformed, or no video.
         UnsupportedError: E_PIXEL_FORMAT, a pixel format that the codec does not have.
         MissingExtraError: E_MISSING_EXTRA, PyAV is needed and not installed.
@@ -183,24 +183,11 @@ def open_source(
         source, has_rate = Source(name, *open_png(name, chroma_format, recolour)), False
     elif raw is not None:
         source, has_rate = _open_raw(name, raw), False
-    elif name != "-" and Path(name).suffix.lower() in _RAW_SUFFIXES and not has_header(name):
-        raise InputError("E_SOURCE", f"{name} is headerless YUV: give its size, such as --size 352x288")
-    elif name == "-" or _is_y4m(name):
-        source, has_rate = _open_y4m(name)
     else:
-        from nvrc_encoder.source.pyav import open_with_pyav
-
-        opened = open_with_pyav(name)
-        source = Source(name, opened.picture, opened.frame_count, opened.frames, opened.findings)
-        has_rate = opened.has_rate
+        source, has_rate = _open_with_header(name)
     picture = source.picture
     if rate is not None:
-        if has_rate:
-            message = f"{name} has a frame rate of its own, {picture.rate}: leave out --rate (in Python, rate)"
-            if rate != picture.rate:
-                message += f"; {retiming_advice(rate, source.findings.hdr_options())}"
-            raise InputError("E_SOURCE", message)
-        picture = replace(picture, rate=rate)
+        picture = _with_rate(source, rate, has_rate)
     elif not has_rate and raw is None and not pictures:
         source.findings.lost["rate"] = (
             f"assumed: {picture.rate} frames a second, as the input does not say it; "
@@ -211,27 +198,51 @@ def open_source(
     return _cut(source, picture, frames, skip)
 
 
+def _open_with_header(name: str) -> tuple[Source, bool]:
+    """A source over a file that has a header, and whether the header has a rate."""
+    if name != "-" and Path(name).suffix.lower() in _RAW_SUFFIXES and not has_header(name):
+        raise InputError("E_SOURCE", f"{name} is headerless YUV: give its size, such as --size 352x288")
+    if name == "-" or _is_y4m(name):
+        return _open_y4m(name)
+    from nvrc_encoder.source.pyav import open_with_pyav
+
+    opened = open_with_pyav(name)
+    source = Source(name, opened.picture, opened.frame_count, opened.frames, opened.findings)
+    return source, opened.has_rate
+
+
+def _with_rate(source: Source, rate: Fraction, has_rate: bool) -> VideoFormat:
+    """The format of a source with another rate, which is an error if the source has a rate of its own."""
+    picture = source.picture
+    if has_rate:
+        message = f"{source.name} has a frame rate of its own, {picture.rate}: leave out --rate (in Python, rate)"
+        if rate != picture.rate:
+            message += f"; {retiming_advice(rate, source.findings.hdr_options())}"
+        raise InputError("E_SOURCE", message)
+    return replace(picture, rate=rate)
+
+
 def refuse_raw_format(name: str) -> None:
-    """Refuse an input that says itself what its size and sample format are.
+    """Refuse an input that has a header, or is PNG, where headerless YUV is expected.
 
     Raises:
         InputError: E_SOURCE, it is not headerless.
     """
     if (name != "-" and is_png_input(name)) or has_header(name):
-        message = f"{name} says itself what its size and sample format are"
-        rest = "" if name == "-" else "; headerless YUV that looks like something else has to be named .yuv"
+        message = f"{name} has a size and a sample format of its own"
+        rest = "" if name == "-" else "; if it is headerless YUV that resembles another format, name it .yuv"
         raise InputError(
             "E_SOURCE", f"{message}: leave out --size, --chroma and --bit-depth (in Python, raw and size){rest}"
         )
 
 
 def _cut(source: Source, picture: VideoFormat, frames: int | None, skip: int) -> Source:
-    """The source with another description and its frames limited."""
+    """The source with another format and fewer frames."""
     count = source.frame_count
     if count is not None:
         count = max(count - skip, 0)
         count = count if frames is None else min(count, frames)
-    # More than any video has, and than `islice` counts to.
+    # `islice` counts no further, and no video has as many frames.
     skip = min(skip, sys.maxsize)
     frames = None if frames is None else min(frames, sys.maxsize - skip)
     window = Window(skip, frames)
@@ -239,7 +250,7 @@ def _cut(source: Source, picture: VideoFormat, frames: int | None, skip: int) ->
 
 
 def _windowed(source: Source, window: Window) -> Iterator[Planes]:
-    """The frames that are used; where there are time stamps, the one behind them is read, too: it ends the last."""
+    """The frames of a window. With time stamps the next frame is read as well: its start is the end of the last."""
     frames = iter(source)
     stop = None if window.frames is None else window.skip + window.frames
     yield from itertools.islice(frames, window.skip, stop)
@@ -276,12 +287,12 @@ def _is_y4m(name: str) -> bool:
 
 
 def has_header(name: str) -> bool:
-    """Whether an input is of a kind that says itself what it contains; of stdin, nothing is read but y4m told."""
+    """Whether an input is of a format with a header; on stdin only y4m is recognised, and nothing is consumed."""
     if name == "-":
         peek = getattr(sys.stdin.buffer, "peek", None)
         return peek is not None and peek(len(_Y4M_MAGIC)).startswith(_Y4M_MAGIC)
     if not Path(name).is_file():
-        return False  # a pipe with a name can be read once
+        return False  # a named pipe can be read only once
     with _open_binary(name) as file:
         head = file.read(16)
     if any(head[place:].startswith(magic) for place, magic in _MAGICS):
@@ -294,7 +305,7 @@ def has_header(name: str) -> bool:
 
 
 def _guard(frames: Iterator[Planes], name: str) -> Iterator[Planes]:
-    """Pass frames on; a failing read becomes a typed error."""
+    """Yield the frames; a failing read becomes a typed error."""
     try:
         yield from frames
     except NvrcError:
@@ -318,7 +329,7 @@ def _open_raw(name: str, raw: RawFormat) -> Source:
 
 
 def _open_y4m(name: str) -> tuple[Source, bool]:
-    """A source over y4m, and whether it says its rate."""
+    """A source over y4m, and whether its header has a rate."""
     with _open_binary(name) as file:
         header = read_y4m_description(file)
         start = 0 if name == "-" else file.tell()

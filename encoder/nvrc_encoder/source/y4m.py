@@ -22,7 +22,6 @@ __all__ = [
     "read_raw_frames",
     "read_y4m_description",
     "read_y4m_frames",
-    "read_y4m_header",
 ]
 
 MAX_FRAME_BYTES = 1 << 30
@@ -50,12 +49,12 @@ _INTERLACED = {"t": "top field first", "b": "bottom field first", "m": "some fra
 
 @dataclass(frozen=True)
 class Y4mHeader:
-    """What the header line of a y4m stream says.
+    """The header line of a y4m stream.
 
     Attributes:
         picture: the format of the frames.
-        has_rate: whether it says the rate; that of `picture` is a default otherwise.
-        sample_aspect: width of a sample over its height; None where it is not said.
+        has_rate: whether the header has a rate; else that of `picture` is a default.
+        sample_aspect: width of a sample over its height; None where the header does not state it.
         interlaced: which field comes first, or `some frames`; None for progressive video.
     """
 
@@ -87,7 +86,7 @@ def _number(text: str, what: str, high: int) -> int:
 
 
 def check_frame_size(picture: VideoFormat) -> None:
-    """Refuse a frame that is too large to hold, before memory is taken for it.
+    """Refuse a frame that is too large, before memory is allocated for it.
 
     Raises:
         LimitError: E_LIMIT, above `MAX_FRAME_BYTES`.
@@ -105,7 +104,7 @@ def _ratio(value: str, what: str) -> Fraction | None:
 
 
 def _read_fields(file: BinaryIO) -> tuple[dict[str, str], str]:
-    """The fields of the header line by their tags, and the range that it says, if any."""
+    """The fields of the header line by tag, and its sample range; empty where it has none."""
     fields = (_read_line(file, "header") or b"").split(b" ")
     if fields[0] != b"YUV4MPEG2":
         raise _malformed("the first line does not start with YUV4MPEG2")
@@ -129,7 +128,7 @@ def read_y4m_description(file: BinaryIO) -> Y4mHeader:
     Raises:
         InvalidStreamError: E_SOURCE, the header is malformed.
         UnsupportedError: E_PIXEL_FORMAT, a chroma format or depth that the codec does not have.
-        LimitError: E_LIMIT, a frame too large to hold.
+        LimitError: E_LIMIT, the frames are too large.
     """
     values, sample_range = _read_fields(file)
     width = _number(values["W"], "width", _MAX_DIMENSION) if "W" in values else 0
@@ -144,17 +143,12 @@ def read_y4m_description(file: BinaryIO) -> Y4mHeader:
         message = f"the y4m input has colour space {space[:40]!r}; supported are {SUPPORTED}: {advice}"
         raise UnsupportedError("E_PIXEL_FORMAT", message)
     chroma_format, bit_depth, position = _COLOUR_SPACES[space]
-    # As FFmpeg does: grey that says nothing is full range, all else is limited.
+    # As in FFmpeg, untagged grey is full range, everything else limited.
     full_range = sample_range == "FULL" or (not sample_range and chroma_format == CHROMA_400)
     colour = Colour(full_range=full_range, sample_position=position)
     picture = VideoFormat(width, height, rate or _DEFAULT_RATE, chroma_format, bit_depth, colour)
     check_frame_size(picture)
     return Y4mHeader(picture, rate is not None, aspect, _INTERLACED.get(values.get("I", "p")))
-
-
-def read_y4m_header(file: BinaryIO) -> VideoFormat:
-    """The format of the frames by `read_y4m_description`."""
-    return read_y4m_description(file).picture
 
 
 def _read_frame(file: BinaryIO, picture: VideoFormat, index: int) -> Planes | None:
@@ -170,9 +164,10 @@ def _read_frame(file: BinaryIO, picture: VideoFormat, index: int) -> Planes | No
     planes: list[Plane] = []
     offset = 0
     for rows, columns in picture.plane_shapes:
-        plane = np.frombuffer(data, picture.dtype, rows * columns, offset).reshape(rows, columns)
-        planes.append(plane.astype(picture.dtype.newbyteorder("="), copy=False))
-        offset += plane.nbytes
+        stored = np.frombuffer(data, picture.dtype, rows * columns, offset).reshape(rows, columns)
+        eight = picture.bit_depth == 8
+        planes.append(stored.astype(np.uint8, copy=False) if eight else stored.astype(np.uint16, copy=False))
+        offset += stored.nbytes
     if picture.bit_depth == 10 and any(int(plane.max()) > 1023 for plane in planes):
         raise InvalidStreamError("E_SOURCE", f"frame {index} of the input has samples above 1023 in 10 bits")
     return Planes(*planes)

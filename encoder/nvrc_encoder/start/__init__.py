@@ -1,1 +1,1 @@
-"""The start of an encode: flow and grids found without training."""
+"""Initial grids, motion and weights of a training, found without training."""

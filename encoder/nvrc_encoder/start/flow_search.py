@@ -1,7 +1,7 @@
-"""Search of the flow grid, frame by frame, against the references as they are decoded.
+"""Search of the flow grid, frame by frame, with the references as they will be decoded.
 
-All samples between places of the grid move along with the places around them, so a place is judged by the error around
-it, and by how much it differs from its neighbours in space and time, which is what its coding costs.
+The motion between places of the grid is interpolated. So the cost of a place is the prediction error around it, plus
+its difference from its neighbours in space and time, for which its coding pays.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from nvrc_encoder.model.motion import (
     spread,
     to_cells,
 )
+from nvrc_encoder.model.prediction_route import Step
 from nvrc_encoder.model.rounding import Arithmetic
-from nvrc_encoder.model.route import Step
 
 __all__ = [
     "FlowGrid",
@@ -42,22 +42,22 @@ __all__ = [
 ]
 
 _BITS_A_STEP = 2.0
-"""Bits that a step of difference to each neighbour of a place costs."""
+"""Bits per step of difference to each neighbour of a place."""
 _MOVES = (4, 2, 1)
-"""Steps of the grid that places are tried at, one pattern after the other."""
+"""Distances of the patterns tried around a place, in steps of the grid, one after the other."""
 _BLENDS = (-2, -1, 1, 2)
-"""Steps of the grid that the blend is tried at."""
+"""Changes of the blend to try, in steps of the grid."""
 _CELLS = 4
-"""Cells along each side of a place; it acts on those of half a place around it, too."""
+"""Cells along each side of a place; it also acts on those of half a place around it."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A frame that another is predicted from.
+    """A reference frame.
 
     Attributes:
-        refined: [1, 1, 2H - 1, 2W - 1] its luma plane as it is decoded, of `half_samples`.
-        positions: [1, 2, rows, columns] of its flow grid, in activation steps.
+        refined: [1, 1, 2H - 1, 2W - 1] its decoded luma plane with half samples, as of `half_samples`.
+        positions: [1, 2, rows, columns] positions of its flow grid, in activation steps.
     """
 
     refined: Tensor
@@ -65,7 +65,7 @@ class Reference:
 
 
 def _roughness(values: Tensor, forecast: Tensor) -> Tensor:
-    """How far each place of [K, C, rows, columns] is from its four neighbours and the forecast: [K, rows, columns]."""
+    """Summed differences of each place of [K, C, rows, columns] from neighbours and forecast: [K, rows, columns]."""
     padded = functional.pad(values, (1, 1, 1, 1), mode="replicate")
     beside = (padded[..., 1:-1, :-2], padded[..., 1:-1, 2:], padded[..., :-2, 1:-1], padded[..., 2:, 1:-1])
     return torch.stack([(values - other).abs() for other in (*beside, forecast)]).sum((0, 2))
@@ -74,17 +74,17 @@ def _roughness(values: Tensor, forecast: Tensor) -> Tensor:
 def pattern_search(
     best: Tensor, candidates: Sequence[Callable[[Tensor], Tensor]], cost: Callable[[Tensor], Tensor], together: bool
 ) -> Tensor:
-    """Take at each place the candidate of least cost.
+    """Take the candidate of least cost at each place.
 
     Args:
         best: [C, rows, columns] the grid to start from.
-        candidates: make other grids of a grid.
-        cost: of K grids [K, C, rows, columns], around each place: [K, rows, columns].
-        together: try each candidate in all places at once, as if each were a block of its own; else of neighbours only
-            one moves at a time, and what is judged is what will be.
+        candidates: functions that make another grid from a grid.
+        cost: gives the cost of K grids [K, C, rows, columns] around each place: [K, rows, columns].
+        together: change all places together, as if they were independent blocks; else change one of four neighbours
+            after the other, so that each cost is the true one.
 
     Returns:
-        The grid, as `best`.
+        The improved grid, as `best`.
     """
     for down, right in ((0, 0),) if together else itertools.product((0, 1), repeat=2):
         mine = torch.full(best.shape[1:], together)
@@ -99,22 +99,22 @@ def cell_errors(goal: Tensor, refined: Sequence[Tensor], moves: Sequence[Tensor]
     """Squared error of each cell, [K, rows, columns].
 
     Args:
-        goal: [1, 1, H, W] a frame's luma plane, feature units.
-        refined: of one reference, or the earlier and the later one, [1, 1, 2H - 1, 2W - 1] of `half_samples`.
-        moves: to each reference, [K, 2, rows, columns] of cells.
-        weights: [K, 1, rows, columns] the later reference's share of each cell, 0..1.
+        goal: [1, 1, H, W] the frame's luma plane, feature units.
+        refined: planes of one reference, or of the earlier and the later one: [1, 1, 2H - 1, 2W - 1] of `half_samples`.
+        moves: displacements to each reference, [K, 2, rows, columns] of cells.
+        weights: [K, 1, rows, columns] share of the later reference in each cell, 0..1.
     """
     plane = goal.shape[2], goal.shape[3]
     found = []
     for own, move in zip(refined, moves, strict=True):
         found.append(fetch(own, places_of(moves_of(move, plane, 1, Arithmetic.FLOAT), plane, 1)))
-    predicted = found[0] if len(found) == 1 else torch.lerp(*found, spread(weights, plane, 1))
+    predicted = found[0] if len(found) == 1 else torch.lerp(found[0], found[1], spread(weights, plane, 1))
     error = (predicted - goal).square_()
     return functional.avg_pool2d(error, CELL_STRIDE, ceil_mode=True, divisor_override=1)[:, 0]
 
 
 def steps_around(step: int) -> list[Callable[[Tensor], Tensor]]:
-    """Candidates of `pattern_search` that move the first two channels of a grid by a step in eight directions."""
+    """Candidates of `pattern_search` that change the first two channels of a grid by a step in eight directions."""
 
     def moved(down: int, right: int) -> Callable[[Tensor], Tensor]:
         return lambda grid: grid + torch.tensor((down, right, 0), dtype=grid.dtype).view(-1, 1, 1)
@@ -123,7 +123,7 @@ def steps_around(step: int) -> list[Callable[[Tensor], Tensor]]:
 
 
 def neighbours() -> list[Callable[[Tensor], Tensor]]:
-    """Candidates of `pattern_search` that take over the values of the place beside."""
+    """Candidates of `pattern_search` that copy the values of each of the four neighbours."""
 
     def taken(down: int, right: int) -> Callable[[Tensor], Tensor]:
         def make(grid: Tensor) -> Tensor:
@@ -136,7 +136,7 @@ def neighbours() -> list[Callable[[Tensor], Tensor]]:
 
 
 def blends(steps: Sequence[int]) -> list[Callable[[Tensor], Tensor]]:
-    """Candidates of `pattern_search` that add to the blend."""
+    """Candidates of `pattern_search` that add each of `steps` to the blend."""
 
     def added(step: int) -> Callable[[Tensor], Tensor]:
         return lambda grid: grid + torch.tensor((0, 0, step), dtype=grid.dtype).view(-1, 1, 1)
@@ -149,11 +149,11 @@ class FrameSearch:
 
     Args:
         goal: [1, 1, H, W] the frame's luma plane, feature units.
-        references: one, or the earlier and the later one.
-        share: of the later one, in 1/32.
-        multiplier: [3] of the grid's channels.
+        references: one reference, or the earlier and the later one.
+        share: share of the later one, in 1/32.
+        multiplier: [3] multipliers of the grid's channels.
         size: (height, width) in luma samples.
-        bit_cost: squared error, summed over samples, that a bit is worth.
+        bit_cost: squared error, summed over samples, that one bit is worth.
     """
 
     def __init__(
@@ -171,7 +171,7 @@ class FrameSearch:
         self._bit_cost = bit_cost
 
     def _cost(self, values: Tensor, forecast: Tensor) -> Tensor:
-        """What K grids [K, 3, rows, columns] cost around each place, as squared error: [K, rows, columns]."""
+        """Cost of K grids [K, 3, rows, columns] around each place, as squared error: [K, rows, columns]."""
         scaled = values * self._multiplier
         moves = [
             to_cells(
@@ -194,7 +194,7 @@ class FrameSearch:
 
         Args:
             starts: grids to choose from at each place, integers.
-            forecast: what the neighbours in time make the decoder expect.
+            forecast: values that the decoder expects from the neighbours in time.
         """
 
         def cost(values: Tensor) -> Tensor:
@@ -219,13 +219,13 @@ class FlowGrid:
     Args:
         luma: [T, 1, H, W] the luma plane of each frame, feature units.
         start: [T, 2, rows, columns] positions whose differences are worth trying, activation steps.
-        multiplier: [3] of the grid's channels.
+        multiplier: [3] multipliers of the grid's channels.
         pyramid: which frames are keys.
         size: (height, width) in luma samples.
-        bit_cost: squared error, summed over samples, that a bit is worth.
+        bit_cost: squared error, summed over samples, that one bit is worth.
 
     Attributes:
-        grid: [T, 3, rows, columns] what is found so far, integers; frame 0, which nothing is predicted for, has zeros.
+        grid: [T, 3, rows, columns] values found so far, integers; those of frame 0, which has no reference, are 0.
     """
 
     def __init__(
@@ -246,18 +246,18 @@ class FlowGrid:
         self._known = {0}
 
     def _forecast(self, t: int) -> Tensor:
-        """What the neighbours in time make the decoder expect of frame t: [3, rows, columns]."""
+        """Values of frame t that the decoder expects from its neighbours in time: [3, rows, columns]."""
         if t % self._pyramid.key_spacing == 0:
             return self.grid[t - self._pyramid.key_spacing]
         distance = t & -t
         return (self.grid[t - distance] + self.grid[min(t + distance, len(self.grid) - 1)]) / 2
 
     def search(self, step: Step, planes: Mapping[int, Tensor]) -> None:
-        """Find the values of the frames of a step; those of the steps before are known.
+        """Find the values of the frames of a step, after those of the earlier steps.
 
         Args:
-            step: of the route.
-            planes: frame -> [1, 1, H, W] luma planes of the references as they are decoded, feature units.
+            step: a step of the route.
+            planes: frame -> [1, 1, H, W] decoded luma planes of the references, feature units.
         """
         last = len(self.grid) - 1
         refined = {t: half_samples(planes[t], Arithmetic.EXACT) for t in step.references}

@@ -1,4 +1,4 @@
-"""First values of the split grid: 8x8 blocks that the smooth motion of the flow grid predicts badly get their own."""
+"""Initial split grid: motion of their own for 8x8 blocks that the smooth motion of the flow grid predicts badly."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from torch import Tensor
 
 from nvrc_decoder.pyramid import BLEND_UNIT
 from nvrc_encoder.model.motion import Motion, half_samples, split_cells
+from nvrc_encoder.model.prediction_route import Route, Step
 from nvrc_encoder.model.rounding import Arithmetic
-from nvrc_encoder.model.route import Route, Step
 from nvrc_encoder.start.flow_search import blends, cell_errors, neighbours, pattern_search, steps_around
 
 __all__ = ["SplitGrid"]
 
 _FIRST_BITS, _MORE_BITS = 16.0, 6.0
-"""What a value costs that is not 0, and for each doubling: some more than its bits, as residuals mend the rest."""
+"""Bits of a value other than 0, and for each doubling. They are set too high: residuals repair part of the error."""
 _MOVES, _FINE_MOVES = (4, 2, 1), (1,)
-"""Steps of the grid that blocks are tried at: first, and from where their neighbours are."""
+"""Distances of the patterns tried around a block, in steps of the grid: at first, and after copying neighbours."""
 _BLENDS = (-2, -1, 1, 2)
-"""Steps of the grid that the blend is tried at."""
+"""Changes of the blend to try, in steps of the grid."""
 
 
 def _bits(values: Tensor) -> Tensor:
-    """What the values of K grids [K, C, rows, columns] cost: [K, rows, columns]."""
+    """Assumed bits of the values of K grids [K, C, rows, columns]: [K, rows, columns]."""
     size = values.abs()
     return ((size > 0) * _FIRST_BITS + _MORE_BITS * torch.log2(1 + size)).sum(1)
 
@@ -36,12 +36,12 @@ class SplitGrid:
     Args:
         luma: [T, 1, H, W] the luma plane of each frame, feature units.
         shape: rows and columns of the grid.
-        multiplier: [3] of the grid's channels.
+        multiplier: [3] multipliers of the grid's channels.
         size: (height, width) in luma samples.
-        bit_cost: squared error, summed over samples, that a bit is worth.
+        bit_cost: squared error, summed over samples, that one bit is worth.
 
     Attributes:
-        grid: [T, 3, rows, columns] what is found so far, integers.
+        grid: [T, 3, rows, columns] values found so far, integers.
     """
 
     def __init__(
@@ -56,10 +56,10 @@ class SplitGrid:
         """Find the values of the frames of a step; nodes after the last frame have those of the last one (spec 7.6.1).
 
         Args:
-            step: of the way.
-            route: one whose second step it is.
-            smooth: motion along that route, of the flow grid alone.
-            planes: frame -> [1, 1, H, W] luma planes of the references as they are decoded, feature units.
+            step: a step of the GOP's route.
+            route: a route whose second step it is.
+            smooth: motion along `route` by the flow grid alone.
+            planes: frame -> [1, 1, H, W] decoded luma planes of the references, feature units.
         """
         sources = [half_samples(planes[r], Arithmetic.EXACT) for r in step.references]
         moves = dict(zip(route.pairs, smooth.moves.split(1), strict=True))

@@ -1,13 +1,12 @@
-"""Checkpoints of a training run: written whole or not at all, taken up only by the encode that they belong to."""
+"""Checkpoints of a training run: written whole or not at all, and only for the encode that wrote them."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 import os
-import time
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,36 +18,28 @@ from nvrc_decoder.errors import InputError, OutputError
 from nvrc_decoder.picture.format import VideoFormat
 from nvrc_decoder.picture.planes import Planes
 from nvrc_encoder.options import EncodeOptions
-from nvrc_encoder.training.interruption import Interruption
-from nvrc_encoder.training.run import Progress, Run
+from nvrc_encoder.training.run import Run
 
 __all__ = [
-    "CHECKPOINT_SECONDS",
     "Checkpoint",
+    "checkpoint_to_resume",
     "fingerprint",
-    "load_checkpoint",
     "partial_path",
     "read_checkpoint",
     "save_checkpoint",
-    "taken_up",
-    "train",
 ]
 
 log = logging.getLogger("nvrc_encoder")
 
-CHECKPOINT_SECONDS = 30.0
-"""Least seconds of training between two checkpoints."""
-_LARGEST_SHARE = 0.02
-"""Most of the time that may go to writing them."""
 _FORMAT = "7"
 _VERSION, _SAMPLES = "version", "samples"
 _LONGEST_VALUE = 60
 
 
 def fingerprint(picture: VideoFormat, frames: Sequence[Planes], options: EncodeOptions) -> dict[str, str]:
-    """What a checkpoint must agree on with the run that takes it up, by name.
+    """Properties that a checkpoint and the encode that resumes from it must share: name -> value.
 
-    These are the version of checkpoints and PyTorch's, the format and samples of the video, and all options but
+    These are the versions of checkpoints and of PyTorch, the format and samples of the video, and all options but
     METADATA, which is only written at the end.
     """
     samples = hashlib.sha256()
@@ -72,7 +63,7 @@ def fingerprint(picture: VideoFormat, frames: Sequence[Planes], options: EncodeO
 
 
 def _differences(found: Mapping[str, str], wanted: Mapping[str, str]) -> list[str]:
-    """What two fingerprints do not agree on, in words."""
+    """The differences of two fingerprints, in words."""
     if found.get(_VERSION) != wanted.get(_VERSION):
         return ["another version of nvrc-ref wrote it"]
     different = []
@@ -89,12 +80,12 @@ def _differences(found: Mapping[str, str], wanted: Mapping[str, str]) -> list[st
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint holds.
+    """A checkpoint that has been read.
 
     Attributes:
         path: its file.
         key: the `fingerprint` of the encode that wrote it.
-        state: of `Run.state`.
+        state: the run's state, as of `Run.state`.
     """
 
     path: Path
@@ -103,16 +94,17 @@ class Checkpoint:
 
     @property
     def stage(self) -> str | None:
-        """Of the encode, where it was taken."""
-        return self.state["memo"].get("stage")
+        """Stage of the encode in which it was written."""
+        stage: str | None = self.state["memo"].get("stage")
+        return stage
 
     @property
     def place(self) -> str:
-        """Where the run stood, for people."""
+        """Position of the run, in words."""
         return str(self.state.get("place", ""))
 
     def check(self, key: Mapping[str, str]) -> None:
-        """Refuse it for another encode.
+        """Refuse to resume another encode; `key` is the present encode's `fingerprint`.
 
         Raises:
             InputError: E_CHECKPOINT, it is of another video, other options or other versions.
@@ -126,7 +118,7 @@ class Checkpoint:
             )
 
     def restore(self, run: Run) -> None:
-        """Let `run` go on from here.
+        """Let `run` continue from here.
 
         Raises:
             InputError: E_CHECKPOINT, the state does not fit.
@@ -139,7 +131,7 @@ class Checkpoint:
 
 
 def partial_path(path: Path) -> Path:
-    """The file that a checkpoint is written to before it takes the place of `path`."""
+    """The temporary file of a checkpoint, which is renamed to `path` when it is complete."""
     return path.with_name(f".{path.name}.partial")
 
 
@@ -148,7 +140,7 @@ def _open_private(name: str, flags: int) -> int:
 
 
 def save_checkpoint(path: Path, run: Run, key: Mapping[str, str]) -> None:
-    """Replace the file at `path` by the run's state; one process at a time.
+    """Replace the file at `path` with the run's state. Only one process may do so.
 
     Raises:
         OutputError: E_OUTPUT, it cannot be written; the earlier file stays.
@@ -170,7 +162,7 @@ def save_checkpoint(path: Path, run: Run, key: Mapping[str, str]) -> None:
 
 
 def _check_archive(path: Path) -> None:
-    """Hold a file against PyTorch's container, a ZIP archive with a checksum for each part."""
+    """Check that a file is a sound archive of PyTorch: a ZIP with a checksum for each part."""
     try:
         with open(path, "rb") as file:
             begins = file.read(4) == b"PK\x03\x04"
@@ -205,19 +197,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(path, key, state)
 
 
-def load_checkpoint(path: Path, key: Mapping[str, str]) -> dict[str, Any]:
-    """The state in a checkpoint of this very encode.
-
-    Raises:
-        InputError: E_CHECKPOINT, as for `read_checkpoint` and `Checkpoint.check`.
-    """
-    found = read_checkpoint(path)
-    found.check(key)
-    return found.state
-
-
-def taken_up(checkpoint: Path | None, resume: bool) -> Checkpoint | None:
-    """The checkpoint to go on from; None to start at the beginning, which is told where it may surprise.
+def checkpoint_to_resume(checkpoint: Path | None, resume: bool) -> Checkpoint | None:
+    """The checkpoint to resume from; None to start at the beginning, which is logged where it may surprise.
 
     Raises:
         InputError: E_CHECKPOINT, as for `read_checkpoint`.
@@ -235,58 +216,3 @@ def taken_up(checkpoint: Path | None, resume: bool) -> Checkpoint | None:
         checkpoint,
     )
     return None
-
-
-def train(
-    run: Run,
-    report: Callable[[Progress], None] | None = None,
-    *,
-    path: Path | None = None,
-    key: Mapping[str, str] | None = None,
-    every: float = CHECKPOINT_SECONDS,
-    interruption: Interruption | None = None,
-) -> None:
-    """Finish a run, with a checkpoint every so often, at its end, and where it is interrupted.
-
-    A checkpoint that cannot be written is told of once, and the run goes on.
-
-    Args:
-        run: fresh or restored.
-        report: called with each `Progress`.
-        path: where checkpoints go; None for none.
-        key: of `fingerprint`.
-        every: least seconds between checkpoints; more where writing one takes long, 0 for one after each step.
-        interruption: what may end the run early, once a checkpoint is written.
-    """
-    interruption = interruption or Interruption()
-    if path is None:
-        while not run.done:
-            progress = run.advance()
-            if progress is not None and report is not None:
-                report(progress)
-        return
-    told = False
-
-    def save(target: Path) -> None:
-        nonlocal told
-        try:
-            save_checkpoint(target, run, key or {})
-            interruption.kept = run.place
-        except OutputError as error:
-            interruption.failed = True
-            if not told or interruption.asked:
-                log.warning("warning: %s%s", error.message, "" if interruption.asked else "; the encode goes on")
-            told = True
-
-    due = time.monotonic() + every
-    with interruption.deferred():
-        while not run.done and not interruption.asked:
-            progress = run.advance()
-            if not run.done and time.monotonic() >= due:
-                began = time.monotonic()
-                save(path)
-                now = time.monotonic()
-                due = now + (max(every, (now - began) / _LARGEST_SHARE) if every else 0.0)
-            if progress is not None and report is not None:
-                report(progress)
-        save(path)

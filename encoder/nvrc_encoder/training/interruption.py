@@ -1,4 +1,4 @@
-"""A wish to end an encode, which waits until the step at hand is done and saved."""
+"""A request to end an encode, deferred until the current step is done and saved."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ __all__ = ["Interruption"]
 
 
 class Interruption:
-    """What a signal handler asks, and a training looks at between its steps.
+    """A request that a signal handler makes, and that a training checks between its steps.
 
     Attributes:
-        kept: where the encode stood in the last checkpoint that it wrote or took up; None without one.
+        kept: position of the encode in the last checkpoint that it wrote or resumed from; None without one.
         failed: whether a checkpoint could not be written.
     """
 
@@ -24,14 +24,14 @@ class Interruption:
 
     @property
     def asked(self) -> bool:
-        """Whether somebody waits for the end."""
+        """Whether an end has been requested."""
         return self._error is not None
 
     def ask(self, error: BaseException) -> None:
-        """End with `error`: while a training defers it, after its step and a checkpoint; otherwise at once.
+        """End the encode with `error`: during a training after its step and a checkpoint, otherwise immediately.
 
         Raises:
-            BaseException: `error`, if no training defers it or this is the second time.
+            BaseException: `error`, if no training defers it or this is the second request.
         """
         if not self._deferring or self.asked:
             raise error
@@ -39,7 +39,7 @@ class Interruption:
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Keep what is asked until the end of this context, and raise it there."""
+        """Defer a request until the end of this context, and raise its error there."""
         self._deferring = True
         try:
             yield

@@ -1,6 +1,6 @@
-"""What an encode will take: memory from the size of the video, time from the steps that this machine has made so far.
+"""Forecast of an encode: its memory from the size of the video, its remaining time from the steps timed so far.
 
-Free of PyTorch. Nothing here has a say in what is encoded.
+Free of PyTorch. No result of the encode depends on it.
 """
 
 from __future__ import annotations
@@ -18,51 +18,51 @@ if TYPE_CHECKING:
 __all__ = ["STAGES", "Outlook", "expected_memory"]
 
 STAGES = ("pilot start", "pilot", "trials", "start", "training", "search", "writing")
-"""In their order. Not every encode has the first three."""
+"""Stages in their order. Not every encode has the first three."""
 _STARTS = frozenset({"pilot start", "trials", "start"})
-"""Their pace says little about that of the iterations, nor does theirs about it."""
+"""Stages with a pace of their own: it does not follow from that of the iterations."""
 
 # Seconds on the processor that this was measured on. Only their ratios matter once anything has been timed.
 _ITERATION, _ITERATION_LEAST = 0.42, 0.015
-"""Of an iteration before the exact phase, for each million samples of its window, and however small that is."""
+"""Seconds of an iteration before the exact phase: per million samples of its window, and the least."""
 _EXACT = 1.4
-"""Times that for an iteration of the exact phase, with its share of the evaluations of the whole video."""
+"""Factor on that for an iteration of the exact phase, with its share of the evaluations of the whole video."""
 _START, _START_LEAST = 4.5, 0.3
-"""Of what the training starts from, for each million samples of the video, and however small that is."""
+"""Seconds of the initial grids and weights: per million samples of the video, and the least."""
 _EVALUATION, _WRITING = 0.15, 1.8
-"""Of an evaluation in the search, and of writing and checking the stream, for each million samples of the video."""
+"""Seconds of an evaluation in the search, and of writing and verifying the stream, per million samples of the video."""
 _TRIALS = 6
 _TRIAL_SAMPLES = 1 << 17
 _EXTRA_LIKELY = 0.3
-"""Share of the iterations that rate control may add which it usually adds."""
+"""Share of the iterations allowed to rate control that it usually adds."""
 _KNOWN_AFTER = 3
-"""Iterations after which their pace is good enough to be told."""
+"""Iterations to time before the forecast is good enough to show."""
 
 _BASE_BYTES = 400e6
 _FRAME_BYTES = 130
-"""Of memory, for each sample of the video: frames, grids with gradients and averages, contexts."""
+"""Memory per sample of the video: frames, grids with gradients and averages, contexts."""
 _WINDOW_BYTES = 500
-"""The same for each sample of the frames that one iteration looks at."""
+"""Memory per sample of the frames of one iteration."""
 _WARM_UP = 0.5
-"""Seconds that the first step takes longer, whatever it is."""
+"""Extra seconds of the very first step."""
 _LEAST_SHOWN = 1.0
 
 
 def iterations_ahead(plan: Plan, iteration: int, end: int, goal: bool) -> float:
-    """What lies ahead of an iteration, in iterations before the exact phase.
+    """Remaining work of a training, in units of an iteration before the exact phase.
 
     Args:
-        plan: of the training.
-        iteration: made so far.
-        end: of the training as it stands.
-        goal: whether rate control may add some.
+        plan: plan of the training.
+        iteration: iterations done.
+        end: iterations of the training as it stands.
+        goal: whether rate control may add iterations.
     """
     likely = max(end, plan.iterations + round(_EXTRA_LIKELY * plan.extra * plan.iterations)) if goal else end
     return max(0, plan.hard_from - iteration) + _EXACT * max(0, likely - max(iteration, plan.hard_from))
 
 
 def expected_memory(picture: VideoFormat, frames: int, window: int) -> float:
-    """Bytes that an encode takes at its peak, roughly; `window` is frames an iteration."""
+    """Peak memory of an encode in bytes, roughly; `window` is the number of frames per iteration."""
     samples = picture.width * picture.height
     return _BASE_BYTES + samples * (frames * _FRAME_BYTES + min(frames, window) * _WINDOW_BYTES)
 
@@ -70,7 +70,7 @@ def expected_memory(picture: VideoFormat, frames: int, window: int) -> float:
 def expected_work(
     picture: VideoFormat, frames: int, plan: Plan, goal: bool, settling: bool, trying: bool
 ) -> dict[str, float]:
-    """Stage -> seconds on a processor like the one that was measured; arguments as in `Outlook.plan`."""
+    """Stage -> seconds on the processor that was measured; arguments as in `Outlook.plan`."""
     samples = picture.width * picture.height / 1e6
     video, windows = samples * frames, -(-frames // plan.window)
     iteration = _ITERATION_LEAST + _ITERATION * video / windows
@@ -89,13 +89,13 @@ def expected_work(
 
 
 class _Pace:
-    """Seconds that a unit of work takes here."""
+    """Measured seconds per unit of work."""
 
     def __init__(self) -> None:
         self.seconds = self.work = 0.0
 
     def add(self, seconds: float, work: float) -> None:
-        # What is minutes old counts less: a machine may get busy, or quiet.
+        # Old measurements fade, as the load of the machine may change.
         fading = 0.5 ** (seconds / 120)
         self.seconds = self.seconds * fading + seconds
         self.work = self.work * fading + work
@@ -106,16 +106,17 @@ class _Pace:
 
 
 class Outlook:
-    """Time that is left, over all stages of an encode.
+    """Forecast of the remaining time over all stages of an encode.
 
     Args:
         changed: called after each step, from the thread that encodes.
-        clock: seconds.
+        clock: gives the time in seconds.
 
     Attributes:
-        picture, frames, memory: format, frames and expected bytes of memory; known with the first call of `changed`.
-        stage: the present one; empty before they are planned.
-        step, steps: iterations or trials of the stage, made and to make; 0 where it has none.
+        picture, frames, memory: video format, number of frames and expected memory in bytes; known when `changed` is
+            called first.
+        stage: current stage; empty before `plan`.
+        step, steps: iterations or trials of the stage, done and in all; 0 where it counts none.
     """
 
     def __init__(self, changed: Callable[[], None] = lambda: None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -135,15 +136,15 @@ class Outlook:
     def plan(
         self, picture: VideoFormat, frames: int, plan: Plan, goal: bool, settling: bool = True, trying: bool = True
     ) -> None:
-        """Begin with the first stage.
+        """Plan the stages and enter the first one.
 
         Args:
             picture: format of the video.
-            frames: of the video, at least one.
-            plan: of the training.
-            goal: whether rate control has one.
-            settling: whether what comes before the training lies ahead, as it does not after a resumption.
-            trying: whether trials are a part of that.
+            frames: number of frames, at least one.
+            plan: plan of the training.
+            goal: whether rate control has a goal.
+            settling: whether pilot and trials lie ahead; not so where the training is resumed.
+            trying: whether there are trials.
         """
         self.picture, self.frames = picture, frames
         self.memory = expected_memory(picture, frames, plan.window)
@@ -151,7 +152,7 @@ class Outlook:
         self._enter(next(iter(self._ahead)))
 
     def follow(self, run: Run) -> None:
-        """Tell how far a training run is, after one of its steps."""
+        """Follow a training run; to be called after each of its steps."""
         if run.searched is not None:
             if self.stage != "pilot":  # whose search is over at once
                 self.enter("search")
@@ -162,24 +163,24 @@ class Outlook:
         self.reach(left / iterations_ahead(run.plan, 0, run.plan.iterations, goal), run.iteration, run.end)
 
     def enter(self, stage: str) -> None:
-        """Begin a stage, or go on in it; those before it are done or left out."""
+        """Enter a stage, or stay in it; the stages before it are done or skipped."""
         while stage in self._ahead and self.stage != stage:
             self.leave()
 
     def leave(self) -> None:
-        """The stage is done: begin the next one, if there is one."""
-        # Iterations that were not needed after all have taken no time.
+        """Finish the stage and enter the next one, if there is one."""
+        # Iterations that turned out not to be needed took no time, and must not raise the pace.
         self._take(0.0, counted=self.stage in _STARTS)
         del self._ahead[self.stage]
         if self._ahead:
             self._enter(next(iter(self._ahead)))
 
     def reach(self, left: float, step: int = 0, steps: int = 0) -> None:
-        """A step is done.
+        """Note that a step is done.
 
         Args:
             left: share of the stage that lies ahead, 0..1.
-            step, steps: made and to make, where the stage counts any.
+            step, steps: steps done and in all; 0 where the stage counts none.
         """
         if self.stage in _STARTS or not step:
             self._take(left)
@@ -197,7 +198,7 @@ class Outlook:
         self._changed()
 
     def _take(self, left: float, counted: bool = True) -> None:
-        """Note that a share of the stage lies ahead, and, if it is `counted`, what the rest took."""
+        """Set the share of the stage that lies ahead; if `counted`, the work done since then sets the pace."""
         before, after = self._ahead[self.stage], min(self._ahead[self.stage], left * self._whole)
         now = self._clock()
         if counted and before > after:
@@ -210,17 +211,17 @@ class Outlook:
 
     @property
     def known(self) -> bool:
-        """Whether enough iterations have been timed to tell how long it all takes."""
+        """Whether enough iterations have been timed for a forecast."""
         return self._timed >= _KNOWN_AFTER
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the beginning."""
+        """Seconds since this outlook was made."""
         return self._clock() - self._began
 
     @property
     def remaining(self) -> float | None:
-        """Seconds that are left, at least 1 until all is done; None before anything has been timed."""
+        """Remaining seconds, at least 1 until all stages are done; None before anything has been timed."""
         paces = {kind: pace.value for kind, pace in self._paces.items()}
         any_pace = next((pace for pace in paces.values() if pace is not None), None)
         if any_pace is None:
@@ -233,6 +234,6 @@ class Outlook:
 
     @property
     def share(self) -> float:
-        """Share of the time that has passed, 0..1."""
+        """Share of the whole time that has passed, 0..1."""
         left = self.remaining
         return 0.0 if left is None else self.elapsed / max(self.elapsed + left, 1e-9)

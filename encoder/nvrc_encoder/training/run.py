@@ -1,7 +1,7 @@
-"""One training run: the loop around `Trainer.losses`, which can be stopped after any step and taken up again.
+"""One training run, step by step; it can be stopped after any step and resumed.
 
-The iterations of the plan; where rate control has a goal that is not met by then, some more; then the search of the
-steps. Evaluated states compete: the run ends in the best one.
+A run makes the iterations of its plan, some more where rate control has not met its goal by then, and then searches the
+quantisation steps. Evaluated states compete: the search begins from the best one.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 import torch
 
 from nvrc_decoder.errors import InternalError
-from nvrc_encoder.goal import Goal, clamp_lambda
 from nvrc_encoder.plan import Plan
+from nvrc_encoder.rate_goal import RateGoal, clamp_lambda
 from nvrc_encoder.training.snapshot import Snapshot, restore_trainer, trainer_state
 from nvrc_encoder.training.step_search import StepSearch
 from nvrc_encoder.training.trainer import Estimate, Trainer
@@ -26,14 +26,14 @@ __all__ = ["Progress", "Run", "Summary"]
 _BETAS = (0.9, 0.99)
 _REPORT_EVERY = 10
 _WINDOWS_BETWEEN, _WINDOWS_BETWEEN_WITH_GOAL = 10, 5
-"""Passes over the video between two evaluations of all of it, which cost less than half a pass: under 5 %, or 10 %."""
+"""Passes over the video between two evaluations of all frames. One costs less than half a pass: under 5 %, or 10 %."""
 _LATE = 2.0
-"""Most that rate control changes lambda by in the exact phase, as a factor."""
+"""Largest factor by which rate control changes lambda in the exact phase."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """State of the run, for people who watch; `psnr` is -10 log10 of the distortion, whatever was tuned for."""
+    """Progress of a run or of the trials; `psnr` is -10 log10 of the distortion, whatever the encode is tuned for."""
 
     iteration: int
     iterations: int
@@ -46,14 +46,14 @@ class Progress:
 
 @dataclass(frozen=True)
 class Summary:
-    """How a run ended.
+    """Length and outcome of a run.
 
     Attributes:
-        iterations: made, with those that rate control added.
-        best_iteration: after how many of them the state was taken that the search began with.
+        iterations: number of iterations, with those that rate control added.
+        best_iteration: number of iterations before the state that the search began from.
         lagrangian: lambda at the end.
-        evaluations, moves: of the search: evaluations of the video, and steps moved.
-        gain: share of J that the search took off.
+        evaluations, moves: evaluations of the video in the search, and steps that it changed.
+        gain: share of J that the search saved.
     """
 
     iterations: int
@@ -67,23 +67,24 @@ class Summary:
 class Run:
     """Optimises a trainer by a plan.
 
-    On one machine, with one number of threads, a run that is restored from `state` ends in the same bits as one that
-    was never broken off.
+    On one machine, with one number of threads, a run restored from `state` ends in the same bits as an uninterrupted
+    one.
 
     Args:
-        trainer: whose parameters and grids are optimised.
+        trainer: holds the parameters and grids to optimise.
         plan: length and rates.
-        goal: what rate control has to meet; None for a fixed lambda.
-        size_of: bytes of the stream that an estimate stands for; needed by a goal.
-        multipliers_at: with a goal, the grids' multipliers at a lambda; None where they stay.
-        memo: what the caller wants back from the state before it makes the trainer; text, numbers and lists of them.
+        goal: goal of rate control; None for a fixed lambda.
+        size_of: gives the bytes of the stream by an estimate; a goal needs it.
+        multipliers_at: with a goal, gives the grids' multipliers at a lambda; None where they stay.
+        memo: notes of the caller for the state, which can be read before there is a trainer; text, numbers and lists of
+            them.
     """
 
     def __init__(
         self,
         trainer: Trainer,
         plan: Plan,
-        goal: Goal | None = None,
+        goal: RateGoal | None = None,
         size_of: Callable[[Estimate], int] | None = None,
         multipliers_at: Callable[[float], Sequence[Sequence[int] | None]] | None = None,
         memo: dict[str, Any] | None = None,
@@ -124,7 +125,7 @@ class Run:
 
     @property
     def searched(self) -> float | None:
-        """Share of the search's effort that is spent; None before it begins."""
+        """Share of the search's evaluations that are done; None before the search begins."""
         if self._search is None:
             return None
         most = self.plan.search_evaluations(len(self._windows))
@@ -137,7 +138,7 @@ class Run:
 
     @property
     def place(self) -> str:
-        """Where the run stands, for people."""
+        """Position of the run, in words."""
         stage = "pilot" if self.memo.get("stage") == "pilot" else "training"
         if self.done:
             return f"the end of the {stage}"
@@ -147,10 +148,10 @@ class Run:
         return where if self._search is None else f"{where}, in the search of the steps"
 
     def advance(self) -> Progress | None:
-        """One iteration, or the search of one tensor's steps.
+        """Make one iteration, or search the steps of one tensor.
 
         Returns:
-            Progress, after every tenth iteration, the last, and each tensor.
+            Progress, after every tenth iteration, the last one, and each tensor.
 
         Raises:
             InternalError: E_DIVERGED, the loss is not a finite number.
@@ -193,7 +194,7 @@ class Run:
         return self._progress(settings.phase, float(distortion.detach()), float(bpp.detach())) if told else None
 
     def _is_evaluated(self) -> bool:
-        """Whether the state after this many iterations is evaluated over all frames."""
+        """Whether the present state is to be evaluated over all frames."""
         after = self.iteration
         if after == self._end:
             return True
@@ -202,11 +203,11 @@ class Run:
         return self.goal is not None and after >= self.plan.control_from and after % self._between == 0
 
     def _evaluate(self, hard: bool) -> None:
-        """Hold the present state against the best one, and let lambda follow the goal."""
+        """Compare the present state with the best one, and let lambda follow the goal."""
         trainer = self.trainer
         trainer.check_finite()
         if hard:
-            # The exact phase may have moved a layer out of the contract since its step was frozen.
+            # Since the steps were frozen, the exact phase may have carried a layer out of the contract.
             trainer.bank.freeze_steps()
             estimate = trainer.estimate()
             size = self._size_of(estimate)
@@ -221,8 +222,8 @@ class Run:
                 size = self.goal.kind == "size"
                 self._steer(self.goal, error, self.plan.gain_at(self.iteration) if size else self.plan.psnr_gain)
 
-    def _soft_error(self, goal: Goal) -> float | None:
-        """Distance from the goal before the exact phase, hard-rounded; None where the weights cannot be written."""
+    def _soft_error(self, goal: RateGoal) -> float | None:
+        """Distance of the hard-rounded state from the goal; None where the weights cannot be written yet."""
         trainer = self.trainer
         try:
             segments, real = trainer.bank.written_bits(), trainer.bank.exact_real(torch.float32)
@@ -234,8 +235,8 @@ class Run:
             return goal.error(1, trainer.whole_distortion(real)[1])
         return goal.error(self._size_of(Estimate(trainer.whole_grid_bits(real), segments, 0.0)), 0.0)
 
-    def _steer(self, goal: Goal, error: float, gain: float) -> None:
-        """Move lambda by what is missing, with what the trend will add before that can work."""
+    def _steer(self, goal: RateGoal, error: float, gain: float) -> None:
+        """Change lambda to correct an error, and the trend that will add to it before the correction takes effect."""
         trainer = self.trainer
         trend = 0.0 if self._error is None or goal.kind != "size" else error - self._error
         self._error = error
@@ -252,14 +253,14 @@ class Run:
             self._best = found
 
     def _rank(self, snapshot: Snapshot) -> tuple[float, float]:
-        """Lower is better: how far from the goal where it is not met, then J."""
+        """Sort key, lower is better: the distance from the goal, 0 where it is met, then J."""
         missed = 0.0
         if self.goal is not None and not self.goal.met(snapshot.size, snapshot.psnr_y):
             missed = abs(self.goal.error(snapshot.size, snapshot.psnr_y))
         return missed, snapshot.cost(self.trainer.lagrangian, self._pixels)
 
     def _finish_training(self) -> None:
-        """Go on a little if the goal is not met yet; else go back to the best state and search from there."""
+        """Add iterations if the goal is not met yet; else return to the best state and search from there."""
         best = self._best
         if best is None:  # pragma: no cover - the last iteration is evaluated
             raise ValueError("no state has been evaluated")
@@ -273,7 +274,7 @@ class Run:
         self._search = StepSearch(self.trainer, self.plan.search_evaluations(len(self._windows)), self._admissible)
 
     def _admissible(self, estimate: Estimate) -> bool:
-        """Whether the search may end in this: no farther from the goal than its tolerance, or than it was."""
+        """Whether the search may accept a state: within the goal's tolerance, or no farther from it than the start."""
         goal, best = self.goal, self._best
         if goal is None or best is None:
             return True
@@ -300,7 +301,7 @@ class Run:
         return Progress(self.iteration, self._end, phase, psnr, bpp, self._seconds, self.trainer.lagrangian)
 
     def summary(self) -> Summary:
-        """How the run ended; once it is done."""
+        """Length and outcome of the run, which must be done."""
         search = self._search
         if not self.done or search is None or self._best is None:
             raise ValueError("the run is not done")
@@ -315,9 +316,9 @@ class Run:
         )
 
     def state(self) -> dict[str, Any]:
-        """Everything that the rest of the run depends on; tensors, numbers, lists and dictionaries of them.
+        """Everything that the rest of the run depends on: tensors, numbers, and lists and dictionaries of them.
 
-        The search needs neither optimisers nor forecasts, nor grids in more than integers.
+        The search needs no optimisers and no forecasts, and of the grids only the integers.
         """
         trainer, best, searching = self.trainer, self._best, self._search is not None
         return {
@@ -343,7 +344,7 @@ class Run:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was taken, by a run of the same video, options and plan."""
+        """Continue from a `state` of a run of the same video, options and plan."""
         trainer = self.trainer
         restore_trainer(trainer, state["trainer"])
         if state["search"] is None:

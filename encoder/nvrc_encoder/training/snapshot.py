@@ -1,4 +1,4 @@
-"""A state of the training that can be written, kept apart from the one that training goes on with."""
+"""Copies of a training's state: for checkpoints, and of the best state so far."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["Snapshot", "restore_trainer", "trainer_state"]
 
 
 def trainer_state(trainer: Trainer, *, written: bool = False) -> dict[str, Any]:
-    """Copies of everything that a run changes: parameters, their steps, grids and theirs.
+    """Copies of everything that a run changes: parameters, grids, and the steps of both.
 
     Args:
-        trainer: whose state.
-        written: grids as the int16 that are written, which is all that matters when training is over.
+        trainer: the trainer to copy from.
+        written: copy the grids as the int16 that are written, which is enough once training is over.
     """
     bank = trainer.bank
     grids = [trainer.final_grids(gop) for gop in range(len(trainer.grids))] if written else trainer.grids
@@ -58,10 +58,11 @@ class Snapshot:
     """One evaluated state.
 
     Attributes:
-        iteration: iterations made before it.
-        lagrangian: lambda at the time.
-        distortion, bits, psnr_y, size: from the estimate over all frames; `size` is the stream's in bytes.
-        state: of `trainer_state`, with the grids as they are written; empty once the search has begun from it.
+        iteration: iterations done before it.
+        lagrangian: lambda at that iteration.
+        distortion, bits, psnr_y: figures of the estimate over all frames.
+        size: estimated bytes of the stream.
+        state: as of `trainer_state`, with the grids as they are written; empty once the search has begun from it.
     """
 
     iteration: int
@@ -74,7 +75,7 @@ class Snapshot:
 
     @classmethod
     def take(cls, trainer: Trainer, estimate: Estimate, size: int, iteration: int) -> Snapshot:
-        """The trainer's present state, which `estimate` is of."""
+        """A copy of the trainer's present state, of which `estimate` has just been made."""
         return cls(
             iteration,
             trainer.lagrangian,

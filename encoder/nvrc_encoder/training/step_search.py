@@ -1,7 +1,7 @@
-"""Search of the quantisation steps after training: each tensor's step is moved where that lowers J over all frames.
+"""Search of the quantisation steps after training: each tensor's step is changed where that lowers J over all frames.
 
 A context tensor changes the bits of the grids and its own, a synthesis tensor the distortion and its own bits; only
-what changes is evaluated. One tensor is one unit of work, and `StepSearch.state` after any of them is enough to go on.
+what changes is evaluated. The search can be resumed after each tensor, from `StepSearch.state`.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from nvrc_encoder.training.trainer import Estimate, Trainer
 __all__ = ["StepSearch"]
 
 _STRIDES = (2, 1)
-"""Quarter octaves that the step of a weight moves by: of the first pass, and of all others."""
+"""Quarter octaves by which the step of a weight changes: in the first pass, and in all others."""
 _LONGEST = 3
-"""Moves of one tensor in one direction and pass."""
+"""Largest number of changes to one tensor in one direction and pass."""
 _LEAST_GAIN = 2e-4
-"""A pass that lowers J by a smaller share is the last."""
+"""Share of J below which a pass that gains no more is the last."""
 _MOST_PASSES = 8
-_MOST_REMEMBERED = 1 << 30
-"""Bytes of planes that are kept."""
+_MOST_CACHED = 1 << 30
+"""Largest size of cached planes in bytes."""
 
 
-class _RememberingModel(SynthesisModel):
-    """Makes the planes of a window once: they depend on no layer."""
+class _CachingModel(SynthesisModel):
+    """A model that makes the planes of a window once: they depend on no layer."""
 
     def __init__(self, like: SynthesisModel) -> None:
         super().__init__(like.structure, like.chroma_format, like.bit_depth)
@@ -47,7 +47,7 @@ class _RememberingModel(SynthesisModel):
         frames: range,
         arithmetic: Arithmetic,
     ) -> dict[int, Tensor]:
-        """As for any model; `grids` are the same objects each time."""
+        """As in `SynthesisModel`; `grids` must be the same objects in each call."""
         key = id(grids), frames.start
         if key not in self._planes:
             self._planes[key] = super().planes(grids, multipliers, frames, arithmetic)
@@ -58,7 +58,7 @@ def _model_for(trainer: Trainer) -> SynthesisModel:
     model = trainer.model
     samples = model.grid_channels[model.profile.plane_slot] / CELL_STRIDE**2 + model.structure.has_luma
     size = 4 * samples * trainer.pixels * sum(trainer.frame_counts)
-    return _RememberingModel(model) if 0 < size <= _MOST_REMEMBERED else model
+    return _CachingModel(model) if 0 < size <= _MOST_CACHED else model
 
 
 class StepSearch:
@@ -66,9 +66,9 @@ class StepSearch:
 
     Args:
         trainer: after the training, its steps frozen.
-        evaluations: most evaluations of the video.
-        admissible: whether an estimate may be the outcome; rate control has a say here.
-        state: of `state`, to go on; the trainer is as it was then.
+        evaluations: largest number of evaluations of the video.
+        admissible: says whether an estimate may be the outcome; rate control limits it.
+        state: the `state` to resume from, with the trainer as it was then; None to begin.
     """
 
     def __init__(
@@ -103,17 +103,17 @@ class StepSearch:
         self.estimate = Estimate(**state["estimate"])
 
     def state(self) -> dict[str, Any]:
-        """What `advance` goes on from, with the trainer's state."""
+        """State from which a search resumes, together with the trainer's."""
         return {**self._state, "order": list(self._state["order"]), "estimate": dict(vars(self.estimate))}
 
     @property
     def moves(self) -> int:
-        """Steps moved so far."""
+        """Number of steps changed so far."""
         return int(self._state["moves"])
 
     @property
     def gain(self) -> float:
-        """Share of J that the search has taken off."""
+        """Share of J that the search has saved."""
         return 1 - self._cost(self.estimate) / float(self._state["before"])
 
     def _cost(self, estimate: Estimate) -> float:
@@ -138,7 +138,7 @@ class StepSearch:
             state["after_pass"] = now
             state["pass"] += 1
             bits = self.estimate.segment_bits
-            # Taken from the end: the dearest first.
+            # `pop` takes from the end: the tensor of most bits comes first.
             state["order"] = sorted(range(len(bits)), key=lambda segment: bits[segment])
         segment = state["order"].pop()
         stride = _STRIDES[min(state["pass"], len(_STRIDES)) - 1]
@@ -151,7 +151,7 @@ class StepSearch:
         return True
 
     def _try(self, segment: int, direction: int, stride: int) -> bool:
-        """Move a step once; whether that was good."""
+        """Change a step once and keep it where that lowers J; whether it was kept."""
         bank = self.trainer.bank
         i, is_bias = divmod(segment, 2)
         now = self._quantised[i]

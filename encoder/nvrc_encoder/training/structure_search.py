@@ -1,9 +1,10 @@
-"""Choice of structure and steps for a clip, one change at a time, judged by J (distortion + lambda * bits) of a start.
+"""Choice of structure and steps for a clip: a greedy search over trials.
 
-A change is kept where it is worth it, and the next one comes on top. Candidates are tried on the first frames, and of
-large pictures on the middle, at a narrow width. They settle which grids there are, whether they move, which frames are
-nodes, and whether the grids' steps are finer than lambda alone would have them. Width then follows the bits that the
-clip will take: weights pay where there are many bits to save, not many pixels.
+A trial makes the initial grids and weights of a candidate and computes J (distortion + lambda * bits). A change that
+gains enough is kept, and the next one is tried on top of it. Trials use the first frames, of large pictures the middle,
+and a narrow network. They decide which grids there are, whether planes are predicted along motion, which frames are
+nodes, and whether the grids' steps are finer than lambda alone gives. Width then follows the bits of the clip: weights
+pay where there are many bits to save, not where there are many pixels.
 """
 
 from __future__ import annotations
@@ -27,44 +28,44 @@ __all__ = ["Choice", "Trial", "choose", "is_open", "memo", "settled", "steps"]
 log = logging.getLogger("nvrc_encoder")
 
 TRIAL_SAMPLES = 1 << 17
-"""Most luma samples of a frame in a trial, about."""
+"""Largest number of luma samples of a frame in a trial, roughly."""
 TRIAL_FIT = 40
-"""Iterations that fit the context network to what a candidate starts from."""
+"""Iterations that fit the context network to a candidate's initial grids."""
 TRIAL_CHANNELS = 8
 LEAST_GAIN = 0.01
-"""Share of J that a candidate has to be better than what it comes on top of, which has less to train."""
+"""Share of J that a change has to gain. It makes up for the longer training of the larger structure."""
 _LARGEST_STRIDE = 32
 LEAST_NODE_SPACING = 2
-"""Frames between nodes that are worth a trial."""
+"""Smallest distance of nodes, in frames, that is worth a trial."""
 WIDTHS = (8, 12, 16, 24, 32, 48, 64)
-"""Below 8 channels the four phases of the luma plane have no way through the network."""
+"""Widths to choose from. With fewer than 8 channels the four phases of the luma plane do not pass the network."""
 WEIGHT_SHARE = 0.1
-"""Most of a stream's bits that may go to the weights of the network."""
+"""Largest share of a stream's bits for the weights of the network."""
 WEIGHT_BITS = 10_000
-"""Bits that the networks of `TRIAL_CHANNELS` channels come to, and a third more, as a start has too many of grids."""
+"""Bits of the networks of `TRIAL_CHANNELS` channels, plus a third: initial grids take more bits than trained ones."""
 CONTEXT_WIDTHS = ((10, 0), (16, 150_000), (24, 600_000))
-"""Hidden width of the context network, and the bits of grids from which on it pays."""
+"""Hidden widths of the context network, each with the least bits of grids for which it pays."""
 
 _SETTLED = (
     *("lagrangian", "channels", "slots", "motion", "split", "key_spacing", "node_spacing"),
     *("context_widths", "grid_scale"),
 )
-"""Options that are found before the training."""
+"""Options that are settled before the training."""
 GRID_SCALES = (0.7, 0.5)
-"""Finer steps of keys that are worth a trial, each if the one before it was."""
+"""Factors on the steps of keys to try, each only if the one before it gained."""
 
 MakeTrainer = Callable[[Source, Sequence[Planes], EncodeOptions], Trainer]
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One candidate and what it starts from.
+    """One candidate and the figures of its initial state.
 
     Attributes:
-        name: what it switches on.
+        name: the changes that it combines.
         cost: J without the networks' bits, comparable among the trials of one clip only.
         psnr: -10 log10 of the distortion.
-        grid_bits: of a frame of the clip.
+        grid_bits: bits of the grids per frame of the clip.
         seconds: wall time.
     """
 
@@ -88,10 +89,10 @@ class Step:
     """A change of the structure that a trial judges.
 
     Attributes:
-        name: what it is called in the trials.
-        changes: fields of `EncodeOptions`.
-        after: name of the step without which it is not worth a trial; None for any.
-        alone: it takes the place of all that was chosen before, and does not come on top.
+        name: its name in the trials.
+        changes: fields of `EncodeOptions` -> values.
+        after: name of the step that must have been chosen before; None for none.
+        alone: whether it replaces all that was chosen before, in place of adding to it.
     """
 
     name: str
@@ -101,7 +102,7 @@ class Step:
 
 
 def first_choice(options: EncodeOptions) -> EncodeOptions:
-    """What the trials begin with where `options` leave it open: planes, smooth motion, nodes every 8 frames."""
+    """The first candidate: where `options` leave it open, planes, smooth motion and nodes every 8 frames."""
     key = options.spacings[0]
     values: dict[str, Any] = {"key_spacing": key, "slots": _planes(options), "motion": True, "split": False}
     values |= {"node_spacing": min(NODE_SPACING, key), "grid_scale": 1.0}
@@ -109,7 +110,7 @@ def first_choice(options: EncodeOptions) -> EncodeOptions:
 
 
 def steps(options: EncodeOptions) -> list[Step]:
-    """What the trials try on top, in this order; what `options` fix is not in it."""
+    """The changes to try on top of the first choice, in this order, without those that `options` fix."""
     profile = profile_named(options.profile)
     features = [i for i, slot in enumerate(profile.slots) if slot.kind is SlotKind.FEATURE]
     found = []
@@ -146,7 +147,7 @@ def is_open(options: EncodeOptions) -> bool:
 
 
 def _differ(one: EncodeOptions, other: EncodeOptions) -> bool:
-    """Whether they make different streams of what a trial settles."""
+    """Whether two options differ in what a trial settles."""
     return one.structure() != other.structure() or one.grid_scale != other.grid_scale
 
 
@@ -159,16 +160,16 @@ def _planes(options: EncodeOptions) -> tuple[int, ...]:
 
 
 def _filled(options: EncodeOptions, values: Mapping[str, Any]) -> EncodeOptions:
-    """The options with these values for what they leave open."""
+    """The options, with these values where they leave one open."""
     fixed = {"slots"} if options.grid_channels is not None else set()
     chosen = {name: v for name, v in values.items() if getattr(options, name) is None and name not in fixed}
     return dataclasses.replace(options, **chosen)
 
 
 def _width(profile: Profile, total: float) -> int:
-    """Widest network whose weights stay within their share of a clip of so many bits of grids.
+    """Widest network whose weights stay within `WEIGHT_SHARE` beside `total` bits of grids.
 
-    Weights grow a little faster than width.
+    Bits of weights grow a little faster than width.
     """
     largest = max(profile.max_channels)
     fitting = [
@@ -181,7 +182,7 @@ def _width(profile: Profile, total: float) -> int:
 
 
 def memo(stage: str, options: EncodeOptions, trials: Sequence[Trial]) -> dict[str, Any]:
-    """What is settled when a stage of the encode begins, in a form that a checkpoint holds."""
+    """The settled options and the trials at the start of a stage, in a form that a checkpoint can hold."""
     return {
         "stage": stage,
         "options": {name: getattr(options, name) for name in _SETTLED},
@@ -191,7 +192,7 @@ def memo(stage: str, options: EncodeOptions, trials: Sequence[Trial]) -> dict[st
 
 def settled(options: EncodeOptions, found: Mapping[str, Any]) -> tuple[EncodeOptions, tuple[Trial, ...]]:
     """The options and trials of a `memo`."""
-    values = {name: tuple(v) if isinstance(v, list) else v for name, v in found["options"].items()}
+    values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in found["options"].items()}
     return dataclasses.replace(options, **values), tuple(Trial(**trial) for trial in found["trials"])
 
 
@@ -199,7 +200,7 @@ def middle(source: Source, frames: Sequence[Planes], count: int) -> tuple[Source
     """The first `count` frames of a clip, and of a large picture its middle: enough to judge a structure by."""
     most = math.sqrt(TRIAL_SAMPLES / (source.width * source.height))
     sizes = [size if most >= 1 else min(size, _round_up(size * most)) for size in (source.width, source.height)]
-    # Even, so that it is the same place in planes of half the size.
+    # Even, so that chroma planes of half the size are cut at the same place.
     left, top = ((whole - size) // 4 * 2 for whole, size in zip((source.width, source.height), sizes, strict=True))
     width, height = sizes
 
@@ -219,13 +220,72 @@ def _round_up(size: float) -> int:
 
 
 def _tried(name: str, trainer: Trainer, samples: int) -> Trial:
-    """What a candidate starts with; `samples` are those of a whole frame."""
+    """The trial of a candidate's trainer; `samples` is the number of luma samples of a whole frame."""
     trainer.fit_context(TRIAL_FIT)
     estimate = trainer.estimate()
     per_frame = sum(b for b in estimate.grid_bits if b is not None) / sum(trainer.frame_counts)
     cost = estimate.distortion + trainer.lagrangian * per_frame / trainer.pixels
     psnr = -10 * math.log10(max(estimate.distortion, 1e-12))
     return Trial(name, cost, psnr, per_frame * samples / trainer.pixels, 0.0)
+
+
+class _Search:
+    """The choice in the making: the trials so far, and what they have chosen.
+
+    Args:
+        source, frames, options, make_trainer: as in `choose`.
+
+    Attributes:
+        chosen: the options of the best candidate so far.
+        trials: the trials so far; the first is that of `first_choice`.
+        best: the trial of `chosen`.
+    """
+
+    def __init__(
+        self, source: Source, frames: Sequence[Planes], options: EncodeOptions, make_trainer: MakeTrainer
+    ) -> None:
+        self._options, self._make_trainer = options, make_trainer
+        self._small, self._some = middle(source, frames, options.plan().trial_frames)
+        self._samples = source.width * source.height
+        self._channels = options.channels or min(TRIAL_CHANNELS, max(profile_named(options.profile).max_channels))
+        self._start = self.chosen = first_choice(options)
+        self._names = ["planes" if _slots_are_open(options) else "as given"]
+        self.trials: list[Trial] = []
+        self.best = self._judge(self._names[0], self._start)
+
+    def _judge(self, name: str, candidate: EncodeOptions) -> Trial:
+        started = time.monotonic()
+        trainer = self._make_trainer(self._small, self._some, dataclasses.replace(candidate, channels=self._channels))
+        trial = _tried(name, trainer, self._samples)
+        self.trials.append(dataclasses.replace(trial, seconds=time.monotonic() - started))
+        log.info("trial: %s, J %.6f", name, trial.cost)
+        return trial
+
+    def _changed(self, step: Step) -> EncodeOptions | None:
+        """The candidate that a step makes of what is chosen so far; None where it is not worth a trial."""
+        if step.after is not None and step.after not in self._names:
+            return None
+        candidate = _filled(self._options, {**vars(self._start if step.alone else self.chosen), **step.changes})
+        return candidate if _differ(candidate, self.chosen) else None
+
+    def possible(self, steps: Sequence[Step]) -> int:
+        """Most of `steps` that may still be tried: one that follows another counts while that may be chosen."""
+        names: list[str | None] = []
+        for step in steps:
+            if step.after in names or self._changed(step) is not None:
+                names.append(step.name)
+        return len(names)
+
+    def consider(self, step: Step) -> bool:
+        """Try a step and keep it where it gains enough; whether it was worth a trial."""
+        candidate = self._changed(step)
+        if candidate is None:
+            return False
+        names = [step.name] if step.alone else [*self._names, step.name]
+        trial = self._judge(", ".join(names), candidate)
+        if trial.cost < (1 - LEAST_GAIN) * self.best.cost:
+            self.best, self.chosen, self._names = trial, candidate, names
+        return True
 
 
 def choose(
@@ -240,57 +300,21 @@ def choose(
     Args:
         source: gives the format.
         frames: the whole clip.
-        options: what is given there is kept.
-        make_trainer: trainer of some frames under some options.
-        told: called after each trial with the number of trials made and to make, and the trial.
+        options: those that are given are kept.
+        make_trainer: makes a trainer from a source, frames and options.
+        told: called after each trial with the number of trials done, the number of all, and the trial.
     """
-    profile = profile_named(options.profile)
-    small, some = middle(source, frames, options.plan().trial_frames)
-    narrow = options.channels or min(TRIAL_CHANNELS, max(profile.max_channels))
+    search = _Search(source, frames, options, make_trainer)
     to_try = steps(options)
-    trials: list[Trial] = []
-
-    def judge(name: str, candidate: EncodeOptions) -> Trial:
-        started = time.monotonic()
-        trainer = make_trainer(small, some, dataclasses.replace(candidate, channels=narrow))
-        trial = _tried(name, trainer, source.width * source.height)
-        trials.append(dataclasses.replace(trial, seconds=time.monotonic() - started))
-        log.info("trial: %s, J %.6f", name, trial.cost)
-        return trial
-
-    start = chosen = first_choice(options)
-    names = ["planes" if _slots_are_open(options) else "as given"]
-    best = trial = judge(names[0], start)
-
-    def changed(step: Step) -> EncodeOptions | None:
-        """What a step makes of what is chosen so far; None where it is not worth a trial."""
-        if step.after is not None and step.after not in names:
-            return None
-        candidate = _filled(options, {**vars(start if step.alone else chosen), **step.changes})
-        return candidate if _differ(candidate, chosen) else None
-
-    def tell(rest: Sequence[Step]) -> None:
-        # A step that follows another one counts as long as that may still be chosen.
-        possible: list[str | None] = []
-        for step in rest:
-            if step.after in possible or changed(step) is not None:
-                possible.append(step.name)
-        told(len(trials), len(trials) + len(possible), trial)
-
-    tell(to_try)
+    told(1, 1 + search.possible(to_try), search.trials[0])
     for i, step in enumerate(to_try):
-        candidate = changed(step)
-        if candidate is None:
-            continue
-        tried = [step.name] if step.alone else [*names, step.name]
-        trial = judge(", ".join(tried), candidate)
-        if trial.cost < (1 - LEAST_GAIN) * best.cost:
-            best, chosen, names = trial, candidate, tried
-        tell(to_try[i + 1 :])
-    bits = best.grid_bits * len(frames)
+        if search.consider(step):
+            done = len(search.trials)
+            told(done, done + search.possible(to_try[i + 1 :]), search.trials[-1])
+    chosen, bits = search.chosen, search.best.grid_bits * len(frames)
     if chosen.channels is None:
-        chosen = dataclasses.replace(chosen, channels=_width(profile, bits))
+        chosen = dataclasses.replace(chosen, channels=_width(profile_named(options.profile), bits))
     if chosen.context_widths is None:
         width = max(width for width, least in CONTEXT_WIDTHS if least <= bits)
         chosen = dataclasses.replace(chosen, context_widths=(width, width))
-    return Choice(chosen, tuple(trials))
+    return Choice(chosen, tuple(search.trials))

@@ -1,13 +1,12 @@
-"""What is optimised, and its loss: grids, weights and context network together, rate and distortion.
+"""The parameters of a training and their loss: grids, weights and context network, by rate and distortion together.
 
 One iteration takes a window of consecutive frames of one GOP: its distortion, the bits of the grid nodes that it
-touches (weighted by the inverse of how often each node is touched, so that the estimate is unbiased), and the bits of
-all weights. The context network is evaluated for the window's share of the nodes; see `GopRate.window_bits`.
+touches, and the bits of all weights. A node's bits are divided by the number of windows that touch it, so that the
+estimate is unbiased. The context network is evaluated for the window's share of the nodes; see `GopRate.window_bits`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -16,52 +15,41 @@ from torch import Tensor
 
 from nvrc_decoder.errors import InternalError
 from nvrc_decoder.prior import WITHOUT_PRIOR
-from nvrc_decoder.profiles import Q_MAX, GridSlot, LayerSpec, context_layers, node_shape
-from nvrc_encoder.model.quantise import soft_round_noise
-from nvrc_encoder.model.rounding import FEATURE_SCALE, Arithmetic, straight_through_round
+from nvrc_decoder.profiles import Q_MAX, GridSlot, node_shape
+from nvrc_encoder.model.rounding import Arithmetic, straight_through_round
+from nvrc_encoder.model.soft_rounding import soft_round_noise
 from nvrc_encoder.model.structure import Structure
 from nvrc_encoder.model.synthesis import SynthesisModel
 from nvrc_encoder.model.windows import Window, nodes_of, split_frames, windows_of
 from nvrc_encoder.plan import Settings
 from nvrc_encoder.quality.similarity import DISSIMILARITY_WEIGHT, Similarity
 from nvrc_encoder.rate.forecast import Forecast
-from nvrc_encoder.rate.grids import HIDDEN_UNIT, OUTPUT_UNIT, GopRate, GridContext, build_context
-from nvrc_encoder.rate.parameters import ParameterBank
-from nvrc_encoder.start.warm_start import WEIGHT_STEP, initial_grids, initial_weights
+from nvrc_encoder.rate.grid_context import GridContext, build_context
+from nvrc_encoder.rate.grids import GopRate, weighted_sum
+from nvrc_encoder.start.initial_bank import initial_bank
+from nvrc_encoder.start.initial_grids import initial_grids
+from nvrc_encoder.training.source_rows import SourceRows
 
-__all__ = ["Estimate", "Schedule", "Target", "Trainer"]
+__all__ = ["Estimate", "Schedule", "Trainer"]
 
 _FIT_WINDOW = 4
-"""Frames whose bits the context network is fitted to in one iteration."""
+"""Frames per iteration in the fit of the context network."""
 _VALUES_AT_ONCE = 4_000_000
-"""Grid values whose bits are worked out at once; they take some 500 bytes each."""
+"""Largest number of grid values whose bits are computed together; they take some 500 bytes each."""
 
 
 Schedule = Callable[[int, int, int], Sequence[int]]
 """Nodes, rows and columns of a grid -> its split bytes."""
 
 
-@dataclass(frozen=True)
-class Target:
-    """The video of one GOP as the head emits it.
-
-    Attributes:
-        rows: float32 [T, rows, h2, w2] in pixel levels.
-        weights: float32 [rows, h2, w2], distortion weight of each sample: sums to 1 over a frame, 0 in padding.
-    """
-
-    rows: Tensor
-    weights: Tensor
-
-
 @dataclass
 class Estimate:
-    """The loss's own estimate on the whole video, hard-rounded.
+    """The loss over the whole video, hard-rounded.
 
     Attributes:
-        grid_bits: per slot, summed over GOPs; None where absent.
-        segment_bits: [2L] bits of each layer's weights and biases.
-        distortion: what is minimised, as `Trainer.losses` gives it.
+        grid_bits: bits of each slot, summed over GOPs; None where the slot is absent.
+        segment_bits: [2L] bits of the weights and of the biases of each layer.
+        distortion: the distortion that is minimised, as in `Trainer.losses`.
         psnr_y: mean of the frames' luma PSNRs in dB, 100 for an exact frame.
     """
 
@@ -72,25 +60,26 @@ class Estimate:
 
     @property
     def bits(self) -> float:
-        """Everything that the rate model counts."""
+        """Bits of grids and layers together; headers are not counted."""
         return sum(b for b in self.grid_bits if b is not None) + sum(self.segment_bits)
 
 
 class Trainer:
-    """Owns the parameters and grids of one sequence and says what they cost.
+    """The parameters and grids of one sequence, and their loss.
 
     Args:
-        structure: what is active of the profile.
-        chroma_format, bit_depth: of the sequence.
+        structure: active part of the profile.
+        chroma_format: 0 (4:0:0), 1 (4:2:0) or 2 (4:4:4).
+        bit_depth: 8 or 10.
         size: (height, width) in luma samples.
-        targets: the GOPs.
-        multipliers: per slot, the integer step M of each channel.
+        source_rows: the video, GOP by GOP.
+        multipliers: per slot, the integer step M of each channel; None where the slot is absent.
         schedule: gives the split bytes of a grid of (nodes, rows, columns).
         lagrangian: lambda, weight of bits per pixel against the distortion.
-        seed: of every random draw.
-        device: where to train.
-        similarity: where given, 1 - MS-SSIM, scaled, takes the place of luma's MSE.
-        prior: whether networks start from the prior, where it fits, and are coded as differences from it.
+        seed: seed of every random draw.
+        device: device to train on.
+        similarity: if given, 1 - MS-SSIM, scaled, replaces luma's MSE.
+        prior: whether networks start from the prior, where it suits, and are coded as differences from it.
     """
 
     def __init__(
@@ -99,7 +88,7 @@ class Trainer:
         chroma_format: int,
         bit_depth: int,
         size: tuple[int, int],
-        targets: Sequence[Target],
+        source_rows: Sequence[SourceRows],
         multipliers: Sequence[Sequence[int] | None],
         schedule: Schedule,
         lagrangian: float,
@@ -112,17 +101,10 @@ class Trainer:
         self.model = SynthesisModel(structure, chroma_format, bit_depth)
         self.model.set_size(*size)
         self.size = size
-        # In memory as the model's rows are.
-        self.targets = [
-            Target(
-                t.rows.to(device, memory_format=torch.channels_last),
-                t.weights.to(device)[None].contiguous(memory_format=torch.channels_last)[0],
-            )
-            for t in targets
-        ]
+        self.source_rows = [gop.to(device) for gop in source_rows]
         self.lagrangian = lagrangian
         self.device = device
-        self.frame_counts = [t.rows.shape[0] for t in targets]
+        self.frame_counts = [len(gop.rows) for gop in source_rows]
         self.pixels = size[0] * size[1]
         generator = torch.Generator().manual_seed(seed)
         self.noise = torch.Generator(device=device).manual_seed(seed + 1)
@@ -130,39 +112,18 @@ class Trainer:
         self.multipliers = [None if m is None else torch.tensor(m, device=device) for m in multipliers]
         to_eight = 2.0 ** -(bit_depth - 8)
         self.grids: list[list[Tensor | None]] = []
-        for target in targets:
-            grids = initial_grids(self.model, target.rows * to_eight, multipliers, lagrangian)
+        for gop in source_rows:
+            grids = initial_grids(self.model, gop.rows * to_eight, multipliers, lagrangian)
             self.grids.append([None if g is None else g.to(device).requires_grad_() for g in grids])
-        # GOPs of one length share their contexts, which weigh far more than the grids.
+        # GOPs of one length share their contexts, which take far more memory than the grids.
         by_length = {
             frames: GopRate(self._contexts(structure, frames, schedule), structure.grid_channels)
             for frames in set(self.frame_counts)
         }
         self.rates = [by_length[frames] for frames in self.frame_counts]
         self.forecasts = [Forecast.initial(grids) for grids in self.grids]
-        layers: tuple[LayerSpec, ...] = context_layers(*structure.context_widths) + self.model.layers
         self.prior = structure.prior(chroma_format) if prior else WITHOUT_PRIOR
-        initial = initial_weights(self.model, generator) | self.initial_context(structure.context_widths, generator)
-        gains: dict[str, int] = {}
-        output_units: dict[str, int] = {}
-        weight_step: dict[str, float] = {}
-        bias_step: dict[str, float] = {}
-        for layer in layers:
-            gains[layer.name], output_units[layer.name] = 0, FEATURE_SCALE
-            weight_step[layer.name], bias_step[layer.name] = WEIGHT_STEP, 2.0**-5
-        head_unit = self.model.levels_per_feature
-        gains["head.pointwise"] = int(math.log2(head_unit / FEATURE_SCALE))
-        output_units["head.pointwise"] = head_unit
-        bias_step["head.pointwise"] = 2.0**-6
-        for name, gain, unit in (
-            ("context.hidden1", int(math.log2(HIDDEN_UNIT)), HIDDEN_UNIT),
-            ("context.hidden2", 0, HIDDEN_UNIT),
-            ("context.output", int(math.log2(OUTPUT_UNIT / HIDDEN_UNIT)), OUTPUT_UNIT),
-        ):
-            gains[name], output_units[name] = gain, unit
-            weight_step[name], bias_step[name] = 2.0**-4, 2.0**-4
-        priors = self.prior.layers(structure.profile, layers, structure.grid_channels)
-        self.bank = ParameterBank(layers, gains, output_units, initial, weight_step, bias_step, priors).to(device)
+        self.bank = initial_bank(self.model, self.prior, generator).to(device)
 
     def _contexts(self, structure: Structure, frames: int, schedule: Schedule) -> list[GridContext | None]:
         out: list[GridContext | None] = []
@@ -177,20 +138,6 @@ class Trainer:
             if not slot.motion:
                 coarser = (slot, shape)
         return out
-
-    @staticmethod
-    def initial_context(widths: tuple[int, int], generator: torch.Generator) -> dict[str, tuple[Tensor, Tensor]]:
-        """Weights that the context network of these hidden widths starts from: layer name -> (weight, bias), real."""
-        one, two, out = (layer.weight_shape for layer in context_layers(*widths))
-        first = torch.randn(one, generator=generator) * 0.15
-        first[:, 19:] = 0
-        second = torch.randn(two, generator=generator) * math.sqrt(1.0 / two[1])
-        last = torch.randn(out, generator=generator) * 0.05
-        return {
-            "context.hidden1": (first, torch.full((widths[0],), 0.1)),
-            "context.hidden2": (second, torch.full((widths[1],), 0.1)),
-            "context.output": (last, torch.tensor([0.0, 1.5])),
-        }
 
     def _nodes(self, gop: int, window: slice) -> list[Tensor]:
         structure = self.model.structure
@@ -213,8 +160,8 @@ class Trainer:
             settings: phase, temperature and noise.
 
         Returns:
-            Weighted MSE in units of the full range, or what `similarity` puts in its place, and an unbiased estimate of
-            the stream's bits per pixel.
+            Weighted MSE in units of the full range, its luma part replaced by that of `similarity` if given; and an
+            unbiased estimate of the stream's bits per pixel.
         """
         gop = window.gop
         if settings.hard:
@@ -237,7 +184,7 @@ class Trainer:
 
     @torch.no_grad()
     def change_steps(self, multipliers: Sequence[Sequence[int] | None]) -> None:
-        """Quantise the grids with other steps from here on; what they stand for stays.
+        """Quantise the grids with other steps from now on; their dequantised values stay.
 
         Args:
             multipliers: per slot, the integer step M of each channel.
@@ -260,7 +207,7 @@ class Trainer:
             raise InternalError("E_DIVERGED", "training diverged: a grid or a weight is not a finite number")
 
     def fit_context(self, iterations: int) -> None:
-        """Fit the context network to the warm start, before anything else moves. The prior's fits as it is."""
+        """Fit the context network to the initial grids, before anything else is trained. The prior's needs no fit."""
         if self.prior.context:
             return
         optimiser = torch.optim.Adam([self.bank.raw], lr=2e-2, betas=(0.9, 0.99))
@@ -272,9 +219,8 @@ class Trainer:
             rounded = [None if g is None else torch.round(g.detach()) for g in self.grids[window.gop]]
             nodes = self._nodes(window.gop, window.frames)
             bits = self.grid_rate(self.bank.real(None), rounded, window.gop, nodes, False)
-            loss = sum((b * weight).sum() for b, weight in zip(bits, window.weights, strict=True) if b is not None)
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[union-attr]
+            weighted_sum(bits, window.weights).backward()
             optimiser.step()
 
     def grid_rate(
@@ -285,7 +231,7 @@ class Trainer:
         nodes: Sequence[Tensor],
         exact: bool,
     ) -> list[Tensor | None]:
-        """Bits of each node of each grid; this and `window_bits` say which entropy model the training assumes."""
+        """Bits of each node of each grid. This and `window_bits` are the entropy model that the training assumes."""
         return self.rates[gop].bits(real, grids, nodes, exact)
 
     def window_bits(
@@ -295,7 +241,7 @@ class Trainer:
         return self.rates[window.gop].window_bits(real, grids, window, self.forecasts[window.gop], exact)
 
     def _distortion(self, rows: Tensor, gop: int, window: slice) -> Tensor:
-        weights, wanted = self.targets[gop].weights, self.targets[gop].rows[window]
+        weights, wanted = self.source_rows[gop].weights, self.source_rows[gop].rows[window]
         peak = (1 << self.model.bit_depth) - 1
         if self._similarity is None:
             return ((rows - wanted).square() * (weights / (peak * peak * rows.shape[0]))).sum()
@@ -312,7 +258,7 @@ class Trainer:
     @torch.no_grad()
     def estimate(self) -> Estimate:
         """Bits and distortion of the hard-rounded state over the whole video."""
-        # Not `quantised` and `real`: their float32 steps are a little off, and sums at a half would round elsewhere.
+        # Not `quantised` and `real`: their float32 steps are slightly off, and sums near a half would round otherwise.
         real = self.bank.exact_real(torch.float32)
         distortion, psnr_y = self.whole_distortion(real)
         return Estimate(self.whole_grid_bits(real), self.bank.written_bits(), distortion, psnr_y)
@@ -325,7 +271,7 @@ class Trainer:
 
         Args:
             real: parameters as real values; only the context network's are used.
-            grids: per GOP, of `final_grids`, where the caller has them.
+            grids: `final_grids` of each GOP; None to make them here.
         """
         slots: list[float | None] = [None] * len(self.model.profile.slots)
         for gop, frames in enumerate(self.frame_counts):
@@ -333,7 +279,7 @@ class Trainer:
             rounded = self.final_grids(gop) if grids is None else grids[gop]
             values = sum(grid.numel() for grid in rounded if grid is not None)
             parts = -(-values // _VALUES_AT_ONCE)
-            # Slots have nodes for every frame or for few: each gives its share to a part, and some give none.
+            # Slots have nodes for every frame or for few of them, so that some parts have no node of a slot.
             split = [nodes.tensor_split(parts) for nodes in whole]
             for nodes in zip(*split, strict=True):
                 for i, b in enumerate(self.grid_rate(real, rounded, gop, nodes, True)):
@@ -352,19 +298,19 @@ class Trainer:
 
         Args:
             real: parameters as real values.
-            grids: per GOP, of `final_grids`, where the caller has them.
-            model: makes the frames in place of the trainer's own.
+            grids: `final_grids` of each GOP; None to make them here.
+            model: synthesises the frames in place of the trainer's own model.
         """
         distortion = psnr = 0.0
         for gop, frames in enumerate(self.frame_counts):
             rounded = self.final_grids(gop) if grids is None else grids[gop]
-            target = self.targets[gop]
-            luma = target.weights[:4]
+            source = self.source_rows[gop]
+            luma = source.weights[:4]
             for window in split_frames(frames, 8):
                 at = range(window.start, window.stop)
                 rows = (model or self.model).forward(real, rounded, self.multipliers, at, frames, Arithmetic.EXACT)
                 distortion += float(self._distortion(rows, gop, window)) * (window.stop - window.start)
-                error = (rows[:, :4] - target.rows[window, :4]) / ((1 << self.model.bit_depth) - 1)
+                error = (rows[:, :4] - source.rows[window, :4]) / ((1 << self.model.bit_depth) - 1)
                 mse = (error * error * luma).sum((1, 2, 3)) / luma.sum()
                 psnr += float((-10 * torch.log10(mse.clamp(min=1e-10))).double().sum())
         count = sum(self.frame_counts)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from nvrc_decoder.bitstream.headers import gop_symbols
@@ -31,22 +32,22 @@ from nvrc_decoder.octree.network import ContextNetwork
 from nvrc_decoder.picture.format import VideoFormat
 from nvrc_decoder.picture.planes import DIGEST_BYTES, GopDigest, Planes
 from nvrc_decoder.profiles import CHROMA_420, GridSlot, node_shape
-from nvrc_decoder.synthesis.arithmetic import make_layer
+from nvrc_decoder.synthesis.arithmetic import Int64Array, make_layer
 from nvrc_encoder.model.rounding import Arithmetic
 from nvrc_encoder.rate.code_lengths import code_lengths
-from nvrc_encoder.training.target import planes_from_rows
+from nvrc_encoder.training.source_rows import planes_from_rows
 from nvrc_encoder.training.trainer import Estimate, Trainer
 
 __all__ = ["Written", "estimate_bytes", "over_default_limits", "reconstruct", "sequence_header", "write_stream"]
 
 _WORD_BITS = 32
 _CODER_BITS = 24
-"""What a payload costs beyond its symbols' information: the coder's first symbol fills its precision."""
+"""Bits of a payload beyond the information of its symbols: the coder's first symbol fills its precision."""
 
 
 @dataclass(frozen=True)
 class Written:
-    """A stream and where its bytes went.
+    """A written stream and the sizes of its components.
 
     Attributes:
         data: the whole stream.
@@ -93,11 +94,11 @@ def _network_header(
 
 @torch.no_grad()
 def reconstruct(trainer: Trainer, arithmetic: Arithmetic = Arithmetic.EXACT) -> list[list[Planes]]:
-    """The encoder's own reconstruction, per GOP: the PyTorch twin in float64.
+    """The encoder's own reconstruction of each GOP, by the PyTorch model in float64.
 
     Args:
-        trainer: after the training.
-        arithmetic: what is rounded; `FLOAT` rounds only the samples, for comparison.
+        trainer: a trainer after its training.
+        arithmetic: which values are rounded; `FLOAT` rounds only the samples, for comparison.
     """
     model, bank = trainer.model, trainer.bank
     real = {name: (weight.double(), bias.double()) for name, (weight, bias) in bank.exact_real().items()}
@@ -127,76 +128,106 @@ def write_stream(
     """Write the trained state.
 
     Args:
-        trainer: after the training.
-        sequence: SEQUENCE.
-        schedule: of every grid.
-        frames: per GOP the frames that the stream promises; their digests go into it.
-        index: write INDEX and footer.
-        metadata: key -> value.
+        trainer: a trainer after its training.
+        sequence: SEQUENCE of the stream.
+        schedule: schedule of every grid.
+        frames: the reconstruction, per GOP, for the digests.
+        index: whether to write INDEX and footer.
+        metadata: METADATA, key -> value.
     """
-    profile = trainer.model.profile
+    weights = _code_weights(trainer)
+    network = _network_header(trainer, schedule, weights.headers, weights.payload)
+    components: dict[str, float] = {}
+    buffer = io.BytesIO()
+    writer = _begin(buffer, sequence, network, metadata)
+    for gop, promised in enumerate(frames):
+        coded = _code_grids(trainer, network, weights.context, gop, components)
+        digest = GopDigest()
+        for frame in promised:
+            digest.update(frame)
+        writer.gop(coded, digest.digest())
+    writer.finish(index=index)
+    data = buffer.getvalue()
+    total_bits = sum(weights.bits.values())
+    for name, share in weights.bits.items():
+        components[name] = len(weights.payload) * share / total_bits if total_bits else 0.0
+    components["headers"] = len(data) - sum(components.values())
+    return Written(data, components)
+
+
+@dataclass(frozen=True)
+class _CodedWeights:
+    """The parameters of all layers as they are written.
+
+    Attributes:
+        headers: header of each layer, in stream order.
+        payload: the coded integers.
+        context: the decoder's context network.
+        bits: component of the stream -> bits of information in its integers.
+    """
+
+    headers: tuple[LayerHeader, ...]
+    payload: bytes
+    context: ContextNetwork
+    bits: dict[str, float]
+
+
+def _code_weights(trainer: Trainer) -> _CodedWeights:
+    """Code the integers of all layers, each tensor with its best table."""
     quantised = trainer.bank.integers()
-    layers: list[LayerHeader] = []
-    parameters: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    headers: list[LayerHeader] = []
+    parameters: dict[str, tuple[Int64Array, Int64Array]] = {}
     bits = {"context network": 0.0, "synthesis weights": 0.0}
     for layer in quantised:
         lengths = [code_lengths(part) for part in (layer.weight, layer.bias)]
         tables = [int(np.argmin(costs)) for costs in lengths]
-        layers.append(LayerHeader(layer.multiplier, layer.shift, tables[0], layer.bias_shift, tables[1]))
+        headers.append(LayerHeader(layer.multiplier, layer.shift, tables[0], layer.bias_shift, tables[1]))
         parameters[layer.name] = (layer.weight, layer.bias)
         owner = "context network" if layer.name.startswith("context.") else "synthesis weights"
         bits[owner] += float(sum(costs.min() for costs in lengths))
-    payload = encode_parameters(parameters, trainer.bank.layers, layers)
-    network = _network_header(trainer, schedule, tuple(layers), payload)
-    grids = network.coding_order(profile)
+    payload = encode_parameters(parameters, trainer.bank.layers, headers)
     context = ContextNetwork(
         *(
             make_layer(spec, q.weight, q.bias, q.multiplier, q.shift, q.bias_shift, q.prior)
             for spec, q in zip(trainer.bank.layers[:3], quantised[:3], strict=True)
         )
     )
-    components: dict[str, float] = {}
-    buffer = io.BytesIO()
-    writer = _begin(buffer, sequence, network, metadata)
-    for gop, promised in enumerate(frames):
-        coarser: tuple[GridSlot, np.ndarray] | None = None
-        payloads, maps = [], []
-        final = trainer.final_grids(gop)
-        for header in grids:
-            tensor = final[header.slot]
-            if tensor is None:
-                raise ValueError(f"slot {header.slot} has a multiplier but no grid")
-            values = tensor.cpu().numpy().astype(np.int16)
-            slot = profile.slots[header.slot]
-            encoder = SymbolEncoder()
-            splits = header.splits((values.shape[0], *values.shape[2:]))
-            place = header.slot, slot, network.pyramid, None if slot.motion else coarser
-            coded = values.any((1, 2, 3)) if slot.mapped else None
-            code_grid(encoder, splits, context, values.shape, *place, values, coded)
-            if coded is not None:
-                maps.append(node_map(coded))
-            payloads.append(encoder.finish())
-            if not slot.motion:
-                coarser = slot, values
-            name = f"grid {header.slot} ({slot.kind.value} 1/{slot.stride}, {header.channels} ch)"
-            components[name] = components.get(name, 0.0) + len(payloads[-1])
-        digest = GopDigest()
-        for frame in promised:
-            digest.update(frame)
-        writer.gop(Gop(len(promised), tuple(payloads), tuple(maps)), digest.digest())
-    writer.finish(index=index)
-    data = buffer.getvalue()
-    total_bits = sum(bits.values())
-    for name, share in bits.items():
-        components[name] = len(payload) * share / total_bits if total_bits else 0.0
-    components["headers"] = len(data) - sum(components.values())
-    return Written(data, components)
+    return _CodedWeights(tuple(headers), payload, context, bits)
+
+
+def _code_grids(
+    trainer: Trainer, network: NetworkHeader, context: ContextNetwork, gop: int, components: dict[str, float]
+) -> Gop:
+    """Code the grids of a GOP; the bytes of each are added to its component."""
+    profile = trainer.model.profile
+    coarser: tuple[GridSlot, npt.NDArray[np.int16]] | None = None
+    payloads, maps = [], []
+    final = trainer.final_grids(gop)
+    for header in network.coding_order(profile):
+        tensor = final[header.slot]
+        if tensor is None:
+            raise ValueError(f"slot {header.slot} has a multiplier but no grid")
+        values = tensor.cpu().numpy().astype(np.int16)
+        slot = profile.slots[header.slot]
+        encoder = SymbolEncoder()
+        splits = header.splits((values.shape[0], *values.shape[2:]))
+        place = header.slot, slot, network.pyramid, None if slot.motion else coarser
+        coded = np.asarray(values.any((1, 2, 3)), np.bool_) if slot.mapped else None
+        code_grid(encoder, splits, context, values.shape, *place, values, coded)
+        if coded is not None:
+            maps.append(node_map(coded))
+        payloads.append(encoder.finish())
+        if not slot.motion:
+            coarser = slot, values
+        name = f"grid {header.slot} ({slot.kind.value} 1/{slot.stride}, {header.channels} ch)"
+        components[name] = components.get(name, 0.0) + len(payloads[-1])
+    return Gop(trainer.frame_counts[gop], tuple(payloads), tuple(maps))
 
 
 def _begin(
     buffer: io.BytesIO, sequence: SequenceHeader, network: NetworkHeader, metadata: Mapping[str, str] | None
 ) -> StreamWriter:
-    """A writer that has written all that comes before the first GOP."""
+    """A writer that has written everything before the first GOP."""
     writer = StreamWriter(buffer, sequence, metadata or ())
     for key, value in (metadata or {}).items():
         writer.metadata(key, value.encode())
@@ -205,12 +236,12 @@ def _begin(
 
 
 def _blank(bits: float) -> bytes:
-    """A payload as long as `bits` of information will take, without their content."""
+    """A blank payload of the length that `bits` of information will take."""
     return bytes(_WORD_BITS // 8 * math.ceil((bits + _CODER_BITS) / _WORD_BITS) if bits > 0 else 0)
 
 
 def _blank_maps(trainer: Trainer, network: NetworkHeader, frames: int) -> tuple[bytes, ...]:
-    """Node maps of a GOP, as long as they will be, in the order in which they are written."""
+    """Blank node maps of a GOP of the right lengths, in the order in which they are written."""
     profile = trainer.model.profile
     slots = (profile.slots[grid.slot] for grid in network.coding_order(profile))
     counts = (node_shape(slot, frames, *trainer.size, network.pyramid)[0] for slot in slots if slot.mapped)
@@ -218,7 +249,7 @@ def _blank_maps(trainer: Trainer, network: NetworkHeader, frames: int) -> tuple[
 
 
 def over_default_limits(trainer: Trainer, sequence: SequenceHeader, schedule: ScheduleKind) -> str | None:
-    """The first of the decoder's default limits (spec 9.3) that the stream will be over; None if there is none.
+    """A message for the first default limit of decoders (spec 9.3) that the stream will exceed; None if there is none.
 
     Arguments as in `write_stream`. Payloads are not counted, as they are not known yet.
     """
@@ -248,7 +279,7 @@ def estimate_bytes(
 
     Args:
         trainer, sequence, schedule, index, metadata: as in `write_stream`.
-        estimate: of the bits; what it holds of a slot is shared among the GOPs by their frames.
+        estimate: the estimated bits; those of a slot are divided among the GOPs by their numbers of frames.
 
     Raises:
         InternalError: something in the headers is outside the format's ranges.

@@ -87,7 +87,7 @@ def test_a_different_number_of_frames_is_refused() -> None:
     [((1920, 1080), 11), ((352, 161), 11), ((176, 144), 9), ((128, 128), 7), ((97, 500), 7), ((96, 500), 0)],
 )
 def test_the_ms_ssim_window_follows_the_size(size: tuple[int, int], window: int) -> None:
-    from nvrc_encoder.quality.similarity import window_for
+    from nvrc_encoder.quality.ms_ssim import window_for
 
     assert window_for(*size) == window
 

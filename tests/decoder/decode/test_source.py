@@ -23,7 +23,7 @@ from nvrc_decoder.picture.planes import Planes
 from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444
 from nvrc_encoder.source import pyav as pyav_source
 from nvrc_encoder.source.video import RawFormat, Source, open_source
-from nvrc_encoder.source.y4m import read_y4m_frames, read_y4m_header
+from nvrc_encoder.source.y4m import read_y4m_description, read_y4m_frames
 from nvrc_output.writers import OutputKind, open_writer
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -130,7 +130,7 @@ def test_unknown_rate_is_a_default(tmp_path: Path) -> None:
 )
 def test_malformed_header(data: bytes, words: str) -> None:
     with pytest.raises(InvalidStreamError, match=words) as caught:
-        read_y4m_header(io.BytesIO(data))
+        read_y4m_description(io.BytesIO(data))
     assert caught.value.code == "E_SOURCE"
 
 
@@ -147,24 +147,24 @@ def test_malformed_header(data: bytes, words: str) -> None:
 def test_malformed_frame(data: bytes, words: str) -> None:
     file = io.BytesIO(HEADER + data)
     with pytest.raises(InvalidStreamError, match=words):
-        list(read_y4m_frames(file, read_y4m_header(file)))
+        list(read_y4m_frames(file, read_y4m_description(file).picture))
 
 
 def test_ten_bit_sample_out_of_range() -> None:
     file = io.BytesIO(b"YUV4MPEG2 W1 H1 Cmono10\nFRAME\n\x00\x04")
     with pytest.raises(InvalidStreamError, match="1023"):
-        list(read_y4m_frames(file, read_y4m_header(file)))
+        list(read_y4m_frames(file, read_y4m_description(file).picture))
 
 
 def test_frame_too_large_to_hold() -> None:
     with pytest.raises(LimitError):
-        read_y4m_header(io.BytesIO(b"YUV4MPEG2 W65535 H65535\n"))
+        read_y4m_description(io.BytesIO(b"YUV4MPEG2 W65535 H65535\n"))
 
 
 @pytest.mark.parametrize("space", [b"422", b"411", b"420p12", b"444alpha"])
 def test_unsupported_colour_space(space: bytes) -> None:
     with pytest.raises(UnsupportedError):
-        read_y4m_header(io.BytesIO(b"YUV4MPEG2 W4 H2 C" + space + b"\n"))
+        read_y4m_description(io.BytesIO(b"YUV4MPEG2 W4 H2 C" + space + b"\n"))
 
 
 def test_missing_directory_and_garbage(tmp_path: Path) -> None:

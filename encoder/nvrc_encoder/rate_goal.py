@@ -1,11 +1,11 @@
-"""Rate control: what size or quality is asked for, and how lambda follows it through a training run."""
+"""The goal of rate control: a size or a quality to meet, and how lambda has to change to meet it."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-__all__ = ["LAMBDA_MAX", "LAMBDA_MIN", "Goal", "clamp_lambda", "guess_lambda"]
+__all__ = ["LAMBDA_MAX", "LAMBDA_MIN", "RateGoal", "clamp_lambda", "guess_lambda"]
 
 LAMBDA_MIN, LAMBDA_MAX = 1e-6, 1.0
 _ELASTICITY = 0.5
@@ -18,12 +18,12 @@ _LARGEST_STEP = 0.7
 
 
 @dataclass(frozen=True)
-class Goal:
+class RateGoal:
     """A size or a quality to meet.
 
     Attributes:
         kind: ``size`` (bytes of the whole stream) or ``psnr`` (mean of the frames' luma PSNRs, dB).
-        value: the one that is asked for.
+        value: the size or PSNR to meet.
     """
 
     kind: str
@@ -31,7 +31,7 @@ class Goal:
 
     @property
     def tolerance(self) -> float:
-        """Largest `error` that counts as met: half of what is promised, as the estimate itself is a little off."""
+        """Largest `error` that counts as met: half of the promised one, as the estimate itself has an error."""
         return 0.015 if self.kind == "size" else 0.05
 
     def error(self, size: float, psnr_y: float) -> float:
@@ -39,7 +39,7 @@ class Goal:
         return math.log(size / self.value) if self.kind == "size" else psnr_y - self.value
 
     def met(self, size: float, psnr_y: float) -> bool:
-        """Whether a state is near enough."""
+        """Whether a state is within the tolerance."""
         return abs(self.error(size, psnr_y)) <= self.tolerance
 
     def step(self, error: float) -> float:
@@ -53,11 +53,11 @@ def clamp_lambda(value: float) -> float:
     return max(LAMBDA_MIN, min(LAMBDA_MAX, value))
 
 
-def guess_lambda(goal: Goal, pixels: int) -> float:
-    """Lambda before anything is known of the video.
+def guess_lambda(goal: RateGoal, pixels: int) -> float:
+    """Lambda for a first try, before anything is known of the video.
 
     Args:
-        goal: what is asked for.
+        goal: the goal to meet.
         pixels: luma samples of all frames.
     """
     if goal.kind == "size":

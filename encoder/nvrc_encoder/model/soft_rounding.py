@@ -1,4 +1,4 @@
-"""Differentiable stand-ins for rounding the grids: soft rounding with noise."""
+"""Soft rounding with noise: the differentiable stand-in for the rounding of grids."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from nvrc_encoder.model.autograd import TensorFunction
+
 __all__ = ["soft_round", "soft_round_noise"]
 
 
-class _SoftRound(torch.autograd.Function):
-    """Written out, since a grid is many times as large as a window of it, and each operation a pass over all of it."""
+class _SoftRound(TensorFunction):
+    """The gradient is written out: a grid is many times as large as a window, and each operation is a pass over it."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, temperature: float) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, x: Tensor, temperature: float) -> Tensor:
         floor = torch.floor(x)
         step = x.sub(floor).sub_(0.5).div_(temperature).tanh_()
         height = 0.5 / math.tanh(0.5 / temperature)
@@ -25,16 +27,15 @@ class _SoftRound(torch.autograd.Function):
         return floor.add_(0.5).add_(step, alpha=height)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (step,) = ctx.saved_tensors
         return torch.ops.aten.tanh_backward(gradient, step).mul_(ctx.slope), None
 
 
 def soft_round(x: Tensor, temperature: float) -> Tensor:
     """A smooth staircase: the identity for a high temperature, rounding for a low one."""
-    y: Tensor = _SoftRound.apply(x, temperature)
-    return y
+    return _SoftRound.apply(x, temperature)
 
 
 def soft_round_noise(x: Tensor, temperature: float, noise: float, generator: torch.Generator) -> Tensor:

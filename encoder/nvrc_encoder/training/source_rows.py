@@ -1,8 +1,9 @@
-"""Frames as the head emits them: rows of 2x2 phases at half resolution (spec 8.1)."""
+"""The source laid out as the head emits its rows: 2x2 phases at half resolution (spec 8.1)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,12 +12,31 @@ from torch import Tensor
 
 from nvrc_decoder.picture.planes import Planes, plane_shapes
 from nvrc_decoder.profiles import CHROMA_420
-from nvrc_encoder.training.trainer import Target
 
-__all__ = ["PLANE_WEIGHTS", "make_target", "planes_from_rows"]
+__all__ = ["PLANE_WEIGHTS", "SourceRows", "make_source_rows", "planes_from_rows"]
 
 PLANE_WEIGHTS = (6 / 8, 1 / 8, 1 / 8)
 """Share of Y, Cb and Cr in the distortion."""
+
+
+@dataclass(frozen=True)
+class SourceRows:
+    """The source of one GOP, laid out as the head emits its rows.
+
+    Attributes:
+        rows: float32 [T, rows, h2, w2] in pixel levels.
+        weights: float32 [rows, h2, w2], distortion weight of each sample: sums to 1 over a frame, 0 in padding.
+    """
+
+    rows: Tensor
+    weights: Tensor
+
+    def to(self, device: torch.device) -> SourceRows:
+        """The same on a device, in memory as the model's rows are."""
+        return SourceRows(
+            self.rows.to(device, memory_format=torch.channels_last),
+            self.weights.to(device)[None].contiguous(memory_format=torch.channels_last)[0],
+        )
 
 
 def _phases(plane: Tensor) -> Tensor:
@@ -26,8 +46,8 @@ def _phases(plane: Tensor) -> Tensor:
     return functional.pixel_unshuffle(padded, 2)
 
 
-def make_target(frames: Sequence[Planes], chroma_format: int) -> Target:
-    """The target of one GOP.
+def make_source_rows(frames: Sequence[Planes], chroma_format: int) -> SourceRows:
+    """The rows of one GOP.
 
     Args:
         frames: its frames.
@@ -47,7 +67,7 @@ def make_target(frames: Sequence[Planes], chroma_format: int) -> Target:
             rows.append(_phases(plane))
             padded = functional.pad(one[:, None], (0, width % 2, 0, height % 2))
             weights.append(functional.pixel_unshuffle(padded, 2)[0])
-    return Target(torch.cat(rows, 1), torch.cat(weights, 0))
+    return SourceRows(torch.cat(rows, 1), torch.cat(weights, 0))
 
 
 def planes_from_rows(rows: Tensor, size: tuple[int, int], chroma_format: int, bit_depth: int) -> list[Planes]:
@@ -56,7 +76,8 @@ def planes_from_rows(rows: Tensor, size: tuple[int, int], chroma_format: int, bi
     Args:
         rows: [T, rows, h2, w2], integers in any floating type.
         size: (height, width) of the luma plane.
-        chroma_format, bit_depth: of the sequence.
+        chroma_format: 0 (4:0:0), 1 (4:2:0) or 2 (4:4:4).
+        bit_depth: 8 or 10.
     """
     dtype = np.uint8 if bit_depth == 8 else np.uint16
     planes = []

@@ -1,6 +1,6 @@
-"""Initial flow and planes of a GOP, as a classical encoder makes them: node by node, from what is decoded so far.
+"""Initial motion grids and planes of a GOP, made as in a block-based encoder: node by node, from decoded references.
 
-The planes are made first and carry all that they can; the grids of every frame start from what is left.
+The planes come first and carry as much as they can; the grids of every frame start from the remaining difference.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from torch import Tensor
 from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, node_shape
 from nvrc_encoder.model.motion import CELL_STRIDE, Motion, make_motion
 from nvrc_encoder.model.planes import Predictor
+from nvrc_encoder.model.prediction_route import Route, Step, find_route
 from nvrc_encoder.model.rounding import ACTIVATION_RANGE, FEATURE_SCALE, Arithmetic, clip
-from nvrc_encoder.model.route import Route, Step, find_route
 from nvrc_encoder.model.synthesis import LEVELS_PER_FEATURE, SynthesisModel
 from nvrc_encoder.model.wavelet import bands_of, luma_of
 from nvrc_encoder.rate.laplace import laplace_bits
@@ -27,9 +27,9 @@ from nvrc_encoder.start.split_search import SplitGrid
 __all__ = ["half", "initial_planes", "plane_features"]
 
 _BIT_COSTS = 0.1, 0.15
-"""Squared steps that a bit of a key is worth, and of another node: less than lambda says, as other frames gain, too."""
+"""Squared steps that a bit of a key is worth, and of another node: less than lambda says, as other frames gain too."""
 _LEAST_MAGNITUDE = 0.02
-"""Mean magnitude of neighbours that coefficients among zeros are coded as if they had."""
+"""Mean magnitude of neighbours that is assumed for coefficients among zeros."""
 
 
 def half(x: Tensor) -> Tensor:
@@ -46,18 +46,18 @@ def _double(x: Tensor, like: Tensor) -> Tensor:
 
 
 def plane_features(model: SynthesisModel, features: int) -> list[int | None]:
-    """Feature (0 Y, 1 Cb, 2 Cr; of `features`) that each channel of the plane slot starts from; None for none."""
+    """The feature (0 Y, 1 Cb, 2 Cr; of `features`) that each channel of the plane slot starts from; None for zero."""
     wanted: list[int] = list(range(1 if model.structure.has_luma else 0, features))
     count = model.grid_channels[model.profile.plane_slot]
     return [*wanted, *([None] * count)][:count]
 
 
 def _quantised(coefficients: Tensor, bit_cost: float) -> Tensor:
-    """Integers of least cost, one step nearer to zero or zero where that saves enough bits.
+    """Integers of least cost: the nearest, the next one towards zero, or zero, whichever is worth its bits.
 
     Args:
         coefficients: [N, C, H, W] in steps.
-        bit_cost: squared steps that a bit is worth.
+        bit_cost: squared steps that one bit is worth.
     """
     nearest = torch.round(coefficients)
     tried = torch.stack([nearest, torch.trunc(coefficients), torch.zeros_like(nearest)])
@@ -71,16 +71,16 @@ def _quantised(coefficients: Tensor, bit_cost: float) -> Tensor:
 
 
 class _Planes:
-    """One set of planes as it grows along the route, with the grids that hold what is not predicted.
+    """One set of planes, made along the route, with the grids of their residuals.
 
     Args:
         model: gives profile and structure.
         goal: [T, C, H, W] planes of the video, feature units.
-        stride: luma samples in a sample of them, 1 or 4.
-        multipliers: per slot those of its channels.
-        grids: per slot the values to start from; those of `slots` are entered.
-        slots: whose values `analyse` gives.
-        analyse, synthesise: activation steps of planes to those of the slots' values, and back.
+        stride: luma samples per sample of the planes, 1 or 4.
+        multipliers: per slot, the multipliers of its channels.
+        grids: per slot, the initial values; those of `slots` are filled in.
+        slots: the slots that hold the residuals.
+        analyse, synthesise: from residuals to the values of the slots, and back, both in activation steps.
 
     Attributes:
         made: frame -> [1, C, H, W] planes as the decoder makes them, feature units.
@@ -109,12 +109,12 @@ class _Planes:
             self._parts.append((grid, multipliers[slot] or ()))
 
     def make(self, step: Step, route: Route, motion: Motion | None) -> None:
-        """Make the planes of the next step of the way.
+        """Make the planes of the next step.
 
         Args:
-            step: what is predicted from where.
-            route: one whose second step it is, if it is not the first of all.
-            motion: along that route.
+            step: its frames and their references.
+            route: a route whose second step it is, unless it is the very first step.
+            motion: motion along that route.
         """
         wanted = self._goal[[min(t, len(self._goal) - 1) for t in step.frames]]
         if not step.references:
@@ -126,7 +126,11 @@ class _Planes:
         self.made |= zip(step.frames, planes.split(1), strict=True)
 
     def _enter(self, at: Sequence[int], residuals: Tensor) -> Tensor:
-        """Enter the nodes at frames `at`, all of one level, and give what the grids then hold: [nodes, C, H, W]."""
+        """Quantise the residuals of the nodes at frames `at`, all of one level, into the grids.
+
+        Returns:
+            The residuals as the decoder has them, [nodes, C, H, W].
+        """
         pyramid = self._pyramid
         bit_cost = _BIT_COSTS[at[0] % pyramid.key_spacing != 0]
         numbers = [t // pyramid.node_spacing for t in at]
@@ -139,10 +143,10 @@ class _Planes:
 
 
 class _MotionGrids:
-    """The grids of motion as they grow along the route, entered into `grids`; the others as in `initial_planes`.
+    """The grids of motion, found along the route and filled into `grids`; arguments as in `initial_planes`.
 
     Args:
-        luma: [T, 1, H, W] in feature units.
+        luma: [T, 1, H, W] luma planes of the video, feature units.
     """
 
     def __init__(
@@ -172,7 +176,7 @@ class _MotionGrids:
             grids[profile.split_slot] = self._split.grid
 
     def search(self, step: Step, part: Route, planes: Mapping[int, Tensor]) -> Motion:
-        """Find the values of the frames of a step, and their motion along `part`, the route whose second step it is."""
+        """Find the values of the frames of a step; their motion along `part`, a route whose second step it is."""
         self._flow.search(step, planes)
         smooth = self._motion(part, None)
         if self._split is None:
@@ -193,37 +197,23 @@ def initial_planes(
     grids: list[Tensor | None],
     lagrangian: float,
 ) -> Tensor:
-    """Fill the grids of motion and of nodes, and say what they leave of the video.
+    """Fill the grids of motion and of nodes.
 
     Args:
         model: gives profile, structure and size.
         rows: [T, rows, h2, w2] the GOP's phases in 8-bit pixel levels.
         features: [T, 1 or 3, h2, w2] Y, Cb and Cr at half resolution, feature units.
-        multipliers: per slot those of its channels, None where absent.
-        grids: per slot the values to start from; those of motion and of node slots are entered.
+        multipliers: per slot, the multipliers of its channels; None where the slot is absent.
+        grids: per slot, the initial values; those of motion and of node slots are filled in.
         lagrangian: lambda, weight of bits per pixel against the distortion.
 
     Returns:
-        `features` less what the planes give.
+        The difference of `features` from the planes.
     """
     profile, structure, frames = model.profile, model.structure, len(rows)
     luma = (functional.pixel_shuffle(rows[:, :4], 2) - 128) / LEVELS_PER_FEATURE
-    sets = []
-    if structure.has_luma:
-        levels = len(profile.band_slots)
-        analyse, synthesise = lambda planes: bands_of(planes, levels), lambda bands: luma_of(bands, rounds=True)
-        sets.append(_Planes(model, luma, 1, multipliers, grids, profile.band_slots, analyse, synthesise))
     kinds = plane_features(model, features.shape[1])
-    if kinds:
-        small = half(features)
-        blank = torch.zeros_like(small[:, :1])
-        goal = torch.cat([blank if kind is None else small[:, kind : kind + 1] for kind in kinds], 1)
-        slot = (profile.plane_slot,)
-        sets.append(
-            _Planes(
-                model, goal, CELL_STRIDE, multipliers, grids, slot, lambda planes: [planes], lambda values: values[0]
-            )
-        )
+    sets = _plane_sets(model, luma, features, kinds, multipliers, grids)
     moving = None
     if multipliers[profile.flow_slot] is not None:
         moving = _MotionGrids(model, luma, multipliers, grids, lagrangian)
@@ -231,7 +221,7 @@ def initial_planes(
     for step in route.steps:
         part, motion = Route(step.frames, (route.steps[0], step), ()), None
         if moving is not None and step.references:
-            # Without a luma plane the frames themselves are what is moved.
+            # Without a luma plane the source's frames serve as references.
             seen = {t: luma[min(t, frames - 1)][None] for t in step.references}
             if structure.has_luma:
                 seen = sets[0].made
@@ -248,3 +238,34 @@ def initial_planes(
             if kind is not None:
                 left[:, kind : kind + 1] -= _double(made[:, c : c + 1], left)
     return left
+
+
+def _plane_sets(
+    model: SynthesisModel,
+    luma: Tensor,
+    features: Tensor,
+    kinds: Sequence[int | None],
+    multipliers: Sequence[Sequence[int] | None],
+    grids: list[Tensor | None],
+) -> list[_Planes]:
+    """The luma plane and the planes of the plane slot, in this order, as far as the structure has them.
+
+    Args:
+        luma: [T, 1, H, W] luma planes of the video, feature units.
+        kinds: the feature that each channel of the plane slot starts from.
+        model, features, multipliers, grids: as in `initial_planes`.
+    """
+    profile = model.profile
+    sets = []
+    if model.structure.has_luma:
+        levels = len(profile.band_slots)
+        analyse, synthesise = lambda planes: bands_of(planes, levels), lambda bands: luma_of(bands, rounds=True)
+        sets.append(_Planes(model, luma, 1, multipliers, grids, profile.band_slots, analyse, synthesise))
+    if kinds:
+        small = half(features)
+        blank = torch.zeros_like(small[:, :1])
+        goal = torch.cat([blank if kind is None else small[:, kind : kind + 1] for kind in kinds], 1)
+        slots = (profile.plane_slot,)
+        analyse, synthesise = lambda planes: [planes], lambda values: values[0]
+        sets.append(_Planes(model, goal, CELL_STRIDE, multipliers, grids, slots, analyse, synthesise))
+    return sets

@@ -1,4 +1,4 @@
-"""Trials: which part of a clip they look at, and which structure they settle on."""
+"""Trials: which part of a clip they use, and which structure they choose."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from encoder_cases import gradient_source
 from nvrc_decoder.picture.format import VideoFormat
 from nvrc_decoder.picture.planes import Planes
 from nvrc_encoder import EncodeOptions
-from nvrc_encoder.encoding import make_trainer
+from nvrc_encoder.preparation import make_trainer
 from nvrc_encoder.source.video import Source
 from nvrc_encoder.training import structure_search as choose
 from nvrc_encoder.training.structure_search import LEAST_GAIN, TRIAL_SAMPLES, Trial, middle
@@ -19,7 +19,7 @@ from nvrc_encoder.training.trainer import Trainer
 
 
 def coordinates(width: int, height: int, chroma_format: int = 1) -> list[Planes]:
-    """A frame whose samples say their luma row, and one whose samples say their luma column."""
+    """A frame whose samples are their luma row, and one whose samples are their luma column."""
     frames = []
     for luma in np.indices((height, width), dtype=np.uint16):
         chroma = luma[::2, ::2] if chroma_format == 1 else luma
@@ -67,7 +67,7 @@ def test_only_the_first_frames_are_tried() -> None:
 
 
 def costs(monkeypatch: pytest.MonkeyPatch, wanted: list[float], bits: float = 100.0) -> list[str]:
-    """Make the trials come to these costs; the names of those made."""
+    """Give the trials these costs; the list that the names of the trials made are added to."""
     made: list[str] = []
 
     def tried(name: str, trainer: Trainer, samples: int) -> Trial:
@@ -87,7 +87,7 @@ def chosen(**options: object) -> choose.Choice:
 PLANES, FOUR, TWO = "planes", "planes, nodes every 4", "planes, nodes every 4, nodes every 2"
 
 
-def test_what_gains_stays_and_the_next_comes_on_top(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gains_are_kept_and_built_upon(monkeypatch: pytest.MonkeyPatch) -> None:
     made = costs(monkeypatch, [5.0, 4.0, 3.0, 2.0, 2.1, 9.0, 2.0])
     choice = chosen()
     split = f"{TWO}, split"
@@ -97,7 +97,7 @@ def test_what_gains_stays_and_the_next_comes_on_top(monkeypatch: pytest.MonkeyPa
     assert choice.options.grid_scale == 1
 
 
-def test_nodes_come_no_nearer_once_that_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nodes_come_no_nearer_after_a_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     made = costs(monkeypatch, [5.0, 5.1, 4.0, 3.9, 3.0, 3.0])
     choice = chosen()
     alone = "all grids, no motion"
@@ -111,7 +111,7 @@ def test_little_gain_is_not_worth_more_to_train(monkeypatch: pytest.MonkeyPatch)
     assert (choice.options.split, choice.options.node_spacing, choice.options.grid_scale) == (False, 8, 1)
 
 
-def test_steps_get_finer_as_long_as_that_gains(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_steps_get_finer_while_that_gains(monkeypatch: pytest.MonkeyPatch) -> None:
     given = {"motion": True, "split": False, "node_spacing": 8, "slots": (4,)}
     for wanted, scale in (([5.0, 4.0, 3.0], 0.5), ([5.0, 4.0, 4.0], 0.7), ([5.0, 5.0], 1)):
         made = costs(monkeypatch, wanted)
@@ -129,7 +129,7 @@ def test_width_follows_the_bits(monkeypatch: pytest.MonkeyPatch, bits: float, ch
     assert options.context_widths == (width, width)
 
 
-def test_what_is_given_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_given_options_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     made = costs(monkeypatch, [5.0, 4.0, 4.0])
     options = chosen(motion=True, split=False, node_spacing=4, channels=9, context_widths=(3, 4)).options
     assert made == ["planes", "planes, 1/8 a frame", "planes, 1/8 a frame, steps of 0.7"]

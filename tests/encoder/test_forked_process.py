@@ -1,4 +1,4 @@
-"""An encode in a process forked from one that has encoded: told at once, or done with one thread; it never hangs."""
+"""An encode in a process forked from one that has encoded is refused, or runs with one thread; it never hangs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In which order planes are made: which frames and nodes a window of frames needs, and what each is predicted from."""
+"""The route of prediction: which frames and nodes a window needs, in which order, and what each is predicted from."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["Route", "Step", "find_route", "touched_nodes"]
 
 @dataclass(frozen=True)
 class Step:
-    """Frames whose planes are made at once, as all are predicted from the same references.
+    """Frames whose planes are predicted together, from the same references.
 
     Attributes:
-        frames: consecutive where they are no nodes, else one.
+        frames: consecutive frames between two nodes, or a single node.
         references: none for frame 0, one for a key, else the earlier and the later one.
-        shares: of the later reference of each frame, in 1/32; empty for a key.
+        shares: share of the later reference in each frame, in 1/32; empty for a key.
     """
 
     frames: tuple[int, ...]
@@ -29,12 +29,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Route:
-    """The way to the planes of some frames.
+    """The steps that make the planes of some frames.
 
     Attributes:
-        frames: the frames wanted.
-        steps: in order; what a frame is predicted from is made in an earlier one.
-        nodes: frames of all nodes on the way, in the order of the steps.
+        frames: the wanted frames.
+        steps: steps in order; the references of a frame are made in earlier ones.
+        nodes: frames of all nodes on the route, in the order of the steps.
     """
 
     frames: tuple[int, ...]
@@ -48,7 +48,7 @@ class Route:
 
     @functools.cached_property
     def blended(self) -> tuple[int, ...]:
-        """Frames that are predicted from two references, in the order of the steps."""
+        """Frames predicted from two references, in the order of the steps."""
         return tuple(t for step in self.steps if step.shares for t in step.frames)
 
     @functools.cached_property
@@ -58,7 +58,7 @@ class Route:
 
 
 def _needed(pyramid: Pyramid, frames: Iterable[int], keys_alone: bool) -> set[int]:
-    """The frames and all that they are predicted from; of keys nothing more where they stand alone."""
+    """The frames and all that they are predicted from; with `keys_alone` the references of keys are left out."""
     needed: set[int] = set()
     todo = list(frames)
     while todo:
@@ -73,15 +73,15 @@ def _needed(pyramid: Pyramid, frames: Iterable[int], keys_alone: bool) -> set[in
 
 
 def touched_nodes(pyramid: Pyramid, frames: Iterable[int]) -> list[int]:
-    """Nodes (their numbers, ascending) that frames are predicted from, with the keys around them but none before."""
+    """Numbers of the nodes that frames are predicted from, ascending; of the keys only those around the frames."""
     needed = _needed(pyramid, frames, keys_alone=True)
     return sorted(t // pyramid.node_spacing for t in needed if pyramid.is_node(t))
 
 
 def _rank(pyramid: Pyramid, t: int) -> tuple[int, int, int]:
-    """Keys one after the other, then each level of nodes, then all other frames, those between the same nodes at once.
+    """Sort key of a frame's step: keys one by one, then nodes level by level, then the frames between nodes.
 
-    Equal for frames of one step.
+    Frames between the same two nodes have the same key and make one step.
     """
     if t % pyramid.key_spacing == 0:
         return 0, 0, t
@@ -99,7 +99,7 @@ def _step(pyramid: Pyramid, frames: tuple[int, ...]) -> Step:
 
 @functools.lru_cache(maxsize=4096)
 def find_route(pyramid: Pyramid, start: int, stop: int) -> Route:
-    """The way to the planes of frames `start` .. `stop` - 1."""
+    """The route to the planes of frames `start` .. `stop` - 1."""
     frames = tuple(range(start, stop))
     ranked = sorted((_rank(pyramid, t), t) for t in _needed(pyramid, frames, keys_alone=False))
     groups = itertools.groupby(ranked, key=lambda item: item[0])

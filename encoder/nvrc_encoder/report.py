@@ -1,0 +1,67 @@
+"""What `encode` reports of a finished encode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from nvrc_encoder.model.structure import Structure
+from nvrc_encoder.quality.psnr import Quality
+from nvrc_encoder.rate_goal import RateGoal
+from nvrc_encoder.training.run import Summary
+from nvrc_encoder.training.structure_search import Trial
+
+__all__ = ["EncodeReport"]
+
+
+@dataclass(frozen=True)
+class EncodeReport:
+    """Size, quality and cost of a finished encode.
+
+    Attributes:
+        frames, width, height: number of frames, and their size in luma samples.
+        bytes: size of the stream.
+        estimated_bytes: size that the rate model expected after the training, before anything was written.
+        bits_per_pixel: stream bits per luma sample.
+        components: part of the stream -> bytes; they add up to `bytes`.
+        quality: PSNR of the decoded frames against the source.
+        float_quality: PSNR of frames synthesised without rounding: values are clipped, only the samples are rounded.
+        ms_ssim_y: mean of the frames' luma MS-SSIM; None unless the encode was tuned for it.
+        cost: J, the distortion that was minimised plus lambda times the estimated bits per pixel, without headers.
+        lagrangian: lambda: the given one, or the one that rate control ended with.
+        goal: the goal of rate control; None for a fixed lambda.
+        training: length of the training and outcome of the step search.
+        structure: active part of the profile.
+        trials: the trials that chose the structure; empty where the options fix everything.
+        kmac_per_pixel: synthesis cost of the active layers, thousands of multiplications per luma sample.
+        training_seconds, seconds: wall time up to the end of the training, and of the whole encode.
+        frame_md5: MD5 of each decoded frame.
+        rate: frames per second.
+    """
+
+    frames: int
+    width: int
+    height: int
+    bytes: int
+    estimated_bytes: int
+    bits_per_pixel: float
+    components: dict[str, float]
+    quality: Quality
+    float_quality: Quality
+    ms_ssim_y: float | None
+    cost: float
+    lagrangian: float
+    goal: RateGoal | None
+    training: Summary
+    structure: Structure
+    trials: tuple[Trial, ...]
+    kmac_per_pixel: float
+    training_seconds: float
+    seconds: float
+    frame_md5: tuple[str, ...]
+    rate: Fraction
+
+    @property
+    def kilobits_per_second(self) -> float:
+        """Bitrate of the stream at the video's frame rate, kbit/s."""
+        return float(8 * self.bytes * self.rate / self.frames) / 1000
