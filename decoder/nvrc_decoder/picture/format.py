@@ -1,4 +1,4 @@
-"""What a picture looks like: size, rate, sample format and colour, as SEQUENCE carries them (spec 4.2)."""
+"""What a picture looks like: size, rate, sample format and colour, as SEQUENCE carries them (spec 3.2)."""
 
 from __future__ import annotations
 

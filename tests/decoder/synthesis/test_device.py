@@ -17,7 +17,7 @@ from nvrc_decoder.decode import engine as engine_module
 from nvrc_decoder.errors import InternalError, InvalidStreamError, MissingExtraError
 from nvrc_decoder.picture.planes import GopDigest, Planes
 from nvrc_decoder.profiles import PROFILES
-from nvrc_decoder.synthesis import device as device_module
+from nvrc_decoder.synthesis import checked as device_module
 from nvrc_decoder.synthesis.checked import GopSynthesizer, GpuState
 from nvrc_decoder.synthesis.cuda.calls import plan_calls
 from nvrc_decoder.synthesis.cuda.providers import CudaFault

@@ -6,16 +6,14 @@ needs is tried first: the build, the driver with a device, then the libraries.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
-import importlib.util
-import io
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from nvrc_decoder.errors import MissingExtraError
+from nvrc_decoder.synthesis.cuda.libraries import CUDA_MAJORS, load_libraries
 from nvrc_decoder.system.packages import install_line, load_package, reinstall_line
 
 __all__ = [
@@ -52,12 +50,6 @@ CUDA_OPTIONS = {
     "cudnn_conv_algo_search": "HEURISTIC",
     # Memory in the sizes that are asked for, not in powers of two: batches are sized to fill most of it.
     "arena_extend_strategy": "kSameAsRequested",
-}
-
-# Library versions per CUDA major version; Windows has everything in one search path and is left to ONNX Runtime.
-LINUX_LIBRARIES = {
-    12: ("cudart.so.12", "cublasLt.so.12", "cublas.so.12", "cufft.so.11", "curand.so.10", "cudnn.so.9"),
-    13: ("cudart.so.13", "cublasLt.so.13", "cublas.so.13", "cufft.so.12", "curand.so.10", "cudnn.so.9"),
 }
 
 _EXTRAS = "cuda,cuda-libs"
@@ -105,9 +97,10 @@ def find_cuda_fault(onnxruntime: Any) -> CudaFault | None:
         here = f"{version.value // 1000}.{version.value % 1000 // 10}"
         reason = f"the NVIDIA driver is for CUDA {here}, this ONNX Runtime for CUDA {major}"
         return CudaFault(reason, "update the driver", True)
-    missing = _missing_libraries(onnxruntime, major)
+    missing = load_libraries(major)
     if missing:
         return CudaFault(f"{', '.join(missing)} cannot be loaded", install_line(_EXTRAS), True)
+    _register_provider(onnxruntime)
     return None
 
 
@@ -157,38 +150,18 @@ def device_name() -> str:
 def _cuda_major(onnxruntime: Any) -> int:
     """Major version of the CUDA that this ONNX Runtime was built with."""
     number = str(getattr(onnxruntime, "cuda_version", "") or "").split(".")[0]
-    return int(number) if number.isdigit() else max(LINUX_LIBRARIES)
+    return int(number) if number.isdigit() else max(CUDA_MAJORS)
 
 
-def _missing_libraries(onnxruntime: Any, major: int) -> list[str]:
-    """The CUDA and cuDNN libraries that cannot be loaded, tried from the extra's wheels, the system, and torch's."""
-    if sys.platform != "linux":
-        _preload(onnxruntime)
-        return []
-    names = [f"lib{name}" for name in LINUX_LIBRARIES.get(major, ())]
-    _preload(onnxruntime)
-    missing = [name for name in names if not _loads(name)]
-    if missing:
-        # Wheels of torch may carry the libraries in their own folder; looking for it does not import torch.
-        torch = importlib.util.find_spec("torch")
-        if torch is not None and torch.origin is not None:
-            _preload(onnxruntime, directory=str(Path(torch.origin).parent / "lib"))
-            missing = [name for name in missing if not _loads(name)]
-    return missing
+def _register_provider(onnxruntime: Any) -> None:
+    """Have an ONNX Runtime whose CUDA provider is a plug-in register it again, now that its libraries are loaded.
 
-
-def _preload(onnxruntime: Any, **options: str) -> None:
-    """Let ONNX Runtime load libraries from where wheels put them; what it could not load shows later."""
+    `preload_dlls` prints about libraries, but is asked for none. On Windows it prints about an imported torch, too, and
+    then registers nothing.
+    """
     preload = getattr(onnxruntime, "preload_dlls", None)
-    if preload is None:
-        return
-    silence = io.StringIO()
-    with (
-        contextlib.redirect_stdout(silence),
-        contextlib.redirect_stderr(silence),
-        contextlib.suppress(Exception),
-    ):
-        preload(**options)
+    if preload is not None and (sys.platform != "win32" or "torch" not in sys.modules):
+        preload(cuda=False, cudnn=False, msvc=False)
 
 
 def _device_file_exists() -> bool:
@@ -203,11 +176,3 @@ def _load_driver() -> Any:
         return ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:
         return None
-
-
-def _loads(library: str) -> bool:
-    try:
-        ctypes.CDLL(library, mode=ctypes.RTLD_GLOBAL)
-    except OSError:
-        return False
-    return True
