@@ -16,6 +16,7 @@ from nvrc_decoder.pyramid import Pyramid
 __all__ = [
     "ACTIVATION_MAX",
     "ACTIVATION_MIN",
+    "BIAS_Q_MAX",
     "CHROMA_400",
     "CHROMA_420",
     "CHROMA_444",
@@ -41,6 +42,9 @@ __all__ = [
 ]
 
 Q_MAX = 2047
+"""Largest magnitude of a coded grid value or weight (spec 6.1)."""
+BIAS_Q_MAX = 65535
+"""Largest magnitude of a coded bias (spec 6.1)."""
 ACTIVATION_MIN = -2048
 ACTIVATION_MAX = 2047
 CONTEXT_INPUTS = 51

@@ -17,7 +17,7 @@ from encoder_cases import check, gradient_source, options, run, written_integers
 
 import nvrc_decoder
 from nvrc_decoder.bitstream.random_access import RandomAccess
-from nvrc_decoder.bitstream.reader import list_units
+from nvrc_decoder.bitstream.reader import UnitReader
 from nvrc_decoder.errors import InputError, InternalError, InvalidStreamError, UnsupportedError
 from nvrc_decoder.limits import DEFAULT_LIMITS
 from nvrc_decoder.picture.planes import Planes
@@ -152,7 +152,7 @@ def test_options_at_their_ends(changes: dict[str, Any]) -> None:
     source = gradient_source(32, 32, 2)
     data, report = run(source, **changes)
     check(data, report, source)
-    units = [unit.name for unit in list_units(io.BytesIO(data), DEFAULT_LIMITS)]
+    units = [unit.name for unit in UnitReader(io.BytesIO(data))]
     assert ("INDEX" in units) == (changes.get("index", True) and "GOP 1" in units)
     if "slots" in changes:
         present = {int(name.split()[1]) for name in report.components if name.startswith("grid")}

@@ -82,15 +82,6 @@ class SequenceHeader:
         """The profile's description."""
         return PROFILES[self.profile]
 
-    @property
-    def chroma_size(self) -> tuple[int, int] | None:
-        """(height, width) of a chroma plane, None for 4:0:0."""
-        if self.chroma_format == 0:
-            return None
-        if self.chroma_format == 1:
-            return -(-self.height // 2), -(-self.width // 2)
-        return self.height, self.width
-
 
 @dataclass(frozen=True)
 class ScheduleRun:
@@ -196,11 +187,6 @@ class NetworkHeader:
     parameters: bytes = field(repr=False)
     pyramid: Pyramid = DEFAULT_PYRAMID
     prior: Prior = WITHOUT_PRIOR
-
-    @property
-    def present_slots(self) -> tuple[int, ...]:
-        """Slots of the present grids, ascending."""
-        return tuple(grid.slot for grid in self.grids)
 
     def grid_channels(self, profile: Profile) -> tuple[int, ...]:
         """Channels of each slot of the profile, 0 where it is absent."""

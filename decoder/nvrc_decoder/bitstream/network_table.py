@@ -18,12 +18,11 @@ from nvrc_decoder.bitstream.syntax import (
     multiple_of_4,
     number_field,
 )
+from nvrc_decoder.octree.schedule import SPLITS_MAX
 from nvrc_decoder.profiles import CHROMA_420, FLOW_CHANNELS, PROFILES, SPLIT_CHANNELS, context_layers, synthesis_layers
 from nvrc_decoder.pyramid import SPACING_LOG2_MAX
 
 __all__ = ["NETWORK"]
-
-_MAX_SPLITS = 32
 
 
 def _layers(scope: Scope) -> tuple[str, ...]:
@@ -245,8 +244,8 @@ NETWORK: Table = (
                             Check(
                                 "R3.22",
                                 "E_SCHEDULE",
-                                f"NumSplits is at most {_MAX_SPLITS}",
-                                lambda value, _: value <= _MAX_SPLITS,
+                                f"NumSplits is at most {SPLITS_MAX}",
+                                lambda value, _: value <= SPLITS_MAX,
                             ),
                         ),
                     ),

@@ -48,7 +48,6 @@ __all__ = [
     "Unit",
     "UnitReader",
     "check_tail",
-    "list_units",
     "read_checked_gop",
     "read_checked_index",
     "read_checked_network",
@@ -87,8 +86,7 @@ class Unit:
     @property
     def name(self) -> str:
         """Such as ``GOP 3``; the units that come once have no number."""
-        once = self.type in (UnitType.SEQUENCE, UnitType.INDEX, UnitType.END)
-        return unit_name(self.type, None if once else self.number)
+        return unit_name(self.type, self.number)
 
 
 def _payload(raw: RawUnit) -> bytes:
@@ -165,11 +163,6 @@ class UnitReader:
         self.gop_count = 0
         self.frame_count = 0
 
-    @property
-    def entries(self) -> tuple[IndexEntry, ...]:
-        """What an INDEX of the GOPs read so far holds."""
-        return tuple(self._entries)
-
     def __iter__(self) -> Iterator[Unit]:
         """The units in order.
 
@@ -178,7 +171,7 @@ class UnitReader:
         """
         read_stream_header(self._source)
         while True:
-            raw = read_unit(self._source, self._limits)
+            raw = read_unit(self._source, self._limits, self._next_name)
             number = self._counts.get(raw.type, 0)
             self._counts[raw.type] = number + 1
             self._check_order(raw)
@@ -189,6 +182,9 @@ class UnitReader:
             yield Unit(raw.type, number, raw.offset, raw.payload_offset, raw.payload_length, raw.payload, content)
             if isinstance(content, End):
                 return
+
+    def _next_name(self, kind: int) -> str:
+        return unit_name(kind, self._counts.get(kind, 0))
 
     def _check_order(self, raw: RawUnit) -> None:
         def fail(requirement: str, message: str) -> NoReturn:
@@ -278,17 +274,3 @@ def _check_footer(footer: bytes, offset: int, index_offset: int) -> None:
     if stored != index_offset:
         message = f"the footer says that INDEX is at {stored:#x}; it is at {index_offset:#x}"
         raise InvalidStreamError("E_FOOTER", message, offset=offset, unit="footer", section="2.7, R2.16")
-
-
-def list_units(fileobj: BinaryIO, limits: Limits = DEFAULT_LIMITS) -> Iterator[Unit]:
-    """The units of a stream with their payloads let go: name, type, offset, size and headers, for a listing."""
-    for unit in UnitReader(fileobj, limits):
-        yield Unit(
-            unit.type,
-            unit.number,
-            unit.offset,
-            unit.payload_offset,
-            unit.payload_length,
-            None,
-            None if isinstance(unit.content, Gop | NetworkHeader | Metadata) else unit.content,
-        )

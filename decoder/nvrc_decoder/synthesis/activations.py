@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN
-from nvrc_decoder.synthesis.arithmetic import IntegerLayer
+from nvrc_decoder.synthesis.arithmetic import IntegerLayer, rounding_term
 
 __all__ = ["Feature", "Grid", "Warped", "clip_activation", "dequantise", "double", "finish"]
 
@@ -19,9 +19,8 @@ Warped = npt.NDArray[np.int16]  # [channels, rows, columns], or of several frame
 
 def finish(accumulator: Feature, layer: IntegerLayer) -> Feature:
     """Add bias and rounding term to [outputs, H, W], shift, clip, all in place (6.2)."""
-    rounding = 0 if layer.shift == 0 else 1 << (layer.shift - 1)
     accumulator += layer.bias.astype(np.int32)[:, None, None]
-    accumulator += rounding
+    accumulator += rounding_term(layer.shift)
     accumulator >>= layer.shift
     return np.clip(accumulator, layer.low, layer.high, out=accumulator)
 

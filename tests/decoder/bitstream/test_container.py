@@ -14,7 +14,7 @@ from stream_builders import SEQUENCE, assemble, make_network, make_stream, read_
 from nvrc_decoder.bitstream.container import encode_header
 from nvrc_decoder.bitstream.descriptors import encode_leb128
 from nvrc_decoder.bitstream.random_access import RandomAccess
-from nvrc_decoder.bitstream.reader import UnitReader, list_units
+from nvrc_decoder.bitstream.reader import UnitReader
 from nvrc_decoder.bitstream.units import (
     Digest,
     Gop,
@@ -185,7 +185,7 @@ def test_pictures_are_paid_for_in_bytes() -> None:
 
     def surplus(gops: int) -> int:
         # The last unit before END is a DIGEST of 22 bytes.
-        units = list(list_units(io.BytesIO(make_stream(index=False, gops=(400,) * gops)), unlimited))
+        units = list(UnitReader(io.BytesIO(make_stream(index=False, gops=(400,) * gops)), unlimited))
         return 400 * gops - units[-2].offset
 
     needed = surplus(9)
@@ -208,7 +208,14 @@ def test_levels_grow() -> None:
         minimum_level(65535, 65535, 1000, 1, 1, 1)
 
 
-def test_listing_lets_the_payloads_go() -> None:
-    listed = list(list_units(io.BytesIO(make_stream())))
-    assert [unit.offset for unit in listed] == [unit.offset for unit in read_all(make_stream())]
-    assert all(unit.payload is None for unit in listed)
+def test_a_crc_error_names_the_unit_by_number() -> None:
+    stream = make_stream(index=False)
+    named = {}
+    for unit in read_all(stream):
+        damaged = bytearray(stream)
+        damaged[unit.offset + unit.size - 1] ^= 1
+        with pytest.raises(InvalidStreamError, match="CRC-32") as caught:
+            read_all(bytes(damaged))
+        named[unit.name] = caught.value.unit
+    assert list(named) == list(named.values())
+    assert {"SEQUENCE", "NETWORK 1", "GOP 1", "DIGEST 1", "END"} <= set(named)

@@ -105,7 +105,7 @@ def test_a_gop_with_a_wrong_crc(data: bytes, pipe: bool, gop: int) -> None:
     outcome = salvage(payload(f"GOP {gop}")(data), pipe=pipe)
     assert_lost(outcome, gop)
     assert outcome.lost == [(gop, FIRST[gop], GOPS[gop], "E_CRC")]
-    assert len(outcome.damages) == 1
+    assert [damage.error.unit for damage in outcome.damages] == [f"GOP {gop}"]
 
 
 @ways
@@ -114,6 +114,7 @@ def test_a_digest_with_a_wrong_crc(data: bytes, pipe: bool, gop: int) -> None:
     outcome = salvage(payload(f"DIGEST {gop}")(data), pipe=pipe)
     assert_lost(outcome, gop)
     assert outcome.lost == [(gop, FIRST[gop], GOPS[gop], "E_CRC")]
+    assert [damage.error.unit for damage in outcome.damages] == [f"DIGEST {gop}"]
 
 
 def resealed(damage: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:

@@ -19,7 +19,7 @@ from nvrc_decoder.profiles import (
     head_rows,
     synthesis_layers,
 )
-from nvrc_decoder.synthesis.arithmetic import IntegerLayer
+from nvrc_decoder.synthesis.arithmetic import IntegerLayer, rounding_term
 
 __all__ = ["PREDICTED", "SPLIT_HEADS", "GraphInput", "graph_initializers", "graph_inputs"]
 
@@ -92,9 +92,8 @@ def graph_initializers(
         layer = layers.get(spec.name)
         if layer is not None:
             scale = np.float32(2.0**-layer.shift)
-            rounding = (1 << layer.shift) // 2
             outputs = _active_outputs(spec, picture.chroma_format, layer.bias.shape[0])
-            bias[outputs] = (layer.bias + rounding).astype(np.float32) * scale
+            bias[outputs] = (layer.bias + rounding_term(layer.shift)).astype(np.float32) * scale
             _place(weight, layer.weight.astype(np.float32) * scale, spec, outputs, profile, counts)
         if spec.name.startswith("head.") and profile.name in SPLIT_HEADS:
             tensors |= _split_head(spec, weight, bias)
