@@ -145,23 +145,28 @@ def coded_parameters(sequence: SequenceHeader, header: NetworkHeader) -> dict[st
 
 
 def decode_stream(data: bytes) -> Iterator[DecodedGop]:
-    """The GOPs of a stream in integers, without frames; raises as the decoder does."""
+    """The GOPs of a stream in integers, without frames.
+
+    Raises:
+        NvrcError: as the decoder does; `offset` and `unit` are those of the unit at fault.
+    """
     reader = UnitReader(io.BytesIO(data))
     network: Network | None = None
     number = -1
     unused = False
-    held: Gop | None = None
+    held: tuple[Gop, int, str] | None = None
     for unit in reader:
         if isinstance(unit.content, NetworkHeader) and reader.sequence is not None:
             network = load_network(reader.sequence, unit.content, offset=unit.offset, unit=unit.name)
             unused = True
         elif isinstance(unit.content, Gop):
-            held = unit.content
+            held = unit.content, unit.offset, unit.name
         elif isinstance(unit.content, Digest) and held and network and reader.sequence is not None:
-            payloads = held.frame_count, held.grids, held.node_maps
-            grids = decode_grids(reader.sequence, network, *payloads, offset=unit.offset, unit=unit.name)
+            gop, offset, name = held
+            payloads = gop.frame_count, gop.grids, gop.node_maps
+            grids = decode_grids(reader.sequence, network, *payloads, offset=offset, unit=name)
             number, unused = number + unused, False
-            yield DecodedGop(reader.sequence, network, number, held, unit.content.digest, grids)
+            yield DecodedGop(reader.sequence, network, number, gop, unit.content.digest, grids)
             held = None
 
 
