@@ -24,6 +24,8 @@ __all__ = [
     "CONTEXT_INPUT_MAX",
     "FLOW_CHANNELS",
     "LUMA_CHANNELS",
+    "LUMA_STAGE",
+    "PLANE_STAGE",
     "PROFILES",
     "Q_MAX",
     "SPLIT_CHANNELS",
@@ -50,6 +52,8 @@ ACTIVATION_MAX = 2047
 CONTEXT_INPUTS = 51
 CONTEXT_INPUT_MAX = 15
 STAGE_STRIDES = (32, 16, 8, 4, 2)
+PLANE_STAGE, LUMA_STAGE = STAGE_STRIDES.index(4), STAGE_STRIDES.index(2)
+"""The stages that the planes of the plane slot and the luma plane enter (spec 7.6.6)."""
 CHROMA_400, CHROMA_420, CHROMA_444 = 0, 1, 2
 FLOW_CHANNELS = 3
 """Vertical and horizontal position, and what is added to the blend weight (spec 7.6.1)."""
@@ -175,7 +179,7 @@ class Profile:
 
     def injected(self, stage: int, grid_channels: Sequence[int]) -> int:
         """Channels that enter a stage: of its slots and, at the last one, the phases of the luma plane (spec 7.7)."""
-        luma = stage == len(STAGE_STRIDES) - 1 and self.has_luma(grid_channels)
+        luma = stage == LUMA_STAGE and self.has_luma(grid_channels)
         return sum(grid_channels[i] for i in self.slots_of_stage(stage)) + LUMA_CHANNELS * luma
 
 

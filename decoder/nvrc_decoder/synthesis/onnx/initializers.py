@@ -12,6 +12,8 @@ from nvrc_decoder.picture.planes import PictureFormat
 from nvrc_decoder.profiles import (
     CHROMA_444,
     LUMA_CHANNELS,
+    LUMA_STAGE,
+    PLANE_STAGE,
     STAGE_STRIDES,
     LayerSpec,
     Profile,
@@ -33,8 +35,8 @@ _HEAD_FILTERS = 4
 _UPSAMPLING = np.outer((1, 2, 1), (1, 2, 1)).astype(np.float32) / np.float32(16)
 
 
-PREDICTED = {"planes": 3, "luma": 4}
-"""The graph's inputs that are predicted from frame to frame, and their stages."""
+PREDICTED = {"planes": PLANE_STAGE, "luma": LUMA_STAGE}
+"""The graph's inputs that are predicted from frame to frame (spec 7.6), and the stages that they enter."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from nvrc_decoder.picture.planes import PictureFormat, Planes, plane_shapes
 from nvrc_decoder.profiles import Profile
 from nvrc_decoder.pyramid import DEFAULT_PYRAMID, Pyramid
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer
-from nvrc_decoder.synthesis.cpu.warping import HostWarper
+from nvrc_decoder.synthesis.cpu.predictor import CpuPredictor
 from nvrc_decoder.synthesis.cuda.providers import (
     Provider,
     ProviderName,
@@ -29,9 +29,9 @@ from nvrc_decoder.synthesis.cuda.providers import (
     import_onnxruntime,
 )
 from nvrc_decoder.synthesis.onnx.initializers import PREDICTED, graph_initializers, graph_inputs
+from nvrc_decoder.synthesis.onnx.predictor import GraphPredictor
 from nvrc_decoder.synthesis.onnx.session import GraphSession, Tensor, graph_bytes, output_bytes, output_names
-from nvrc_decoder.synthesis.onnx.warping import DeviceWarper
-from nvrc_decoder.synthesis.warping import Warped, Warper
+from nvrc_decoder.synthesis.predictor import PlaneArray, PlanePredictor
 from nvrc_decoder.system.threads import InOrder, cores
 
 __all__ = ["OrtSynthesizer"]
@@ -58,7 +58,7 @@ class _Call:
     """Inputs of one call, and those arrays among them that the warper may have back."""
 
     inputs: Mapping[str, Any]
-    lent: Mapping[int, Warped]
+    lent: Mapping[int, PlaneArray]
 
 
 class OrtSynthesizer:
@@ -138,15 +138,15 @@ class OrtSynthesizer:
             graph_initializers(profile, picture, stage_channels, stage_blocks, layers, multipliers),
             layout=layout,
         )
-        self._warper: Warper[Any] | None = None
+        self._warper: PlanePredictor[Any] | None = None
         if profile.has_planes([len(factors) for factors in multipliers]):
             make_motion = functools.partial(make, layout=False)
             self._warper = (
-                DeviceWarper(profile, pyramid, multipliers, make_motion)
+                GraphPredictor(profile, pyramid, multipliers, make_motion)
                 if motion_graphs or self.provider != "cpu"
-                else HostWarper(profile, pyramid, multipliers, threads)
+                else CpuPredictor(profile, pyramid, multipliers, threads)
             )
-        one_by_one = self.provider != "cpu" or isinstance(self._warper, DeviceWarper)
+        one_by_one = self.provider != "cpu" or isinstance(self._warper, GraphPredictor)
         self._frame_threads = 1 if one_by_one else frame_threads
 
     def resized(self, picture: PictureFormat) -> Self:
@@ -160,7 +160,7 @@ class OrtSynthesizer:
         grids: Sequence[Grid | None],
         frame_count: int,
         frames: range,
-        warped: Mapping[int, Warped] | None = None,
+        warped: Mapping[int, PlaneArray] | None = None,
     ) -> list[Planes]:
         """Frames `frames` of a GOP of `frame_count` frames.
 
@@ -176,7 +176,7 @@ class OrtSynthesizer:
         """
         return list(self.stream(grids, frame_count, frames, warped))
 
-    def warped(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> dict[int, Warped]:
+    def warped(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> dict[int, PlaneArray]:
         """The planes at `frames`; arguments as in `synthesise`.
 
         Returns:
@@ -186,14 +186,14 @@ class OrtSynthesizer:
         Raises:
             InternalError: E_RUNTIME, ONNX Runtime failed.
         """
-        return {} if self._warper is None else self._warper.warp(grids, self._picture, frames, compact=True)
+        return {} if self._warper is None else self._warper.entering(grids, self._picture, frames, compact=True)
 
     def stream(
         self,
         grids: Sequence[Grid | None],
         frame_count: int,
         frames: range,
-        warped: Mapping[int, Warped] | None = None,
+        warped: Mapping[int, PlaneArray] | None = None,
     ) -> Iterator[Planes]:
         """As `synthesise`, as the calls end.
 
@@ -207,20 +207,20 @@ class OrtSynthesizer:
         return _each(InOrder(self._run, calls, self._frame_threads))
 
     def _calls(
-        self, grids: Sequence[Grid | None], frame_count: int, frames: range, warped: Mapping[int, Warped] | None
+        self, grids: Sequence[Grid | None], frame_count: int, frames: range, warped: Mapping[int, PlaneArray] | None
     ) -> Iterator[_Call]:
         """Calls with their inputs. Planes come with them, in the caller's thread: they go from node to node."""
         for start in range(frames.start, frames.stop, self.batch):
             some = range(start, min(start + self.batch, frames.stop))
             placed = self._session.place(self._features(grids, frame_count, some))
-            lent: Mapping[int, Warped] = {}
+            lent: Mapping[int, PlaneArray] = {}
             if warped is not None:
                 own = slice(start - frames.start, some.stop - frames.start)
                 placed |= self._session.place(_by_name({stage: values[own] for stage, values in warped.items()}))
-            elif isinstance(self._warper, DeviceWarper):
-                placed |= self._warper.warp_placed(grids, self._picture, some)
+            elif isinstance(self._warper, GraphPredictor):
+                placed |= self._warper.entering_placed(grids, self._picture, some)
             elif self._warper is not None:
-                lent = self._warper.warp(grids, self._picture, some)
+                lent = self._warper.entering(grids, self._picture, some)
                 placed |= self._session.place(_by_name(lent))
             yield _Call(self._completed(placed, len(some)), lent)
 
@@ -244,7 +244,7 @@ class OrtSynthesizer:
 
     def feeds(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> dict[str, Tensor]:
         """The graph's inputs for consecutive frames, in this machine's memory."""
-        warped = {} if self._warper is None else self._warper.warp(grids, self._picture, frames)
+        warped = {} if self._warper is None else self._warper.entering(grids, self._picture, frames)
         present = {**self._features(grids, frame_count, frames), **_by_name(warped)}
         absent = {name: np.zeros(shape, np.float32) for name, shape in self._shapes(len(frames)).items()}
         return {**absent, **present}
@@ -297,7 +297,7 @@ def _each(calls: InOrder[_Call, list[Planes]]) -> Iterator[Planes]:
             yield from frames
 
 
-def _by_name(warped: Mapping[int, Warped]) -> dict[str, Tensor]:
+def _by_name(warped: Mapping[int, PlaneArray]) -> dict[str, Tensor]:
     """What is predicted as inputs of the graph."""
     stages = PREDICTED.items()
     return {name: np.ascontiguousarray(warped[stage], np.float32) for name, stage in stages if stage in warped}
