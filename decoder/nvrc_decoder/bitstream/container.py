@@ -25,9 +25,9 @@ __all__ = [
 MAGIC = bytes.fromhex("894e5652430d0a1a")
 VERSION = 3
 MINOR = 0
-"""Of streams that use nothing that came later."""
+"""Minor version of a stream without presentation METADATA (spec 2.2)."""
 MINOR_PRESENTATION = 1
-"""Of streams whose METADATA says how to show them (spec 3.6.1)."""
+"""Minor version of a stream whose METADATA says how to show it (spec 3.6.1)."""
 HEADER_BYTES = len(MAGIC) + 2
 FOOTER_MAGIC = b"NVRX"
 FOOTER_BYTES = 8 + len(FOOTER_MAGIC)

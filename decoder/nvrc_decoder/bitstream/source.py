@@ -25,13 +25,13 @@ _KNOWN = frozenset(int(kind) for kind in UnitType)
 
 
 def binary_file(file: object) -> BinaryIO:
-    """`file` itself, which can be read.
+    """`file`, checked to be a binary file object.
 
     Raises:
-        TypeError: it is something else than a binary file object.
+        TypeError: it is not.
     """
     if isinstance(file, io.TextIOBase):
-        raise TypeError('a stream is no text: open the file with mode "rb"')
+        raise TypeError('a stream is not text: open the file with mode "rb"')
     if not callable(getattr(file, "read", None)):
         hint = "; put bytes into io.BytesIO" if isinstance(file, bytes) else ""
         raise TypeError(f"a stream is a file name or a binary file object, not {type(file).__name__}{hint}")
@@ -39,10 +39,10 @@ def binary_file(file: object) -> BinaryIO:
 
 
 class ByteSource:
-    """Exact reads from a binary file object, which may be a pipe that gives less than was asked for.
+    """Exact reads from a binary file object, which may be a pipe that returns less than was asked for.
 
     Attributes:
-        offset: absolute offset of the next byte, from where the stream began.
+        offset: absolute offset of the next byte, counted from the start of the stream.
     """
 
     def __init__(self, fileobj: BinaryIO) -> None:
@@ -80,7 +80,7 @@ class ByteSource:
         return bytes(data)
 
     def seek(self, offset: int) -> None:
-        """Goes to an offset of the stream; only for seekable files, in which the stream begins at byte 0."""
+        """Move to an offset; only for seekable files, in which the stream begins at byte 0."""
         self._file.seek(offset)
         self.offset = offset
 
@@ -158,7 +158,7 @@ def read_unit(source: ByteSource, limits: Limits, name_of: Callable[[int], str] 
 
 
 def read_any_unit(source: ByteSource, limits: Limits, name_of: Callable[[int], str] = unit_name) -> RawUnit:
-    """As `read_unit`, but a unit with a wrong CRC is returned, with its `fault`; `source` is then behind it."""
+    """As `read_unit`, but a unit with a wrong CRC is returned, with its `fault`; `source` then stands after it."""
     offset = source.offset
     kind = source.read_exact(1)[0]
     name = name_of(kind)

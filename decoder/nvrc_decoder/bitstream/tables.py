@@ -109,7 +109,7 @@ _SEQUENCE: Table = (
 
 
 def _grid_nodes(scope: Scope) -> int:
-    """GridNodes of the slot in hand (3.4)."""
+    """GridNodes of the current slot (3.4)."""
     frames: int = scope["frame_count"]
     nodes: int = scope["pyramid"].node_count(frames) if scope["slot"] in scope["NodeSlots"] else frames
     return nodes

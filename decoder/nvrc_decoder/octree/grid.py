@@ -48,13 +48,13 @@ def code_grid(
         shape: nodes, channels, rows and columns, each at least 1; the caller has checked them against its limits.
         slot_index: index of the grid's slot in the profile.
         slot: that slot; the contexts of a flow slot are centred.
-        pyramid: says which frames the nodes of this grid and of the coarser one belong to.
+        pyramid: which frames the nodes of this grid and of the coarser one belong to.
         coarser: slot and values [N2, C2, H2, W2] of the previous present slot; None if this is the first or holds
             motion.
         values: [N, C, H, W] to encode, |q| <= 2047, or None to decode.
         coded: bool [N], the nodes that are not empty; None for all. The values of the others are 0.
-        check: called every few thousand symbols; what it raises ends the walk.
-        scratch: room for lattice and steps; None for new room.
+        check: called every few thousand symbols; an exception from it ends the walk.
+        scratch: memory for lattice and steps; None to allocate it.
 
     Returns:
         The grid, int16 [N, C, H, W], |q| <= 2047.

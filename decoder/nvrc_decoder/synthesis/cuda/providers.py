@@ -1,7 +1,7 @@
-"""Which ONNX Runtime provider can run here, found out without noise.
+"""Which ONNX Runtime provider can run here, found out without printing anything.
 
-ONNX Runtime prints to stderr when it is asked for CUDA and a library is missing, so everything that its CUDA provider
-needs is tried first: the build, the driver with a device, then the libraries.
+ONNX Runtime prints to stderr when it is asked for CUDA and a library is missing. So everything that its CUDA provider
+needs is checked first: the build, the driver with a device, then the libraries.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ PROVIDERS: tuple[Provider, ...] = ("auto", "cuda", "cpu")
 CPU_PROVIDER = "CPUExecutionProvider"
 CUDA_PROVIDER = "CUDAExecutionProvider"
 
-# Defence in depth: the graphs are meant to be exact with any of the first four set otherwise (docs/gpu.md).
+# Defence in depth: the graphs should be exact with other values of the first four, too (docs/gpu.md).
 CUDA_OPTIONS = {
     # Full float32 products.
     "use_tf32": "0",
-    # One kernel an operator, in the layout that the graph is written in.
+    # One kernel for each operator, in the layout that the graph is written in.
     "fuse_conv_bias": "0",
     "prefer_nhwc": "0",
     # ONNX Runtime's default, EXHAUSTIVE, times every algorithm for each new shape: slow to start, and the choice
     # depends on the clock. HEURISTIC asks cuDNN, which gives the same answer each time.
     "cudnn_conv_algo_search": "HEURISTIC",
-    # Memory in the sizes that are asked for, not in powers of two: batches are sized to fill most of it.
+    # Memory in the sizes requested, not in powers of two: batches are sized to fill most of it.
     "arena_extend_strategy": "kSameAsRequested",
 }
 
@@ -61,8 +61,8 @@ class CudaFault:
 
     Attributes:
         reason: what is missing.
-        remedy: what to do about it, often an install line.
-        device: whether there is an NVIDIA GPU in this machine, as far as can be seen.
+        remedy: what to do about it, often an install command.
+        device: whether this machine has an NVIDIA GPU, as far as can be seen.
     """
 
     reason: str
@@ -80,9 +80,9 @@ def import_onnxruntime() -> Any:
 
 
 def find_cuda_fault(onnxruntime: Any) -> CudaFault | None:
-    """What keeps this ONNX Runtime from using CUDA; None if its provider, driver, device and libraries are all here."""
+    """What keeps this ONNX Runtime from using CUDA; None if provider, driver, device and libraries are all found."""
     if CUDA_PROVIDER not in onnxruntime.get_available_providers():
-        # Both wheels go: each has overwritten files of the other, and removing one alone would take them along.
+        # Both wheels must go: each has overwritten files of the other, and removing one alone would remove them.
         remedy = reinstall_line("onnxruntime", _EXTRAS)
         return CudaFault("this ONNX Runtime is built without CUDA", remedy, _device_file_exists())
     major = _cuda_major(onnxruntime)
@@ -105,7 +105,7 @@ def find_cuda_fault(onnxruntime: Any) -> CudaFault | None:
 
 
 def cuda_error(fault: CudaFault) -> MissingExtraError:
-    """The error of a caller who asked for CUDA where it cannot be used."""
+    """The error for a caller who asked for CUDA where it cannot be used."""
     return MissingExtraError("E_MISSING_EXTRA", f"CUDA cannot be used: {fault.reason}; {fault.remedy}")
 
 
@@ -115,7 +115,7 @@ def device_memory() -> int:
     if driver is None:
         return 0
     device, context = ctypes.c_int(0), ctypes.c_void_p()
-    # The context that ONNX Runtime works in too; retaining it costs nothing where it exists.
+    # The context that ONNX Runtime uses, too; retaining it costs nothing where it exists.
     if (
         driver.cuInit(0)
         or driver.cuDeviceGet(ctypes.byref(device), 0)
@@ -134,7 +134,7 @@ def device_memory() -> int:
 
 
 def device_name() -> str:
-    """What the driver calls the first GPU; empty where it cannot be asked."""
+    """The driver's name for the first GPU; empty where it cannot be read."""
     driver = _load_driver()
     device, name = ctypes.c_int(0), ctypes.create_string_buffer(128)
     if (
@@ -165,7 +165,7 @@ def _register_provider(onnxruntime: Any) -> None:
 
 
 def _device_file_exists() -> bool:
-    """Whether the kernel knows an NVIDIA GPU; cheap, and without a trace in this process. Linux only."""
+    """Whether the kernel lists an NVIDIA GPU; cheap, and without side effects. Linux only."""
     folder = Path("/proc/driver/nvidia/gpus")
     return folder.is_dir() and any(folder.iterdir())
 
