@@ -101,7 +101,7 @@ class GridSlot:
 
     @property
     def motion(self) -> bool:
-        """Whether the grid holds motion: these grids are coded first, without coarse context, and are none."""
+        """Whether the grid holds motion; such grids are coded first, and contexts never cross from or to them."""
         return self.kind in (SlotKind.FLOW, SlotKind.SPLIT)
 
     @property

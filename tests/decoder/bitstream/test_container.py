@@ -102,7 +102,7 @@ def test_every_truncation_is_called_one() -> None:
                 assert (caught.value.code, caught.value.section) == ("E_TRUNCATED", "2.3, R2.3"), length
 
 
-def test_end_is_not_yielded_before_the_tail_was_read() -> None:
+def test_the_tail_is_read_before_end_is_yielded() -> None:
     reader = iter(UnitReader(io.BytesIO(make_stream() + b"x")))
     seen = []
     with pytest.raises(InvalidStreamError, match="goes on"):
@@ -173,7 +173,7 @@ def test_limits_are_inclusive() -> None:
     )
 
 
-def test_index_count_meets_the_limit_before_the_entries_are_read() -> None:
+def test_index_count_is_checked_before_its_entries() -> None:
     units = split(make_stream(index=False))
     units.insert(-1, (UnitType.INDEX, encode_leb128(1 << 40)))
     with pytest.raises(LimitError, match="max_gops"):

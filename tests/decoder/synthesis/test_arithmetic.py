@@ -95,7 +95,7 @@ def test_bound_is_exact(shift, bias_shift, least, most):
         assert "R6.2" in str(caught.value)
 
 
-def test_bound_of_the_context_network_uses_its_own_input_range():
+def test_the_context_bound_has_its_own_input_range():
     hidden, second, _ = context_layers(1, 1)
     weight = np.full(CONTEXT_INPUTS, 256)
     make_layer(hidden, weight, np.zeros(1), 4, 0, 0)
@@ -104,6 +104,6 @@ def test_bound_of_the_context_network_uses_its_own_input_range():
         make_layer(second, np.array([256]), big, 4, 0, 8)
 
 
-def test_wrong_number_of_parameters_is_the_callers_fault():
+def test_a_wrong_parameter_count_is_a_value_error():
     with pytest.raises(ValueError, match="reshape"):
         layer(weight=(1, 2))

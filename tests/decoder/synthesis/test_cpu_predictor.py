@@ -33,7 +33,7 @@ def noise(seed: int, *shape: int) -> np.ndarray:
 @pytest.mark.parametrize("size", [4, 1])
 @pytest.mark.parametrize("cells", [(9000, 1), (2, 9000), (180, 320), (30, 1030), (1, 1), (16384, 1)])
 @pytest.mark.parametrize("calm", [1, 50])
-def test_blocks_of_large_planes_are_the_references(size: int, cells: tuple[int, int], calm: int):
+def test_blocks_of_large_planes_equal_the_reference(size: int, cells: tuple[int, int], calm: int):
     """Some blocks, among them those at all edges; windows begin inside of the plane, and cells stand out of it.
 
     Where displacements are not calm a block reads so much of a plane that its taps are fetched one after another.
@@ -85,7 +85,7 @@ def test_half_samples_are_the_references(shape: tuple[int, int], samples: int, m
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (17, 16), (31, 70), (90, 200)])
 @pytest.mark.parametrize("samples", [1, 700, 1 << 16])
 @pytest.mark.parametrize("peak", [3, 2047])
-def test_wavelets_are_the_references(size: tuple[int, int], samples: int, peak: int, monkeypatch: pytest.MonkeyPatch):
+def test_wavelets_equal_the_reference(size: tuple[int, int], samples: int, peak: int, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(cpu_wavelet, "_BLOCK_SAMPLES", samples)
     rng, bands = np.random.default_rng(peak), []
     for i in PROFILES[0].band_slots:
@@ -233,7 +233,7 @@ def test_memory_of_nodes_is_used_again(monkeypatch: pytest.MonkeyPatch):
         assert shapes.count((1, rows, columns)) <= 2
 
 
-def test_nothing_is_refined_where_nothing_moves():
+def test_no_half_samples_without_motion():
     """Half samples take most of the memory and half of a node's time."""
     case = random_case(3, PROFILES[0], Picture(27, 22), 9, full=True, motion=False)
     predictor = CpuPredictor(case.profile, case.pyramid, case.multipliers, 1)
@@ -263,7 +263,7 @@ def test_memory_of_planes_is_estimated():
     assert motion_bytes(profile, 6400, 3600, counts, DEFAULT_PYRAMID) == 0
 
 
-def test_decoding_goes_on_in_a_thread_that_outlives_the_main_one() -> None:
+def test_decoding_works_after_the_main_thread_ended() -> None:
     """Python's pools take no work any more then."""
     import subprocess
     import sys

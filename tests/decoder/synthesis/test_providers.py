@@ -193,7 +193,7 @@ def test_nvrtc_may_be_missing(machine):
     assert providers.find_cuda_fault(FakeOnnxRuntime()) is None
 
 
-def test_a_provider_is_not_registered_without_libraries(machine):
+def test_no_registration_without_libraries(machine):
     machine(FakeDriver(), ("libcudnn.so.9",))
     fake = FakeOnnxRuntime()
     assert providers.find_cuda_fault(fake) is not None
@@ -234,7 +234,7 @@ def test_device_memory(monkeypatch, driver, free):
     assert driver is None or driver.retained == 0
 
 
-def test_auto_falls_back_to_the_cpu_quietly_and_cuda_says_why(machine, capfd):
+def test_auto_falls_back_quietly_and_cuda_says_why(machine, capfd):
     machine(None, gpu=False)
     case = random_case(8, PROFILES[0], Picture(8, 8), 2)
     assert OrtSynthesizer(*case.network, provider="auto", threads=1).provider == "cpu"
@@ -244,7 +244,7 @@ def test_auto_falls_back_to_the_cpu_quietly_and_cuda_says_why(machine, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_provider_that_does_not_load_after_all_is_no_cpu_in_disguise(machine, monkeypatch, capfd):
+def test_a_provider_that_does_not_load_is_an_error(machine, monkeypatch, capfd):
     # The probe is wrong here: this ONNX Runtime is built without CUDA, and refuses or ignores what it is asked for.
     monkeypatch.setattr("nvrc_decoder.synthesis.onnx.runtime.find_cuda_fault", lambda onnxruntime: None)
     case = random_case(8, PROFILES[0], Picture(8, 8), 2)
