@@ -71,7 +71,7 @@ DEFAULT_LIMITS = Limits()
 class Level:
     """Caps of one level: luma samples of a frame, of a side and per second; grid values and frames of a GOP."""
 
-    max_picture: int
+    max_frame_size: int
     max_side: int
     max_rate: int
     max_gop_symbols: int
@@ -126,8 +126,8 @@ def check_sequence_level(
         InvalidStreamError: E_LEVEL (R9.1, R9.2, R9.3).
     """
     caps, unit = LEVELS[level], "SEQUENCE"
-    if width * height > caps.max_picture:
-        _over(level, "frame size", width * height, caps.max_picture, "R9.1", offset, unit)
+    if width * height > caps.max_frame_size:
+        _over(level, "frame size", width * height, caps.max_frame_size, "R9.1", offset, unit)
     if max(width, height) > caps.max_side:
         _over(level, "frame side", max(width, height), caps.max_side, "R9.2", offset, unit)
     if width * height * rate_numerator > caps.max_rate * rate_denominator:
