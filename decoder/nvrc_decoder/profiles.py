@@ -183,14 +183,19 @@ class Profile:
         return sum(grid_channels[i] for i in self.slots_of_stage(stage)) + LUMA_CHANNELS * luma
 
 
-_BANDS_AND_MOTION = (
-    GridSlot(16, 4, SlotKind.BAND),
-    GridSlot(8, 3, SlotKind.BAND),
-    GridSlot(4, 3, SlotKind.BAND),
-    GridSlot(2, 3, SlotKind.BAND),
-    GridSlot(16, FLOW_CHANNELS, SlotKind.FLOW),
-    GridSlot(8, SPLIT_CHANNELS, SlotKind.SPLIT),
-)
+def _slots(features: tuple[int, int, int, int], planes: int) -> tuple[GridSlot, ...]:
+    """The slots of a profile, from the channels of its feature slots of strides 32 to 4 and of its plane slot."""
+    return (
+        *(GridSlot(stride, channels) for stride, channels in zip((32, 16, 8, 4), features, strict=True)),
+        GridSlot(4, planes, SlotKind.PLANE),
+        GridSlot(16, 4, SlotKind.BAND),
+        GridSlot(8, 3, SlotKind.BAND),
+        GridSlot(4, 3, SlotKind.BAND),
+        GridSlot(2, 3, SlotKind.BAND),
+        GridSlot(16, FLOW_CHANNELS, SlotKind.FLOW),
+        GridSlot(8, SPLIT_CHANNELS, SlotKind.SPLIT),
+    )
+
 
 PROFILES: tuple[Profile, ...] = (
     Profile(
@@ -199,14 +204,7 @@ PROFILES: tuple[Profile, ...] = (
         max_channels=(8, 8, 8, 8, 8),
         blocks=(0, 1, 1, 1, 1),
         temporal_stem=False,
-        slots=(
-            GridSlot(32, 4),
-            GridSlot(16, 3),
-            GridSlot(8, 3),
-            GridSlot(4, 2),
-            GridSlot(4, 3, SlotKind.PLANE),
-            *_BANDS_AND_MOTION,
-        ),
+        slots=_slots((4, 3, 3, 2), planes=3),
     ),
     Profile(
         id=1,
@@ -214,14 +212,7 @@ PROFILES: tuple[Profile, ...] = (
         max_channels=(24, 24, 24, 24, 24),
         blocks=(0, 1, 1, 2, 2),
         temporal_stem=False,
-        slots=(
-            GridSlot(32, 6),
-            GridSlot(16, 4),
-            GridSlot(8, 4),
-            GridSlot(4, 2),
-            GridSlot(4, 3, SlotKind.PLANE),
-            *_BANDS_AND_MOTION,
-        ),
+        slots=_slots((6, 4, 4, 2), planes=3),
     ),
     Profile(
         id=2,
@@ -229,14 +220,7 @@ PROFILES: tuple[Profile, ...] = (
         max_channels=(64, 64, 64, 64, 48),
         blocks=(1, 2, 2, 2, 3),
         temporal_stem=True,
-        slots=(
-            GridSlot(32, 8),
-            GridSlot(16, 6),
-            GridSlot(8, 4),
-            GridSlot(4, 2),
-            GridSlot(4, 4, SlotKind.PLANE),
-            *_BANDS_AND_MOTION,
-        ),
+        slots=_slots((8, 6, 4, 2), planes=4),
     ),
 )
 
