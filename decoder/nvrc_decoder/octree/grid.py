@@ -49,8 +49,7 @@ def code_grid(
         slot_index: index of the grid's slot in the profile.
         slot: that slot; the contexts of a flow slot are centred.
         pyramid: which frames the nodes of this grid and of the coarser one belong to.
-        coarser: slot and values [N2, C2, H2, W2] of the previous present slot; None if this is the first or holds
-            motion.
+        coarser: slot and values [N2, C2, H2, W2] of the previous present slot; None for the first and for motion.
         values: [N, C, H, W] to encode, |q| <= 2047, or None to decode.
         coded: bool [N], the nodes that are not empty; None for all. The values of the others are 0.
         check: called every few thousand symbols; an exception from it ends the walk.
