@@ -29,12 +29,12 @@ from nvrc_decoder.pyramid import Pyramid
 
 __all__ = [
     "CELL",
+    "ArrayPool",
     "Grid",
     "Integers",
     "PlaneArray",
     "PlanePredictor",
     "Quantised",
-    "Spares",
     "dequantised",
     "plane_sizes",
 ]
@@ -51,7 +51,7 @@ CELL = 4
 """Luma samples along each axis that share a displacement (spec 7.6.1)."""
 
 
-class Spares:
+class ArrayPool:
     """A pool of arrays for reuse, by name; a name has one shape until another is asked for. Thread-safe."""
 
     def __init__(self) -> None:
@@ -100,7 +100,7 @@ class PlanePredictor(ABC, Generic[Node]):
         self._nodes: dict[int, Node] = {}
         self._source: list[weakref.ref[Grid] | None] = []
         self._size = (0, 0)
-        self._spares = Spares()
+        self._pool = ArrayPool()
 
     @property
     def stages(self) -> tuple[int, ...]:
@@ -130,12 +130,12 @@ class PlanePredictor(ABC, Generic[Node]):
         Fresh memory for each frame costs a tenth of the time of `entering`.
         """
         if values.dtype == np.float32:
-            self._spares.give(stage, values)
+            self._pool.give(stage, values)
 
     def release(self) -> None:
         """Release the host memory that is kept for the next frame."""
         self._nodes, self._source = {}, []
-        self._spares.clear()
+        self._pool.clear()
 
     @abstractmethod
     def _make(
@@ -253,7 +253,7 @@ class PlanePredictor(ABC, Generic[Node]):
         for stage in self._slots:
             stride = STAGE_STRIDES[stage]
             shape = len(frames), channels[stage], -(-picture.height // stride), -(-picture.width // stride)
-            result[stage] = np.empty(shape, np.int16) if compact else self._spares.take(stage, shape, np.float32)
+            result[stage] = np.empty(shape, np.int16) if compact else self._pool.take(stage, shape, np.float32)
         return result
 
 

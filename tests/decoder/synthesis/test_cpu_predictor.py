@@ -20,7 +20,7 @@ from nvrc_decoder.synthesis.cpu.half_samples import NodePlanes
 from nvrc_decoder.synthesis.cpu.prediction import Block, Motion, predict
 from nvrc_decoder.synthesis.cpu.predictor import CpuPredictor, motion_bytes
 from nvrc_decoder.synthesis.onnx.runtime import OrtSynthesizer
-from nvrc_decoder.synthesis.predictor import Spares
+from nvrc_decoder.synthesis.predictor import ArrayPool
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
 
 MOST = 4 * (ACTIVATION_MAX - ACTIVATION_MIN)
@@ -56,8 +56,8 @@ def test_blocks_of_large_planes_equal_the_reference(size: int, cells: tuple[int,
         assert p == 0
         found[block.samples] = np.floor(samples)
 
-    sources = [NodePlanes(4, plane[None], Spares()) for plane in planes]
-    predict(*sources, Motion(moves, weights / np.float32(32)), size, write, 1, Spares())
+    sources = [NodePlanes(4, plane[None], ArrayPool()) for plane in planes]
+    predict(*sources, Motion(moves, weights / np.float32(32)), size, write, 1, ArrayPool())
     refined = [motion.half_samples(plane) for plane in planes]
     for block in {0: blocks[0], 1: blocks[len(blocks) // 2], 2: blocks[-1]}.values():
         rows, columns = block.samples
@@ -77,7 +77,7 @@ def test_half_samples_are_the_references(shape: tuple[int, int], samples: int, m
     ends = np.random.default_rng(2).choice((ACTIVATION_MIN, ACTIVATION_MAX), shape).astype(np.int16)
     planes = np.stack([noise(1, *shape), ends])
     for threads in (1, 3):
-        refined = NodePlanes(3, planes, Spares()).refined(threads)
+        refined = NodePlanes(3, planes, ArrayPool()).refined(threads)
         for plane, found in zip(planes, refined, strict=True):
             np.testing.assert_array_equal(found, motion.half_samples(plane))
 

@@ -12,7 +12,7 @@ from nvrc_decoder.profiles import PROFILES, Profile
 from nvrc_decoder.pyramid import Pyramid
 from nvrc_decoder.synthesis.onnx.runtime import OrtSynthesizer
 from nvrc_decoder.synthesis.onnx.session import motion_graph_bytes
-from nvrc_decoder.synthesis.predictor import PlanePredictor, Spares
+from nvrc_decoder.synthesis.predictor import ArrayPool, PlanePredictor
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
 from nvrc_decoder.synthesis.tiles import TiledSynthesizer, halo
 
@@ -141,17 +141,17 @@ def test_after_a_failure_nodes_are_made_anew():
 
 
 def test_spares_have_the_shape_last_asked_for():
-    spares = Spares()
-    one, other = spares.take("a", (2, 3), np.int16), spares.take("b", (2, 3), np.int16)
-    spares.give("a", one)
-    spares.give("b", other)
-    assert spares.take("a", (2, 3), np.int16) is one
-    spares.give("a", one)
-    assert spares.take("a", (3, 2), np.int16).shape == (3, 2)
-    spares.give("a", one)
-    assert spares.take("a", (2, 3), np.int16) is not one
-    spares.clear()
-    assert spares.take("b", (2, 3), np.int16) is not other
+    pool = ArrayPool()
+    one, other = pool.take("a", (2, 3), np.int16), pool.take("b", (2, 3), np.int16)
+    pool.give("a", one)
+    pool.give("b", other)
+    assert pool.take("a", (2, 3), np.int16) is one
+    pool.give("a", one)
+    assert pool.take("a", (3, 2), np.int16).shape == (3, 2)
+    pool.give("a", one)
+    assert pool.take("a", (2, 3), np.int16) is not one
+    pool.clear()
+    assert pool.take("b", (2, 3), np.int16) is not other
 
 
 def full(seed: int, profile: Profile, picture: Picture, frames: int, **more: object) -> Case:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN
-from nvrc_decoder.synthesis.predictor import Spares
+from nvrc_decoder.synthesis.predictor import ArrayPool
 from nvrc_decoder.system.threads import each
 
 __all__ = ["Activations", "NodePlanes"]
@@ -23,38 +23,38 @@ class NodePlanes:
 
     Args:
         stage: the stage.
-        values: activations [planes, rows, columns], from `spares`.
-        spares: the pool that memory comes from and goes back to.
+        values: activations [planes, rows, columns], from `pool`.
+        pool: allocates the arrays, and takes them back.
 
     Attributes:
         values: the activations; once there are half samples, a view of them.
     """
 
-    def __init__(self, stage: int, values: Activations, spares: Spares) -> None:
+    def __init__(self, stage: int, values: Activations, pool: ArrayPool) -> None:
         self.values = values
-        self._stage, self._spares = stage, spares
+        self._stage, self._pool = stage, pool
         self._refined: Activations | None = None
 
     def refined(self, threads: int) -> Activations:
         """The planes with half samples: int16 [planes, 2 * rows - 1, 2 * columns - 1] (spec 7.6.2), computed once."""
         planes, rows, columns = self.values.shape
         if self._refined is None:
-            refined = self._spares.take(("refined", self._stage), (planes, 2 * rows, 2 * columns), np.int16)
+            refined = self._pool.take(("refined", self._stage), (planes, 2 * rows, 2 * columns), np.int16)
             step = max(1, _REFINED_SAMPLES // columns)
             bands = [
                 (p, slice(first, min(first + step, rows))) for p in range(planes) for first in range(0, rows, step)
             ]
             each(lambda band: _refine(self.values[band[0]], band[1], refined[band[0]]), bands, threads)
-            self._spares.give(("values", self._stage), self.values)
+            self._pool.give(("values", self._stage), self.values)
             self.values, self._refined = refined[:, ::2, ::2], refined
         return self._refined[:, : 2 * rows - 1, : 2 * columns - 1]
 
     def retire(self) -> None:
         """Return the memory to the pool."""
         if self._refined is None:
-            self._spares.give(("values", self._stage), self.values)
+            self._pool.give(("values", self._stage), self.values)
         else:
-            self._spares.give(("refined", self._stage), self._refined)
+            self._pool.give(("refined", self._stage), self._refined)
 
 
 def _refine(plane: Activations, band: slice, out: Activations) -> None:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from nvrc_decoder.picture.planes import PictureFormat
 from nvrc_decoder.pyramid import BLEND_UNIT, References
 from nvrc_decoder.synthesis.cpu.half_samples import Activations, NodePlanes
-from nvrc_decoder.synthesis.predictor import CELL, Integers, Spares
+from nvrc_decoder.synthesis.predictor import CELL, ArrayPool, Integers
 from nvrc_decoder.system.opencv import call, import_cv2
 from nvrc_decoder.system.threads import each
 
@@ -143,7 +143,7 @@ def predict(
     size: int,
     write: Callable[[int, Block, Float], None],
     threads: int,
-    spares: Spares,
+    pool: ArrayPool,
 ) -> None:
     """Predict planes from those of two nodes (spec 7.6.3).
 
@@ -154,11 +154,11 @@ def predict(
         write: called with the number of a plane, a block, and its samples plus 1/2, not yet rounded down; from several
             threads concurrently.
         threads: most blocks computed concurrently.
-        spares: the pool that memory comes from.
+        pool: allocates the arrays.
     """
     count, *shape = before.values.shape
     moves = motion.moves.reshape(-1, 2, *motion.moves.shape[1:])
-    sources = [_Source(node, own, size, threads, spares) for node, own in zip((before, after), moves, strict=False)]
+    sources = [_Source(node, own, size, threads, pool) for node, own in zip((before, after), moves, strict=False)]
     weights = _Weights(motion.weights, size)
 
     def fill(block: Block) -> None:
@@ -193,14 +193,14 @@ class _Source:
         moves: the displacements, vertical first.
         size: samples along each axis that share a displacement.
         threads: as in `NodePlanes.refined`.
-        spares: the pool that memory comes from.
+        pool: allocates the arrays.
     """
 
-    def __init__(self, node: NodePlanes, moves: Integers, size: int, threads: int, spares: Spares) -> None:
+    def __init__(self, node: NodePlanes, moves: Integers, size: int, threads: int, pool: ArrayPool) -> None:
         if size == 1:
             # In 1/32 of a sample of the planes.
             moves = (moves + 2) >> 2
-        self._node, self._moves, self._size, self._spares = node, moves, size, spares
+        self._node, self._moves, self._size, self._pool = node, moves, size, pool
         if not moves.any():
             return
         self._refined = node.refined(threads)
@@ -242,11 +242,11 @@ class _Source:
         source = self._refined[p][places.window]
         if source.size > _WINDOW_SAMPLES:
             return _fetched_apart(source, places)
-        memory = self._spares.take("window", (_WINDOW_SAMPLES,), np.float32)
+        memory = self._pool.take("window", (_WINDOW_SAMPLES,), np.float32)
         window = memory[: source.size].reshape(source.shape)
         window[...] = source
         samples = _remapped(window, places.whole, places.fractions, "INTER_LINEAR")
-        self._spares.give("window", memory)
+        self._pool.give("window", memory)
         return samples
 
 

@@ -99,7 +99,7 @@ class CpuPredictor(PlanePredictor[_Node]):
                     channels[len(planes) :] = 0
                 if motion is not None:
                     write = partial(_floor, channels, stage)
-                    predict(before[stage], after[stage], motion, _CELL_SIZES[stage], write, self._threads, self._spares)
+                    predict(before[stage], after[stage], motion, _CELL_SIZES[stage], write, self._threads, self._pool)
                     continue
                 for p, plane in enumerate(planes):
                     for samples, place in _entering(channels, stage, p, _all(plane), plane):
@@ -114,7 +114,7 @@ class CpuPredictor(PlanePredictor[_Node]):
         for stage, slots in self._slots.items():
             size = plane_sizes(picture)[stage]
             count = len(self._multipliers[slots[0]]) if stage == PLANE_STAGE else 1
-            values = self._spares.take(("values", stage), (count, *size), np.int16)
+            values = self._pool.take(("values", stage), (count, *size), np.int16)
             residual = self._residual(grids, stage, t)
             if residual is None:
                 values[...] = 0
@@ -124,8 +124,8 @@ class CpuPredictor(PlanePredictor[_Node]):
                 values[...] = dequantised(*residual[0])
             if before is not None and after is not None and motion is not None:
                 write = partial(_add, values)
-                predict(before[stage], after[stage], motion, _CELL_SIZES[stage], write, self._threads, self._spares)
-            node[stage] = NodePlanes(stage, values, self._spares)
+                predict(before[stage], after[stage], motion, _CELL_SIZES[stage], write, self._threads, self._pool)
+            node[stage] = NodePlanes(stage, values, self._pool)
         return node
 
     def _retire(self, node: _Node) -> None:
