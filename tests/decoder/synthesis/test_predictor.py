@@ -140,7 +140,7 @@ def test_after_a_failure_nodes_are_made_anew():
     assert predictor.at(GOPS[0], 8) == [0, 8]
 
 
-def test_spares_have_the_shape_last_asked_for():
+def test_a_pool_keeps_the_shape_last_asked_for():
     pool = ArrayPool()
     one, other = pool.take("a", (2, 3), np.int16), pool.take("b", (2, 3), np.int16)
     pool.give("a", one)
