@@ -8,11 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from nvrc_decoder.picture.planes import Planes
-from nvrc_decoder.profiles import Q_MAX, LayerSpec, Profile, node_shape, synthesis_layers
+from nvrc_decoder.profiles import BIAS_Q_MAX, Q_MAX, LayerSpec, Profile, node_shape, synthesis_layers
 from nvrc_decoder.pyramid import DEFAULT_PYRAMID, Pyramid
 from nvrc_decoder.synthesis.arithmetic import (
     ACCUMULATOR_LIMIT,
-    BIAS_Q_MAX,
     BIAS_SHIFT_MAX,
     SHIFT_MAX,
     WEIGHT_MAX,

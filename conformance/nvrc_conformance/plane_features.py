@@ -11,7 +11,7 @@ from nvrc_decoder.bitstream.units import coded_nodes
 from nvrc_decoder.decode.gop import Grid
 from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN
 from nvrc_decoder.pyramid import BLEND_UNIT, FACTOR_UNIT, MULTIPLIER_MAX, References
-from nvrc_decoder.synthesis.activations import Feature, Warped, clip_activation, dequantise
+from nvrc_decoder.synthesis.activations import Feature, PlaneArray, clip_activation, dequantise
 from nvrc_decoder.synthesis.motion import GopMotion, half_samples, position, predict
 from nvrc_decoder.synthesis.wavelet import luma_residual
 
@@ -153,7 +153,7 @@ class _Planes:
         self._pyramid = item.network.header.pyramid
         self._size = item.sequence.height, item.sequence.width
         self._motion = _motion_of(item)
-        self._nodes: dict[int, Warped] = {}
+        self._nodes: dict[int, PlaneArray] = {}
 
     def features(self) -> set[str]:
         """Features of values that are clipped at both ends."""
@@ -201,7 +201,7 @@ class _Planes:
         return np.stack([predict(a, b, d0, d1, weight, (shape[1], shape[2]), stride) for a, b in pairs])
 
 
-def _between(plane: Warped) -> Feature:
+def _between(plane: PlaneArray) -> Feature:
     """Half samples along rows before they are clipped: [rows, columns - 1]."""
     x = np.pad(plane.astype(np.int32), ((0, 0), (1, 2)), mode="edge")
     a, b, c, d = (x[:, i : i + plane.shape[1] - 1] for i in range(4))

@@ -17,8 +17,8 @@ from nvrc_decoder.entropy.coder import Int32Array, IntArray, SymbolEncoder
 from nvrc_decoder.entropy.tables import ESCAPE, FRACTION_COUNT, TABLE_RADII, frequencies
 from nvrc_decoder.errors import InvalidStreamError
 from nvrc_decoder.prior import LayerPrior
-from nvrc_decoder.profiles import Q_MAX, LayerSpec
-from nvrc_decoder.synthesis.arithmetic import ACCUMULATOR_LIMIT, BIAS_Q_MAX, WEIGHT_MAX, make_layer
+from nvrc_decoder.profiles import BIAS_Q_MAX, Q_MAX, LayerSpec
+from nvrc_decoder.synthesis.arithmetic import ACCUMULATOR_LIMIT, WEIGHT_MAX, make_layer
 
 __all__ = ["LayerParameters", "SamplingCoder", "bound_layer", "draw", "plain_layer", "random_state"]
 

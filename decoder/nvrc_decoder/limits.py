@@ -1,8 +1,8 @@
 """Local limits and the format's levels (spec 9.3, 9.4).
 
-A `Limits` is what this machine is willing to spend: over it is a `LimitError` (exit 77), and the stream may well be
-valid. A `Level` is what the stream promises to keep to: over the level that it declares itself is an
-`InvalidStreamError` (E_LEVEL). Both are checked before memory is taken. All arithmetic is on Python integers.
+`Limits` say what this machine is willing to spend on a stream. A stream over them may well be valid: it is a
+`LimitError` (exit 77). A `Level` is what the stream itself promises; a stream over it is an `InvalidStreamError`
+(E_LEVEL). Both are checked before memory is allocated. All arithmetic is on Python integers.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ __all__ = [
 class Limits:
     """What a decoder is willing to spend on one stream; every default is finite.
 
-    A value that is no integer is a TypeError at once, a negative one a ValueError.
+    A value that is not an integer is a TypeError, a negative one a ValueError.
 
     Attributes:
         max_width, max_height: luma samples.
-        max_pixels: luma samples of a picture.
-        max_gop_frames: pictures of a GOP.
+        max_pixels: luma samples of a frame.
+        max_gop_frames: frames of a GOP.
         max_gop_symbols: grid values of a GOP.
         max_gops: GOP units of a stream.
         max_unit_bytes: payload bytes of a unit other than METADATA, known or not.
         max_metadata_bytes: payload bytes of a METADATA.
         max_network_parameters: weights and biases of a NETWORK.
-        max_surplus_frames: pictures of a stream beyond one for each of its bytes so far.
-        max_memory_bytes: memory of the process to decode a GOP, as `memory.estimate_gop_memory` sees it.
+        max_surplus_frames: frames of a stream in excess of one for each of its bytes so far.
+        max_memory_bytes: memory of the process to decode a GOP, as `memory.estimate_gop_memory` computes it.
     """
 
     max_width: int = 8192
@@ -69,9 +69,9 @@ DEFAULT_LIMITS = Limits()
 
 @dataclass(frozen=True)
 class Level:
-    """Caps of one level: luma samples of a picture, of a side and of a second, and values and pictures of a GOP."""
+    """Caps of one level: luma samples of a frame, of a side and per second; grid values and frames of a GOP."""
 
-    max_picture: int
+    max_frame_size: int
     max_side: int
     max_rate: int
     max_gop_symbols: int
@@ -90,10 +90,10 @@ LEVELS: tuple[Level, ...] = (
 
 
 def check_limit(name: str, value: int, limits: Limits, *, offset: int | None = None, unit: str | None = None) -> None:
-    """Holds `value` against the attribute `name` of `limits`.
+    """Checks `value` against the attribute `name` of `limits`.
 
     Raises:
-        LimitError: E_LIMIT, value over limit.
+        LimitError: E_LIMIT, the value is over the limit.
     """
     limit: int = getattr(limits, name)
     if value > limit:
@@ -102,7 +102,7 @@ def check_limit(name: str, value: int, limits: Limits, *, offset: int | None = N
 
 
 def check_sequence_limits(limits: Limits, width: int, height: int, *, offset: int | None = None) -> None:
-    """Holds the size of a picture against `limits`.
+    """Checks the size of a frame against `limits`.
 
     Raises:
         LimitError: E_LIMIT.
@@ -120,30 +120,30 @@ def _over(level: int, what: str, value: int, cap: int, requirement: str, offset:
 def check_sequence_level(
     level: int, width: int, height: int, rate_numerator: int, rate_denominator: int, *, offset: int | None = None
 ) -> None:
-    """Holds the size and rate of the pictures against the declared level, 0..6.
+    """Checks the size and rate of the frames against the declared level, 0..6.
 
     Raises:
         InvalidStreamError: E_LEVEL (R9.1, R9.2, R9.3).
     """
     caps, unit = LEVELS[level], "SEQUENCE"
-    if width * height > caps.max_picture:
-        _over(level, "picture size", width * height, caps.max_picture, "R9.1", offset, unit)
+    if width * height > caps.max_frame_size:
+        _over(level, "frame size", width * height, caps.max_frame_size, "R9.1", offset, unit)
     if max(width, height) > caps.max_side:
-        _over(level, "picture side", max(width, height), caps.max_side, "R9.2", offset, unit)
+        _over(level, "frame side", max(width, height), caps.max_side, "R9.2", offset, unit)
     if width * height * rate_numerator > caps.max_rate * rate_denominator:
         rate = -(-width * height * rate_numerator // rate_denominator)
         _over(level, "luma sample rate", rate, caps.max_rate, "R9.3", offset, unit)
 
 
 def check_gop_level(level: int, frames: int, symbols: int, *, offset: int | None = None, unit: str = "GOP") -> None:
-    """Holds a GOP's pictures and grid values against the declared level, 0..6.
+    """Checks a GOP's frames and grid values against the declared level, 0..6.
 
     Raises:
         InvalidStreamError: E_LEVEL (R9.4, R9.5).
     """
     caps = LEVELS[level]
     if frames > caps.max_gop_frames:
-        _over(level, "number of pictures", frames, caps.max_gop_frames, "R9.4", offset, unit)
+        _over(level, "number of frames", frames, caps.max_gop_frames, "R9.4", offset, unit)
     if symbols > caps.max_gop_symbols:
         _over(level, "number of grid values", symbols, caps.max_gop_symbols, "R9.5", offset, unit)
 
@@ -151,7 +151,7 @@ def check_gop_level(level: int, frames: int, symbols: int, *, offset: int | None
 def minimum_level(
     width: int, height: int, rate_numerator: int, rate_denominator: int, gop_frames: int, gop_symbols: int
 ) -> int:
-    """The lowest level that admits the pictures and the largest GOP of a stream.
+    """The lowest level that admits the frames and the largest GOP of a stream.
 
     Raises:
         InvalidStreamError: E_LEVEL, no level admits them.

@@ -34,9 +34,9 @@ __all__ = [
 
 PRIOR_SHA256 = "5875222f6d7d216185ba85572b7ed87ce5c29906dc02fe767c3121b3118c787c"
 PRIOR_BITS = 16
-"""The constants are in units of 2^-16."""
+"""Fraction bits of the constants, which are in units of 2^-16."""
 PRIOR_CHANNELS = 8
-"""Channels of its stages."""
+"""Channels of the stages in the prior."""
 _CONTEXT_WIDTH, _PLANES, _SUBPLANES = 10, 3, 6
 
 PRIOR_LAYERS: dict[str, tuple[int, ...]] = {
@@ -59,14 +59,14 @@ _CENTRES = {
     "depthwise": np.s_[:, 1, 1],
     "head_depthwise": np.s_[:, 0, 1, 1],
 }
-"""Kind of layer -> the weights that pass a channel on as it is."""
+"""Kind of layer -> the weights that pass a channel through unchanged."""
 
 Int64Array = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class LayerPrior:
-    """Prior of one layer, in units of 2^-16 of what the layer's output is counted in for each step of its input.
+    """Prior of one layer, in units of 2^-16.
 
     Attributes:
         weight: int64, shaped as the layer's weights, or one 0 for all.
@@ -86,7 +86,7 @@ class LayerPrior:
 
 
 NO_PRIOR = LayerPrior(np.zeros((), dtype=np.int64), np.zeros((), dtype=np.int64))
-"""The prior of a layer whose weights and biases are coded as they are."""
+"""The prior of a layer whose weights and biases are coded directly."""
 
 
 def _scaled(constant: Int64Array, shift: int) -> Int64Array:
@@ -110,7 +110,7 @@ class Prior:
     def layers(
         self, profile: Profile, specs: Sequence[LayerSpec], grid_channels: Sequence[int]
     ) -> dict[str, LayerPrior]:
-        """The prior of each layer of a NETWORK by name; arguments as of `layer_prior`."""
+        """The prior of each layer of a NETWORK by name; arguments as in `layer_prior`."""
         return {
             spec.name: layer_prior(profile, spec, grid_channels)
             if (self.context if spec.name.startswith("context.") else self.synthesis)
@@ -120,7 +120,7 @@ class Prior:
 
 
 WITHOUT_PRIOR = Prior()
-"""Both networks are coded as they are."""
+"""Both networks are coded directly."""
 
 
 @functools.cache
@@ -159,7 +159,8 @@ def layer_prior(profile: Profile, spec: LayerSpec, grid_channels: Sequence[int])
         grid_channels: channels of each slot, 0 where it is absent.
 
     Returns:
-        Shaped as the layer is. Where the table has nothing, filters of one channel pass it on, and the rest is 0.
+        Shaped as the layer. Where the table has no value, depthwise and temporal filters pass their channel through,
+        and all else is 0.
 
     Raises:
         InternalError: E_INTERNAL, the installed table file is damaged.

@@ -1,7 +1,7 @@
-"""Profiles: the largest graph of each, the grid slots and the layers with their shapes (spec chapter 7).
+"""Profiles: the largest network of each, the grid slots and the layers with their shapes (spec chapter 7).
 
-The one place where shapes are written down; the syntax, the NumPy reference, the ONNX graph's loader and the
-encoder's PyTorch twin all read them here.
+The one place that defines shapes: the syntax, the NumPy reference, the ONNX graph's loader and the encoder's PyTorch
+twin read them here.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from nvrc_decoder.pyramid import Pyramid
 __all__ = [
     "ACTIVATION_MAX",
     "ACTIVATION_MIN",
+    "BIAS_Q_MAX",
     "CHROMA_400",
     "CHROMA_420",
     "CHROMA_444",
@@ -23,6 +24,8 @@ __all__ = [
     "CONTEXT_INPUT_MAX",
     "FLOW_CHANNELS",
     "LUMA_CHANNELS",
+    "LUMA_STAGE",
+    "PLANE_STAGE",
     "PROFILES",
     "Q_MAX",
     "SPLIT_CHANNELS",
@@ -41,16 +44,21 @@ __all__ = [
 ]
 
 Q_MAX = 2047
+"""Largest magnitude of a coded grid value or weight (spec 6.1)."""
+BIAS_Q_MAX = 65535
+"""Largest magnitude of a coded bias (spec 6.1)."""
 ACTIVATION_MIN = -2048
 ACTIVATION_MAX = 2047
 CONTEXT_INPUTS = 51
 CONTEXT_INPUT_MAX = 15
 STAGE_STRIDES = (32, 16, 8, 4, 2)
+PLANE_STAGE, LUMA_STAGE = STAGE_STRIDES.index(4), STAGE_STRIDES.index(2)
+"""The stages that the planes of the plane slot and the luma plane enter (spec 7.6.6)."""
 CHROMA_400, CHROMA_420, CHROMA_444 = 0, 1, 2
 FLOW_CHANNELS = 3
-"""Vertical and horizontal position, and what is added to the blend weight (spec 7.6.1)."""
+"""Vertical and horizontal position, and blend (spec 7.6.1)."""
 SPLIT_CHANNELS = 3
-"""What is added to the vertical and the horizontal displacement, and to the blend weight (spec 7.6.1)."""
+"""Additions to the vertical and the horizontal displacement, and to the blend weight (spec 7.6.1)."""
 LUMA_CHANNELS = 4
 """The luma plane enters its stage as its four phases (spec 7.6.6)."""
 
@@ -59,10 +67,10 @@ class SlotKind(Enum):
     """What a slot's grid holds.
 
     FEATURE: features of every frame, injected into the stage of the slot's stride.
-    PLANE: planes at the nodes of the pyramid, one a channel, at the slot's stride.
-    BAND: one level of the wavelet transform of the luma plane at the nodes of the pyramid.
+    PLANE: residuals of planes at the nodes of the pyramid, one for each channel, at the slot's stride.
+    BAND: one level of the wavelet transform of the luma plane's residual at the nodes of the pyramid.
     FLOW: smooth positions and blend weights of every frame.
-    SPLIT: what 8x8 luma samples of a frame add to the displacements and weights of the flow grid.
+    SPLIT: what each block of 8x8 luma samples adds to the displacements and blend weights of the flow grid.
     """
 
     FEATURE = "feature"
@@ -77,8 +85,8 @@ class GridSlot:
     """A place for a grid.
 
     Attributes:
-        stride: between its values, in luma samples.
-        max_channels: most channels; band, flow and split grids have exactly these.
+        stride: luma samples from one value to the next along each axis.
+        max_channels: largest number of channels; band, flow and split grids have exactly so many.
         kind: what its grid holds.
     """
 
@@ -93,7 +101,7 @@ class GridSlot:
 
     @property
     def motion(self) -> bool:
-        """Whether the grid holds motion: it is coded before the others, and they are no context of each other."""
+        """Whether the grid holds motion; such grids are coded first, and contexts never cross from or to them."""
         return self.kind in (SlotKind.FLOW, SlotKind.SPLIT)
 
     @property
@@ -103,7 +111,7 @@ class GridSlot:
 
     @property
     def at_nodes(self) -> bool:
-        """Whether the grid has values at the nodes of the pyramid only; otherwise it has them at every frame."""
+        """Whether the grid has values at the nodes of the pyramid only, not at every frame."""
         return self.kind in (SlotKind.PLANE, SlotKind.BAND)
 
     @property
@@ -114,7 +122,7 @@ class GridSlot:
 
 @dataclass(frozen=True)
 class Profile:
-    """A largest synthesis graph; a stream activates a part of it."""
+    """A largest synthesis network; a stream activates a part of it."""
 
     id: int
     name: str
@@ -154,35 +162,40 @@ class Profile:
         return tuple(i for i, slot in enumerate(self.slots) if slot.at_nodes)
 
     def has_luma(self, grid_channels: Sequence[int]) -> bool:
-        """Whether a NETWORK with these channels a slot (0: absent) has a luma plane."""
+        """Whether a NETWORK with these channels per slot (0: absent) has a luma plane."""
         return grid_channels[self.band_slots[0]] > 0
 
     def has_planes(self, grid_channels: Sequence[int]) -> bool:
-        """Whether a NETWORK with these channels a slot has anything that is predicted from frame to frame."""
+        """Whether a NETWORK with these channels per slot has planes, which are predicted from frame to frame."""
         return any(grid_channels[i] for i in self.node_slots)
 
     def motion_is_on(self, grid_channels: Sequence[int]) -> bool:
-        """Whether a NETWORK with these channels a slot (0: absent) has a flow grid."""
+        """Whether a NETWORK with these channels per slot (0: absent) has a flow grid."""
         return grid_channels[self.flow_slot] > 0
 
     def slots_of_stage(self, stage: int) -> tuple[int, ...]:
-        """Indices of the slots whose grids are injected into a stage, ascending; bands are not, the luma plane is."""
+        """Indices of the feature and plane slots that are injected into a stage, ascending."""
         return tuple(i for i, slot in enumerate(self.slots) if slot.stage == stage)
 
     def injected(self, stage: int, grid_channels: Sequence[int]) -> int:
-        """Channels that enter a stage: of its slots and, at the last one, the phases of the luma plane (spec 7.7)."""
-        luma = stage == len(STAGE_STRIDES) - 1 and self.has_luma(grid_channels)
+        """Channels injected into a stage: those of its slots and, at the last, the phases of luma (spec 7.7)."""
+        luma = stage == LUMA_STAGE and self.has_luma(grid_channels)
         return sum(grid_channels[i] for i in self.slots_of_stage(stage)) + LUMA_CHANNELS * luma
 
 
-_BANDS_AND_MOTION = (
-    GridSlot(16, 4, SlotKind.BAND),
-    GridSlot(8, 3, SlotKind.BAND),
-    GridSlot(4, 3, SlotKind.BAND),
-    GridSlot(2, 3, SlotKind.BAND),
-    GridSlot(16, FLOW_CHANNELS, SlotKind.FLOW),
-    GridSlot(8, SPLIT_CHANNELS, SlotKind.SPLIT),
-)
+def _slots(features: tuple[int, int, int, int], planes: int) -> tuple[GridSlot, ...]:
+    """The slots of a profile, from the channels of its feature slots of strides 32 to 4 and of its plane slot."""
+    return (
+        *(GridSlot(stride, channels) for stride, channels in zip((32, 16, 8, 4), features, strict=True)),
+        GridSlot(4, planes, SlotKind.PLANE),
+        GridSlot(16, 4, SlotKind.BAND),
+        GridSlot(8, 3, SlotKind.BAND),
+        GridSlot(4, 3, SlotKind.BAND),
+        GridSlot(2, 3, SlotKind.BAND),
+        GridSlot(16, FLOW_CHANNELS, SlotKind.FLOW),
+        GridSlot(8, SPLIT_CHANNELS, SlotKind.SPLIT),
+    )
+
 
 PROFILES: tuple[Profile, ...] = (
     Profile(
@@ -191,14 +204,7 @@ PROFILES: tuple[Profile, ...] = (
         max_channels=(8, 8, 8, 8, 8),
         blocks=(0, 1, 1, 1, 1),
         temporal_stem=False,
-        slots=(
-            GridSlot(32, 4),
-            GridSlot(16, 3),
-            GridSlot(8, 3),
-            GridSlot(4, 2),
-            GridSlot(4, 3, SlotKind.PLANE),
-            *_BANDS_AND_MOTION,
-        ),
+        slots=_slots((4, 3, 3, 2), planes=3),
     ),
     Profile(
         id=1,
@@ -206,14 +212,7 @@ PROFILES: tuple[Profile, ...] = (
         max_channels=(24, 24, 24, 24, 24),
         blocks=(0, 1, 1, 2, 2),
         temporal_stem=False,
-        slots=(
-            GridSlot(32, 6),
-            GridSlot(16, 4),
-            GridSlot(8, 4),
-            GridSlot(4, 2),
-            GridSlot(4, 3, SlotKind.PLANE),
-            *_BANDS_AND_MOTION,
-        ),
+        slots=_slots((6, 4, 4, 2), planes=3),
     ),
     Profile(
         id=2,
@@ -221,14 +220,7 @@ PROFILES: tuple[Profile, ...] = (
         max_channels=(64, 64, 64, 64, 48),
         blocks=(1, 2, 2, 2, 3),
         temporal_stem=True,
-        slots=(
-            GridSlot(32, 8),
-            GridSlot(16, 6),
-            GridSlot(8, 4),
-            GridSlot(4, 2),
-            GridSlot(4, 4, SlotKind.PLANE),
-            *_BANDS_AND_MOTION,
-        ),
+        slots=_slots((8, 6, 4, 2), planes=4),
     ),
 )
 
@@ -344,15 +336,15 @@ def kmac_per_pixel(
 
 
 _FETCH_MACS = 10
-"""A predicted sample: four taps in each of two references, and the two products that blend them."""
+"""For a predicted sample: four taps in each of two references, and the two products that blend them."""
 _HALF_SAMPLE_MACS = 12
-"""A sample of a node: three samples between it and its neighbours, of four taps each (spec 7.6.2)."""
+"""For a sample of a node: three half samples of four taps each (spec 7.6.2)."""
 _WAVELET_MACS = 12
-"""A sample of the luma plane at a node: the lifting takes 9 a sample of a level, and 9 * 4 / 3 is 12 (spec 7.6.5)."""
+"""For a sample of the luma plane at a node: lifting takes 9 per sample of a level, and 9 * 4 / 3 is 12 (spec 7.6.5)."""
 
 
 def motion_kmac_per_pixel(profile: Profile, grid_channels: Sequence[int], pyramid: Pyramid) -> float:
-    """The part of `kmac_per_pixel` that is spent on planes: wavelet, half samples, fetches and blends.
+    """The part of `kmac_per_pixel` for planes: wavelet, half samples, fetches and blends.
 
     Fetches count where there is a flow grid only; the interpolation of displacements is not counted.
     """

@@ -24,11 +24,11 @@ FACTOR_UNIT = 16
 
 @dataclass(frozen=True)
 class References:
-    """The two frames that a frame's planes are predicted from, and what the later one counts (spec 7.5).
+    """The two frames that a frame's planes are predicted from, and the share of the later one (spec 7.5).
 
     Attributes:
-        before, after: frames that are nodes; the same for a key.
-        share: the later one's share in 1/32, before the flow grid's blend is added.
+        before, after: the references, which are nodes; the same frame twice for a key.
+        share: share of the later reference in 1/32, before the flow grid's blend is added.
     """
 
     before: int
@@ -40,13 +40,13 @@ class References:
 class Pyramid:
     """Which frames of a GOP are nodes, and what each frame is predicted from (spec 7.5).
 
-    Every `key_spacing`-th frame is a key, predicted from the key before. Every `node_spacing`-th frame is a node: one
-    that is no key is predicted from the two nodes that lie as far away as the largest power of two that divides its
-    number. All other frames are predicted from the nodes around them. Nodes alone have values of their own.
+    Every `key_spacing`-th frame is a key, predicted from the key before it. Every `node_spacing`-th frame is a node. A
+    node that is not a key is predicted from two nodes, before and after it, at the distance of the largest power of two
+    that divides its number. All other frames are predicted from the nodes around them. Only nodes have residuals.
 
     Attributes:
         key_spacing, node_spacing: powers of two, 1..16, the first at least as large.
-        factors: step factors, in sixteenths, of the nodes that are no keys: of those halfway between keys first, then
+        factors: step factors of the nodes that are not keys, in sixteenths: first of those halfway between keys, then
             of each finer level.
     """
 
@@ -56,7 +56,7 @@ class Pyramid:
 
     @property
     def levels(self) -> int:
-        """Levels of nodes between keys, the length of `factors`."""
+        """Number of levels of nodes between keys, which is the length of `factors`."""
         return (self.key_spacing // self.node_spacing).bit_length() - 1
 
     def node_count(self, frames: int) -> int:
@@ -68,7 +68,7 @@ class Pyramid:
         return t % self.node_spacing == 0
 
     def references(self, t: int) -> References | None:
-        """What frame `t` is predicted from; None for frame 0, which is predicted from nothing."""
+        """The references of frame `t`; None for frame 0, which is not predicted."""
         if t == 0:
             return None
         if t % self.key_spacing == 0:
@@ -96,4 +96,4 @@ class Pyramid:
 
 
 DEFAULT_PYRAMID = Pyramid()
-"""Stands where a NETWORK has no slot with nodes, and so no pyramid."""
+"""The pyramid of a NETWORK that has no node slot, and so codes none."""

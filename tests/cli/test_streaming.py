@@ -198,7 +198,7 @@ def test_keep_going_skips_damaged_gops(stream: Path, output: Path, piped: bool) 
     assert frames_of((output / "a.yuv").read_bytes()) == [FOUR.frame_md5[n] for n in kept]
     first, second, last = result.stderr.decode().splitlines()
     begin, end = GOPS[0], GOPS[0] + GOPS[1] - 1
-    assert first.startswith(f"lost GOP 1, frames {begin}-{end}: error[E_CRC] GOP at byte ")
+    assert first.startswith(f"lost GOP 1, frames {begin}-{end}: error[E_CRC] GOP 1 at byte ")
     assert second.startswith(f"lost GOP 3, frames {sum(GOPS[:3])}")
     assert last.startswith("error[E_DAMAGED] the stream is damaged in 2 places")
     document: dict[str, Any] = json.loads(result.stdout)

@@ -76,7 +76,7 @@ def test_it_refuses_a_manifest_that_differs(tmp_path: Path, monkeypatch: pytest.
     assert "nano-units" in refused.output
 
 
-def test_a_manifest_of_another_version_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_manifest_of_another_version_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generate, "RECIPES", SMALL)
     path = copy_of_suite(tmp_path).path
     path.write_text(json.dumps({"format": "nvrc", "version": 0, "streams": [{"id": "of-other-fields"}]}))
@@ -92,7 +92,7 @@ def test_a_manifest_of_another_version_begins_anew(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize("text", ["<<<<<<< HEAD", json.dumps({"format": "nvrc", "version": 1000, "streams": []})])
-def test_a_manifest_that_cannot_be_read_is_not_replaced(tmp_path: Path, text: str) -> None:
+def test_an_unreadable_manifest_is_not_replaced(tmp_path: Path, text: str) -> None:
     path = copy_of_suite(tmp_path).path
     path.write_text(text)
     assert run(tmp_path, "--update").exit_code != 0
@@ -178,7 +178,7 @@ def test_the_pyramid_and_the_nodes_are_stages() -> None:
     assert MANIFEST.stream("nano-sparse").stages.gops[0].nodes == {}
 
 
-def test_a_network_that_no_gop_follows_is_no_stage(tmp_path: Path) -> None:
+def test_a_network_without_a_gop_has_no_stage(tmp_path: Path) -> None:
     units = split(MANIFEST.read("lite-networks"))
     networks = [unit for unit in units if unit[0] == UnitType.NETWORK]
     first = units.index(networks[0])

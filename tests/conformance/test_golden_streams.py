@@ -165,6 +165,6 @@ def test_streams_cover_the_format() -> None:
         assert profile in {stream.profile for stream in bound}
 
 
-def test_streams_of_the_folder_are_those_of_the_manifest() -> None:
+def test_the_folder_holds_the_streams_of_the_manifest() -> None:
     folder = MANIFEST.path.parent / "streams"
     assert {file.name for file in folder.iterdir()} == {MANIFEST.file(stream).name for stream in MANIFEST.streams}

@@ -55,7 +55,7 @@ def joined(*streams: bytes) -> bytes:
     return output.getvalue()
 
 
-def test_decoding_from_gop_3_reads_headers_network_and_that_gop() -> None:
+def test_seeking_reads_headers_network_and_one_gop() -> None:
     data = MANIFEST.read(FOUR)
     units = units_of(data)
     assert [unit.name for unit in units if isinstance(unit.content, Gop)] == ["GOP 0", "GOP 1", "GOP 2", "GOP 3"]
@@ -102,7 +102,7 @@ def test_joined_copies_decode_to_copies() -> None:
 
 
 @pytest.mark.parametrize("seek", [False, True], ids=["forward", "random-access"])
-def test_python_memory_does_not_grow_with_the_number_of_gops(seek: bool) -> None:
+def test_python_memory_is_independent_of_gop_count(seek: bool) -> None:
     data = MANIFEST.read(FOUR)
     frame_bytes = 40 * 24 * 3 // 2
 
@@ -144,7 +144,7 @@ print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
-def test_process_memory_does_not_grow_with_the_number_of_gops(tmp_path: Path) -> None:
+def test_process_memory_is_independent_of_gop_count(tmp_path: Path) -> None:
     """With ONNX Runtime, and with pictures large enough to show in the size of a process."""
     draft = StreamDraft(
         "nano",

@@ -1,1 +1,1 @@
-"""Slow, obvious implementations, written from the specification's pseudocode, that the product is held against."""
+"""Slow, obvious implementations, written from the specification's pseudocode, that the decoder is checked against."""

@@ -1,4 +1,4 @@
-"""Schedules, contexts and the context network of spec chapter 5, one position at a time."""
+"""Schedules, contexts and the context network of spec chapter 5, position by position."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The planes of spec 7.6 in Python integers, one sample at a time."""
+"""The planes of spec 7.6 in Python integers, sample by sample."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The entropy coder of spec chapter 4 in Python integers, both directions, one symbol at a time."""
+"""The entropy coder of spec chapter 4 in Python integers, in both directions, symbol by symbol."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def test_edge_sizes(profile: Profile, style: str, picture: Picture, frame_count:
 
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
-def test_any_part_of_a_gop_is_the_same_as_in_the_whole(profile: Profile) -> None:
+def test_any_part_of_a_gop_equals_the_whole(profile: Profile) -> None:
     case = random_case(11, profile, Picture(37, 30), 19)
     reference = ReferenceSynthesizer(*case.network)
     whole = reference.synthesise(case.grids, case.frame_count, range(case.frame_count))

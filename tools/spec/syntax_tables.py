@@ -1,4 +1,4 @@
-"""The syntax, levels and limits as text for the specification: ``python -m nvrc_decoder.bitstream.render FILE...``.
+"""The syntax, levels and limits as text for the specification: ``python tools/spec/syntax_tables.py FILE...``.
 
 In each file, what stands between ``<!-- generated: NAME -->`` and ``<!-- end generated -->`` is replaced. NAME is a
 payload of `tables.PAYLOADS`, ``LEVELS`` or ``LIMITS``.
@@ -102,9 +102,9 @@ def _payload(payload: Payload) -> str:
 
 
 def _levels() -> str:
-    head = "| level | MaxPicture | MaxSide | MaxRate | MaxGopSymbols | MaxGopFrames |\n|--:|--:|--:|--:|--:|--:|\n"
+    head = "| level | MaxFrameSize | MaxSide | MaxRate | MaxGopSymbols | MaxGopFrames |\n|--:|--:|--:|--:|--:|--:|\n"
     rows = (
-        f"| {i} | {level.max_picture} | {level.max_side} | {level.max_rate} | {level.max_gop_symbols} "
+        f"| {i} | {level.max_frame_size} | {level.max_side} | {level.max_rate} | {level.max_gop_symbols} "
         f"| {level.max_gop_frames} |\n"
         for i, level in enumerate(LEVELS)
     )

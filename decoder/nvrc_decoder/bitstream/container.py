@@ -25,22 +25,29 @@ __all__ = [
 MAGIC = bytes.fromhex("894e5652430d0a1a")
 VERSION = 3
 MINOR = 0
-"""Of streams that use nothing that came later."""
+"""Minor version of a stream without presentation METADATA (spec 2.2)."""
 MINOR_PRESENTATION = 1
-"""Of streams whose METADATA says how to show them (spec 3.6.1)."""
+"""Minor version of a stream whose METADATA says how to show it (spec 3.6.1)."""
 HEADER_BYTES = len(MAGIC) + 2
 FOOTER_MAGIC = b"NVRX"
 FOOTER_BYTES = 8 + len(FOOTER_MAGIC)
 OPTIONAL_TYPE = 0x80
 
+_ONCE = frozenset({UnitType.SEQUENCE, UnitType.INDEX, UnitType.END})
+
 
 def unit_name(kind: int, number: int | None = None) -> str:
-    """How errors and listings name a unit: ``GOP 3``, ``END``, ``unit type 0x99``."""
+    """How errors and listings name a unit: ``GOP 3``, ``unit type 0x99``; ``END``, since a stream has only one.
+
+    Args:
+        kind: the unit's type byte.
+        number: units of its type before it; None where that is not known.
+    """
     try:
         name = UnitType(kind).name
     except ValueError:
         name = f"unit type {kind:#04x}"
-    return name if number is None else f"{name} {number}"
+    return name if number is None or kind in _ONCE else f"{name} {number}"
 
 
 def encode_header(minor: int = MINOR) -> bytes:

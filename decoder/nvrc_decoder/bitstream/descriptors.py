@@ -18,7 +18,7 @@ _FIXED = {"u8": 1, "u16": 2, "u24": 3, "u32": 4, "u64": 8}
 
 
 def read_leb128(next_byte: Callable[[], int], offset: int, unit: str | None = None) -> int:
-    """The value of a leb128 whose bytes `next_byte` gives one by one (spec 1.4).
+    """The value of a leb128 (spec 1.4), whose bytes come from calls of `next_byte`.
 
     Raises:
         InvalidStreamError: E_LEB128 where it is longer than 9 bytes (R1.1) or longer than it need be (R1.2).
@@ -74,7 +74,7 @@ class ByteReader:
 
     @property
     def remaining(self) -> int:
-        """Bytes that are left in the payload."""
+        """Bytes left in the payload."""
         return len(self._data) - self._position
 
     def raw(self, count: int) -> bytes:
@@ -97,7 +97,7 @@ class ByteReader:
         return int.from_bytes(self.raw(_FIXED[descriptor]), "little")
 
     def finish(self) -> None:
-        """Ends the payload.
+        """Check that the whole payload has been read.
 
         Raises:
             InvalidStreamError: E_LENGTH (R2.7) where bytes are left.
@@ -132,5 +132,5 @@ class ByteWriter:
         self._data += value.to_bytes(size, "little")
 
     def getvalue(self) -> bytes:
-        """What has been written."""
+        """The bytes written so far."""
         return bytes(self._data)

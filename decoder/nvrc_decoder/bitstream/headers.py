@@ -82,15 +82,6 @@ class SequenceHeader:
         """The profile's description."""
         return PROFILES[self.profile]
 
-    @property
-    def chroma_size(self) -> tuple[int, int] | None:
-        """(height, width) of a chroma plane, None for 4:0:0."""
-        if self.chroma_format == 0:
-            return None
-        if self.chroma_format == 1:
-            return -(-self.height // 2), -(-self.width // 2)
-        return self.height, self.width
-
 
 @dataclass(frozen=True)
 class ScheduleRun:
@@ -131,10 +122,10 @@ class GridHeader:
     """One present grid.
 
     Attributes:
-        slot: its slot.
-        multipliers: one for each channel; the stream holds a single one where all are the same.
-        runs: the schedule where its kind is `EXPLICIT`, else empty.
-        schedule: kind of the schedule.
+        slot: index of its slot.
+        multipliers: one for each channel; the stream codes a single one where all are equal.
+        runs: the schedule if its kind is `EXPLICIT`, else empty.
+        schedule: the kind of schedule.
     """
 
     slot: int
@@ -197,11 +188,6 @@ class NetworkHeader:
     pyramid: Pyramid = DEFAULT_PYRAMID
     prior: Prior = WITHOUT_PRIOR
 
-    @property
-    def present_slots(self) -> tuple[int, ...]:
-        """Slots of the present grids, ascending."""
-        return tuple(grid.slot for grid in self.grids)
-
     def grid_channels(self, profile: Profile) -> tuple[int, ...]:
         """Channels of each slot of the profile, 0 where it is absent."""
         channels = {grid.slot: grid.channels for grid in self.grids}
@@ -217,9 +203,9 @@ class Gop:
     """GOP (spec 3.4).
 
     Attributes:
-        frame_count: its frames.
-        grids: one payload for each present slot, in coding order.
-        node_maps: one for each present slot whose grid has one, in coding order; see `coded_nodes`.
+        frame_count: number of frames.
+        grids: payloads, one for each present slot in coding order.
+        node_maps: node maps, one for each present slot that has one, in coding order; see `coded_nodes`.
     """
 
     frame_count: int
@@ -244,7 +230,7 @@ class Metadata:
 
 @dataclass(frozen=True, slots=True)
 class IndexEntry:
-    """One GOP of an INDEX: absolute offsets of its unit and of its NETWORK, and its first picture."""
+    """One GOP of an INDEX: absolute offsets of its unit and of its NETWORK, and its first frame."""
 
     offset: int
     first_frame: int
@@ -282,13 +268,7 @@ def layer_specs(sequence: SequenceHeader, network: NetworkHeader) -> tuple[Layer
 
 def parameter_count(sequence: SequenceHeader, network: NetworkHeader) -> int:
     """Number of weights and biases that the parameter payload codes."""
-    total = 0
-    for spec in layer_specs(sequence, network):
-        weights = 1
-        for n in spec.weight_shape:
-            weights *= n
-        total += weights + spec.outputs
-    return total
+    return sum(math.prod(spec.weight_shape) + spec.outputs for spec in layer_specs(sequence, network))
 
 
 def gop_symbols(sequence: SequenceHeader, network: NetworkHeader, frame_count: int) -> int:

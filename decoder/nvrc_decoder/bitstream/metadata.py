@@ -1,4 +1,4 @@
-"""What METADATA says of the presentation of a stream, found on the way or without reading GOPs (spec 3.6.1)."""
+"""METADATA that says how to show a stream (spec 3.6.1): noted while reading, or found by a scan that skips GOPs."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ __all__ = ["PresentationFinder", "scan_presentation"]
 
 
 def scan_presentation(fileobj: BinaryIO, shown: Presentation, limits: Limits = DEFAULT_LIMITS) -> None:
-    """Add every entry of a seekable file to `shown`: hops from unit header to unit header.
+    """Add every entry of a seekable file to `shown`, reading nothing but unit headers and METADATA.
 
-    A damaged METADATA has no effect, and what cannot be hopped over ends the search: damage is told by whoever
-    decodes the stream.
+    Damage is not reported here, but where the stream is decoded: a damaged METADATA is ignored, and a damaged unit
+    header ends the scan.
     """
     source = ByteSource(fileobj)
     length = source.length()
@@ -35,7 +35,7 @@ def scan_presentation(fileobj: BinaryIO, shown: Presentation, limits: Limits = D
             offset = source.offset
             kind = source.read_exact(1)[0]
             size = read_leb128(lambda: source.read_exact(1)[0], source.offset, None)
-            behind = source.offset + size + 4
+            end_of_unit = source.offset + size + 4
             if kind == UnitType.GOP:
                 frames += read_leb128(lambda: source.read_exact(1)[0], source.offset, None)
             elif kind == UnitType.METADATA:
@@ -43,7 +43,7 @@ def scan_presentation(fileobj: BinaryIO, shown: Presentation, limits: Limits = D
                 _add(source, shown, frames, limits)
             elif kind == UnitType.END or (kind < OPTIONAL_TYPE and kind not in UnitType.__members__.values()):
                 return
-            source.seek(behind)
+            source.seek(end_of_unit)
     except NvrcError:
         return
 
@@ -58,12 +58,12 @@ def _add(source: ByteSource, shown: Presentation, frames: int, limits: Limits) -
 
 
 class PresentationFinder:
-    """How a stream is to be shown, as far as that is known.
+    """How to show a stream, as far as is known.
 
     Args:
-        rate: frames a second.
-        file: where all of it can be found; None for a pipe, whose METADATA is noted as it comes.
-        limits: what may be spent.
+        rate: frames per second.
+        file: the seekable file to scan; None for a pipe, whose entries arrive through `note`.
+        limits: the limits for reading it.
         lock: held while the file is read.
     """
 
@@ -74,11 +74,11 @@ class PresentationFinder:
         self._timed: bool | None = None
 
     def note(self, key: str, value: bytes, first_frame: int) -> None:
-        """Take note of a METADATA of a pipe, with `first_frame` frames before it."""
+        """Add a METADATA of a pipe that has `first_frame` frames before it."""
         self._shown.add(key, value, first_frame)
 
     def found(self) -> Presentation:
-        """All that there is in a file; of a pipe, what has been read."""
+        """The entries of the whole file; of a pipe, those read so far."""
         if not self._scanned:
             with self._reading() as file:
                 scan_presentation(file, self._shown, self._limits)
@@ -95,7 +95,7 @@ class PresentationFinder:
 
     @contextmanager
     def _reading(self) -> Iterator[BinaryIO]:
-        """The file, which is afterwards where it was."""
+        """The file; its position is restored afterwards."""
         if self._file is None:
             raise ValueError("a pipe is read once")
         with self._lock:

@@ -18,12 +18,11 @@ from nvrc_decoder.bitstream.syntax import (
     multiple_of_4,
     number_field,
 )
+from nvrc_decoder.octree.schedule import SPLITS_MAX
 from nvrc_decoder.profiles import CHROMA_420, FLOW_CHANNELS, PROFILES, SPLIT_CHANNELS, context_layers, synthesis_layers
 from nvrc_decoder.pyramid import SPACING_LOG2_MAX
 
 __all__ = ["NETWORK"]
-
-_MAX_SPLITS = 32
 
 
 def _layers(scope: Scope) -> tuple[str, ...]:
@@ -82,7 +81,7 @@ _SPLIT: tuple[Element, ...] = (
         ),
         "R3.20",
     ),
-    number_field("repeat", "u8", "R3.21", 1, 16, "The number of times that the split is applied in a row."),
+    number_field("repeat", "u8", "R3.21", 1, 16, "How many times the split is applied in succession."),
 )
 
 NETWORK: Table = (
@@ -96,7 +95,7 @@ NETWORK: Table = (
     Field(
         "stage_blocks",
         "u8",
-        "Active blocks of each synthesis stage: the first of those that it has (7.1).",
+        "Active blocks of each synthesis stage; they are its first ones (7.1).",
         (in_range("stage_blocks[i]", "R3.37", 0, "MaxStageBlocks[i]"),),
         count="NumStages",
     ),
@@ -159,8 +158,8 @@ NETWORK: Table = (
             Field(
                 "step_factor",
                 "u8",
-                "Factor of the multipliers of the nodes of a level, in sixteenths: of the nodes halfway between keys "
-                "first, then of each finer level (7.4).",
+                "Factor of the multipliers of the nodes of a level, in sixteenths: first of the nodes halfway between "
+                "keys, then of each finer level (7.4).",
                 (in_range("step_factor[i]", "R3.46", 1, 255),),
                 count="NumLevels",
             ),
@@ -245,8 +244,8 @@ NETWORK: Table = (
                             Check(
                                 "R3.22",
                                 "E_SCHEDULE",
-                                f"NumSplits is at most {_MAX_SPLITS}",
-                                lambda value, _: value <= _MAX_SPLITS,
+                                f"NumSplits is at most {SPLITS_MAX}",
+                                lambda value, _: value <= SPLITS_MAX,
                             ),
                         ),
                     ),
@@ -264,7 +263,7 @@ NETWORK: Table = (
                 "synthesis_prior",
                 1,
                 1,
-                "1: the synthesis layers are.",
+                "1: the synthesis layers are coded so, too.",
                 (
                     Check(
                         "R3.51",

@@ -75,13 +75,15 @@ def read_index(fileobj: BinaryIO, limits: Limits = DEFAULT_LIMITS) -> tuple[Inde
     return index, end
 
 
-def _unit_if(source: ByteSource, offset: int, kind: UnitType, limits: Limits) -> RawUnit | None:
+def _unit_if(
+    source: ByteSource, offset: int, kind: UnitType, limits: Limits, number: int | None = None
+) -> RawUnit | None:
     """The unit at `offset`, None where the byte there is not that of its type."""
     source.seek(offset)
     if source.read_exact(1)[0] != kind:
         return None
     source.seek(offset)
-    return read_unit(source, limits)
+    return read_unit(source, limits, lambda kind: unit_name(kind, number))
 
 
 def _check_entries(index: Index, end: End, offset: int) -> None:
@@ -217,12 +219,12 @@ class RandomAccess:
         entry = self.index.entries[number]
         unit = unit_name(UnitType.GOP, number)
         network = self._network_at(entry.network_offset)
-        raw = self._read_at(entry.offset, UnitType.GOP)
+        raw = self._read_at(entry.offset, UnitType.GOP, number)
         gop = read_checked_gop(raw, self.sequence, network, entry.first_frame, self._limits, unit)
         if gop.frame_count != self.gop_frames(number):
             message = f"INDEX gives {unit} {self.gop_frames(number)} pictures, it has {gop.frame_count}"
             _index_error(message, raw.offset)
-        following = read_unit(self._source, self._limits)
+        following = read_unit(self._source, self._limits, lambda kind: unit_name(kind, number))
         if following.type != UnitType.DIGEST:
             message = "DIGEST follows each GOP at once, and comes nowhere else"
             raise InvalidStreamError("E_ORDER", message, offset=following.offset, unit=unit, section="2.5, R2.10")
@@ -237,11 +239,11 @@ class RandomAccess:
         self._network = (offset, network)
         return network
 
-    def _read_at(self, offset: int, kind: UnitType) -> RawUnit:
+    def _read_at(self, offset: int, kind: UnitType, number: int | None = None) -> RawUnit:
         """The unit at `offset`, which the table says is of type `kind`."""
         if offset < self._first_unit_end:
             _index_error(f"INDEX says that a {kind.name} is at {offset:#x}, inside of SEQUENCE", offset)
-        raw = _unit_if(self._source, offset, kind, self._limits)
+        raw = _unit_if(self._source, offset, kind, self._limits, number)
         if raw is None:
             _index_error(f"INDEX says that a {kind.name} is at {offset:#x}; another byte is there", offset)
         return raw

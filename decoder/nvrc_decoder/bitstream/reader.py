@@ -85,8 +85,7 @@ class Unit:
     @property
     def name(self) -> str:
         """Such as ``GOP 3``; the units that come once have no number."""
-        once = self.type in (UnitType.SEQUENCE, UnitType.INDEX, UnitType.END)
-        return unit_name(self.type, None if once else self.number)
+        return unit_name(self.type, self.number)
 
 
 def _payload(raw: RawUnit) -> bytes:
@@ -169,7 +168,7 @@ class UnitReader:
         """
         read_stream_header(self._source)
         while True:
-            raw = read_unit(self._source, self._limits)
+            raw = read_unit(self._source, self._limits, self._next_name)
             number = self._counts.get(raw.type, 0)
             self._counts[raw.type] = number + 1
             self._check_order(raw)
@@ -180,6 +179,9 @@ class UnitReader:
             yield Unit(raw.type, number, raw.offset, raw.payload_offset, raw.payload_length, raw.payload, content)
             if isinstance(content, End):
                 return
+
+    def _next_name(self, kind: int) -> str:
+        return unit_name(kind, self._counts.get(kind, 0))
 
     def _check_order(self, raw: RawUnit) -> None:
         def fail(requirement: str, message: str) -> NoReturn:

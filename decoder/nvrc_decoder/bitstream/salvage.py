@@ -133,7 +133,7 @@ class SalvageReader:
         suspect: InvalidStreamError | None = None
         while True:
             try:
-                raw = read_any_unit(self._source, self._limits)
+                raw = read_any_unit(self._source, self._limits, self._next_name)
             except _Lost as error:
                 yield self._rest(suspect or error)
                 return
@@ -146,6 +146,12 @@ class SalvageReader:
             yield from map(self._noted, self._take(raw))
             if raw.type == UnitType.END:
                 return
+
+    def _next_name(self, kind: int) -> str:
+        numbers: dict[int, int] = {UnitType.NETWORK: self._networks, UnitType.GOP: self._gops}
+        if self._held is not None:
+            numbers[UnitType.DIGEST] = self._gops - 1
+        return unit_name(kind, numbers.get(kind))
 
     def _noted(self, item: GopRecord | Damage) -> GopRecord | Damage:
         self._whole = self._whole and not isinstance(item, Damage)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
@@ -24,13 +25,13 @@ _KNOWN = frozenset(int(kind) for kind in UnitType)
 
 
 def binary_file(file: object) -> BinaryIO:
-    """`file` itself, which can be read.
+    """`file`, checked to be a binary file object.
 
     Raises:
-        TypeError: it is something else than a binary file object.
+        TypeError: it is not.
     """
     if isinstance(file, io.TextIOBase):
-        raise TypeError('a stream is no text: open the file with mode "rb"')
+        raise TypeError('a stream is not text: open the file with mode "rb"')
     if not callable(getattr(file, "read", None)):
         hint = "; put bytes into io.BytesIO" if isinstance(file, bytes) else ""
         raise TypeError(f"a stream is a file name or a binary file object, not {type(file).__name__}{hint}")
@@ -38,10 +39,10 @@ def binary_file(file: object) -> BinaryIO:
 
 
 class ByteSource:
-    """Exact reads from a binary file object, which may be a pipe that gives less than was asked for.
+    """Exact reads from a binary file object, which may be a pipe that returns less than was asked for.
 
     Attributes:
-        offset: absolute offset of the next byte, from where the stream began.
+        offset: absolute offset of the next byte, counted from the start of the stream.
     """
 
     def __init__(self, fileobj: BinaryIO) -> None:
@@ -79,7 +80,7 @@ class ByteSource:
         return bytes(data)
 
     def seek(self, offset: int) -> None:
-        """Goes to an offset of the stream; only for seekable files, in which the stream begins at byte 0."""
+        """Move to an offset; only for seekable files, in which the stream begins at byte 0."""
         self._file.seek(offset)
         self.offset = offset
 
@@ -138,24 +139,29 @@ def read_stream_header(source: ByteSource) -> int:
     return int(minor)
 
 
-def read_unit(source: ByteSource, limits: Limits) -> RawUnit:
+def read_unit(source: ByteSource, limits: Limits, name_of: Callable[[int], str] = unit_name) -> RawUnit:
     """Reads one unit and checks its CRC; the payload of an unknown type is skipped, not kept.
+
+    Args:
+        source: stands at the unit's first byte.
+        limits: the longest payloads.
+        name_of: names the unit in errors, by its type byte.
 
     Raises:
         InvalidStreamError: E_TRUNCATED, E_LEB128, E_CRC (R2.4). UnsupportedError: an unknown critical type (R2.5).
         LimitError: the payload is longer than `limits` allow.
     """
-    raw = read_any_unit(source, limits)
+    raw = read_any_unit(source, limits, name_of)
     if raw.fault is not None:
         raise raw.fault
     return raw
 
 
-def read_any_unit(source: ByteSource, limits: Limits) -> RawUnit:
-    """As `read_unit`, but a unit with a wrong CRC is returned, with its `fault`; `source` is then behind it."""
+def read_any_unit(source: ByteSource, limits: Limits, name_of: Callable[[int], str] = unit_name) -> RawUnit:
+    """As `read_unit`, but a unit with a wrong CRC is returned, with its `fault`; `source` then stands after it."""
     offset = source.offset
     kind = source.read_exact(1)[0]
-    name = unit_name(kind)
+    name = name_of(kind)
     head = bytearray([kind])
 
     def next_byte() -> int:
@@ -183,5 +189,5 @@ def read_any_unit(source: ByteSource, limits: Limits) -> RawUnit:
         fault = InvalidStreamError("E_CRC", message, offset=offset, unit=name, section="2.3, R2.4")
     elif not known and kind < OPTIONAL_TYPE:
         message = f"the unit type {kind:#04x} is critical and unknown to this decoder"
-        raise UnsupportedError("E_UNSUPPORTED", message, offset=offset, unit=name, section="2.3, R2.5")
+        raise UnsupportedError("E_UNSUPPORTED", message, offset=offset, unit=unit_name(kind), section="2.3, R2.5")
     return RawUnit(kind, offset, payload_offset, length, bytes(payload) if known else None, fault)

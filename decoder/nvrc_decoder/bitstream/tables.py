@@ -44,15 +44,15 @@ def _utf8(value: bytes, _: Scope) -> bool:
 
 
 _SEQUENCE: Table = (
-    number_field("width", "leb128", "R3.1", 1, 65535, "Width of a picture in luma samples."),
-    number_field("height", "leb128", "R3.2", 1, 65535, "Height of a picture in luma samples."),
+    number_field("width", "leb128", "R3.1", 1, 65535, "Width of a frame in luma samples."),
+    number_field("height", "leb128", "R3.2", 1, 65535, "Height of a frame in luma samples."),
     number_field(
         "rate_numerator",
         "leb128",
         "R3.3",
         1,
         RATE_MAX,
-        "Pictures are shown at rate_numerator / rate_denominator a second. The fraction need not be reduced.",
+        "rate_numerator / rate_denominator frames are shown per second. The fraction need not be reduced.",
     ),
     number_field("rate_denominator", "leb128", "R3.4", 1, RATE_MAX, "See rate_numerator."),
     number_field(
@@ -100,7 +100,7 @@ _SEQUENCE: Table = (
         "profile",
         "u8",
         "The profile, which fixes the largest network (chapter 7): 0 nano, 1 lite, 2 main. "
-        "Further values are for later profiles: a decoder reports them as unsupported, not as invalid.",
+        "Other values are reserved for later profiles: a decoder reports them as unsupported, not as invalid.",
         (in_range("profile", "R3.10", 0, len(PROFILES) - 1, "E_UNSUPPORTED"),),
     ),
     number_field("level", "u8", "R3.11", 0, 6, "The level, which caps sizes and rates (9.4)."),
@@ -108,7 +108,7 @@ _SEQUENCE: Table = (
 
 
 def _grid_nodes(scope: Scope) -> int:
-    """GridNodes of the slot in hand (3.4)."""
+    """GridNodes of the current slot (3.4)."""
     frames: int = scope["frame_count"]
     nodes: int = scope["pyramid"].node_count(frames) if scope["slot"] in scope["NodeSlots"] else frames
     return nodes
@@ -119,7 +119,7 @@ def _map_ends(value: bytes, scope: Scope) -> bool:
 
 
 _GOP: Table = (
-    number_field("frame_count", "leb128", "R3.31", 1, 65536, "Number of pictures in this GOP."),
+    number_field("frame_count", "leb128", "R3.31", 1, 65536, "Number of frames in this GOP."),
     Loop(
         "grids",
         "slot",
@@ -159,7 +159,7 @@ _DIGEST: Table = (
     Field(
         "digest",
         "bytes",
-        "The first 16 bytes of the SHA-256 of the pictures of the GOP before it (chapter 8).",
+        "The first 16 bytes of the SHA-256 of the frames of the GOP before it (8.3).",
         length=16,
     ),
 )
@@ -173,7 +173,7 @@ _METADATA: Table = (
         (Check("R3.34", "E_UTF8", "key is well-formed UTF-8", _utf8),),
         length="key_length",
     ),
-    Field("value", "bytes", "The entry: all bytes that are left, in a form that the key implies."),
+    Field("value", "bytes", "Value of the entry: the rest of the payload, in a form that depends on the key."),
 )
 
 
@@ -202,7 +202,7 @@ _INDEX: Table = (
         "gop_count",
         (
             Field("offset", "leb128", "Offset in the stream of the first byte of the GOP unit."),
-            Field("first_frame", "leb128", "Number of pictures in all GOPs before this one."),
+            Field("first_frame", "leb128", "Number of frames in all GOPs before this one."),
             Field("network_offset", "leb128", "Offset of the NETWORK unit that is in force for the GOP."),
         ),
     ),
@@ -223,7 +223,7 @@ _INDEX: Table = (
 )
 
 _END: Table = (
-    Field("frame_count", "leb128", "Number of pictures of the stream."),
+    Field("frame_count", "leb128", "Number of frames of the stream."),
     Field("gop_count", "leb128", "Number of GOP units of the stream."),
 )
 

@@ -1,7 +1,7 @@
 """The units: dataclasses (re-exported from `headers.py`) and their payloads (spec chapter 3).
 
 `parse_*` turns a payload into a dataclass, `serialise_*` back; both interpret `tables.py`. A parsed object keeps
-every range and structure requirement of chapter 3; what several units have to do with each other is `reader.py`'s.
+every range and structure requirement of chapter 3; `reader.py` checks how units relate to each other.
 """
 
 from __future__ import annotations

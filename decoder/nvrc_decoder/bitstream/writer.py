@@ -1,4 +1,4 @@
-"""Writing a stream unit by unit (spec chapter 2); needs no seeking, so a pipe will do."""
+"""Writing a stream unit by unit (spec chapter 2); never seeks, so it can write to a pipe."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ __all__ = ["StreamWriter"]
 class StreamWriter:
     """Writes one stream. The methods are called in the order of the units; `finish` ends it.
 
-    A caller that breaks the order, a range or the declared level gets an InternalError: what this class writes, the
-    reader takes. The file object is neither flushed nor closed.
+    A caller that breaks the order, a range or the declared level gets an InternalError: the reader accepts whatever
+    this class writes. The file object is neither flushed nor closed.
 
     Args:
-        fileobj: takes the bytes.
+        fileobj: receives the bytes.
         sequence: the SEQUENCE.
-        keys: of the METADATA that will come before the first NETWORK; they decide on the minor version.
+        keys: keys of the METADATA that will precede the first NETWORK; they decide the minor version.
 
     Attributes:
         sequence: the SEQUENCE.
@@ -117,7 +117,7 @@ class StreamWriter:
         self._unit(UnitType.METADATA, serialise_metadata(Metadata(key, value)))
 
     def finish(self, index: bool = True) -> None:
-        """Writes INDEX (if asked for), END and the footer that goes with INDEX."""
+        """Writes INDEX (if `index`), END and the footer that belongs to INDEX."""
         if not self.gop_count:
             raise InternalError("E_ORDER", "a stream has at least one GOP", section="2.5, R2.12")
         index_offset = None
@@ -145,7 +145,7 @@ class StreamWriter:
         view = memoryview(data)
         try:
             while view:
-                # A raw file object may take less than it is given.
+                # A raw file object may write less than it is given.
                 taken = self._file.write(view)
                 view = view[len(view) if taken is None else taken :]
         except OSError as error:

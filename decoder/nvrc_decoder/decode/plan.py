@@ -12,7 +12,7 @@ from nvrc_decoder.limits import Limits
 from nvrc_decoder.octree.schedule import largest_step
 from nvrc_decoder.picture.planes import plane_shapes
 from nvrc_decoder.profiles import LUMA_CHANNELS, STAGE_STRIDES, Profile, node_shape
-from nvrc_decoder.synthesis.cpu.warping import motion_bytes
+from nvrc_decoder.synthesis.cpu.predictor import motion_bytes
 from nvrc_decoder.synthesis.tiles import RETAINED_BYTES, activation_bytes, largest_tile
 
 __all__ = [

@@ -1,7 +1,7 @@
 """The entropy coder: rANS, coded step by step and table by table (spec 4.1, 4.3, 4.4).
 
-`SymbolDecoder` and `SymbolEncoder` have the same method `code_step`, so that whoever walks a grid or a parameter
-list is written once for both directions.
+`SymbolDecoder` and `SymbolEncoder` have the same method `code_step`, so that the code which walks a grid or a
+parameter list is written once for both directions.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ WORD_BYTES = 4
 IntArray = npt.NDArray[np.integer[Any]]
 Int32Array = npt.NDArray[np.int32]
 
-# Symbols that are sorted, or decoded with one table, at a time.
+# Symbols that one call sorts, or decodes with one table.
 _PIECE = 1 << 13
-# Escapes, each of which takes some twenty times as long, between two checks.
+# Escapes between two checks; each takes as long as some twenty other symbols.
 _ESCAPES = 1 << 9
 # Symbol of the residual 0 in each table: K + 1.
 _CENTRES: list[int] = (TABLE_RADII + 1).tolist()
 
 
 def no_check() -> None:
-    """Nobody wants to end what goes on, or to have it wait."""
+    """The `check` of a decoder that is never stopped or paused."""
 
 
 class StepCoder(Protocol):
-    """What codes one step, in either direction."""
+    """Codes steps, in either direction."""
 
     def code_step(
         self, table_index: IntArray, mean: IntArray, values: IntArray | None = None, *, limit: int = Q_MAX
@@ -62,7 +62,7 @@ class StepCoder(Protocol):
             limit: largest magnitude of a value.
 
         Returns:
-            The values, int32 [n]. Those that a decoder returns hold until the next step in its room.
+            The values, int32 [n]. A decoder's array is valid until its next step.
         """
 
 
@@ -70,8 +70,8 @@ class _Groups:
     """The order of a step's symbols: ascending table index, stable.
 
     Attributes:
-        tables: those in use.
-        counts: how many symbols each of them has.
+        tables: indices of the tables in use, ascending.
+        counts: number of symbols of each of them.
     """
 
     def __init__(self, table_index: IntArray) -> None:
@@ -87,18 +87,18 @@ class _Groups:
         return [slice(start, start + _PIECE) for start in range(0, len(self._keys), _PIECE)]
 
     def pieces(self) -> Iterator[tuple[slice, npt.NDArray[np.intp], Any]]:
-        """The step, a piece that stays in the caches at a time.
+        """The step in pieces that fit the caches.
 
         Yields:
-            A piece of the step; its symbols in the order of coding, as indices into the piece; and where in the order
-            of the whole step they are coded, an index of as many symbols.
+            A slice of the step; its symbols in coding order, as indices into the slice; and their places in the coding
+            order of the whole step.
         """
         if len(self._keys) <= _PIECE:
             yield slice(None), np.argsort(self._keys, kind="stable"), slice(None)
             return
         counts = self._piece_counts
         earlier_tables, earlier_pieces = np.cumsum(self._totals) - self._totals, np.cumsum(counts, axis=0) - counts
-        # How much further a table's symbols are in the step than in the piece.
+        # From where a table's symbols lie in the piece to where they lie in the step.
         shifts = earlier_tables + earlier_pieces - (np.cumsum(counts, axis=1) - counts)
         for piece, shift, count in zip(self._cuts(), shifts, counts, strict=True):
             order = np.argsort(self._keys[piece], kind="stable")
@@ -118,8 +118,8 @@ class SymbolDecoder:
 
     Args:
         payload: 32-bit little-endian words in the order of consumption.
-        check: called every few thousand symbols; what it raises ends the step.
-        scratch: room for a step; None for new room.
+        check: called every few thousand symbols; an exception from it ends the step.
+        scratch: memory for a step; None to allocate it.
 
     Raises:
         InvalidStreamError: E_LENGTH, if the length is not a multiple of 4; E_ENTROPY, if the first word is 0.
@@ -138,7 +138,7 @@ class SymbolDecoder:
         words = np.frombuffer(payload, dtype="<u4")
         if words.size and words[0] == 0:
             raise InvalidStreamError("E_ENTROPY", "the first word of a coded payload is 0", section="4.1, R4.1")
-        # constriction is a stack: it takes its words from the end. A zero there, or a view, would upset it.
+        # constriction is a stack: it takes its words from the end. It can handle neither a zero there nor a view.
         self._check = check
         self._scratch = scratch or Scratch()
         self._coder = constriction.stream.stack.AnsCoder(words[::-1].astype(np.uint32))
@@ -170,7 +170,7 @@ class SymbolDecoder:
             start = stop
         escaped = np.flatnonzero(np.equal(residuals, ESCAPE, out=array("escaped", (count,), np.bool_)))
         residuals -= centre
-        # No list of all: a hostile step may escape everywhere, and most likely fails at its first escape.
+        # Not a list: a hostile step may escape everywhere, and most likely fails at its first escape.
         for number, j in enumerate(map(int, escaped)):
             if number % _ESCAPES == 0:
                 self._check()

@@ -10,11 +10,9 @@ import numpy as np
 
 from nvrc_decoder.entropy.coder import Int32Array, IntArray, StepCoder, SymbolDecoder, SymbolEncoder
 from nvrc_decoder.entropy.tables import FRACTION_COUNT
-from nvrc_decoder.profiles import Q_MAX, LayerSpec
+from nvrc_decoder.profiles import BIAS_Q_MAX, Q_MAX, LayerSpec
 
-__all__ = ["BIAS_LIMIT", "LayerTables", "decode_parameters", "encode_parameters"]
-
-BIAS_LIMIT = 65535
+__all__ = ["LayerTables", "decode_parameters", "encode_parameters"]
 
 
 class LayerTables(Protocol):
@@ -49,7 +47,7 @@ def decode_parameters(
     result = {}
     for spec, header in zip(specs, headers, strict=True):
         weight = _code(decoder, math.prod(spec.weight_shape), header.weight_table, None, Q_MAX)
-        bias = _code(decoder, spec.outputs, header.bias_table, None, BIAS_LIMIT)
+        bias = _code(decoder, spec.outputs, header.bias_table, None, BIAS_Q_MAX)
         result[spec.name] = weight.reshape(spec.weight_shape), bias
     decoder.finish()
     return result
@@ -68,7 +66,7 @@ def encode_parameters(
     for spec, header in zip(specs, headers, strict=True):
         weight, bias = (np.asarray(values).reshape(-1) for values in parameters[spec.name])
         _code(encoder, math.prod(spec.weight_shape), header.weight_table, weight, Q_MAX)
-        _code(encoder, spec.outputs, header.bias_table, bias, BIAS_LIMIT)
+        _code(encoder, spec.outputs, header.bias_table, bias, BIAS_Q_MAX)
     return encoder.finish()
 
 

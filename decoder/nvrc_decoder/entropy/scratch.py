@@ -1,4 +1,4 @@
-"""Arrays that are used again."""
+"""Reusable arrays for intermediate results."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ __all__ = ["Scratch"]
 
 
 class Scratch:
-    """Room for intermediate results of one thread; each name and dtype has an array that grows as needed.
+    """Memory for the intermediate results of one thread: an array for each name and dtype, which grows as needed.
 
-    A large new array costs a page fault for every 4 KiB, which often takes longer than what is done in it.
+    A large new array costs a page fault for every 4 KiB, which often takes longer than the work on it.
     """
 
     def __init__(self) -> None:
         self._arrays: dict[tuple[str, np.dtype[Any]], npt.NDArray[Any]] = {}
 
     def array(self, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-        """An array of any contents, in the place of the last one of this name and dtype."""
+        """An array with any contents, in the memory of the last one of this name and dtype."""
         size, key = math.prod(shape), (name, np.dtype(dtype))
         if key not in self._arrays or self._arrays[key].size < size:
-            self._arrays.pop(key, None)  # the smaller one first
+            self._arrays.pop(key, None)  # release the smaller one first
             self._arrays[key] = np.empty(size, dtype)
         return self._arrays[key][:size].reshape(shape)

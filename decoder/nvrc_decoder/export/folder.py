@@ -208,7 +208,7 @@ class _Export:
                     if grid is not None:
                         write(name, grid[t])
                 if self._predictor is not None:
-                    planes = self._predictor.warped(grids, frame_count, range(t, t + 1))
+                    planes = self._predictor.predicted(grids, frame_count, range(t, t + 1))
                     for name, stage in PREDICTED.items():
                         if stage in planes:
                             write(name, planes[stage][0])

@@ -1,4 +1,4 @@
-"""Context inputs: what a position sees of the values that are already decoded (spec 5.3, 5.4)."""
+"""Context inputs: the decoded values around a position, and what is known of its step (spec 5.3, 5.4)."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ _LEVEL_INPUT = COARSE_INPUT + 1
 _ORDER_INPUT = _LEVEL_INPUT + LEVEL_KINDS
 _SLOT_INPUT = _ORDER_INPUT + STEP_ORDERS
 
-# Symbols whose contexts are made at once: large enough to hide call overhead, small enough to stay in the cache.
+# Symbols of a block: enough to hide the overhead of calls, few enough to stay in the cache.
 _BLOCK_SYMBOLS = 16384
 
-# Symbols are looked at in runs of four: what they see of one neighbour is a word of 32 bits, and the 16-bit results of
-# a run are one of 64. To leave out runs that see nothing but zeros takes as long as the context network for a quarter
-# of a block, and is not worth a try in small ones.
+# Symbols are handled in runs of four: their values of one neighbour are a word of 32 bits, and their 16-bit results one
+# of 64. Leaving out the runs that see only zeros costs as much as the context network for a quarter of a block, so it
+# must save that much, and small blocks do not try.
 _RUN = 4
 _MOST_SEEING = 0.75
 _LEAST_SYMBOLS = 1024
@@ -120,15 +120,15 @@ def coarse_magnitude(
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """What consecutive symbols of a step see.
+    """Context inputs of consecutive symbols of a step.
 
     Attributes:
         part: the symbols, as a slice of the step's.
         inputs: float32 [k + 1, n]: a row for each neighbour, one for the coarser grid's magnitude if there is one, and
-            a row of ones. Used again by the next block.
-        centre: what the symbols are relative to, int32 [n]; None for 0.
-        runs: None if there is a column for each symbol. Otherwise those runs of four symbols which have columns, intp;
-            the last of them are four columns of zeros behind the block, and stand for all symbols without their own.
+            a row of ones. The next block overwrites it.
+        centre: Centre of the symbols (spec 5.3), int32 [n]; None for 0.
+        runs: None if each symbol has a column. Otherwise the runs of four symbols that have columns, intp; the last one
+            is four columns of zeros after the block, which stand for all symbols without columns.
     """
 
     part: slice
@@ -137,13 +137,13 @@ class Block:
     runs: npt.NDArray[np.intp] | None
 
     def spread(self, found: npt.NDArray[_Value]) -> npt.NDArray[_Value]:
-        """From results for columns to results for symbols.
+        """Results for symbols, from results for columns.
 
         Args:
             found: 16-bit values [n], contiguous, one for each column of the inputs.
 
         Returns:
-            The same dtype, one for each symbol of `part`.
+            Values of the same dtype, one for each symbol of `part`.
         """
         if self.runs is None:
             return found
@@ -168,7 +168,7 @@ class Lattice:
         grid: int16 [N, C, H, W], 0 where not decoded.
         first: the split's first step.
         centred: the grid is a flow grid, whose contexts are relative to the mean of their face neighbours.
-        scratch: room for all this; None for new room. A second lattice there is the end of the first.
+        scratch: memory for the lattice; None to allocate it. A second lattice there overwrites the first.
     """
 
     def __init__(
@@ -188,11 +188,11 @@ class Lattice:
             values[parity] = grid[t, :, y, x]
         margins = np.array((2, 0, 2, 2))
         shapes = {parity: tuple((known.shape + margins).tolist()) for parity, known in values.items()}
-        # All in one array, so that what is used again is no more than the largest lattice.
+        # All in one array, so that the reused memory is that of the largest lattice and no more.
         sizes = list(map(math.prod, shapes.values()))
-        room = self._scratch.array("lattice", (sum(sizes),), np.int16 if centred else np.int8)
-        room.fill(0)
-        places = np.split(room, np.cumsum(sizes)[:-1])
+        memory = self._scratch.array("lattice", (sum(sizes),), np.int16 if centred else np.int8)
+        memory.fill(0)
+        places = np.split(memory, np.cumsum(sizes)[:-1])
         for (parity, shape), place in zip(shapes.items(), places, strict=True):
             padded = self._padded[parity] = place.reshape(shape)
             if not _is_new(parity, first):
@@ -218,7 +218,7 @@ class Lattice:
             padded[-1] = padded[-1 - nodes]
 
     def _parity(self, step: Step) -> Axes:
-        """Where the values of a step are."""
+        """The parity of a step's positions, under which its values are stored."""
         return axes(a // g for a, g in zip(step.start, self._spacing, strict=True))
 
     def blocks(
@@ -267,7 +267,7 @@ class Lattice:
             yield Block(part, inputs, centre, None)
 
     def _rows(self, count: int, columns: int) -> Float32Array:
-        """Room for so many rows of inputs, and the row of ones."""
+        """An array for `count` rows of inputs, with the row of ones."""
         rows = self._scratch.array("inputs", (count + 1, columns), np.float32)
         rows[-1] = 1
         return rows
@@ -288,8 +288,8 @@ class Lattice:
             seeing = np.flatnonzero(np.bitwise_or.reduce(words, axis=0) != 0)
             if len(seeing) <= _MOST_SEEING * words.shape[1]:
                 runs = np.append(seeing, words.shape[1] - 1)
-                room = self._scratch.array("seen", (len(views), len(runs)), np.uint32)
-                values = np.take(words, runs, axis=1, out=room, mode="clip").view(np.int8)
+                memory = self._scratch.array("seen", (len(views), len(runs)), np.uint32)
+                values = np.take(words, runs, axis=1, out=memory, mode="clip").view(np.int8)
                 size = values.shape[1]
         inputs = self._rows(len(views), size)
         inputs[:-1] = values[:, :size]
@@ -342,11 +342,11 @@ def _centre(rows: Float32Array, present: Float32Array, neighbours: tuple[int, ..
 
 def _cuts(shape: tuple[int, int, int, int]) -> Iterator[tuple[slice, slice, slice]]:
     """Cuts [n, c, h, w] into blocks of about `_BLOCK_SYMBOLS`, each contiguous in raster order, in that order."""
-    room = max(1, _BLOCK_SYMBOLS // shape[3])
+    budget = max(1, _BLOCK_SYMBOLS // shape[3])
     lengths = []
     for extent in shape[2::-1]:
-        lengths.append(min(extent, room))
-        room = max(1, room // extent)
+        lengths.append(min(extent, budget))
+        budget = max(1, budget // extent)
     parts = [
         [slice(start, min(start + length, extent)) for start in range(0, extent, length)]
         for extent, length in zip(shape[:3], reversed(lengths), strict=True)

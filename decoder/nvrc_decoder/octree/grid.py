@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from nvrc_decoder.octree.context import (
     constant_inputs,
 )
 from nvrc_decoder.octree.network import ContextNetwork
-from nvrc_decoder.octree.schedule import expand_schedule
+from nvrc_decoder.octree.schedule import Step, expand_schedule
 from nvrc_decoder.profiles import GridSlot
 from nvrc_decoder.pyramid import Pyramid
 
@@ -47,13 +48,12 @@ def code_grid(
         shape: nodes, channels, rows and columns, each at least 1; the caller has checked them against its limits.
         slot_index: index of the grid's slot in the profile.
         slot: that slot; the contexts of a flow slot are centred.
-        pyramid: says which frames the nodes of this grid and of the coarser one belong to.
-        coarser: slot and values [N2, C2, H2, W2] of the previous present slot; None if this is the first or holds
-            motion.
+        pyramid: which frames the nodes of this grid and of the coarser one belong to.
+        coarser: slot and values [N2, C2, H2, W2] of the previous present slot; None for the first and for motion.
         values: [N, C, H, W] to encode, |q| <= 2047, or None to decode.
         coded: bool [N], the nodes that are not empty; None for all. The values of the others are 0.
-        check: called every few thousand symbols; what it raises ends the walk.
-        scratch: room for lattice and steps; None for new room.
+        check: called every few thousand symbols; an exception from it ends the walk.
+        scratch: memory for lattice and steps; None to allocate it.
 
     Returns:
         The grid, int16 [N, C, H, W], |q| <= 2047.
@@ -63,9 +63,10 @@ def code_grid(
     """
     nodes, _, rows, columns = shape
     steps = expand_schedule((nodes, rows, columns), splits)
-    coarse = coarse_magnitude((nodes, rows, columns), slot, coarser, pyramid)
-    grid = np.zeros(shape, dtype=np.int16)
     scratch = scratch or Scratch()
+    coarse = coarse_magnitude((nodes, rows, columns), slot, coarser, pyramid)
+    predictor = _StepPredictor(network, slot_index, coarse, scratch, check)
+    grid = np.zeros(shape, dtype=np.int16)
     lattice: Lattice | None = None
     lattice_split = None
     for step in steps:
@@ -74,23 +75,52 @@ def code_grid(
         if kept is not None and not kept.any():
             continue
         if lattice is None or step.split_index != lattice_split:
-            lattice = None  # let go of the coarser one first
+            lattice = None  # release the coarser one first
             lattice, lattice_split = Lattice(grid, step, centred=slot.flow, scratch=scratch), step.split_index
-        neighbours = available_neighbours(step)
-        inputs = neighbours if coarse is None else (*neighbours, COARSE_INPUT)
-        predict = network.bind(inputs, constant_inputs(step, slot_index), scratch)
         positions = (t if kept is None else np.arange(nodes)[t][kept]), slice(None), y, x
         target = grid[positions]
-        table_index = scratch.array("table index", (target.size,), np.uint16)
-        mean = scratch.array("mean", (target.size,), np.int16)
-        for block in lattice.blocks(step, neighbours, coarse, kept):
-            check()
-            tables, means = predict(block.inputs)
-            table_index[block.part], mean[block.part] = block.spread(tables), block.spread(means)
-            if block.centre is not None:
-                mean[block.part] += block.centre
         known = None if values is None else values[positions].reshape(-1)
-        found = coder.code_step(table_index, mean, known).reshape(target.shape)
+        tables, means = predictor.predict(lattice, step, kept, target.size)
+        found = coder.code_step(tables, means, known).reshape(target.shape)
         grid[positions] = found
         lattice.update(step, found if kept is None else grid[t, :, y, x])
     return grid
+
+
+@dataclass(frozen=True)
+class _StepPredictor:
+    """Runs the context network over the steps of one grid.
+
+    Attributes:
+        network: the context network.
+        slot_index: index of the grid's slot in the profile.
+        coarse: magnitudes of the coarser grid at this grid's positions; None where there is none.
+        scratch: memory for the results of a step.
+        check: called once a block.
+    """
+
+    network: ContextNetwork
+    slot_index: int
+    coarse: npt.NDArray[np.uint8] | None
+    scratch: Scratch
+    check: Callable[[], None]
+
+    def predict(
+        self, lattice: Lattice, step: Step, kept: npt.NDArray[np.bool_] | None, count: int
+    ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int16]]:
+        """Table index and integer part of the mean of the `count` values of a step, in the order of coding.
+
+        `kept` says which nodes of the step are coded; None for all.
+        """
+        neighbours = available_neighbours(step)
+        inputs = neighbours if self.coarse is None else (*neighbours, COARSE_INPUT)
+        bound = self.network.bind(inputs, constant_inputs(step, self.slot_index), self.scratch)
+        table_index = self.scratch.array("table index", (count,), np.uint16)
+        mean = self.scratch.array("mean", (count,), np.int16)
+        for block in lattice.blocks(step, neighbours, self.coarse, kept):
+            self.check()
+            tables, means = bound(block.inputs)
+            table_index[block.part], mean[block.part] = block.spread(tables), block.spread(means)
+            if block.centre is not None:
+                mean[block.part] += block.centre
+        return table_index, mean

@@ -21,19 +21,20 @@ __all__ = ["BoundNetwork", "ContextNetwork", "Float32Array"]
 Float32Array = npt.NDArray[np.float32]
 
 _FRACTION_BITS = FRACTION_COUNT.bit_length() - 1
-# Products up to this many multiplications OpenBLAS does in place, if it knows the processor; larger ones it packs
-# first, which here takes up to three times as long. Pieces are no shorter than the columns where calls would count.
+# OpenBLAS computes products of up to this many multiplications in place, if it knows the processor. Larger ones are
+# packed first, which takes up to three times as long here.
 _UNPACKED = 1_000_000
+# Pieces have at least so many columns, so that the overhead of calls does not matter.
 _LEAST_COLUMNS = 2048
-# Steps whose first layer is kept: 2.7 MB of the widest.
+# First layers that are kept, one for each step: 2.7 MB of the widest.
 _MOST_HEADS = 512
 
 
 class ContextNetwork:
-    """The three dense layers that predict a table and a mean from 48 context inputs.
+    """The three dense layers that predict a table and a mean from 51 context inputs.
 
     Args:
-        hidden1, hidden2, output: integer layers of weight shapes [w1, 48], [w2, w1] and [2, w2].
+        hidden1, hidden2, output: integer layers of weight shapes [w1, 51], [w2, w1] and [2, w2].
 
     Raises:
         InvalidStreamError: E_BOUND, if an accumulator could reach 2^24.
@@ -51,7 +52,7 @@ class ContextNetwork:
             inputs, magnitude = len(layer.bias), ACTIVATION_MAX
         if inputs != 2:
             raise ValueError(f"the context network has {inputs} outputs, not 2")
-        # The first layer as steps see it, which are the same in each GOP.
+        # The first layer with a step's constant inputs folded in; every GOP has the same steps.
         self._heads: dict[tuple[tuple[int, ...], tuple[int, ...]], Float32Array] = {}
         self._tail = [_matrix(layer, layer.weight, layer.bias) for layer in self.layers[1:]]
 
@@ -59,9 +60,10 @@ class ContextNetwork:
         """The network for one step.
 
         Args:
-            inputs: indices of the inputs that the caller will supply, in its order; all others are 0, except
-            ones: indices of the inputs that are 1 at every position of the step; they are folded into the bias.
-            scratch: room for the outputs of the layers; None for new room.
+            inputs: indices of the inputs that the caller will supply, in its order.
+            ones: indices of the inputs that are 1 at every position of the step; they are folded into the bias. All
+                others are 0.
+            scratch: memory for the outputs of the layers; None to allocate it.
         """
         key = tuple(inputs), tuple(ones)
         head = self._heads.get(key)
@@ -86,7 +88,7 @@ class BoundNetwork:
         self._matrices = matrices
         *hidden, output = layers
         self._clips: list[tuple[Any, Any]] = [(np.float32(layer.low), np.float32(layer.high)) for layer in hidden]
-        # A mean, and a scale that is brought into its range at the same time.
+        # The mean, and the scale, whose own range is clipped to here as well.
         low, high = [output.low, max(output.low, 0)], [output.high, min(output.high, SCALE_COUNT - 1)]
         self._clips.append((np.array(low, np.float32)[:, None], np.array(high, np.float32)[:, None]))
         self._scratch = scratch
@@ -102,7 +104,7 @@ class BoundNetwork:
         """
         x = inputs
         # No operation here is invalid: every sum is an integer below 2^24. But OpenBLAS's AVX-512 kernel for five
-        # columns also computes lanes of stale memory, which it drops; those set the flag that NumPy warns of.
+        # columns also computes lanes of stale memory, and drops them; they set the flag that NumPy warns of.
         with np.errstate(invalid="ignore"):
             for i, (matrix, (low, high)) in enumerate(zip(self._matrices, self._clips, strict=True)):
                 x, before = self._scratch.array(f"layer{i}", (len(matrix) + 1, x.shape[1]), np.float32), x

@@ -112,12 +112,12 @@ def parse_split(value: int) -> Split:
 
 
 def temporal_first_schedule(nodes: int, rows: int, columns: int) -> tuple[int, ...]:
-    """The default: the nodes at multiples of the largest power of two by a quadtree, then a temporal pyramid."""
+    """The default: a quadtree in the nodes at multiples of the largest power of two, then a temporal pyramid."""
     return (_HALVE_YX,) * _levels(max(rows, columns)) + (_HALVE_T_PHASE_YX,) * _levels(nodes)
 
 
 def octree_schedule(nodes: int, rows: int, columns: int) -> tuple[int, ...]:
-    """All three axes at once, as often as the longest needs."""
+    """All three axes halved together, as often as the longest needs."""
     return (_HALVE_TYX,) * _levels(max(nodes, rows, columns))
 
 
@@ -153,8 +153,8 @@ def expand_schedule(shape: Sequence[int], splits: Iterable[int]) -> tuple[Step, 
 def largest_step(shape: Sequence[int], splits: Iterable[int]) -> int:
     """Positions of the largest step of a grid; arguments and errors as in `expand_schedule`.
 
-    What decoding a grid takes beside the grid itself is in proportion to this: the schedule without splits makes one
-    step of the whole grid.
+    The memory for decoding a grid, beyond the grid itself, is proportional to this: the schedule without splits makes
+    one step of the whole grid.
     """
     return max(math.prod(step.count) for step in expand_schedule(shape, splits))
 

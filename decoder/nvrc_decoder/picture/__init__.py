@@ -1,1 +1,1 @@
-"""Decoded pictures: planes, frames, formats, and how they are to be shown."""
+"""Decoded frames: planes, format, conversion to RGB, and how to show them."""

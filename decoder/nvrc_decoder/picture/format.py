@@ -1,4 +1,4 @@
-"""What a picture looks like: size, rate, sample format and colour, as SEQUENCE carries them (spec 4.2)."""
+"""The format of a video's frames: size, rate, sample format and colour, as SEQUENCE carries them (spec 3.2)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Colour:
 
     Attributes:
         primaries, transfer, matrix: code points, 0..255.
-        full_range: samples use the whole range rather than the video range.
+        full_range: True where samples use the full range, False for the video range.
         sample_position: where chroma samples lie: 0 unknown, 1 left, 2 centre, 3 top left.
     """
 
@@ -41,7 +41,7 @@ class VideoFormat:
 
     Attributes:
         width, height: luma samples, 1..65535.
-        rate: frames a second.
+        rate: frames per second.
         chroma_format: `CHROMA_400`, `CHROMA_420` or `CHROMA_444`.
         bit_depth: 8 or 10.
         colour: colour description.
@@ -66,7 +66,7 @@ class VideoFormat:
 
     @property
     def frame_bytes(self) -> int:
-        """Size of one frame's planes."""
+        """Bytes of one frame's planes."""
         return sum(rows * columns for rows, columns in self.plane_shapes) * self.dtype.itemsize
 
     def describe(self) -> str:

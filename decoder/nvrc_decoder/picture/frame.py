@@ -1,6 +1,6 @@
 """Frames with what is needed to show them: number, format, and conversion to RGB through OpenCV.
 
-Nothing here is part of decoding: samples are what the format says they are, RGB is a view of them for people.
+Nothing here is part of decoding: the samples are the format's, and RGB is a rendering of them for people.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _WEIGHTS = {
     _BT601: (0.299, 0.114),
     7: (0.212, 0.087),
     9: (0.2627, 0.0593),
-    10: (0.2627, 0.0593),  # constant luminance, for which these are near enough to look at
+    10: (0.2627, 0.0593),  # constant luminance, for which these are close enough to look at
 }
 _HD_HEIGHT = 720
 # Sample position -> where the first chroma sample lies, in luma samples (x, y); unknown counts as centre.
@@ -51,7 +51,7 @@ class Frame(Planes):
         u, v: Cb and Cr of the same dtype, at the chroma format's size; None for 4:0:0.
         number: 0 for the first frame of the stream.
         format: size, rate, sample format and colour.
-        start: its time stamp in seconds, where the stream has any.
+        start: time stamp in seconds; None where the stream has none.
     """
 
     number: int = field(kw_only=True)
@@ -80,7 +80,7 @@ class Frame(Planes):
 
 
 def luma_weights(video: VideoFormat) -> tuple[float, float]:
-    """Weights of red and blue; an unspecified matrix is BT.709 from 720 rows up, otherwise BT.601."""
+    """Weights of red and blue in luma; an unspecified matrix counts as BT.709 from 720 rows up, else as BT.601."""
     matrix = video.colour.matrix
     if matrix == UNSPECIFIED or matrix not in _WEIGHTS:
         matrix = _BT709 if video.height >= _HD_HEIGHT else _BT601
@@ -151,7 +151,7 @@ def _top(bits: int) -> int:
 
 
 def _samples(picture: npt.NDArray[np.float32], bits: int) -> Picture:
-    """Rounds and clips in place."""
+    """Samples of the requested depth; rounds and clips `picture` in place."""
     np.clip(np.rint(picture, out=picture), 0, _top(bits), out=picture)
     return picture.astype(np.uint8) if bits == 8 else picture.astype(np.uint16)
 
@@ -167,7 +167,7 @@ def _normalisation(video: VideoFormat, chroma: list[bool]) -> tuple[npt.NDArray[
 
 
 def _bgr_matrix(video: VideoFormat) -> npt.NDArray[Any]:
-    """What makes blue, green, red of normalised planes."""
+    """The matrix from normalised planes to blue, green and red."""
     if video.colour.matrix == _IDENTITY:
         # The planes are green, blue, red.
         return np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
@@ -182,7 +182,7 @@ def _bgr_matrix(video: VideoFormat) -> npt.NDArray[Any]:
 
 
 def _to_full(cv2: Any, plane: Plane, video: VideoFormat, full: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """A chroma plane at luma size."""
+    """A chroma plane interpolated to luma size."""
     samples = plane.astype(np.float32)
     if video.chroma_format != CHROMA_420:
         return samples

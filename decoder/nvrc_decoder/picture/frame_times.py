@@ -12,7 +12,7 @@ from itertools import groupby
 __all__ = ["RUNS_MAX", "FrameTimes", "format_times", "parse_times"]
 
 RUNS_MAX = 65536
-"""Most runs of an entry."""
+"""Most runs in one entry."""
 _TERM_MAX = (1 << 31) - 1
 _WORD_MAX = (1 << 32) - 1
 _BASE = re.compile(r"([1-9][0-9]{0,9})/([1-9][0-9]{0,9})")
@@ -20,16 +20,16 @@ _RUN = re.compile(r"([1-9][0-9]{0,9})(?:\*([1-9][0-9]{0,9}))?")
 
 
 class FrameTimes:
-    """Durations of frames in a row.
+    """Durations of consecutive frames.
 
     Args:
-        time_base: seconds of a tick.
-        runs: (ticks of each frame, frames), at least one.
+        time_base: seconds per tick.
+        runs: (ticks of each frame, number of frames), at least one.
 
     Attributes:
-        time_base: seconds of a tick.
-        frames: how many frames have a duration.
-        runs: how many runs there are.
+        time_base: seconds per tick.
+        frames: number of frames that have a duration.
+        runs: number of runs.
     """
 
     def __init__(self, time_base: Fraction, runs: Sequence[tuple[int, int]]) -> None:
@@ -45,7 +45,7 @@ class FrameTimes:
         self.runs = len(self._ticks)
 
     def start(self, frame: int) -> Fraction:
-        """Seconds from the first of the frames to frame `frame`, 0..frames; the last is their whole duration."""
+        """Start of frame `frame`, 0..frames, in seconds from the first one; at `frames` their whole duration."""
         run = min(bisect_right(self._frames, frame), len(self._ticks)) - 1
         return (self._starts[run] + (frame - self._frames[run]) * self._ticks[run]) * self.time_base
 
@@ -75,7 +75,7 @@ def parse_times(text: str) -> FrameTimes:
 
 
 def format_times(time_base: Fraction, ticks: Sequence[int]) -> str:
-    """The value of `nvrc.times` for the durations of frames in a row, in ticks.
+    """The value of `nvrc.times` for the durations of consecutive frames, in ticks.
 
     Raises:
         ValueError: the format cannot carry them.

@@ -20,7 +20,7 @@ DIGEST_BYTES = 16
 
 
 class PictureFormat(Protocol):
-    """What synthesis and reconstruction need of the SEQUENCE unit; `SequenceHeader` satisfies it."""
+    """The fields of SEQUENCE that synthesis and reconstruction need; `SequenceHeader` satisfies it."""
 
     @property
     def width(self) -> int:
@@ -68,14 +68,14 @@ class Planes:
     def chunks(self) -> Iterable[memoryview]:
         """The planes as raw bytes, row by row; 10-bit samples as 16-bit little-endian words (spec 8.3).
 
-        They are views of the planes where those lie in memory in just that way.
+        They are views of the planes where those have this layout in memory.
         """
         for plane in self.planes():
             little = plane.astype("<u2", copy=False) if plane.dtype.itemsize == 2 else plane
             yield np.ascontiguousarray(little).view(np.uint8).reshape(-1).data
 
     def md5(self) -> str:
-        """MD5 of the frame's raw bytes, in hexadecimal; what the conformance manifest lists."""
+        """MD5 of the frame's raw bytes in hexadecimal, as the conformance manifest lists it."""
         md5 = hashlib.md5(usedforsecurity=False)
         for chunk in self.chunks():
             md5.update(chunk)

@@ -1,4 +1,4 @@
-"""How a video is to be shown, as METADATA says it (spec 3.6.1); none of it affects decoding."""
+"""How to show a video, from its METADATA (spec 3.6.1); none of it affects decoding."""
 
 from __future__ import annotations
 
@@ -44,26 +44,26 @@ _SIDE_MAX = (1 << 31) - 1
 _TIMESCALE_MAX = (1 << 31) - 1
 _DENOMINATOR_END = 1 << 62
 _IGNORED_MAX = 16
-"""Notes that are kept; a stream may have any number of malformed entries."""
+"""Most notes that are kept; a stream may have any number of malformed entries."""
 _RUNS_MAX = 1 << 20
-"""Runs of durations that are kept of a stream: 24 MB."""
+"""Most runs of durations that are kept of a stream: 24 MB."""
 _NAMES = {SAMPLE_ASPECT: "sample_aspect", ORIENTATION: "orientation", MASTERING: "mastering", LIGHT: "light"}
 
 
 @dataclass(frozen=True)
 class Orientation:
-    """How to turn a frame for showing: first mirror it left to right if `flip`, then turn it counter-clockwise.
+    """How to turn a frame to show it: first mirror it left to right if `flip`, then turn it counter-clockwise.
 
     Attributes:
         degrees: 0, 90, 180 or 270.
-        flip: whether it is mirrored.
+        flip: whether to mirror it.
     """
 
     degrees: int
     flip: bool = False
 
     def matrix(self) -> tuple[int, int, int, int]:
-        """(a, b, c, d) of -1, 0 and 1: shown, (x, y) is (a x + c y, b x + d y), y down, moved back to where it was."""
+        """(a, b, c, d), each -1, 0 or 1: (x, y) is shown at (a x + c y, b x + d y), y down, up to a translation."""
         cosine, sine = {0: (1, 0), 90: (0, 1), 180: (-1, 0), 270: (0, -1)}[self.degrees]
         mirror = -1 if self.flip else 1
         return mirror * cosine, -mirror * sine, sine, cosine
@@ -84,7 +84,7 @@ class MasteringDisplay:
 
     Attributes:
         green, blue, red, white: chromaticity x and y in units of 0.00002, 0..50000.
-        luminance: most and least, in units of 0.0001 cd/m2, 0..2^32-1.
+        luminance: maximum and minimum in units of 0.0001 cd/m2, 0..2^32-1.
     """
 
     green: tuple[int, int]
@@ -99,7 +99,7 @@ class MasteringDisplay:
         return ",".join(str(part) for part in parts)
 
     def options(self) -> str:
-        """The value of `master-display` of x265, which is that of `mastering-display` of x264, too."""
+        """The value of x265's option `master-display` and of x264's `mastering-display`."""
         pairs = {"G": self.green, "B": self.blue, "R": self.red, "WP": self.white, "L": self.luminance}
         return "".join(f"{name}({first},{second})" for name, (first, second) in pairs.items())
 
@@ -109,15 +109,15 @@ class ContentLight:
     """Content light level (CTA-861.3) in cd/m2, 0..65535; 0 is unknown.
 
     Attributes:
-        maximum: of a sample (MaxCLL).
-        average: the largest mean of a frame (MaxFALL).
+        maximum: level of the brightest sample (MaxCLL).
+        average: mean level of the brightest frame (MaxFALL).
     """
 
     maximum: int
     average: int
 
     def text(self) -> str:
-        """The value of `nvrc.light`, and of `max-cll` of x265."""
+        """The value of `nvrc.light`, and of x265's option `max-cll`."""
         return f"{self.maximum},{self.average}"
 
 
@@ -168,10 +168,10 @@ def parse_entry(key: str, value: bytes) -> WholeStream | FrameTimes | None:
 
 
 def check_entry(key: str, value: str) -> None:
-    """Refuse what nobody may write: a key that begins with ``nvrc.`` and is not defined, or a malformed value.
+    """Check an entry that is to be written: a key that begins with ``nvrc.`` must be defined, its value well-formed.
 
     Raises:
-        ValueError: it is one of these.
+        ValueError: it is not.
     """
     if not key.startswith("nvrc."):
         return
@@ -184,10 +184,10 @@ def check_entry(key: str, value: str) -> None:
 
 @dataclass
 class Timeline:
-    """When each frame is shown, in seconds from the first frame on.
+    """When each frame is shown, in seconds from the first frame.
 
     Args:
-        rate: frames a second where no time stamps say otherwise.
+        rate: frames per second where there are no time stamps.
     """
 
     rate: Fraction
@@ -205,7 +205,7 @@ class Timeline:
 
     @property
     def time_base(self) -> Fraction:
-        """Seconds of which the beginnings of all frames are multiples; where that is too fine for mp4, 1/90000."""
+        """Seconds that divide the start of every frame; 1/90000 where that is too fine for mp4."""
         if self._denominator > _TIMESCALE_MAX:
             return Fraction(1, 90_000)
         bases = [1 / self.rate, *(times.time_base for times in self._parts)]
@@ -213,7 +213,7 @@ class Timeline:
         return Fraction(numerator, self._denominator)
 
     def add(self, times: FrameTimes, first_frame: int) -> None:
-        """Durations of the frames from `first_frame` on; frames are added in order.
+        """Add durations of the frames from `first_frame` on; entries are added in order.
 
         Raises:
             ValueError: the time bases of the stream have no common denominator below 2^62.
@@ -231,7 +231,7 @@ class Timeline:
         self._parts.append(times)
 
     def start(self, frame: int) -> Fraction:
-        """When frame `frame` begins; for the number of frames, how long the video lasts."""
+        """Start of frame `frame`; for the number of frames, the duration of the video."""
         i = bisect_right(self._firsts, frame) - 1
         if i < 0:
             return frame / self.rate
@@ -241,15 +241,15 @@ class Timeline:
 
 
 class Presentation:
-    """How the frames of a stream are to be shown, as far as it has been read.
+    """How to show the frames of a stream, from the METADATA read so far.
 
     Attributes:
-        sample_aspect: width of a sample over its height; None where the stream does not say it.
+        sample_aspect: width of a sample over its height; None where the stream does not say.
         orientation: how to turn each frame; None for not at all.
-        mastering: of the display that the video was made on, or None.
-        light: how bright the video gets, or None.
+        mastering: colour volume of the mastering display, or None.
+        light: content light level, or None.
         timeline: when each frame is shown.
-        ignored: what is malformed or has no effect, in words; the first 16 of such entries.
+        ignored: messages about entries that are malformed or have no effect, 16 at most.
     """
 
     def __init__(self, rate: Fraction) -> None:
@@ -262,7 +262,7 @@ class Presentation:
         self._runs = 0
 
     def add(self, key: str, value: bytes, first_frame: int) -> None:
-        """Take note of an entry with `first_frame` frames before it; one that is malformed or late has no effect."""
+        """Apply an entry that has `first_frame` frames before it; a malformed or late one is ignored."""
         try:
             entry = parse_entry(key, value)
         except ValueError as error:
@@ -282,7 +282,7 @@ class Presentation:
             return
         name = _NAMES[key]
         if first_frame or getattr(self, name) not in (None, entry):
-            where = "behind the first GOP" if first_frame else "a second one that differs"
+            where = "after the first GOP" if first_frame else "a second one that differs"
             self._ignore(f"METADATA {key} is ignored: it is {where}")
             return
         setattr(self, name, entry)
@@ -298,10 +298,10 @@ class Presentation:
         return ":".join(parts)
 
     def describe(self, frames: int | None = None) -> list[str]:
-        """Words for each thing that is carried, such as ``pixel aspect 64:45``.
+        """A phrase for each entry, such as ``pixel aspect 64:45``.
 
         Args:
-            frames: of the stream, for its duration; None where that is not known.
+            frames: number of frames of the stream, for its duration; None where it is not known.
         """
         out = []
         if self.orientation is not None:

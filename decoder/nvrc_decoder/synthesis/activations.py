@@ -1,4 +1,4 @@
-"""What the sections of the NumPy reference share: its types, rounding, clips, dequantisation and the x2 filter."""
+"""What the sections of the NumPy reference share: types, rounding, clips, dequantisation, the x2 filter."""
 
 from __future__ import annotations
 
@@ -8,20 +8,19 @@ import numpy as np
 import numpy.typing as npt
 
 from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN
-from nvrc_decoder.synthesis.arithmetic import IntegerLayer
+from nvrc_decoder.synthesis.arithmetic import IntegerLayer, rounding_term
 
-__all__ = ["Feature", "Grid", "Warped", "clip_activation", "dequantise", "double", "finish"]
+__all__ = ["Feature", "Grid", "PlaneArray", "clip_activation", "dequantise", "double", "finish"]
 
 Feature = npt.NDArray[np.int32]  # [channels, rows, columns], values -2048..2047 unless it says otherwise
 Grid = npt.NDArray[np.int16]  # [nodes, channels, rows, columns], values -2047..2047
-Warped = npt.NDArray[np.int16]  # [channels, rows, columns], or of several frames; values -2048..2047
+PlaneArray = npt.NDArray[np.int16]  # [planes, rows, columns], or of several frames; values -2048..2047
 
 
 def finish(accumulator: Feature, layer: IntegerLayer) -> Feature:
     """Add bias and rounding term to [outputs, H, W], shift, clip, all in place (6.2)."""
-    rounding = 0 if layer.shift == 0 else 1 << (layer.shift - 1)
     accumulator += layer.bias.astype(np.int32)[:, None, None]
-    accumulator += rounding
+    accumulator += rounding_term(layer.shift)
     accumulator >>= layer.shift
     return np.clip(accumulator, layer.low, layer.high, out=accumulator)
 

@@ -13,11 +13,10 @@ import numpy.typing as npt
 
 from nvrc_decoder.errors import InvalidStreamError
 from nvrc_decoder.prior import NO_PRIOR, LayerPrior
-from nvrc_decoder.profiles import Q_MAX, LayerSpec
+from nvrc_decoder.profiles import BIAS_Q_MAX, Q_MAX, LayerSpec
 
 __all__ = [
     "ACCUMULATOR_LIMIT",
-    "BIAS_Q_MAX",
     "BIAS_SHIFT_MAX",
     "MULTIPLIERS",
     "SHIFT_MAX",
@@ -26,8 +25,6 @@ __all__ = [
     "IntegerLayer",
     "make_layer",
     "prove_bound",
-    "round_clip",
-    "round_shift",
     "rounding_term",
     "worst_case",
 ]
@@ -35,7 +32,6 @@ __all__ = [
 Int64Array = npt.NDArray[np.int64]
 
 WEIGHT_MAX = 1 << 10
-BIAS_Q_MAX = 65535
 SHIFT_MAX = 24
 BIAS_SHIFT_MAX = 23
 MULTIPLIERS = (4, 5, 6, 7)
@@ -63,16 +59,6 @@ class IntegerLayer:
 def rounding_term(shift: int) -> int:
     """The constant that is added before the shift: 2^(shift-1), or 0 for a shift of 0 (spec 6.2)."""
     return (1 << shift) >> 1
-
-
-def round_shift(value: Int64Array, shift: int) -> Int64Array:
-    """``floor(value / 2^shift + 1/2)`` on int64 of any shape; half rounds up, negative values included (spec 6.2)."""
-    return (value + rounding_term(shift)) >> shift
-
-
-def round_clip(accumulator: Int64Array, layer: IntegerLayer) -> Int64Array:
-    """Shift and clip of an accumulator that already holds the bias; int64 of any shape (spec 6.2)."""
-    return np.clip(round_shift(accumulator, layer.shift), layer.low, layer.high)
 
 
 def worst_case(weight: Int64Array, bias: Int64Array, shift: int, input_max: int) -> Int64Array:

@@ -1,6 +1,6 @@
-"""Motion in NumPy integers: displacements and blend weights, half samples, the prediction of a plane (spec 7.6).
+"""Reference: displacements and blend weights, half samples, prediction of a plane (spec 7.6.1 to 7.6.3).
 
-Part of the slow, obvious reference; one function a section. int32 is wide enough for all of it.
+NumPy integers, one function for each section. int32 is wide enough for all of it.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ import numpy as np
 
 from nvrc_decoder.profiles import Profile
 from nvrc_decoder.pyramid import BLEND_UNIT
-from nvrc_decoder.synthesis.activations import Feature, Grid, Warped, clip_activation, dequantise, double
+from nvrc_decoder.synthesis.activations import Feature, Grid, PlaneArray, clip_activation, dequantise, double
 
 __all__ = ["GopMotion", "blend_weight", "displacement", "half_samples", "position", "predict", "split_cells"]
 
-# Rows of a plane that are predicted at once; the places of their samples take memory.
+# Rows of a plane that are predicted at once, which bounds the memory for the positions of their samples.
 _BAND = 64
 
 
 def position(flow: Grid, multipliers: Sequence[int], t: int) -> Feature:
-    """Where things are at frame `t`, in eighths of a luma sample: [2, rows, columns], vertical first (7.6.1).
+    """Positions at frame `t`, in eighths of a luma sample: [2, rows, columns], vertical first (7.6.1).
 
-    `t` may lie beyond the GOP: the last frame's positions are repeated.
+    After the last frame of the GOP, its positions are repeated.
     """
     return dequantise(flow[min(t, len(flow) - 1)], multipliers)[:2]
 
 
 def _cells(x: Feature, size: tuple[int, int]) -> Feature:
-    """Values of the flow grid for each cell of 4x4 luma samples: doubled twice, rounded and cropped (7.6.1)."""
+    """Values of the flow grid for each cell of 4x4 luma samples: upsampled x2 twice and cropped (7.6.1)."""
     for stride in (8, 4):
         rows, columns = (-(-extent // stride) for extent in size)
         x = ((double(double(x, 1), 2) + 8) >> 4)[:, :rows, :columns]
@@ -40,12 +40,13 @@ def split_cells(split: Grid, multipliers: Sequence[int], t: int, size: tuple[int
 
     Args:
         split: the split grid.
-        multipliers: of its channels.
-        t: the frame, which may lie beyond the GOP: the last frame's values are repeated.
+        multipliers: its multipliers, one for each channel.
+        t: the frame; after the last frame of the GOP, its values are repeated.
         size: rows and columns of the picture in luma samples.
 
     Returns:
-        int32 [3, ceil(rows / 4), ceil(columns / 4)]: to the vertical and the horizontal displacement, and to the blend.
+        int32 [3, ceil(rows / 4), ceil(columns / 4)]: additions to vertical and horizontal displacement, and to the
+        blend weight.
     """
     values = dequantise(split[min(t, len(split) - 1)], multipliers)
     y, x = (np.arange(-(-extent // 4)) // 2 for extent in size)
@@ -60,14 +61,14 @@ def displacement(
     size: tuple[int, int],
     split: Feature | None = None,
 ) -> Feature:
-    """Where the samples of frame `t` lie in frame `reference`, for each cell of 4x4 luma samples (7.6.1).
+    """Displacements from frame `t` to frame `reference`, one for each cell of 4x4 luma samples (7.6.1).
 
     Args:
         flow: the flow grid.
-        multipliers: of its channels.
-        t, reference: the frames, which may lie beyond the GOP.
+        multipliers: its multipliers, one for each channel.
+        t, reference: the frames, which may lie after the GOP.
         size: rows and columns of the picture in luma samples.
-        split: of `split_cells` at frame `t`; None where there is no split grid.
+        split: `split_cells` at frame `t`; None where there is no split grid.
 
     Returns:
         int32 [2, ceil(rows / 4), ceil(columns / 4)], vertical first, in 1/32 of a luma sample, |d| <= 18428.
@@ -87,12 +88,12 @@ def blend_weight(
     size: tuple[int, int],
     split: Feature | None = None,
 ) -> Feature:
-    """What the later reference of frame `t` counts in each cell of 4x4 luma samples, in 1/32 (7.6.1).
+    """Blend weights of the later reference of frame `t`, in 1/32, one for each cell of 4x4 luma samples (7.6.1).
 
     Args:
         flow, multipliers, size, split: as in `displacement`.
-        t: the frame, which may lie beyond the GOP.
-        share: of `References`.
+        t: the frame, which may lie after the GOP.
+        share: the frame's `References.share`.
 
     Returns:
         int32 [ceil(rows / 4), ceil(columns / 4)], 0..32.
@@ -105,7 +106,7 @@ def blend_weight(
 
 
 class GopMotion:
-    """The displacements and blend weights of one GOP; where there is no flow grid, nothing moves (7.6.1).
+    """The displacements and blend weights of one GOP; without a flow grid, displacements are 0 (7.6.1).
 
     Args:
         profile: the stream's profile.
@@ -126,13 +127,13 @@ class GopMotion:
         self._size = size
 
     def displacement(self, t: int, reference: int) -> Feature:
-        """As the function `displacement` gives it."""
+        """As the function `displacement`."""
         if self._flow is None:
             return np.zeros((2, *self._cells), np.int32)
         return displacement(self._flow, self._multipliers, t, reference, self._size, self._added(t))
 
     def weight(self, t: int, share: int) -> Feature:
-        """As the function `blend_weight` gives it."""
+        """As the function `blend_weight`."""
         if self._flow is None:
             return np.full(self._cells, share, np.int32)
         return blend_weight(self._flow, self._multipliers, t, share, self._size, self._added(t))
@@ -145,14 +146,14 @@ class GopMotion:
         return None if self._split is None else split_cells(self._split, self._split_multipliers, t, self._size)
 
 
-def half_samples(plane: Warped) -> Feature:
+def half_samples(plane: PlaneArray) -> Feature:
     """A plane [H, W] with the samples halfway between its own: int32 [2H - 1, 2W - 1] (7.6.2)."""
     refined: Feature = _between(_between(plane.astype(np.int32).T).T)
     return refined
 
 
 def _between(x: Feature) -> Feature:
-    """Samples halfway between rows, put between them: [2n - 1, ...]."""
+    """The rows with samples halfway between them: [2n - 1, ...]."""
     count = len(x)
 
     def at(first: int) -> Feature:
@@ -166,7 +167,7 @@ def _between(x: Feature) -> Feature:
 
 
 def _fetch(refined: Feature, displacement: Feature, stride: int, band: range, columns: int) -> Feature:
-    """Samples of the rows `band` of a plane at displaced places, times 256 (7.6.3)."""
+    """Samples for the rows `band` of a plane, fetched at displaced positions, times 256 (7.6.3)."""
     y, x = np.array(band)[:, None], np.arange(columns)[None, :]
     cell = 4 // stride
     dy, dx = displacement[:, y // cell, x // cell]
@@ -193,9 +194,9 @@ def predict(
     """A plane from two reference planes (7.6.3).
 
     Args:
-        before, after: the references, as `half_samples` gives them.
-        d0, d1: displacements to them, of `displacement`.
-        weight: of `blend_weight`.
+        before, after: the references with `half_samples`.
+        d0, d1: displacements to them, from `displacement`.
+        weight: blend weights, from `blend_weight`.
         size: rows and columns of the plane.
         stride: luma samples per sample of the plane, 1 or 4.
 

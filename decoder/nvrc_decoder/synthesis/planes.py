@@ -1,7 +1,4 @@
-"""The planes of a GOP's frames in NumPy integers: nodes from predictions and residuals, the others between (spec 7.6).
-
-Part of the slow, obvious reference.
-"""
+"""Reference: the planes of a GOP's frames, from predictions and residuals (spec 7.6.4, 7.6.6)."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ import numpy as np
 
 from nvrc_decoder.profiles import Profile, node_shape
 from nvrc_decoder.pyramid import Pyramid, References
-from nvrc_decoder.synthesis.activations import Feature, Grid, Warped, clip_activation, dequantise
+from nvrc_decoder.synthesis.activations import Feature, Grid, PlaneArray, clip_activation, dequantise
 from nvrc_decoder.synthesis.motion import GopMotion, half_samples, predict
 from nvrc_decoder.synthesis.wavelet import luma_residual
 
@@ -21,14 +18,14 @@ PLANE_STRIDE, LUMA_STRIDE = 4, 1
 
 
 class GopPlanes:
-    """The planes of one GOP, of the plane slot or of luma; nodes that later frames are predicted from are kept.
+    """The planes of one GOP: those of the plane slot, or luma. Nodes that later frames refer to are kept.
 
     Args:
         profile: the stream's profile.
-        pyramid: of the NETWORK.
+        pyramid: the NETWORK's pyramid.
         multipliers: per slot the multiplier of each active channel.
         size: rows and columns of the picture in luma samples.
-        luma: the luma plane is wanted, and not the planes of the plane slot.
+        luma: True for the luma plane, False for the planes of the plane slot.
     """
 
     def __init__(
@@ -46,9 +43,9 @@ class GopPlanes:
         self._stride = LUMA_STRIDE if luma else PLANE_STRIDE
         _, rows, columns = node_shape(profile.slots[self._slots[-1]], 1, *size, pyramid)
         self._plane_size = (2 * rows, 2 * columns) if luma else (rows, columns)
-        self._nodes: dict[int, Warped] = {}
+        self._nodes: dict[int, PlaneArray] = {}
 
-    def at(self, grids: Sequence[Grid | None], t: int) -> Warped:
+    def at(self, grids: Sequence[Grid | None], t: int) -> PlaneArray:
         """The planes of frame `t` (7.6.4).
 
         Args:
@@ -60,13 +57,13 @@ class GopPlanes:
             int16 [planes, rows, columns], activations.
         """
         key, spacing = self._pyramid.key_spacing, self._pyramid.node_spacing
-        # Frames from here to the next key need no nodes but these. The last key stays: the next ones are made of it.
+        # Frames from here to the next key need only these nodes, and later keys need the last key.
         last = max((n for n in self._nodes if n % key == 0), default=0)
         wanted = range(t - t % spacing, -(-t // key) * key + 1)
         self._nodes = {n: planes for n, planes in self._nodes.items() if n in wanted or n == last}
         return self._planes(grids, t)
 
-    def _planes(self, grids: Sequence[Grid | None], t: int) -> Warped:
+    def _planes(self, grids: Sequence[Grid | None], t: int) -> PlaneArray:
         if t in self._nodes:
             return self._nodes[t]
         references = self._pyramid.references(t)
@@ -84,7 +81,7 @@ class GopPlanes:
         return planes
 
     def _key(self, grids: Sequence[Grid | None], t: int) -> Feature:
-        """The planes of a key: the keys before it are made first, from the last one that is there."""
+        """The planes of a key, after those of the keys before it; a loop starts at the last key that is kept."""
         spacing = self._pyramid.key_spacing
         first = max((n for n in self._nodes if n < t and n % spacing == 0), default=0)
         for key in range(first, t, spacing):
@@ -94,7 +91,7 @@ class GopPlanes:
         return clip_activation(predicted + self._residual(grids, t))
 
     def _predicted(self, grids: Sequence[Grid | None], t: int, references: References) -> Feature:
-        """Planes of frame `t` from those of two nodes: [planes, rows, columns] (7.6.3)."""
+        """Prediction of the planes of frame `t` from two nodes: [planes, rows, columns] (7.6.3)."""
         after, before = (self._planes(grids, r) for r in (references.after, references.before))
         motion = GopMotion(self._profile, grids, self._multipliers, self._size)
         d0, d1 = motion.displacement(t, references.before), motion.displacement(t, references.after)
@@ -107,7 +104,7 @@ class GopPlanes:
         )
 
     def _residual(self, grids: Sequence[Grid | None], t: int) -> Feature:
-        """What the grids hold of the node at frame `t`: [planes, rows, columns] (7.6.4)."""
+        """Residual of the node at frame `t`: [planes, rows, columns] (7.6.4)."""
         bands = []
         for slot in self._slots:
             grid = grids[slot]
@@ -118,6 +115,6 @@ class GopPlanes:
         return luma_residual(bands) if self._stride == LUMA_STRIDE else bands[0]
 
 
-def phases(plane: Warped) -> Warped:
+def phases(plane: PlaneArray) -> PlaneArray:
     """The four phases [4, rows / 2, columns / 2] of a plane [rows, columns] (7.6.6)."""
     return np.stack([plane[p >> 1 :: 2, p & 1 :: 2] for p in range(4)])

@@ -1,6 +1,6 @@
 """The slow, obvious synthesis in NumPy integers: the executable form of spec chapters 6 to 8.
 
-One frame at a time, one function a section, loops over taps and channels. Nothing here is shared with the ONNX
+One frame after another, one function for each section, loops over taps and channels. It shares nothing with the ONNX
 Runtime path but the parsed integers. int32 is wide enough: `arithmetic.prove_bound` has shown |accumulator| < 2^24.
 """
 
@@ -15,17 +15,14 @@ from typing import Self
 import numpy as np
 
 from nvrc_decoder.picture.planes import PictureFormat, Plane, Planes, plane_shapes
-from nvrc_decoder.profiles import STAGE_STRIDES, Profile, head_rows
+from nvrc_decoder.profiles import LUMA_STAGE, PLANE_STAGE, STAGE_STRIDES, Profile, head_rows
 from nvrc_decoder.pyramid import DEFAULT_PYRAMID, Pyramid
-from nvrc_decoder.synthesis.activations import Feature, Grid, Warped, clip_activation, dequantise, double, finish
+from nvrc_decoder.synthesis.activations import Feature, Grid, PlaneArray, clip_activation, dequantise, double, finish
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer
 from nvrc_decoder.synthesis.planes import GopPlanes, phases
 from nvrc_decoder.synthesis.synthesizer import Job, TileSynthesizer
 
 __all__ = ["ReferenceSynthesizer", "synthesise"]
-
-# Stages that the planes of the plane slot and the luma plane enter.
-_PLANE_STAGE, _LUMA_STAGE = STAGE_STRIDES.index(4), STAGE_STRIDES.index(2)
 
 
 def taps(x: Feature) -> list[list[Feature]]:
@@ -94,7 +91,7 @@ def head(x: Feature, first: IntegerLayer, second: IntegerLayer) -> Feature:
 
 
 def planes_from_rows(rows: Feature, picture: PictureFormat) -> Planes:
-    """Interleave phases, crop, and give the samples their type (8.1, 8.2)."""
+    """Planes of samples from the head's rows: interleaved, cropped and cast (8.1, 8.2)."""
     graph_rows = head_rows(picture.chroma_format)
     dtype = np.uint8 if picture.bit_depth == 8 else np.uint16
     planes: list[Plane] = []
@@ -112,7 +109,7 @@ def planes_from_rows(rows: Feature, picture: PictureFormat) -> Planes:
 
 
 class ReferenceSynthesizer(TileSynthesizer):
-    """Decodes any frames of any GOP under one NETWORK, one at a time (7.1).
+    """Synthesises frames of any GOP under one NETWORK, one after another (7.1).
 
     Args:
         profile: the stream's profile.
@@ -144,36 +141,38 @@ class ReferenceSynthesizer(TileSynthesizer):
         self._planes_of: list[weakref.ref[Grid] | None] = []
 
     def resized(self, picture: PictureFormat) -> Self:
-        """The same synthesizer for pictures of another size; `picture` differs in nothing else."""
+        """A synthesizer with the same network for another picture size; `picture` may differ in nothing else."""
         twin = copy.copy(self)
         twin._picture = picture
         twin.release()
         return twin
 
     def release(self) -> None:
-        """Give back what is kept for the next call: the nodes that other frames are predicted from."""
+        """Release the nodes that are kept for the next call."""
         self._planes, self._planes_of = {}, []
 
     def jobs(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> Iterator[Job]:
         """One job a frame; arguments as in `Synthesizer.jobs`."""
         for t in frames:
-            warped = self.warped(grids, frame_count, range(t, t + 1))
-            yield partial(self._job, grids, frame_count, t, {stage: planes[0] for stage, planes in warped.items()})
+            predicted = self.predicted(grids, frame_count, range(t, t + 1))
+            yield partial(self._job, grids, frame_count, t, {stage: planes[0] for stage, planes in predicted.items()})
 
-    def tile(self, grids: Sequence[Grid | None], frame_count: int, t: int, warped: Mapping[int, Warped]) -> Planes:
-        return self._frame(grids, frame_count, t, {stage: planes[0] for stage, planes in warped.items()})
+    def tile(
+        self, grids: Sequence[Grid | None], frame_count: int, t: int, predicted: Mapping[int, PlaneArray]
+    ) -> Planes:
+        return self._frame(grids, frame_count, t, {stage: planes[0] for stage, planes in predicted.items()})
 
     def _job(
-        self, grids: Sequence[Grid | None], frame_count: int, t: int, warped: Mapping[int, Warped]
+        self, grids: Sequence[Grid | None], frame_count: int, t: int, predicted: Mapping[int, PlaneArray]
     ) -> list[Planes]:
-        return [self._frame(grids, frame_count, t, warped)]
+        return [self._frame(grids, frame_count, t, predicted)]
 
-    def warped(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> dict[int, Warped]:
-        """What enters the stages of the planes at `frames` (7.6.6); arguments as in `jobs`.
+    def predicted(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> dict[int, PlaneArray]:
+        """The planes that enter the stages at `frames` (7.6.6); arguments as in `jobs`.
 
         Returns:
-            Per stage int16 [frames, channels, rows, columns]: the planes of the plane slot, and the phases of the luma
-            plane; what is absent is not there.
+            int16 [frames, channels, rows, columns] by stage: the planes of the plane slot, and the phases of the luma
+            plane. Stages without planes are left out.
         """
         if not frames:
             return {}
@@ -186,34 +185,36 @@ class ReferenceSynthesizer(TileSynthesizer):
         }
 
     def _begin(self, grids: Sequence[Grid | None]) -> dict[int, GopPlanes]:
-        """The planes of a GOP, by the stage that they enter."""
+        """A `GopPlanes` for each stage that planes enter."""
         size = self._picture.height, self._picture.width
         made = {}
-        for stage, slot in ((_PLANE_STAGE, self._profile.plane_slot), (_LUMA_STAGE, self._profile.band_slots[0])):
+        for stage, slot in ((PLANE_STAGE, self._profile.plane_slot), (LUMA_STAGE, self._profile.band_slots[0])):
             if grids[slot] is not None:
                 arguments = self._profile, self._pyramid, self._multipliers, size
-                made[stage] = GopPlanes(*arguments, luma=stage == _LUMA_STAGE)
+                made[stage] = GopPlanes(*arguments, luma=stage == LUMA_STAGE)
         return made
 
     @staticmethod
-    def _entering(stage: int, planes: Warped) -> Warped:
-        return phases(planes[0]) if stage == _LUMA_STAGE else planes
+    def _entering(stage: int, planes: PlaneArray) -> PlaneArray:
+        return phases(planes[0]) if stage == LUMA_STAGE else planes
 
     def _is_kept(self, grids: Sequence[Grid | None]) -> bool:
-        """Whether the planes that are kept are of these grids, the very same objects."""
+        """Whether the kept planes are of these grids, compared by identity."""
         if len(self._planes_of) != len(grids):
             return False
         known = (None if kept is None else kept() for kept in self._planes_of)
         return all(grid is old for grid, old in zip(grids, known, strict=True))
 
-    def _frame(self, grids: Sequence[Grid | None], frame_count: int, t: int, warped: Mapping[int, Warped]) -> Planes:
+    def _frame(
+        self, grids: Sequence[Grid | None], frame_count: int, t: int, entering: Mapping[int, PlaneArray]
+    ) -> Planes:
         layers = self._layers
         x = self._stem(grids, frame_count, t)
         for k in range(len(self._channels)):
             if k > 0:
                 rows, columns = self._size(k)
                 x = upsample(x, rows, columns, self._channels[k])
-                x = clip_activation(x + self._injection(grids, k, t, warped))
+                x = clip_activation(x + self._injection(grids, k, t, entering))
             for j in range(self._blocks[k]):
                 name = f"stage{k}.block{j}"
                 x = block(x, layers[f"{name}.depthwise"], layers[f"{name}.pointwise"])
@@ -231,18 +232,18 @@ class ReferenceSynthesizer(TileSynthesizer):
         after = self._injection(grids, 0, min(t + 1, frame_count - 1), {})
         return temporal(before, centre, after, self._layers["stage0.temporal"])
 
-    def _injection(self, grids: Sequence[Grid | None], k: int, t: int, warped: Mapping[int, Warped]) -> Feature:
-        """What enters stage `k` at frame `t`; zeros where nothing does (7.7).
+    def _injection(self, grids: Sequence[Grid | None], k: int, t: int, entering: Mapping[int, PlaneArray]) -> Feature:
+        """The injection of stage `k` at frame `t`; zeros where the stage has none (7.7).
 
-        `warped` holds what is made of the planes, per stage [C, H, W].
+        `entering` holds the planes of the frame by stage, [C, H, W].
         """
         parts: list[Feature] = []
         for i in self._profile.slots_of_stage(k):
             grid = grids[i]
             if grid is not None and not self._profile.slots[i].at_nodes:
                 parts.append(dequantise(grid[t], self._multipliers[i]))
-        if k in warped:
-            parts.append(warped[k].astype(np.int32))
+        if k in entering:
+            parts.append(entering[k].astype(np.int32))
         if not parts:
             return np.zeros((self._channels[k], *self._size(k)), dtype=np.int32)
         return inject(np.concatenate(parts), self._layers[f"stage{k}.inject"])

@@ -15,11 +15,11 @@ from nvrc_decoder.pyramid import DEFAULT_PYRAMID, Pyramid
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer
 from nvrc_decoder.system.threads import run_in_order
 
-__all__ = ["Grid", "Job", "NetworkParts", "Synthesizer", "TileSynthesizer", "Warped"]
+__all__ = ["Grid", "Job", "NetworkParts", "Predicted", "Synthesizer", "TileSynthesizer"]
 
 Grid = npt.NDArray[np.int16]
 """Quantised values of a slot: [nodes or frames, channels, rows, columns]."""
-Warped = Mapping[int, npt.NDArray[Any]]
+Predicted = Mapping[int, npt.NDArray[Any]]
 """Planes by the stage that they enter: [frames, channels, rows, columns] in a type of the synthesizer's own."""
 Job = Callable[[], list[Planes]]
 """Makes a few consecutive frames; it may run in any thread."""
@@ -90,7 +90,7 @@ class TileSynthesizer(Synthesizer):
     """Makes whole pictures, and tiles of pictures from planes that are predicted for the whole."""
 
     @abstractmethod
-    def warped(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> Warped:
+    def predicted(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> Predicted:
         """The predicted planes of whole pictures (spec 7.6.6); empty where no slot has nodes.
 
         Arguments as in `jobs`.
@@ -101,12 +101,12 @@ class TileSynthesizer(Synthesizer):
         """The same synthesizer for pictures of another size; all that is costly is shared."""
 
     @abstractmethod
-    def tile(self, grids: Sequence[Grid | None], frame_count: int, t: int, warped: Warped) -> Planes:
+    def tile(self, grids: Sequence[Grid | None], frame_count: int, t: int, predicted: Predicted) -> Planes:
         """Frame `t` of a tile.
 
         Args:
             grids: the tile's part of each feature grid; of other slots nothing is needed.
             frame_count: frames in the GOP.
             t: the frame.
-            warped: the tile's part of what `warped` gives for this frame.
+            predicted: the tile's part of what `predicted` gives for this frame.
         """

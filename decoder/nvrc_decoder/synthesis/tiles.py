@@ -138,7 +138,7 @@ class TiledSynthesizer(Synthesizer):
         planes: list[Plane] = []
         for shape in plane_shapes(picture.width, picture.height, picture.chroma_format):
             planes.append(np.empty(shape, np.uint8) if picture.bit_depth == 8 else np.empty(shape, np.uint16))
-        warped = self._whole.warped(grids, frame_count, range(t, t + 1))
+        predicted = self._whole.predicted(grids, frame_count, range(t, t + 1))
         for down in self._rows:
             for across in self._columns:
                 size = across.last - across.first, down.last - down.first
@@ -147,7 +147,7 @@ class TiledSynthesizer(Synthesizer):
                     None if grid is None or slot.kind is not SlotKind.FEATURE else _cut(grid, slot.stride, down, across)
                     for slot, grid in zip(self._profile.slots, grids, strict=True)
                 ]
-                own = {k: _cut(values, STAGE_STRIDES[k], down, across) for k, values in warped.items()}
+                own = {k: _cut(values, STAGE_STRIDES[k], down, across) for k, values in predicted.items()}
                 tile = part.tile(features, frame_count, t, own)
                 for index, (plane, source) in enumerate(zip(planes, tile.planes(), strict=True)):
                     step = 2 if index and picture.chroma_format == CHROMA_420 else 1

@@ -1,6 +1,6 @@
-"""The inverse wavelet transform of the luma plane in NumPy integers (spec 7.6.5).
+"""Reference: the inverse wavelet transform of the luma plane (spec 7.6.5).
 
-Part of the slow, obvious reference. int32 is wide enough: no product exceeds 4.3 million.
+int32 is wide enough: no product exceeds 4.3 million.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _level(low: Feature, details: Feature) -> Feature:
 
 
 def luma_residual(bands: Sequence[Feature]) -> Feature:
-    """The luma plane that the bands of a node hold: [1, rows, columns] (7.6.5).
+    """The luma residual of a node from its bands: [1, rows, columns] (7.6.5).
 
     Args:
         bands: activations of the four band slots, coarse to fine: [4, h, w] (LL, HL, LH, HH), then [3, h, w] (HL, LH,

@@ -1,14 +1,14 @@
-"""The C library's allocator: decoding returns large arrays to the system when they are let go, training keeps them.
+"""Settings of the C library's allocator: decoding returns large arrays to the system when freed, training keeps them.
 
-glibc learns from what is freed: after the first large array it takes all up to that size, at most 32 MiB, from its
-heaps. There the grids and frames of one GOP leave holes that those of the next do not fit, in the heap of each thread,
-and the peak grows for some GOPs (docs/decisions/0022). With a threshold that stays, what is larger has pages of
-its own; and with one heap for all threads, the holes that the symbols leave are of use to the frames. The threshold is
-glibc's first one: with 1 MiB, decoding took a twentieth less time, but the peak grew by a tenth in twenty GOPs at
-1080p. Trimming is less eager than with glibc's first setting, since new pages cost time.
+glibc adapts: once a large array has been freed, it takes arrays up to that size, at most 32 MiB, from its heaps. There
+the grids and frames of one GOP leave holes that those of the next do not fit, in the heap of each thread, and the peak
+grows for some GOPs (docs/decisions/0022). With a fixed threshold, larger arrays have pages of their own; with one heap
+for all threads, frames can use the holes that symbols leave. The threshold is glibc's initial one: with 1 MiB, decoding
+took a twentieth less time, but the peak grew by a tenth in twenty GOPs at 1080p. Trimming is less eager than glibc's
+initial setting, since new pages cost time.
 
-Training has other habits: each iteration takes and lets go the same activations, at 720p most of them above 32 MiB. New
-pages for each were a third of its time.
+Training differs: each iteration allocates and frees the same activations, at 720p most of them above 32 MiB. New pages
+for each of them took a third of its time.
 """
 
 from __future__ import annotations
@@ -38,17 +38,19 @@ _VARIABLES = (
 
 
 def return_large_arrays() -> bool:
-    """Fix both thresholds for this process, which decodes, and the number of heaps; whether that was done.
+    """Fix both thresholds and the number of heaps, for a process that decodes.
 
-    It is not with another C library than glibc, or where the environment says how its allocator is to work. Threads
-    that are there already keep their heaps.
+    Running threads keep their heaps. The settings hold until the process ends.
+
+    Returns:
+        Whether that was done: it is not where the C library is not glibc, or the environment configures its allocator.
     """
-    # Either threshold alone would end the learning of both, and trimming would be as eager as for small programs.
+    # Fixing one threshold ends the adaptation of both, and then trimming would be as eager as for small programs.
     return _set({_M_MMAP_THRESHOLD: MMAP_THRESHOLD, _M_TRIM_THRESHOLD: TRIM_THRESHOLD, _M_ARENA_MAX: 1})
 
 
 def keep_large_arrays() -> bool:
-    """Keep what is let go for this process, which trains; whether that was done, as for `return_large_arrays`."""
+    """Keep freed memory, for a process that trains; returns as `return_large_arrays`."""
     return _set({_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: _INT_MAX})
 
 

@@ -12,7 +12,7 @@ __all__ = ["call", "import_cv2"]
 
 
 def import_cv2(purpose: str) -> Any:
-    """The module.
+    """The module `cv2`; `purpose` says what needs it, as the subject of a sentence.
 
     Raises:
         MissingExtraError: E_MISSING_EXTRA, it is missing or half installed.
@@ -24,8 +24,8 @@ def call(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     """What a function of OpenCV returns.
 
     Raises:
-        MemoryError: there was none for it.
-        InternalError: E_RUNTIME, it failed.
+        MemoryError: OpenCV ran out of memory.
+        InternalError: E_RUNTIME, OpenCV failed.
     """
     import cv2
 

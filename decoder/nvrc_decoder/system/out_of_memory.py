@@ -1,4 +1,4 @@
-"""Running out of memory, whoever says so: Python, NumPy, OpenCV, ONNX Runtime, PyTorch, the system."""
+"""Out-of-memory errors, whether of Python, NumPy, OpenCV, ONNX Runtime, PyTorch or the system, as one `LimitError`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def is_out_of_memory(error: BaseException | None) -> bool:
             return True
         if type(error).__module__.startswith("cv2") and getattr(error, "code", None) == _OPENCV_NO_MEMORY:
             return True
-        # What our own errors say is about the stream; what they were raised from may be about memory.
+        # The message of our own errors is about the stream; the error that they were raised from may be about memory.
         if not isinstance(error, NvrcError) and any(part in str(error).lower() for part in _MESSAGES):
             return True
         error = error.__cause__
@@ -44,16 +44,16 @@ def is_out_of_memory(error: BaseException | None) -> bool:
 
 
 def memory_error(advice: str = "") -> LimitError:
-    """The typed error; `advice` says what takes less."""
+    """The error to raise; `advice` says what to do to use less memory."""
     return LimitError("E_MEMORY", "not enough memory" + (f": {advice}" if advice else ""))
 
 
 @contextmanager
 def memory_errors(advice: str) -> Iterator[None]:
-    """Turns whatever says that there is not enough memory into a `LimitError`, E_MEMORY.
+    """Turns any out-of-memory error into a `LimitError`, E_MEMORY.
 
     Args:
-        advice: what takes less.
+        advice: what to do to use less memory.
     """
     try:
         yield

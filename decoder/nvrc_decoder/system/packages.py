@@ -37,13 +37,13 @@ _BASE = ""
 
 @dataclass(frozen=True)
 class _Package:
-    """What is known of a package.
+    """A package that nvrc-ref uses.
 
     Attributes:
-        title: what people call it.
-        extra: of nvrc-ref that brings it; empty for what nvrc-ref always needs.
-        wheels: that put files into its folder, the one to install first.
-        attributes: that it has where it is whole.
+        title: its name in messages.
+        extra: the extra of nvrc-ref that installs it; empty for a base dependency.
+        wheels: wheels that put files into its folder; the one to install comes first.
+        attributes: names that an intact package has.
     """
 
     title: str
@@ -84,7 +84,7 @@ def load_package(name: str, purpose: str) -> Any:
 
     Raises:
         MissingExtraError: E_MISSING_EXTRA, it is missing or half installed; the message says what to do.
-        MemoryError: there was none for it.
+        MemoryError: the import ran out of memory.
     """
     if name == "onnxruntime":
         # From 1.29 on it otherwise looks up a host and writes into the home folder as soon as it is imported.
@@ -103,10 +103,10 @@ def load_package(name: str, purpose: str) -> Any:
 
 
 def is_found(name: str, purpose: str) -> bool:
-    """Whether there is a package `name`, found out without importing it.
+    """Whether the package `name` exists; does not import it.
 
     Raises:
-        MissingExtraError: E_MISSING_EXTRA, there is nothing but an empty folder.
+        MissingExtraError: E_MISSING_EXTRA, nothing but an empty folder is left of it.
     """
     try:
         spec = importlib.util.find_spec(name)
@@ -118,10 +118,10 @@ def is_found(name: str, purpose: str) -> bool:
 
 
 def require_packages(names: Iterable[str], purpose: str) -> None:
-    """Say which of `names` are missing, without importing them.
+    """Check that packages are installed, without importing them.
 
     Raises:
-        MissingExtraError: E_MISSING_EXTRA; of several that are not installed, all are named.
+        MissingExtraError: E_MISSING_EXTRA, naming all that are not installed.
     """
     absent = []
     for name in names:
@@ -136,15 +136,15 @@ def require_packages(names: Iterable[str], purpose: str) -> None:
 
 
 def package_fault(error: BaseException) -> MissingExtraError | None:
-    """The missing or half-installed package behind an error that nobody expected; None if there is none."""
+    """The missing or half-installed package that caused an unexpected error; None if none did."""
     name = _culprit(error)
     if name is None and isinstance(error, ImportError | SyntaxError):
-        # What fails inside of a package names none; who was importing does.
+        # An error inside of a package does not name it; the frames of the traceback do.
         roots = [str(frame.f_globals.get("__name__")).split(".")[0] for frame, _ in walk_tb(error.__traceback__)]
         name = next((root for root in roots if root in _PACKAGES), None)
     if name is not None:
         return _fault(name, "this", error)
-    # What cannot even be compiled or loaded names nothing.
+    # A base package that cannot even be compiled or loaded is named nowhere.
     for base in ("numpy", "constriction"):
         if base not in sys.modules:
             try:
@@ -156,7 +156,7 @@ def package_fault(error: BaseException) -> MissingExtraError | None:
 
 @contextmanager
 def package_faults() -> Iterator[None]:
-    """Turns what a missing or half-installed package makes of an import into a `MissingExtraError`."""
+    """Turns any error of an import that a missing or half-installed package causes into a `MissingExtraError`."""
     try:
         yield
     except Exception as error:
@@ -167,7 +167,7 @@ def package_faults() -> Iterator[None]:
 
 
 def _culprit(error: BaseException) -> str | None:
-    """The package that an error names: one that was not found, or a module of it that lacks something."""
+    """The package that an error names: one that was not found, or one whose module lacks an attribute."""
     if isinstance(error, ImportError):
         name = str(error.name or "").split(".")[0]
         return name if name in _PACKAGES else None
@@ -179,7 +179,7 @@ def _culprit(error: BaseException) -> str | None:
 def install_line(extras: str) -> str:
     """The command that installs extras of nvrc-ref, such as ``encoder,bench``.
 
-    The extra `encoder` brings `onnxruntime`, which would overwrite an `onnxruntime-gpu` that is there.
+    The extra `encoder` installs `onnxruntime`, which would overwrite an installed `onnxruntime-gpu`.
     """
     if "encoder" in extras.split(",") and _is_installed("onnxruntime-gpu"):
         wheels = _ENCODER_WHEELS + (" bjontegaard matplotlib" if "bench" in extras else "")
@@ -188,7 +188,7 @@ def install_line(extras: str) -> str:
 
 
 def reinstall_line(name: str, extras: str | None = None) -> str:
-    """The command that mends a package: all its wheels that are installed go first, because they share files."""
+    """The command that mends a package: it uninstalls all of its wheels first, because they share files."""
     package = _PACKAGES[name]
     installed = " ".join(wheel for wheel in package.wheels if _is_installed(wheel))
     install = _install(package, package.extra if extras is None else extras)
@@ -200,10 +200,10 @@ def _install(package: _Package, extras: str) -> str:
 
 
 def remedy(name: str) -> str:
-    """The command that installs a package, or mends it where pip takes it for installed or files of it are left."""
+    """The command that installs a package, or mends it where pip has a record of it or files of it are left."""
     package = _PACKAGES[name]
     extras = package.extra
-    # The extra `cpu` would bring the other wheel.
+    # The extra `cpu` would install the other wheel.
     if name == "onnxruntime" and _is_installed("onnxruntime-gpu"):
         extras = "cuda,cuda-libs"
     return reinstall_line(name, extras) if _is_left(name) else _install(package, extras)
@@ -218,23 +218,23 @@ def _fault(name: str, purpose: str, error: BaseException | None) -> MissingExtra
 
 
 def _lacking(name: str, module: object) -> bool:
-    """Whether a module has not all that it should; an empty folder has no file of its own."""
+    """Whether a module is not intact; an empty folder has no file of its own."""
     package = _PACKAGES[name]
     return getattr(module, "__file__", None) is None or not all(hasattr(module, part) for part in package.attributes)
 
 
 def _is_left(name: str) -> bool:
-    """Whether something of a package is there, if only its record or an empty folder."""
+    """Whether anything is left of a package, if only its record or an empty folder."""
     return _has_record(name) or importlib.machinery.PathFinder.find_spec(name) is not None
 
 
 def _has_record(name: str) -> bool:
-    """Whether pip takes one of a package's wheels for installed, and would do nothing if asked to install it."""
+    """Whether pip has a record of one of a package's wheels, and would do nothing if asked to install it."""
     return any(map(_is_installed, _PACKAGES[name].wheels))
 
 
 def _is_installed(wheel: str) -> bool:
-    """Whether pip takes a wheel for installed."""
+    """Whether pip has a record of a wheel."""
     try:
         metadata.distribution(wheel)
     except Exception:  # a broken record counts as none

@@ -16,10 +16,9 @@ from torch import Tensor, nn
 
 from nvrc_decoder.errors import InternalError
 from nvrc_decoder.prior import NO_PRIOR, PRIOR_BITS, LayerPrior
-from nvrc_decoder.profiles import Q_MAX, LayerSpec
+from nvrc_decoder.profiles import BIAS_Q_MAX, Q_MAX, LayerSpec
 from nvrc_decoder.synthesis.arithmetic import (
     ACCUMULATOR_LIMIT,
-    BIAS_Q_MAX,
     BIAS_SHIFT_MAX,
     MULTIPLIERS,
     SHIFT_MAX,

@@ -102,7 +102,7 @@ def test_every_truncation_is_called_one() -> None:
                 assert (caught.value.code, caught.value.section) == ("E_TRUNCATED", "2.3, R2.3"), length
 
 
-def test_end_is_not_yielded_before_the_tail_was_read() -> None:
+def test_the_tail_is_read_before_end_is_yielded() -> None:
     reader = iter(UnitReader(io.BytesIO(make_stream() + b"x")))
     seen = []
     with pytest.raises(InvalidStreamError, match="goes on"):
@@ -173,7 +173,7 @@ def test_limits_are_inclusive() -> None:
     )
 
 
-def test_index_count_meets_the_limit_before_the_entries_are_read() -> None:
+def test_index_count_is_checked_before_its_entries() -> None:
     units = split(make_stream(index=False))
     units.insert(-1, (UnitType.INDEX, encode_leb128(1 << 40)))
     with pytest.raises(LimitError, match="max_gops"):
@@ -206,3 +206,16 @@ def test_levels_grow() -> None:
     assert minimum_level(65535, 65535, 1, 1, 1, 1) == 6
     with pytest.raises(InvalidStreamError, match="level 6"):
         minimum_level(65535, 65535, 1000, 1, 1, 1)
+
+
+def test_a_crc_error_names_the_unit_by_number() -> None:
+    stream = make_stream(index=False)
+    named = {}
+    for unit in read_all(stream):
+        damaged = bytearray(stream)
+        damaged[unit.offset + unit.size - 1] ^= 1
+        with pytest.raises(InvalidStreamError, match="CRC-32") as caught:
+            read_all(bytes(damaged))
+        named[unit.name] = caught.value.unit
+    assert list(named) == list(named.values())
+    assert {"SEQUENCE", "NETWORK 1", "GOP 1", "DIGEST 1", "END"} <= set(named)

@@ -32,7 +32,7 @@ def test_join_of_one_is_the_same() -> None:
     assert joined(make_stream(), index=False) == make_stream(index=False)
 
 
-def test_join_copies_units_and_drops_repeated_networks() -> None:
+def test_join_drops_repeated_networks() -> None:
     part = make_stream(gops=(2,))
     units = read_all(joined(part, make_stream(index=False), part))
     kinds = [unit.name.split()[0] for unit in units]
@@ -57,7 +57,7 @@ def test_join_refuses_other_sequences_and_nothing() -> None:
         joined()
 
 
-def test_join_holds_one_unit_at_a_time() -> None:
+def test_join_holds_one_unit_in_memory() -> None:
     def peak(copies: int) -> int:
         stream = make_stream(gops=(3,) * 4, payload=bytes(100_000))
         with open(os.devnull, "wb") as output:

@@ -172,7 +172,7 @@ def test_time_bases_without_a_common_one_are_ignored() -> None:
     assert shown.timeline.start(1) == Fraction(5, 2147483647)
 
 
-def test_minor_version_counts_up_with_an_entry_only() -> None:
+def test_minor_version_is_1_only_with_an_entry() -> None:
     assert stream()[9] == 0
     assert stream({"title": "x", "nvrc.later": "x"})[9] == 0
     assert stream({"title": "x", "nvrc.sar": "4:3"})[9] == 1
@@ -255,14 +255,14 @@ def test_a_single_frame_has_its_time_stamp() -> None:
         assert float(video[3].time) == 1
 
 
-def test_a_pipe_that_breaks_early_says_so_in_its_turn() -> None:
+def test_a_truncated_pipe_still_has_its_presentation() -> None:
     with nvrc_decoder.open(Pipe(GOLDEN[:-300])) as video:  # type: ignore[arg-type]
         assert video.presentation.ignored
         with pytest.raises(nvrc_decoder.NvrcError, match="ends"):
             list(video)
 
 
-def test_every_damage_leaves_the_presentation_readable() -> None:
+def test_the_presentation_survives_any_damage() -> None:
     for place in range(10, len(GOLDEN), 7):
         data = bytearray(GOLDEN)
         data[place] ^= 0x55

@@ -40,12 +40,12 @@ def pyramids(draw: st.DrawFn) -> Pyramid:
     [Pyramid(1, 1), Pyramid(16, 16), Pyramid(8, 4, (1,)), Pyramid(2, 1, (255,)), Pyramid(16, 1, (1, 255, 16, 17))],
     ids=lambda value: f"{value.key_spacing}-{value.node_spacing}",
 )
-def test_pyramids_next_to_forbidden_ones_are_valid(allowed: Pyramid) -> None:
+def test_pyramids_at_the_limits_are_valid(allowed: Pyramid) -> None:
     header = make_node_network(allowed)
     payload = serialise_network(header, SEQUENCE)
     assert parse_network(payload, SEQUENCE) == header
     assert payload[SPACINGS] == (allowed.node_spacing.bit_length() - 1) | (allowed.key_spacing.bit_length() - 1) << 4
-    # The layout of the first grid, of two channels, comes behind one factor for each level.
+    # The layout of the first grid, of two channels, follows one factor for each level.
     assert tuple(payload[STEP_FACTOR : STEP_FACTOR + allowed.levels + 1]) == (*allowed.factors, 2)
 
 
@@ -77,7 +77,7 @@ def test_references_by_hand() -> None:
 
 
 @given(pyramids(), st.integers(1, 200))
-def test_references_are_nodes_of_the_gop_made_before(pyramid: Pyramid, frames: int) -> None:
+def test_references_are_nodes_made_before(pyramid: Pyramid, frames: int) -> None:
     nodes = pyramid.node_count(frames)
     last = (nodes - 1) * pyramid.node_spacing
     assert last % pyramid.key_spacing == 0

@@ -349,7 +349,7 @@ def test_the_siblings_of_grids_are_valid() -> None:
             assert parse_network(serialise_network(header, SEQUENCE), SEQUENCE) == header
 
 
-def test_a_multiplier_may_be_repeated_for_each_channel() -> None:
+def test_multipliers_may_be_repeated_per_channel() -> None:
     header = replace(NETWORK, grids=(NETWORK.grids[0], GridHeader(2, (7, 7))))
     short = serialise_network(header, SEQUENCE)
     assert short[SECOND_GRID : SECOND_GRID + 2] == b"\x82\x07"
@@ -357,13 +357,13 @@ def test_a_multiplier_may_be_repeated_for_each_channel() -> None:
     assert parse_network(long, SEQUENCE) == parse_network(short, SEQUENCE) == header
 
 
-def test_the_order_of_coding_has_the_flow_grid_first() -> None:
+def test_the_flow_grid_is_coded_first() -> None:
     header = replace(NETWORK, grids=(GridHeader(0, (7,)), PLANES, *BANDS, FLOW))
     assert [grid.slot for grid in header.coding_order(PROFILE)] == [9, 0, 4, 5, 6, 7, 8]
     assert [grid.slot for grid in NETWORK.coding_order(PROFILE)] == [0, 2]
 
 
-def test_the_writer_refuses_what_the_reader_would() -> None:
+def test_the_writer_refuses_invalid_units() -> None:
     with pytest.raises(NvrcError, match="level 0") as caught:
         StreamWriter(io.BytesIO(), SequenceHeader(2000, 2000, 25, 1))
     assert (caught.value.exit_code, caught.value.code) == (70, "E_LEVEL")

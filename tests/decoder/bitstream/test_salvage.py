@@ -105,7 +105,7 @@ def test_a_gop_with_a_wrong_crc(data: bytes, pipe: bool, gop: int) -> None:
     outcome = salvage(payload(f"GOP {gop}")(data), pipe=pipe)
     assert_lost(outcome, gop)
     assert outcome.lost == [(gop, FIRST[gop], GOPS[gop], "E_CRC")]
-    assert len(outcome.damages) == 1
+    assert [damage.error.unit for damage in outcome.damages] == [f"GOP {gop}"]
 
 
 @ways
@@ -114,6 +114,7 @@ def test_a_digest_with_a_wrong_crc(data: bytes, pipe: bool, gop: int) -> None:
     outcome = salvage(payload(f"DIGEST {gop}")(data), pipe=pipe)
     assert_lost(outcome, gop)
     assert outcome.lost == [(gop, FIRST[gop], GOPS[gop], "E_CRC")]
+    assert [damage.error.unit for damage in outcome.damages] == [f"DIGEST {gop}"]
 
 
 def resealed(damage: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
@@ -182,7 +183,7 @@ def test_a_gop_that_lost_its_type(data: bytes, pipe: bool) -> None:
     if not pipe and data is INDEXED:
         assert_lost(outcome, 1)
         return
-    # Nobody can tell how many frames it had, so later frames count on without it.
+    # Its number of frames is unknown, so later frames are counted without it.
     assert outcome.md5 == [FOUR.frame_md5[n] for n in range(11) if not FIRST[1] <= n < FIRST[2]]
     assert (1, FIRST[1], None, "E_ORDER") in outcome.lost
 
@@ -213,7 +214,7 @@ def test_a_stream_that_ends_in_the_middle(data: bytes, pipe: bool) -> None:
         outcome = salvage(data[:end], pipe=pipe)
         assert outcome.md5 == list(FOUR.frame_md5[: sum(GOPS[:gops])])
         assert outcome.codes == ["E_TRUNCATED"]
-        # Of the last byte END, or the footer behind it, is short; behind END no frame can be missing.
+        # Without its last byte, END or the footer after it is short; no frame can be missing after END.
         tail = None if data is INDEXED else FOUR.frame_count
         assert outcome.damages[0].first_frame == (FIRST[2] if gops == 2 else tail)
 
@@ -268,7 +269,7 @@ def test_without_a_sequence_nothing_can_be_decoded() -> None:
             salvage(payload("SEQUENCE", 1)(INDEXED), pipe=pipe)
 
 
-def test_a_critical_unit_that_this_decoder_does_not_know() -> None:
+def test_an_unknown_critical_unit() -> None:
     from nvrc_decoder.bitstream.container import encode_unit
 
     place = unit(PLAIN, "GOP 1").offset
@@ -276,7 +277,7 @@ def test_a_critical_unit_that_this_decoder_does_not_know() -> None:
         salvage(PLAIN[:place] + encode_unit(0x33, b"new") + PLAIN[place:])
 
 
-def test_digests_are_checked_though_nobody_asked() -> None:
+def test_salvaging_always_checks_digests() -> None:
     damages: list[Damage] = []
     data = resealed(payload("DIGEST 0"))(INDEXED)
     with nvrc_decoder.open(io.BytesIO(data), verify=False, on_damage=damages.append) as video:

@@ -111,7 +111,9 @@ def by_the_formula(sequence: SequenceHeader, network: NetworkHeader, frames: int
     profile = sequence.profile_spec
     constants = re.findall(r"(\d+) for (nano|lite|main)", re.findall(r"A is [^:]*:", CHAPTER)[0])
     a = {name: int(value) for value, name in constants}[profile.name]
-    order = sorted(network.present_slots, key=lambda i: (i not in (profile.flow_slot, profile.split_slot), i))
+    order = sorted(
+        (grid.slot for grid in network.grids), key=lambda i: (i not in (profile.flow_slot, profile.split_slot), i)
+    )
     pyramid, channels = network.pyramid, network.grid_channels(profile)
     keys = math.ceil((frames - 1) / pyramid.key_spacing)
     grid_bytes = decoding = previous = 0

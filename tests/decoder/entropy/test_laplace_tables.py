@@ -33,7 +33,7 @@ def script() -> ModuleType:
     return load(SPEC_TABLES / "make_tables.py")
 
 
-def test_the_decoder_ships_the_tables_of_the_specification() -> None:
+def test_the_decoder_ships_the_specified_tables() -> None:
     data = (SPEC_TABLES / "laplace.bin").read_bytes()
     assert resources.files("nvrc_decoder.entropy").joinpath("laplace.bin").read_bytes() == data
     assert hashlib.sha256(data).hexdigest() == LAPLACE_SHA256
@@ -43,7 +43,7 @@ def test_the_decoder_ships_the_tables_of_the_specification() -> None:
     assert [entry["K"] for entry in summary["tables"]] == TABLE_RADII.tolist()
 
 
-def test_each_table_is_a_distribution_over_2_to_the_24() -> None:
+def test_each_table_sums_to_2_to_the_24() -> None:
     for table in range(TABLE_COUNT):
         counts = frequencies(table)
         assert len(counts) == 2 * TABLE_RADII[table] + 2
@@ -51,7 +51,7 @@ def test_each_table_is_a_distribution_over_2_to_the_24() -> None:
         assert counts.sum() == 1 << 24
 
 
-def test_tables_with_a_mean_of_zero_are_symmetric_and_peak_at_zero() -> None:
+def test_tables_of_mean_zero_are_symmetric() -> None:
     for index, radius in enumerate(RADII):
         inside = frequencies(8 * index)[1:]
         assert inside.argmax() == radius
@@ -77,7 +77,7 @@ def test_the_script_checks_a_specification_by_itself(tmp_path: Path, monkeypatch
     assert alone.main() == 1
 
 
-def test_tables_approximate_the_laplace_distribution_in_floats() -> None:
+def test_tables_approximate_the_laplace_distribution() -> None:
     for index, fraction in ((10, 3), (20, 5), (30, 0)):
         b, mean, radius = 2.0 ** (-4 + index / 4), fraction / 8, RADII[index]
         edges = np.arange(-radius, radius + 2) - 0.5 - mean

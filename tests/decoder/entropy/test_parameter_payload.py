@@ -86,7 +86,7 @@ def test_a_payload_of_another_network_is_refused() -> None:
         decode_parameters(payload[: len(payload) // 8 * 4], specs, headers)
 
 
-def test_the_wrong_number_of_values_is_the_callers_fault() -> None:
+def test_a_wrong_number_of_values_is_a_value_error() -> None:
     specs, headers, values = network(4)
     values[specs[0].name] = values[specs[0].name][0][:-1], values[specs[0].name][1]
     with pytest.raises(ValueError, match="values for a step"):

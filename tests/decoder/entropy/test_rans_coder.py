@@ -54,7 +54,7 @@ def test_coder_equals_the_oracle_in_both_directions(steps: list[tuple[list[int],
 
 
 @pytest.mark.parametrize("piece", [1, 3, 64, 199, 200])
-def test_the_size_of_what_is_sorted_at_a_time_changes_nothing(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_piece_size_does_not_change_symbols(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(piece)
     tables = rng.integers(0, 320, 200) // rng.choice([1, 40])
     means = rng.integers(-256, 256, 200)
@@ -69,9 +69,7 @@ def test_the_size_of_what_is_sorted_at_a_time_changes_nothing(piece: int, monkey
 
 @settings(deadline=None, max_examples=60)
 @given(st.binary(max_size=120), st.lists(a_step(), min_size=1, max_size=3))
-def test_any_payload_decodes_as_in_the_oracle_or_fails_as_there(
-    data: bytes, steps: list[tuple[list[int], list[int], list[int]]]
-) -> None:
+def test_any_payload_decodes_as_in_the_oracle(data: bytes, steps: list[tuple[list[int], list[int], list[int]]]) -> None:
     data = data[: len(data) // 4 * 4]
     if data[:4] == bytes(4):
         with pytest.raises(InvalidStreamError, match="E_ENTROPY"):
@@ -115,7 +113,7 @@ def test_no_symbols_take_no_bytes() -> None:
     decoder.finish()
 
 
-def test_an_empty_payload_yields_escapes_and_is_refused() -> None:
+def test_an_empty_payload_is_refused() -> None:
     with pytest.raises(InvalidStreamError, match="E_ESCAPE"):
         SymbolDecoder(b"").code_step(np.full(100_000, 319), np.zeros(100_000, dtype=int))
 
@@ -150,7 +148,7 @@ def test_a_step_too_few_is_noticed() -> None:
         decoder.finish()
 
 
-def test_values_beyond_the_limit_are_refused_in_both_directions() -> None:
+def test_values_beyond_the_limit_are_refused() -> None:
     oracle = rans.Encoder()
     oracle.step(TABLES, [0], [0], [-2048])
     with pytest.raises(InvalidStreamError, match="E_RANGE"):
@@ -159,7 +157,7 @@ def test_values_beyond_the_limit_are_refused_in_both_directions() -> None:
         encode(([0], [0], [2048]))
 
 
-def test_the_longest_escape_is_read_and_a_longer_one_refused() -> None:
+def test_the_longest_escape_is_the_limit() -> None:
     radius = int(TABLE_RADII[0])
     for prefix, refused in ((20, False), (21, True)):
         value = radius + 2**prefix
@@ -174,14 +172,14 @@ def test_the_longest_escape_is_read_and_a_longer_one_refused() -> None:
             decoder.finish()
 
 
-def test_arguments_that_do_not_fit_the_direction_are_refused() -> None:
+def test_arguments_of_the_other_direction_are_refused() -> None:
     with pytest.raises(ValueError, match="takes no values"):
         SymbolDecoder(b"").code_step(np.array([0]), np.array([0]), np.array([0]))
     with pytest.raises(ValueError, match="needs values"):
         SymbolEncoder().code_step(np.array([0]), np.array([0]))
 
 
-def test_decoders_in_turn_can_share_their_room() -> None:
+def test_successive_decoders_can_share_scratch() -> None:
     rng = np.random.default_rng(3)
     scratch = Scratch()
     for count in (50, 9, 200):
@@ -194,7 +192,7 @@ def test_decoders_in_turn_can_share_their_room() -> None:
 
 @pytest.mark.parametrize("escapes", [False, True])
 def test_a_long_step_looks_up_now_and_then(escapes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is called may end the step; without it a step of 30 million symbols would go on for a minute."""
+    """`check` can end a step; without it, a step of 30 million symbols would take a minute."""
     monkeypatch.setattr(coder, "_PIECE", 100)
     monkeypatch.setattr(coder, "_ESCAPES", 10)
     count, calls = 1000, 0

@@ -107,7 +107,7 @@ def test_bare_interpreter_has_nothing_else(tmp_path: Path, bare_packages: Path) 
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-def test_inputs_can_be_read_without_npy_and_are_the_decoder_s(tmp_path: Path, stream: str) -> None:
+def test_inputs_are_those_of_the_decoder(tmp_path: Path, stream: str) -> None:
     folder = tmp_path / "out"
     exported(stream, folder)
     manifest = json.loads((folder / "manifest.json").read_text())
@@ -122,7 +122,7 @@ def test_inputs_can_be_read_without_npy_and_are_the_decoder_s(tmp_path: Path, st
         grids = decode_grids(sequence, network, count, record.gop.grids, record.gop.node_maps)
         active = header.stage_channels, header.stage_blocks
         arguments = network.profile, sequence, *active, network.layers, network.multipliers, header.pyramid
-        planes = ReferenceSynthesizer(*arguments).warped(grids, count, range(count))
+        planes = ReferenceSynthesizer(*arguments).predicted(grids, count, range(count))
         right = {name: planes.get(stage) for name, stage in PREDICTED.items()}
         for name, shape in stated.items():
             expected = grids[int(name[4:])] if name.startswith("grid") else right[name]
@@ -165,7 +165,7 @@ def test_frames_in_one_batch(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["nano-two-gops", "lite-networks", "main-444-10"])
-def test_graph_is_the_profile_s_with_the_stream_s_weights(tmp_path: Path, name: str) -> None:
+def test_graph_holds_the_weights_of_the_stream(tmp_path: Path, name: str) -> None:
     exported(name, tmp_path / "out")
     table = RandomAccess(io.BytesIO(MANIFEST.read(name)), DEFAULT_LIMITS)
     sequence, network = table.sequence, load_network(table.sequence, table.gop(0).network)
@@ -259,7 +259,7 @@ def test_bad_targets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert call("export", tmp_path / "none.nvrc", "-o", tmp_path / "out") == 66
 
 
-def test_a_stream_that_ends_or_is_damaged_leaves_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_stream_leaves_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = MANIFEST.read(STREAM)
     flipped = bytearray(data)
     flipped[len(data) // 2] ^= 1
@@ -292,7 +292,7 @@ def test_a_full_disk_leaves_no_folder(
         assert list(tmp_path.iterdir()) == []
 
 
-def test_an_interrupted_export_keeps_an_empty_folder_empty(tmp_path: Path) -> None:
+def test_an_interrupted_export_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
 
     def stop() -> None:

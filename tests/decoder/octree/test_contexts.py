@@ -60,7 +60,7 @@ def make_grid(seed: int, shape: tuple[int, ...]) -> np.ndarray:
     return np.clip(values, -2047, 2047).astype(np.int16)
 
 
-def test_the_neighbour_order_is_that_of_the_specification() -> None:
+def test_neighbours_are_in_the_specified_order() -> None:
     assert list(NEIGHBOURS) == context.NEIGHBOUR_LIST
     assert COARSE_INPUT + 1 + 13 + 8 + 11 == CONTEXT_INPUTS
     assert {len(profile.slots) for profile in PROFILES} == {11}
@@ -183,7 +183,7 @@ def test_the_network_equals_the_oracle(seed: int, spread: int, width_1: int, wid
         assert (int(table[j]), int(mean[j])) == context.network(network.layers, inputs.tolist())
 
 
-def test_no_more_first_layers_are_kept_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_of_first_layers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(octree_network, "_MOST_HEADS", 3)
     network = make_network(4)
     inputs = np.vstack([np.random.default_rng(1).integers(-15, 16, (2, 9)), np.ones((1, 9))]).astype(np.float32)
@@ -219,7 +219,7 @@ def _leave_signalling_nans_on_the_stack() -> None:
 
 @pytest.mark.parametrize("width", range(1, 10))
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 9])
-def test_stale_memory_reaches_neither_the_result_nor_the_user(width: int, count: int) -> None:
+def test_stale_memory_is_harmless(width: int, count: int) -> None:
     """OpenBLAS on AVX-512 computes unused lanes (five columns, up to three positions); NumPy warned of them."""
     network = make_network(width, width_1=width, width_2=width)
     values = np.random.default_rng(width).integers(-15, 16, (width, count))
@@ -240,7 +240,7 @@ def test_the_network_proves_its_bound() -> None:
         ContextNetwork(heavy, wide, IntegerLayer(np.ones((2, 2)), np.zeros(2, dtype=np.int64), 0, -2048, 2047))
 
 
-def test_layers_that_do_not_chain_are_the_callers_fault() -> None:
+def test_layers_that_do_not_chain_are_a_value_error() -> None:
     layers = make_network(0).layers
     with pytest.raises(ValueError, match="inputs expected"):
         ContextNetwork(layers[0], layers[0], layers[2])
@@ -334,7 +334,7 @@ def test_empty_nodes_are_zeros_to_the_contexts() -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(st.binary(max_size=200), st.integers(0, 2**32 - 1))
-def test_a_hostile_payload_ends_in_values_or_a_typed_error(data: bytes, seed: int) -> None:
+def test_a_hostile_payload_raises_typed_errors_only(data: bytes, seed: int) -> None:
     shape = (3, 2, 4, 5)
     try:
         decoder = SymbolDecoder(data)
@@ -349,7 +349,7 @@ def test_a_hostile_payload_ends_in_values_or_a_typed_error(data: bytes, seed: in
 
 
 @pytest.mark.parametrize("splits", [(), (0x07,) * 32, (0x04,) * 32, (0x41,) * 16 + (0x24,) * 16])
-def test_schedules_of_any_length_survive_the_round_trip(splits: tuple[int, ...]) -> None:
+def test_schedules_of_any_length_round_trip(splits: tuple[int, ...]) -> None:
     grid = make_grid(3, (5, 2, 3, 6))
     args = (splits, make_network(2), grid.shape, 1, GridSlot(16, 3), Pyramid())
     encoder = SymbolEncoder()

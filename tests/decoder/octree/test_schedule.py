@@ -66,7 +66,7 @@ def test_default_schedules_start_with_one_position(shape: tuple[int, int, int]) 
         assert expand_schedule(shape, splits)[0].count == (1, 1, 1)
 
 
-def test_temporal_first_codes_32_nodes_in_3_steps_a_spatial_and_4_a_temporal_split() -> None:
+def test_temporal_first_has_3_or_4_steps_per_split() -> None:
     steps = expand_schedule((32, 25, 44), temporal_first_schedule(32, 25, 44))
     # The first split of 25 rows at spacing 64 finds rows 0 only: one of its three cosets has a position.
     assert len(steps) == 1 + 1 + 5 * 3 + 5 * 4
@@ -79,7 +79,7 @@ def test_an_invalid_split_is_refused(value: int) -> None:
         parse_split(value)
 
 
-def test_splits_are_taken_apart_in_the_order_t_y_x() -> None:
+def test_splits_are_parsed_in_the_order_t_y_x() -> None:
     assert parse_split(0x34).halve == (1, 0, 0)
     assert parse_split(0x34).phase == (0, 1, 1)
     assert parse_split(0x41).halve == (0, 0, 1)

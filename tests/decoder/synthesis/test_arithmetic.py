@@ -7,12 +7,11 @@ import pytest
 
 from nvrc_decoder.errors import InvalidStreamError
 from nvrc_decoder.profiles import CONTEXT_INPUTS, LayerSpec, context_layers
+from nvrc_decoder.synthesis.activations import finish
 from nvrc_decoder.synthesis.arithmetic import (
     ACCUMULATOR_LIMIT,
     IntegerLayer,
     make_layer,
-    round_clip,
-    round_shift,
     worst_case,
 )
 
@@ -36,12 +35,14 @@ def test_weights_are_multiplied_and_biases_shifted():
     [(7, 0, 7), (-7, 0, -7), (1, 1, 1), (-1, 1, 0), (-3, 1, -1), (5, 2, 1), (6, 2, 2), (-6, 2, -1), (-7, 2, -2)],
 )
 def test_half_rounds_up(value, shift, expected):
-    assert round_shift(np.array([value]), shift).tolist() == [expected]
+    plain = IntegerLayer(np.ones((1, 1), np.int64), np.zeros(1, np.int64), shift, -2048, 2047)
+    assert finish(np.full((1, 1, 1), value, np.int32), plain).tolist() == [[[expected]]]
 
 
-def test_round_clip_uses_the_layers_range():
-    made = layer()
-    assert round_clip(np.array([-(10**6), 0, 12, 10**6]), made).tolist() == [-2048, 0, 2, 2047]
+def test_outputs_are_clipped_to_the_layers_range():
+    made = IntegerLayer(np.ones((1, 1), np.int64), np.zeros(1, np.int64), 3, -2048, 2047)
+    accumulator = np.array([-(10**6), 0, 12, 10**6], np.int32).reshape(1, 2, 2)
+    assert finish(accumulator, made).tolist() == [[[-2048, 0], [2, 2047]]]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +95,7 @@ def test_bound_is_exact(shift, bias_shift, least, most):
         assert "R6.2" in str(caught.value)
 
 
-def test_bound_of_the_context_network_uses_its_own_input_range():
+def test_the_context_bound_has_its_own_input_range():
     hidden, second, _ = context_layers(1, 1)
     weight = np.full(CONTEXT_INPUTS, 256)
     make_layer(hidden, weight, np.zeros(1), 4, 0, 0)
@@ -103,6 +104,6 @@ def test_bound_of_the_context_network_uses_its_own_input_range():
         make_layer(second, np.array([256]), big, 4, 0, 8)
 
 
-def test_wrong_number_of_parameters_is_the_callers_fault():
+def test_a_wrong_parameter_count_is_a_value_error():
     with pytest.raises(ValueError, match="reshape"):
         layer(weight=(1, 2))

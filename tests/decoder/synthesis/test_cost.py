@@ -36,7 +36,7 @@ def whole_kmac(profile: Profile, width: int, pyramid: Pyramid) -> float:
 
 @each_pyramid
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
-def test_every_profile_is_under_10_kmac_at_the_encoder_s_context_widths(profile: Profile, pyramid: Pyramid) -> None:
+def test_every_profile_is_under_10_kmac(profile: Profile, pyramid: Pyramid) -> None:
     options = pytest.importorskip("nvrc_encoder.options")
     choose = pytest.importorskip("nvrc_encoder.training.structure_search")
     widths = {*options.CONTEXT_WIDTHS, *(width for width, _ in choose.CONTEXT_WIDTHS)}

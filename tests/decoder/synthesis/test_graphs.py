@@ -104,7 +104,7 @@ def test_convolutions_round_after_a_clip(profile: Profile):
 
 
 @each_profile
-def test_graphs_hold_no_trace_of_the_machine_that_made_them(profile: Profile):
+def test_graphs_hold_no_trace_of_their_machine(profile: Profile):
     data = graph_bytes(profile)
     assert len(data) < 64_000
     assert not any(word in data for word in (b".py", b"/home", b"/tmp", b"/work", b"stack_trace"))

@@ -73,7 +73,7 @@ def test_planes_equal_the_oracles(
             case.grids[slot], case.multipliers[slot] = None, []
     start = seed % frame_count
     frames = range(start, min(start + 2, frame_count))
-    found = ENGINES[engine](*case.network).warped(case.grids, frame_count, frames)
+    found = ENGINES[engine](*case.network).predicted(case.grids, frame_count, frames)
     counts = [len(factors) for factors in case.multipliers]
     assert set(found) == {
         stage for stage, there in ((3, counts[profile.plane_slot]), (4, profile.has_luma(counts))) if there
@@ -131,5 +131,5 @@ def test_blocks_move_the_other_way_to_later_frames():
 @pytest.mark.parametrize("frame_count", [1, 2, 8, 9, 17])
 def test_planes_stay_activations(frame_count: int):
     case = random_case(9, PROFILES[2], Picture(11, 9), frame_count, style="aligned", full=True)
-    for values in ReferenceSynthesizer(*case.network).warped(case.grids, frame_count, range(frame_count)).values():
+    for values in ReferenceSynthesizer(*case.network).predicted(case.grids, frame_count, range(frame_count)).values():
         assert -2048 <= values.min() <= values.max() <= 2047

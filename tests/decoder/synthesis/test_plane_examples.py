@@ -94,7 +94,7 @@ def test_sentences_below_that_table():
     assert ([references.before, references.after], [references.share]) == (expected, share)
     (frames, last, needed, node, again) = said(
         "7.5",
-        "A GOP of LIST frames under the pyramid of the table has the nodes 0 to LIST, too: "
+        "Under the pyramid of the table, a GOP of LIST frames also has the nodes 0 to LIST: "
         "frame LIST needs node LIST, which needs node LIST",
     )
     pyramid = Pyramid(8, 2, (16, 16))
@@ -118,7 +118,7 @@ def test_displacements_and_weights():
         np.testing.assert_array_equal(moved, cells((0, expected), size))
     first, share, weight, *others = said(
         "7.6.1",
-        "With a blend of LIST in all places, a share of LIST becomes the weight LIST; "
+        "With a blend of LIST at all positions, a share of LIST becomes the weight LIST; "
         "with LIST it becomes LIST, with LIST it becomes LIST",
     )
     for blend, expected in ((first, weight), others[:2], others[2:]):
@@ -144,7 +144,7 @@ def test_half_samples():
 
 
 def test_prediction():
-    before, d, fetched = said("7.6.3", "Pa = LIST and dx = LIST everywhere; fetch gives LIST")
+    before, d, fetched = said("7.6.3", "Pa = LIST and dx = LIST everywhere; fetch returns LIST")
     after, other = said("7.6.3", "Pb = LIST gives LIST everywhere")
     weight, expected = said("7.6.3", "With W = LIST the prediction is LIST")
     assert 4 * other == [256 * value for value in after]
@@ -191,7 +191,7 @@ def test_nodes_in_memory(key, node):
             last_use[r] = max(last_use[r], place)
     most = max(sum(made.index(t) <= place <= last_use[t] for t in made) for place in range(len(made)))
     assert most <= (key // node).bit_length() - 1 + 2
-    assert "more than log2(KeySpacing / NodeSpacing) + 2 nodes at a time" in section("7.6.4")
+    assert "more than log2(KeySpacing / NodeSpacing) + 2 nodes." in section("7.6.4")
 
 
 def lift(low: list[int], high: list[int]) -> list[tuple[str, list[int]]]:

@@ -91,7 +91,7 @@ def test_planes_come_after_the_features_of_the_stage() -> None:
     np.testing.assert_array_equal(found.weight[:, 2:5], known("stage3.inject").weight)
 
 
-def test_stage_without_planes_has_a_prior_for_its_biases_only() -> None:
+def test_a_stage_without_planes_has_a_bias_prior() -> None:
     grids = tuple(0 if slot.at_nodes or slot.motion else slot.max_channels for slot in LITE.slots)
     found = layer_prior(LITE, spec_of(LITE, "stage3.inject", 8, grids), grids)
     assert not found.weight.any()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,28 +13,27 @@ from synthesis_cases import Picture, random_case
 
 from nvrc_decoder.errors import MissingExtraError
 from nvrc_decoder.profiles import PROFILES
-from nvrc_decoder.synthesis.cuda import providers
+from nvrc_decoder.synthesis.cuda import libraries, providers
 from nvrc_decoder.synthesis.onnx.runtime import OrtSynthesizer
 
 
 class FakeOnnxRuntime:
-    """An onnxruntime-gpu as far as the probe looks; every folder that it is told to load from is recorded."""
+    """An onnxruntime-gpu as far as the probe looks; it prints whenever it is told to load libraries."""
 
     cuda_version = "13.0"
 
     def __init__(self, offered: bool = True) -> None:
         self.offered = offered
-        self.preloaded: list[str | None] = []
+        self.registered = 0
 
     def get_available_providers(self) -> list[str]:
         return [providers.CUDA_PROVIDER, providers.CPU_PROVIDER] if self.offered else [providers.CPU_PROVIDER]
 
-    def preload_dlls(self, directory: str | None = None) -> None:
-        self.preloaded.append(directory)
-        print("Failed to load something")
-        print("Failed to load something", file=sys.stderr)
-        if directory is not None:
-            raise RuntimeError("no such directory")
+    def preload_dlls(self, cuda: bool = True, cudnn: bool = True, msvc: bool = True) -> None:
+        if cuda or cudnn or msvc:
+            print("Failed to load something")
+            print("Failed to load something", file=sys.stderr)
+        self.registered += 1
 
 
 class FakeDriver:
@@ -78,18 +78,37 @@ class FakeDriver:
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Describes a Linux machine: driver, libraries that cannot be loaded, whether the kernel has a GPU, torch."""
+    """Describes a Linux machine: driver, libraries that cannot be loaded by name, whether the kernel has a GPU, wheels.
+
+    What it returns fills with the libraries that were loaded: names and paths.
+    """
 
     def describe(
-        driver: FakeDriver | None, missing: tuple[str, ...] = (), *, gpu: bool = True, torch: str | None = None
-    ) -> None:
-        monkeypatch.setattr(sys, "platform", "linux")
+        driver: FakeDriver | None,
+        missing: tuple[str, ...] = (),
+        *,
+        gpu: bool = True,
+        wheels: dict[str, Path] | None = None,
+        platform: str = "linux",
+    ) -> list[str]:
+        loaded: list[str] = []
+
+        def load(library: str) -> bool:
+            loads = library not in missing
+            if loads:
+                loaded.append(library)
+            return loads
+
+        monkeypatch.setattr(sys, "platform", platform)
         monkeypatch.setattr(providers, "_load_driver", lambda: driver)
         monkeypatch.setattr(providers, "_device_file_exists", lambda: gpu)
-        monkeypatch.setattr(providers, "_loads", lambda name: name not in missing)
-        spec = None if torch is None else SimpleNamespace(origin=torch)
+        monkeypatch.setattr(libraries, "_loads", load)
+        specs = {name: SimpleNamespace(submodule_search_locations=[folder]) for name, folder in (wheels or {}).items()}
         find = importlib.util.find_spec
-        monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec if name == "torch" else find(name))
+        monkeypatch.setattr(
+            importlib.util, "find_spec", lambda name: specs.get(name) if name in ("nvidia", "torch") else find(name)
+        )
+        return loaded
 
     return describe
 
@@ -98,7 +117,7 @@ def test_everything_is_here(machine, capfd):
     machine(FakeDriver())
     fake = FakeOnnxRuntime()
     assert providers.find_cuda_fault(fake) is None
-    assert fake.preloaded == [None]
+    assert fake.registered == 1
     assert capfd.readouterr() == ("", "")
 
 
@@ -132,21 +151,71 @@ def test_a_driver_without_a_gpu_is_no_gpu(machine):
     assert not fault.device
 
 
-def test_libraries_of_an_installed_torch_are_tried_without_importing_it(machine, monkeypatch, capfd):
-    machine(FakeDriver(), ("libcudnn.so.9",), torch="/somewhere/torch/__init__.py")
+def make_files(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+def test_libraries_come_from_the_wheels_of_their_cuda(machine, tmp_path, capfd):
+    nvidia = make_files(
+        tmp_path / "nvidia", "cu13/lib/libcurand.so.10", "curand/lib/libcurand.so.10", "cudnn/lib/libcudnn.so.9"
+    )
+    loaded = machine(FakeDriver(), wheels={"nvidia": nvidia})
+    assert providers.find_cuda_fault(FakeOnnxRuntime()) is None
+    assert str(nvidia / "cu13/lib/libcurand.so.10") in loaded
+    assert str(nvidia / "cudnn/lib/libcudnn.so.9") in loaded
+    assert "libcudart.so.13" in loaded
+    assert not {"libcurand.so.10", "libcudnn.so.9", str(nvidia / "curand/lib/libcurand.so.10")} & set(loaded)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_libraries_of_torch_load_without_importing_it(machine, tmp_path, monkeypatch, capfd):
+    torch = make_files(tmp_path / "torch", "lib/libcudnn.so.9")
+    loaded = machine(FakeDriver(), ("libcudnn.so.9",), wheels={"torch": torch})
     monkeypatch.delitem(sys.modules, "torch", raising=False)
-    fake = FakeOnnxRuntime()
-    assert providers.find_cuda_fault(fake) is not None
-    assert fake.preloaded == [None, "/somewhere/torch/lib"]
+    assert providers.find_cuda_fault(FakeOnnxRuntime()) is None
+    assert str(torch / "lib/libcudnn.so.9") in loaded
     assert "torch" not in sys.modules
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_broken_wheel_gives_way_to_the_system(machine, tmp_path):
+    nvidia = make_files(tmp_path / "nvidia", "cudnn/lib/libcudnn.so.9")
+    loaded = machine(FakeDriver(), (str(nvidia / "cudnn/lib/libcudnn.so.9"),), wheels={"nvidia": nvidia})
+    assert providers.find_cuda_fault(FakeOnnxRuntime()) is None
+    assert "libcudnn.so.9" in loaded
+
+
+def test_nvrtc_may_be_missing(machine):
+    machine(FakeDriver(), ("libnvrtc.so.13",))
+    assert providers.find_cuda_fault(FakeOnnxRuntime()) is None
+
+
+def test_no_registration_without_libraries(machine):
+    machine(FakeDriver(), ("libcudnn.so.9",))
+    fake = FakeOnnxRuntime()
+    assert providers.find_cuda_fault(fake) is not None
+    assert fake.registered == 0
+
+
+def test_windows_loads_what_the_wheels_have(machine, tmp_path, capfd):
+    nvidia = make_files(tmp_path / "nvidia", "cu13/bin/x86_64/cublas64_13.dll", "cudnn/bin/cudnn64_9.dll")
+    names = ("cublas64_13.dll", "cudnn64_9.dll", "cudart64_13.dll")
+    loaded = machine(FakeDriver(), names, wheels={"nvidia": nvidia}, platform="win32")
+    assert providers.find_cuda_fault(FakeOnnxRuntime()) is None
+    assert str(nvidia / "cu13/bin/x86_64/cublas64_13.dll") in loaded
+    assert str(nvidia / "cudnn/bin/cudnn64_9.dll") in loaded
+    assert capfd.readouterr() == ("", "")
+
+
 def test_cuda_12_has_its_own_libraries(machine):
-    machine(FakeDriver(version=12080), ("libcufft.so.12",))
+    loaded = machine(FakeDriver(version=12080), ("libcufft.so.12",))
     fake = FakeOnnxRuntime()
     fake.cuda_version = "12.8"
     assert providers.find_cuda_fault(fake) is None
+    assert "libcufft.so.11" in loaded
 
 
 @pytest.mark.parametrize(
@@ -165,7 +234,7 @@ def test_device_memory(monkeypatch, driver, free):
     assert driver is None or driver.retained == 0
 
 
-def test_auto_falls_back_to_the_cpu_quietly_and_cuda_says_why(machine, capfd):
+def test_auto_falls_back_quietly_and_cuda_says_why(machine, capfd):
     machine(None, gpu=False)
     case = random_case(8, PROFILES[0], Picture(8, 8), 2)
     assert OrtSynthesizer(*case.network, provider="auto", threads=1).provider == "cpu"
@@ -175,7 +244,7 @@ def test_auto_falls_back_to_the_cpu_quietly_and_cuda_says_why(machine, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_provider_that_does_not_load_after_all_is_no_cpu_in_disguise(machine, monkeypatch, capfd):
+def test_a_provider_that_does_not_load_is_an_error(machine, monkeypatch, capfd):
     # The probe is wrong here: this ONNX Runtime is built without CUDA, and refuses or ignores what it is asked for.
     monkeypatch.setattr("nvrc_decoder.synthesis.onnx.runtime.find_cuda_fault", lambda onnxruntime: None)
     case = random_case(8, PROFILES[0], Picture(8, 8), 2)

@@ -38,7 +38,7 @@ def test_upsample_by_hand():
     assert reference.upsample(x, 3, 3, 2).tolist() == [[row[:3] for row in rows[:3]], [[0] * 3] * 3]
 
 
-def test_upsample_of_one_sample_and_of_more_channels_than_wanted():
+def test_upsample_of_one_sample_drops_channels():
     x = np.array([[[-5]], [[7]]], dtype=np.int32)
     assert reference.upsample(x, 2, 1, 1).tolist() == [[[-5], [-5]]]
 
@@ -72,7 +72,7 @@ def test_temporal_filter_by_hand():
     assert reference.temporal(*frames, layer).ravel().tolist() == [46, 4]
 
 
-def test_head_filters_are_ordered_by_channel_then_filter():
+def test_head_outputs_are_channel_major():
     x = np.array([[[3]], [[5]]], dtype=np.int32)
     first = np.zeros((2, 4, 3, 3), dtype=np.int64)
     first[:, :, 1, 1] = [[1, 2, 3, 4], [10, 20, 30, 40]]

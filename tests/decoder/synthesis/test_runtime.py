@@ -100,7 +100,7 @@ def test_workers_and_batches_make_the_same(profile, threads, workers, batch):
     case = random_case(7, profile, Picture(41, 33), 19, full=True, motion=True)
     whole = ReferenceSynthesizer(*case.network).synthesise(case.grids, 19, range(19))
     runtime = OrtSynthesizer(*case.network, threads=threads, workers=workers, batch=batch)
-    # Beginning again and in the middle of what was warped last.
+    # Beginning again and in the middle of what was predicted last.
     for part in (range(19), range(6, 11), range(3, 4), range(5, 5), range(19)):
         assert differing(whole[part.start : part.stop], runtime.synthesise(case.grids, 19, part)) == []
     before = threading.active_count()
@@ -125,7 +125,7 @@ def test_a_call_that_fails_is_reported_in_its_place(monkeypatch):
     found = []
     with pytest.raises(InternalError, match="no luck"):
         found.extend(frame for frame in runtime.stream(case.grids, 9, range(9)))
-    # Which of two concurrent calls is the fourth is open.
+    # Which of two concurrent calls is the fourth is not determined.
     assert len(found) in (2, 3, 4)
     assert differing(whole[: len(found)], found) == []
     assert differing(whole, runtime.synthesise(case.grids, 9, range(9))) == []

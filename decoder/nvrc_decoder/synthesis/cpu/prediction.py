@@ -1,8 +1,8 @@
-"""Planes predicted on the CPU: OpenCV fetches the samples, block by block (spec 7.6.1 to 7.6.3).
+"""Displacements, blend weights and prediction of planes on the CPU, with OpenCV (spec 7.6.1 to 7.6.3).
 
-`cv2.remap` takes a place in whole samples and thirty-seconds as integers, and repeats the edge outside of a plane. Its
-weights are multiples of 1/256 here and the samples are activations, so in float32 every product and sum is exact in any
-order (spec 6.3).
+`cv2.remap` takes positions as integers, in whole samples and thirty-seconds, and repeats the edge outside of a plane.
+Here its weights are multiples of 1/256 and the samples are activations, so every product and sum is exact in float32
+whatever the order (spec 6.4).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from nvrc_decoder.picture.planes import PictureFormat
 from nvrc_decoder.pyramid import BLEND_UNIT, References
-from nvrc_decoder.synthesis.cpu.planes import Activations, HostPlanes
-from nvrc_decoder.synthesis.warping import CELL, Integers, Spares
+from nvrc_decoder.synthesis.cpu.half_samples import Activations, NodePlanes
+from nvrc_decoder.synthesis.predictor import CELL, ArrayPool, Integers
 from nvrc_decoder.system.opencv import call, import_cv2
 from nvrc_decoder.system.threads import each
 
@@ -28,15 +28,14 @@ __all__ = ["BLOCK_BYTES", "PURPOSE", "Block", "Motion", "predict"]
 Float = npt.NDArray[np.float32]
 
 PURPOSE = "motion on the CPU"
-# Samples of a plane in a block: its arrays stay in the caches, and below what the allocator takes pages of their own
-# for. And most of them along an axis: with what it reaches, int16 counts the half samples.
+# Samples of a block: its arrays stay in the caches, and below the size for which the allocator maps fresh pages.
 _BLOCK_SAMPLES = 28_000
+# Samples of a block along an axis: int16 must count the half samples that it can reach.
 _BLOCK_LENGTH = 1024
-# Half samples that a block reads as float32; where its displacements differ so much that there are more, it takes
-# longer.
+# Half samples that a block reads as float32. Where displacements differ so much that it reads more, it is slower.
 _WINDOW_SAMPLES = 1 << 18
 BLOCK_BYTES = 2_000_000
-"""The most that the work on a block takes."""
+"""Most memory that the work on one block takes."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +43,9 @@ class Motion:
     """Where the samples of a frame lie in its references.
 
     Attributes:
-        moves: int32 [2 or 4, rows, columns], for each cell of 4x4 luma samples the vertical and the horizontal
-            displacement to the earlier reference, then, if that is another, to the later one; in 1/32 luma sample.
-        weights: float32 [rows, columns], the part of the later one, 0..1.
+        moves: displacements of each cell of 4x4 luma samples, int32 [2 or 4, rows, columns] in 1/32 luma sample:
+            vertical and horizontal to the earlier reference, then to the later one where it is another.
+        weights: blend weights of the later reference, float32 [rows, columns], 0..1.
     """
 
     moves: Integers
@@ -62,13 +61,13 @@ class Motion:
         picture: PictureFormat,
         split: Integers | None = None,
     ) -> Motion:
-        """From the positions and the blend (spec 7.6.1) at a frame and at its references, and the frame's split grid.
+        """The motion of a frame, from the flow and split grids (spec 7.6.1).
 
         Args:
-            here, before, after: [3, rows, columns] of the flow grid.
-            references: of the frame.
+            here, before, after: the flow grid at the frame and at its references, [3, rows, columns].
+            references: the frame's references.
             picture: size of the picture.
-            split: [3, rows, columns] of the split grid; None where it is 0.
+            split: the split grid at the frame, [3, rows, columns]; None where it is 0.
         """
         key = references.before == references.after
         steps = [4 * (there[:2] - here[:2]) for there in ((before,) if key else (before, after))]
@@ -83,10 +82,10 @@ class Motion:
 
 
 def _doubled(x: Integers, rows: int, columns: int) -> Integers:
-    """Twice the rows and columns, by the weights of spec 7.10, then cropped: [channels, rows, columns]."""
+    """Upsampled x2 (spec 7.10) and cropped to [channels, rows, columns]."""
     for axis in (1, 2):
         twice = np.repeat(3 * x, 2, axis)
-        # Views, so that the memory of rows stays in one piece.
+        # Swapped views, so that rows stay contiguous in memory.
         near, sums = x.swapaxes(0, axis), twice.swapaxes(0, axis)
         sums[:1] += near[:1]
         sums[1:-1:2] += near[1:]
@@ -99,17 +98,17 @@ def _doubled(x: Integers, rows: int, columns: int) -> Integers:
 
 
 def _twice(x: Integers, rows: int, columns: int) -> Integers:
-    """Each value in two rows and columns, then cropped: [channels, rows, columns]."""
+    """Each value repeated in two rows and columns, cropped to [channels, rows, columns]."""
     return x.repeat(2, 1).repeat(2, 2)[:, :rows, :columns]
 
 
 @dataclass(frozen=True)
 class Block:
-    """Samples of a plane that are predicted at once.
+    """A rectangle of a plane that one call of `cv2.remap` predicts.
 
     Attributes:
-        cells: rows and columns of the displacements.
-        samples: rows and columns of a plane; the last cells may stand out of it.
+        cells: rows and columns of its cells.
+        samples: rows and columns of its samples; cells at the end may reach beyond the plane.
     """
 
     cells: tuple[slice, slice]
@@ -117,13 +116,13 @@ class Block:
 
     @property
     def rows(self) -> int:
-        """Rows of samples."""
+        """Number of rows of samples."""
         rows: int = self.samples[0].stop - self.samples[0].start
         return rows
 
     @classmethod
     def all(cls, cells: tuple[int, ...], plane: tuple[int, ...], size: int) -> Iterator[Block]:
-        """Blocks that cover so many cells of `size` samples along each axis, and a plane."""
+        """Blocks that cover a plane of `cells`, each of `size` samples along each axis."""
         most = _BLOCK_LENGTH // size
         across = -(-cells[1] // -(-cells[1] // most))
         down = max(1, min(_BLOCK_SAMPLES // (across * size**2), most))
@@ -138,28 +137,28 @@ class Block:
 
 
 def predict(
-    before: HostPlanes,
-    after: HostPlanes,
+    before: NodePlanes,
+    after: NodePlanes,
     motion: Motion,
     size: int,
     write: Callable[[int, Block, Float], None],
     threads: int,
-    spares: Spares,
+    pool: ArrayPool,
 ) -> None:
     """Predict planes from those of two nodes (spec 7.6.3).
 
     Args:
-        before, after: the references; for a key twice the same.
-        motion: to them.
-        size: samples of a plane along an axis that have one displacement.
-        write: is given the number of a plane, a block and its samples, to which 1/2 has been added, but which have not
-            been rounded down. Many threads may call it at a time.
-        threads: at most so many blocks at a time.
-        spares: where memory comes from.
+        before, after: the references; the same node twice for a key.
+        motion: the frame's motion to them.
+        size: samples of a plane along each axis that share a displacement.
+        write: called with the number of a plane, a block, and its samples plus 1/2, not yet rounded down; from several
+            threads concurrently.
+        threads: most blocks computed concurrently.
+        pool: allocates the arrays.
     """
     count, *shape = before.values.shape
     moves = motion.moves.reshape(-1, 2, *motion.moves.shape[1:])
-    sources = [_Source(node, own, size, threads, spares) for node, own in zip((before, after), moves, strict=False)]
+    sources = [_Source(node, own, size, threads, pool) for node, own in zip((before, after), moves, strict=False)]
     weights = _Weights(motion.weights, size)
 
     def fill(block: Block) -> None:
@@ -173,12 +172,12 @@ def predict(
 
 @dataclass(frozen=True)
 class _Places:
-    """Where the samples of a block lie in a reference with half samples, as `cv2.remap` takes it.
+    """Positions of a block's samples in a reference with half samples, as `cv2.remap` takes them.
 
     Attributes:
         window: the part of the reference that they lie in.
         whole: int16 [rows, columns, 2], half samples from the window's corner, horizontal first.
-        fractions: uint16 [rows, columns], 32 times the vertical fraction and the horizontal one, in 1/32 half sample.
+        fractions: uint16 [rows, columns]: 32 * vertical + horizontal fraction, each in 1/32 half sample.
     """
 
     window: tuple[slice, slice]
@@ -187,43 +186,43 @@ class _Places:
 
 
 class _Source:
-    """A reference, and where the samples of a frame lie in it.
+    """A reference of a frame, and the displacements to it.
 
     Args:
         node: the reference.
         moves: the displacements, vertical first.
-        size: samples along an axis that have one.
-        threads: of `HostPlanes.refined`.
-        spares: where memory comes from.
+        size: samples along each axis that share a displacement.
+        threads: as in `NodePlanes.refined`.
+        pool: allocates the arrays.
     """
 
-    def __init__(self, node: HostPlanes, moves: Integers, size: int, threads: int, spares: Spares) -> None:
+    def __init__(self, node: NodePlanes, moves: Integers, size: int, threads: int, pool: ArrayPool) -> None:
         if size == 1:
             # In 1/32 of a sample of the planes.
             moves = (moves + 2) >> 2
-        self._node, self._moves, self._size, self._spares = node, moves, size, spares
+        self._node, self._moves, self._size, self._pool = node, moves, size, pool
         if not moves.any():
             return
         self._refined = node.refined(threads)
-        # Horizontal first, as OpenCV has it. Large numbers wrap around, and again where a block counts from its window.
+        # Horizontal first, as in OpenCV. Large numbers wrap around, and back when an origin is subtracted.
         corners = np.empty((*moves.shape[1:], 2), np.int16)
         for axis, length in enumerate(moves.shape[1:]):
             starts = np.arange(0, 2 * size * length, 2 * size, dtype=np.int32)
             places = (moves[axis] >> 4) + (starts[:, None] if axis == 0 else starts)
             corners[..., 1 - axis] = places.astype(np.int16)
-        # A pair is spread as one value.
+        # A pair is spread as one int32.
         self._corners = _spread(corners.view(np.int32)[..., 0], size)
         self._fractions = _spread((((moves[0] & 15) << 6) + ((moves[1] & 15) << 1)).astype(np.uint16), size)
 
     def places(self, block: Block) -> _Places | None:
-        """Where the samples of a block lie; None: where they are."""
+        """Positions of a block's samples; None where all displacements are 0."""
         moves = self._moves[:, *block.cells]
         ends = list(zip(moves.min(axis=(1, 2)).tolist(), moves.max(axis=(1, 2)).tolist(), strict=True))
         if not any(map(any, ends)):
             return None
         window = []
         for own, (least, most), limit in zip(block.samples, ends, self._refined.shape[1:], strict=True):
-            # Beyond the plane there is only its edge.
+            # Outside of the plane, its edge repeats.
             start = max(0, min(limit - 1, 2 * own.start + (least >> 4)))
             window.append(slice(start, max(start + 1, min(limit, 2 * own.stop + (most >> 4)))))
         # From the window to the cells' corners, and from there to their samples.
@@ -243,16 +242,16 @@ class _Source:
         source = self._refined[p][places.window]
         if source.size > _WINDOW_SAMPLES:
             return _fetched_apart(source, places)
-        memory = self._spares.take("window", (_WINDOW_SAMPLES,), np.float32)
+        memory = self._pool.take("window", (_WINDOW_SAMPLES,), np.float32)
         window = memory[: source.size].reshape(source.shape)
         window[...] = source
         samples = _remapped(window, places.whole, places.fractions, "INTER_LINEAR")
-        self._spares.give("window", memory)
+        self._pool.give("window", memory)
         return samples
 
 
 def _fetched_apart(source: Activations, places: _Places) -> Float:
-    """As `_Source.fetch`, a tap after the other."""
+    """As `_Source.fetch`, one tap after another, without a window."""
     total = np.zeros(places.fractions.shape, np.float32)
     for axes in product((0, 1), (0, 1)):
         parts = [
@@ -272,7 +271,7 @@ def _remapped(
 
 
 def _spread(cells: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
-    """Each value `size` times along a row. NumPy's `repeat` takes longer, and lets no other thread work meanwhile."""
+    """Each value `size` times along its row. NumPy's `repeat` is slower, and holds the interpreter lock."""
     if size == 1:
         return cells
     rows, columns = cells.shape
@@ -283,7 +282,7 @@ def _spread(cells: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
 
 
 def _lines(spread: npt.NDArray[Any], block: Block, size: int) -> npt.NDArray[Any]:
-    """The samples of a block of what `_spread` gives."""
+    """The values of a block's samples, from the result of `_spread`."""
     values = spread[block.cells[0], block.samples[1]]
     if size == 1:
         return values
@@ -294,7 +293,7 @@ def _lines(spread: npt.NDArray[Any], block: Block, size: int) -> npt.NDArray[Any
 
 @functools.lru_cache(maxsize=32)
 def _steps(size: int, columns: int) -> npt.NDArray[np.int16]:
-    """From the corners of a row of cells to its samples, in half samples: [size, 2 * columns]."""
+    """Offsets from the corners of a row of cells to its samples, in half samples: [size, 2 * columns]."""
     steps = np.empty((size, columns, 2), np.int16)
     steps[..., 0] = 2 * (np.arange(columns) % size)
     steps[..., 1] = 2 * np.arange(size)[:, None]
@@ -302,14 +301,14 @@ def _steps(size: int, columns: int) -> npt.NDArray[np.int16]:
 
 
 class _Weights:
-    """What the later reference counts: `weights` of the cells, each for `size` samples along an axis."""
+    """Blend weights of the later reference: one per cell, for `size` samples along each axis."""
 
     def __init__(self, weights: Float, size: int) -> None:
         self._cells, self._size = weights, size
         self._spread = _spread(weights, size)
 
     def blended(self, block: Block, before: Float, after: Float | None = None) -> Float:
-        """Samples of both references, or of one, and 1/2; the arguments are overwritten."""
+        """The blend of both references, or the only one, plus 1/2; the arguments are overwritten."""
         if after is None:
             before += np.float32(0.5)
             return before

@@ -1,6 +1,6 @@
-"""The luma plane of a node from its bands, on the CPU (spec 7.6.5).
+"""The inverse wavelet transform on the CPU: the luma residual of a node from its bands (spec 7.6.5).
 
-A block of rows goes through both axes while it is in the caches. int32 holds every product.
+A block of rows is transformed along both axes while it is in the caches. int32 holds every product.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN
-from nvrc_decoder.synthesis.warping import Grid, Integers, Quantised, dequantised
+from nvrc_decoder.synthesis.predictor import Grid, Integers, Quantised, dequantised
 from nvrc_decoder.system.threads import each
 
 __all__ = ["luma_plane"]
 
-# Rows that a row of the output needs on each side.
+# Rows of the input that a row of the output depends on, to each side.
 _REACH = 2
-# Samples of the output in a block.
+# Output samples of a block.
 _BLOCK_SAMPLES = 1 << 16
 
 
@@ -28,7 +28,7 @@ def luma_plane(bands: Sequence[Quantised], out: npt.NDArray[np.int16], threads: 
     Args:
         bands: LL, HL, LH, HH of the coarsest level, then HL, LH, HH of the others.
         out: activations [rows, columns], twice the size of the last band.
-        threads: at most so many blocks at a time.
+        threads: most blocks computed concurrently.
     """
     values, multipliers = bands[0]
     low: npt.NDArray[np.integer] = dequantised(values[:1], multipliers[:1])[0]
@@ -49,7 +49,7 @@ def _level(
     def fill(block: slice) -> None:
         window = slice(max(block.start - _REACH, 0), min(block.stop + _REACH, rows))
         hl, lh, hh = dequantised(details[:, window], multipliers)
-        # The two halves of a row side by side, and a place for the rows that come between.
+        # Low and high half of each row side by side, in pairs of an even and an odd row.
         pairs = np.empty((len(lh), 2, 2, columns), np.int32)
         even, odd = pairs[:, 0], pairs[:, 1]
         even[:, 0], even[:, 1] = low[window, :columns], hl

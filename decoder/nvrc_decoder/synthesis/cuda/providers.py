@@ -1,21 +1,19 @@
-"""Which ONNX Runtime provider can run here, found out without noise.
+"""Which ONNX Runtime provider can run here, found out without printing anything.
 
-ONNX Runtime prints to stderr when it is asked for CUDA and a library is missing, so everything that its CUDA provider
-needs is tried first: the build, the driver with a device, then the libraries.
+ONNX Runtime prints to stderr when it is asked for CUDA and a library is missing. So everything that its CUDA provider
+needs is checked first: the build, the driver with a device, then the libraries.
 """
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
-import importlib.util
-import io
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from nvrc_decoder.errors import MissingExtraError
+from nvrc_decoder.synthesis.cuda.libraries import CUDA_MAJORS, load_libraries
 from nvrc_decoder.system.packages import install_line, load_package, reinstall_line
 
 __all__ = [
@@ -40,24 +38,18 @@ PROVIDERS: tuple[Provider, ...] = ("auto", "cuda", "cpu")
 CPU_PROVIDER = "CPUExecutionProvider"
 CUDA_PROVIDER = "CUDAExecutionProvider"
 
-# Defence in depth: the graphs are meant to be exact with any of the first four set otherwise (docs/gpu.md).
+# Defence in depth: the graphs should be exact with other values of the first four, too (docs/gpu.md).
 CUDA_OPTIONS = {
     # Full float32 products.
     "use_tf32": "0",
-    # One kernel an operator, in the layout that the graph is written in.
+    # One kernel for each operator, in the layout that the graph is written in.
     "fuse_conv_bias": "0",
     "prefer_nhwc": "0",
     # ONNX Runtime's default, EXHAUSTIVE, times every algorithm for each new shape: slow to start, and the choice
     # depends on the clock. HEURISTIC asks cuDNN, which gives the same answer each time.
     "cudnn_conv_algo_search": "HEURISTIC",
-    # Memory in the sizes that are asked for, not in powers of two: batches are sized to fill most of it.
+    # Memory in the sizes requested, not in powers of two: batches are sized to fill most of it.
     "arena_extend_strategy": "kSameAsRequested",
-}
-
-# Library versions per CUDA major version; Windows has everything in one search path and is left to ONNX Runtime.
-LINUX_LIBRARIES = {
-    12: ("cudart.so.12", "cublasLt.so.12", "cublas.so.12", "cufft.so.11", "curand.so.10", "cudnn.so.9"),
-    13: ("cudart.so.13", "cublasLt.so.13", "cublas.so.13", "cufft.so.12", "curand.so.10", "cudnn.so.9"),
 }
 
 _EXTRAS = "cuda,cuda-libs"
@@ -69,8 +61,8 @@ class CudaFault:
 
     Attributes:
         reason: what is missing.
-        remedy: what to do about it, often an install line.
-        device: whether there is an NVIDIA GPU in this machine, as far as can be seen.
+        remedy: what to do about it, often an install command.
+        device: whether this machine has an NVIDIA GPU, as far as can be seen.
     """
 
     reason: str
@@ -88,9 +80,9 @@ def import_onnxruntime() -> Any:
 
 
 def find_cuda_fault(onnxruntime: Any) -> CudaFault | None:
-    """What keeps this ONNX Runtime from using CUDA; None if its provider, driver, device and libraries are all here."""
+    """What keeps this ONNX Runtime from using CUDA; None if provider, driver, device and libraries are all found."""
     if CUDA_PROVIDER not in onnxruntime.get_available_providers():
-        # Both wheels go: each has overwritten files of the other, and removing one alone would take them along.
+        # Both wheels must go: each has overwritten files of the other, and removing one alone would remove them.
         remedy = reinstall_line("onnxruntime", _EXTRAS)
         return CudaFault("this ONNX Runtime is built without CUDA", remedy, _device_file_exists())
     major = _cuda_major(onnxruntime)
@@ -105,14 +97,15 @@ def find_cuda_fault(onnxruntime: Any) -> CudaFault | None:
         here = f"{version.value // 1000}.{version.value % 1000 // 10}"
         reason = f"the NVIDIA driver is for CUDA {here}, this ONNX Runtime for CUDA {major}"
         return CudaFault(reason, "update the driver", True)
-    missing = _missing_libraries(onnxruntime, major)
+    missing = load_libraries(major)
     if missing:
         return CudaFault(f"{', '.join(missing)} cannot be loaded", install_line(_EXTRAS), True)
+    _register_provider(onnxruntime)
     return None
 
 
 def cuda_error(fault: CudaFault) -> MissingExtraError:
-    """The error of a caller who asked for CUDA where it cannot be used."""
+    """The error for a caller who asked for CUDA where it cannot be used."""
     return MissingExtraError("E_MISSING_EXTRA", f"CUDA cannot be used: {fault.reason}; {fault.remedy}")
 
 
@@ -122,7 +115,7 @@ def device_memory() -> int:
     if driver is None:
         return 0
     device, context = ctypes.c_int(0), ctypes.c_void_p()
-    # The context that ONNX Runtime works in too; retaining it costs nothing where it exists.
+    # The context that ONNX Runtime uses, too; retaining it costs nothing where it exists.
     if (
         driver.cuInit(0)
         or driver.cuDeviceGet(ctypes.byref(device), 0)
@@ -141,7 +134,7 @@ def device_memory() -> int:
 
 
 def device_name() -> str:
-    """What the driver calls the first GPU; empty where it cannot be asked."""
+    """The driver's name for the first GPU; empty where it cannot be read."""
     driver = _load_driver()
     device, name = ctypes.c_int(0), ctypes.create_string_buffer(128)
     if (
@@ -157,42 +150,22 @@ def device_name() -> str:
 def _cuda_major(onnxruntime: Any) -> int:
     """Major version of the CUDA that this ONNX Runtime was built with."""
     number = str(getattr(onnxruntime, "cuda_version", "") or "").split(".")[0]
-    return int(number) if number.isdigit() else max(LINUX_LIBRARIES)
+    return int(number) if number.isdigit() else max(CUDA_MAJORS)
 
 
-def _missing_libraries(onnxruntime: Any, major: int) -> list[str]:
-    """The CUDA and cuDNN libraries that cannot be loaded, tried from the extra's wheels, the system, and torch's."""
-    if sys.platform != "linux":
-        _preload(onnxruntime)
-        return []
-    names = [f"lib{name}" for name in LINUX_LIBRARIES.get(major, ())]
-    _preload(onnxruntime)
-    missing = [name for name in names if not _loads(name)]
-    if missing:
-        # Wheels of torch may carry the libraries in their own folder; looking for it does not import torch.
-        torch = importlib.util.find_spec("torch")
-        if torch is not None and torch.origin is not None:
-            _preload(onnxruntime, directory=str(Path(torch.origin).parent / "lib"))
-            missing = [name for name in missing if not _loads(name)]
-    return missing
+def _register_provider(onnxruntime: Any) -> None:
+    """Have an ONNX Runtime whose CUDA provider is a plug-in register it again, now that its libraries are loaded.
 
-
-def _preload(onnxruntime: Any, **options: str) -> None:
-    """Let ONNX Runtime load libraries from where wheels put them; what it could not load shows later."""
+    `preload_dlls` prints about libraries, but is asked for none. On Windows it prints about an imported torch, too, and
+    then registers nothing.
+    """
     preload = getattr(onnxruntime, "preload_dlls", None)
-    if preload is None:
-        return
-    silence = io.StringIO()
-    with (
-        contextlib.redirect_stdout(silence),
-        contextlib.redirect_stderr(silence),
-        contextlib.suppress(Exception),
-    ):
-        preload(**options)
+    if preload is not None and (sys.platform != "win32" or "torch" not in sys.modules):
+        preload(cuda=False, cudnn=False, msvc=False)
 
 
 def _device_file_exists() -> bool:
-    """Whether the kernel knows an NVIDIA GPU; cheap, and without a trace in this process. Linux only."""
+    """Whether the kernel lists an NVIDIA GPU; cheap, and without side effects. Linux only."""
     folder = Path("/proc/driver/nvidia/gpus")
     return folder.is_dir() and any(folder.iterdir())
 
@@ -203,11 +176,3 @@ def _load_driver() -> Any:
         return ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:
         return None
-
-
-def _loads(library: str) -> bool:
-    try:
-        ctypes.CDLL(library, mode=ctypes.RTLD_GLOBAL)
-    except OSError:
-        return False
-    return True

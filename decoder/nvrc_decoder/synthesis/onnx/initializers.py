@@ -1,4 +1,4 @@
-"""A profile's graph as the decoder sees it: its inputs, and what replaces its placeholders (spec 6.4)."""
+"""The inputs of a profile's graph, and the tensors that replace its placeholders (spec 6.4)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from nvrc_decoder.picture.planes import PictureFormat
 from nvrc_decoder.profiles import (
     CHROMA_444,
     LUMA_CHANNELS,
+    LUMA_STAGE,
+    PLANE_STAGE,
     STAGE_STRIDES,
     LayerSpec,
     Profile,
@@ -19,22 +21,22 @@ from nvrc_decoder.profiles import (
     head_rows,
     synthesis_layers,
 )
-from nvrc_decoder.synthesis.arithmetic import IntegerLayer
+from nvrc_decoder.synthesis.arithmetic import IntegerLayer, rounding_term
 
 __all__ = ["PREDICTED", "SPLIT_HEADS", "GraphInput", "graph_initializers", "graph_inputs"]
 
 Float = npt.NDArray[np.float32]
 
 SPLIT_HEADS = frozenset({"lite", "main"})
-"""Profiles whose graph takes the four filters of the head one after another: all at once would take the most memory."""
+"""Profiles whose graph computes the head's four filters one after another: together they would take most memory."""
 
 _HEAD_FILTERS = 4
 # (1, 2, 1) x (1, 2, 1) / 16 on repeated samples is the half-pixel bilinear x2 of spec 7.10.
 _UPSAMPLING = np.outer((1, 2, 1), (1, 2, 1)).astype(np.float32) / np.float32(16)
 
 
-PREDICTED = {"planes": 3, "luma": 4}
-"""The graph's inputs that are predicted from frame to frame, and their stages."""
+PREDICTED = {"planes": PLANE_STAGE, "luma": LUMA_STAGE}
+"""The graph's inputs that are predicted from frame to frame (spec 7.6), and the stages that they enter."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,10 @@ class GraphInput:
     """An input of a profile's graph: float32 [frames + 2 * halo, channels, rows, columns].
 
     Attributes:
-        stage: the stage that it is injected into, and whose size it has.
-        channels: all that its slots may have.
-        slot: the slot whose quantised grid it is; None for activations.
-        halo: frames before and after the wanted ones, those at the ends of the GOP repeated.
+        stage: the stage that it is injected into, whose size it has.
+        channels: largest number of channels of its slot or planes.
+        slot: the slot whose quantised grid it is; None for activations of planes.
+        halo: frames before and after the wanted ones; at the ends of a GOP its first and last frame are repeated.
     """
 
     stage: int
@@ -54,7 +56,7 @@ class GraphInput:
     halo: int
 
     def size(self, height: int, width: int) -> tuple[int, int]:
-        """Rows and columns for a picture of so many luma samples."""
+        """Rows and columns for a picture of `height` x `width` luma samples."""
         stride = STAGE_STRIDES[self.stage]
         return -(-height // stride), -(-width // stride)
 
@@ -78,7 +80,7 @@ def graph_initializers(
     layers: Mapping[str, IntegerLayer],
     multipliers: Sequence[Sequence[int]],
 ) -> dict[str, Float]:
-    """What replaces the graph's placeholders, by initializer name; arguments as in `runtime.OrtSynthesizer`.
+    """The tensors that replace the graph's placeholders, by name; arguments as in `runtime.OrtSynthesizer`.
 
     Inactive channels and blocks, absent slots and layers are zeros; a block of zeros changes nothing. Weights carry
     their layer's 2^-shift.
@@ -92,9 +94,8 @@ def graph_initializers(
         layer = layers.get(spec.name)
         if layer is not None:
             scale = np.float32(2.0**-layer.shift)
-            rounding = (1 << layer.shift) // 2
             outputs = _active_outputs(spec, picture.chroma_format, layer.bias.shape[0])
-            bias[outputs] = (layer.bias + rounding).astype(np.float32) * scale
+            bias[outputs] = (layer.bias + rounding_term(layer.shift)).astype(np.float32) * scale
             _place(weight, layer.weight.astype(np.float32) * scale, spec, outputs, profile, counts)
         if spec.name.startswith("head.") and profile.name in SPLIT_HEADS:
             tensors |= _split_head(spec, weight, bias)
@@ -138,7 +139,7 @@ def _place(
         for i in profile.slots_of_stage(stage):
             full[outputs, target : target + counts[i]] = active[:, source : source + counts[i]]
             source, target = source + counts[i], target + profile.slots[i].max_channels
-        # The luma plane, which a stream has whole or not at all.
+        # The phases of luma, of which a stream has all or none.
         full[outputs, target:] = active[:, source:]
     elif spec.kind in ("pointwise", "head_pointwise"):
         full[outputs, : active.shape[1]] = active
@@ -151,7 +152,7 @@ def _graph_layout(spec: LayerSpec, weight: Float) -> Float:
     if spec.kind in ("depthwise", "head_depthwise"):
         return weight.reshape(spec.outputs, 1, 3, 3)
     if spec.kind == "temporal":
-        # Frames t-1, t, t+1 stand side by side as channels.
+        # Frames t-1, t, t+1 are side by side as channels.
         channels = np.arange(spec.outputs)
         spread = np.zeros((spec.outputs, 3, spec.outputs), dtype=np.float32)
         spread[channels, :, channels] = weight
@@ -160,7 +161,7 @@ def _graph_layout(spec: LayerSpec, weight: Float) -> Float:
 
 
 def _split_head(spec: LayerSpec, weight: Float, bias: Float) -> dict[str, Float]:
-    """A layer of a head that takes the four filters of all channels one after another."""
+    """A layer of the head as four layers, one for each filter."""
     tensors: dict[str, Float] = {}
     for f in range(_HEAD_FILTERS):
         if spec.kind == "head_depthwise":

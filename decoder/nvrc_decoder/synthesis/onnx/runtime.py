@@ -20,7 +20,7 @@ from nvrc_decoder.picture.planes import PictureFormat, Planes, plane_shapes
 from nvrc_decoder.profiles import Profile
 from nvrc_decoder.pyramid import DEFAULT_PYRAMID, Pyramid
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer
-from nvrc_decoder.synthesis.cpu.warping import HostWarper
+from nvrc_decoder.synthesis.cpu.predictor import CpuPredictor
 from nvrc_decoder.synthesis.cuda.providers import (
     Provider,
     ProviderName,
@@ -29,10 +29,10 @@ from nvrc_decoder.synthesis.cuda.providers import (
     import_onnxruntime,
 )
 from nvrc_decoder.synthesis.onnx.initializers import PREDICTED, graph_initializers, graph_inputs
+from nvrc_decoder.synthesis.onnx.predictor import GraphPredictor
 from nvrc_decoder.synthesis.onnx.session import GraphSession, Tensor, graph_bytes, output_bytes, output_names
-from nvrc_decoder.synthesis.onnx.warping import DeviceWarper
+from nvrc_decoder.synthesis.predictor import PlaneArray, PlanePredictor
 from nvrc_decoder.synthesis.synthesizer import Grid, Job, TileSynthesizer
-from nvrc_decoder.synthesis.warping import Warped, Warper
 from nvrc_decoder.system.threads import cores
 
 __all__ = ["OrtSynthesizer"]
@@ -55,10 +55,10 @@ class _Smallest:
 
 @dataclass(frozen=True)
 class _Call:
-    """Inputs of one call, and those arrays among them that the warper may have back."""
+    """Inputs of one call, and those arrays among them that the predictor may have back."""
 
     inputs: Mapping[str, Any]
-    lent: Mapping[int, Warped]
+    lent: Mapping[int, PlaneArray]
 
 
 class OrtSynthesizer(TileSynthesizer):
@@ -139,15 +139,15 @@ class OrtSynthesizer(TileSynthesizer):
             graph_initializers(profile, picture, stage_channels, stage_blocks, layers, multipliers),
             layout=layout,
         )
-        self._warper: Warper[Any] | None = None
+        self._predictor: PlanePredictor[Any] | None = None
         if profile.has_planes([len(factors) for factors in multipliers]):
             make_motion = functools.partial(make, layout=False)
-            self._warper = (
-                DeviceWarper(profile, pyramid, multipliers, make_motion)
+            self._predictor = (
+                GraphPredictor(profile, pyramid, multipliers, make_motion)
                 if motion_graphs or self.provider != "cpu"
-                else HostWarper(profile, pyramid, multipliers, threads)
+                else CpuPredictor(profile, pyramid, multipliers, threads)
             )
-        one_by_one = self.provider != "cpu" or isinstance(self._warper, DeviceWarper)
+        one_by_one = self.provider != "cpu" or isinstance(self._predictor, GraphPredictor)
         self.workers = 1 if one_by_one else workers
 
     def resized(self, picture: PictureFormat) -> Self:
@@ -156,7 +156,7 @@ class OrtSynthesizer(TileSynthesizer):
         twin._picture = picture
         return twin
 
-    def warped(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> dict[int, Warped]:
+    def predicted(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> dict[int, PlaneArray]:
         """The planes at `frames`; arguments as in `jobs`.
 
         Returns:
@@ -166,7 +166,7 @@ class OrtSynthesizer(TileSynthesizer):
         Raises:
             InternalError: E_RUNTIME, ONNX Runtime failed.
         """
-        return {} if self._warper is None else self._warper.warp(grids, self._picture, frames, compact=True)
+        return {} if self._predictor is None else self._predictor.entering(grids, self._picture, frames, compact=True)
 
     def jobs(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> Iterator[Job]:
         """Jobs of `batch` frames; arguments as in `Synthesizer.jobs`."""
@@ -178,26 +178,28 @@ class OrtSynthesizer(TileSynthesizer):
         for start in range(frames.start, frames.stop, self.batch):
             some = range(start, min(start + self.batch, frames.stop))
             placed = self._session.place(self._features(grids, frame_count, some))
-            lent: Mapping[int, Warped] = {}
-            if isinstance(self._warper, DeviceWarper):
-                placed |= self._warper.warp_placed(grids, self._picture, some)
-            elif self._warper is not None:
-                lent = self._warper.warp(grids, self._picture, some)
+            lent: Mapping[int, PlaneArray] = {}
+            if isinstance(self._predictor, GraphPredictor):
+                placed |= self._predictor.entering_placed(grids, self._picture, some)
+            elif self._predictor is not None:
+                lent = self._predictor.entering(grids, self._picture, some)
                 placed |= self._session.place(_by_name(lent))
             yield partial(self._run, _Call(self._completed(placed, len(some)), lent))
 
-    def tile(self, grids: Sequence[Grid | None], frame_count: int, t: int, warped: Mapping[int, Warped]) -> Planes:
+    def tile(
+        self, grids: Sequence[Grid | None], frame_count: int, t: int, predicted: Mapping[int, PlaneArray]
+    ) -> Planes:
         some = range(t, t + 1)
-        placed = self._session.place({**self._features(grids, frame_count, some), **_by_name(warped)})
+        placed = self._session.place({**self._features(grids, frame_count, some), **_by_name(predicted)})
         (planes,) = self._run(_Call(self._completed(placed, 1), {}))
         return planes
 
     def _run(self, call: _Call) -> list[Planes]:
         """The frames of a call."""
         frames = self._frames(self._session.run(call.inputs))
-        if self._warper is not None:
+        if self._predictor is not None:
             for stage, values in call.lent.items():
-                self._warper.take_back(stage, values)
+                self._predictor.take_back(stage, values)
         return frames
 
     def release(self) -> None:
@@ -207,13 +209,13 @@ class OrtSynthesizer(TileSynthesizer):
             tiny._picture = _Smallest(self._picture.chroma_format, self._picture.bit_depth)
             self._session.run(tiny._completed({}, 1), shrink=True)
             self._absent.clear()
-            if self._warper is not None:
-                self._warper.release()
+            if self._predictor is not None:
+                self._predictor.release()
 
     def feeds(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> dict[str, Tensor]:
         """The graph's inputs for consecutive frames, in this machine's memory."""
-        warped = {} if self._warper is None else self._warper.warp(grids, self._picture, frames)
-        present = {**self._features(grids, frame_count, frames), **_by_name(warped)}
+        predicted = {} if self._predictor is None else self._predictor.entering(grids, self._picture, frames)
+        present = {**self._features(grids, frame_count, frames), **_by_name(predicted)}
         absent = {name: np.zeros(shape, np.float32) for name, shape in self._shapes(len(frames)).items()}
         return {**absent, **present}
 
@@ -258,7 +260,7 @@ class OrtSynthesizer(TileSynthesizer):
         )
 
 
-def _by_name(warped: Mapping[int, Warped]) -> dict[str, Tensor]:
+def _by_name(predicted: Mapping[int, PlaneArray]) -> dict[str, Tensor]:
     """What is predicted as inputs of the graph."""
     stages = PREDICTED.items()
-    return {name: np.ascontiguousarray(warped[stage], np.float32) for name, stage in stages if stage in warped}
+    return {name: np.ascontiguousarray(predicted[stage], np.float32) for name, stage in stages if stage in predicted}

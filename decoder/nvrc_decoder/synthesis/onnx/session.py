@@ -1,7 +1,7 @@
-"""Graphs in ONNX Runtime: sessions, and tensors that stay where the session runs.
+"""ONNX Runtime sessions, and tensors that stay on a session's device.
 
-Inputs are placed on the device once and used in many calls; the frames come back as bytes. On the CPU the same calls
-cost no copies.
+Inputs are placed on the device once and used in many calls; frames are copied back. On the CPU the same calls copy
+nothing.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def graph_bytes(profile: Profile) -> bytes:
 
 
 def output_bytes(chroma_format: int, bit_depth: int) -> bytes:
-    """Nodes that turn a graph's rows into planes of samples; to be put behind the bytes of any profile's graph.
+    """Graph nodes that turn the head's rows into planes of samples; to be appended to the bytes of a profile's graph.
 
     Protocol buffers merge: the nodes and outputs of one message join those of the message before it. The outputs are
     ``y`` [B, 1, 2H, 2W] and ``uv`` [B, 2, H, W], or for 4:4:4 ``yuv`` [B, 3, 2H, 2W], uint8 or uint16.
@@ -61,9 +61,9 @@ def output_names(chroma_format: int) -> tuple[str, ...]:
 
 
 def motion_graph_bytes(name: str) -> bytes:
-    """A graph of motion: ``wavelet``, ``moves``, ``predict-STEP``, ``refine-STEP`` or ``join``.
+    """A graph of spec 7.6: ``wavelet``, ``moves``, ``predict-STEP``, ``refine-STEP`` or ``join``.
 
-    STEP is the distance between samples of the planes, 1 or 4 luma samples.
+    STEP is the planes' Step: 1 or 4 luma samples from one sample to the next.
     """
     return _shipped(name)
 
@@ -72,7 +72,7 @@ _sessions: weakref.WeakSet[GraphSession] = weakref.WeakSet()
 
 
 def _keep_for_good() -> None:
-    """In a forked child: ONNX Runtime's threads are not there, and to end a session is to wait for them."""
+    """In a forked child, keep all sessions: ending one would wait for ONNX Runtime's threads, which do not exist."""
     for session in list(_sessions):
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(session._session))
 
@@ -82,19 +82,19 @@ if hasattr(os, "register_at_fork"):
 
 
 class GraphSession:
-    """A graph with weights in one session; its threads and device memory go when it does.
+    """A graph with its weights in one session, which owns threads and device memory until it is deleted.
 
     Args:
         model: the graph.
-        outputs: those that are wanted.
-        initializers: what replaces the placeholders.
+        outputs: names of the outputs wanted.
+        initializers: tensors that replace the placeholders, by name.
         provider: ``"cpu"`` or ``"cuda"``.
         threads: threads of one call on the CPU; None leaves it to ONNX Runtime.
         optimization, layout: as in `OrtSynthesizer`.
-        cuda_options: what differs from `CUDA_OPTIONS`.
+        cuda_options: options that override `CUDA_OPTIONS`.
 
     Raises:
-        MissingExtraError: E_MISSING_EXTRA, ONNX Runtime is not installed, or would not take CUDA.
+        MissingExtraError: E_MISSING_EXTRA, ONNX Runtime is not installed, or its CUDA provider does not load.
     """
 
     def __init__(
@@ -113,21 +113,21 @@ class GraphSession:
         self._device = provider
         self._outputs = tuple(outputs)
         options = onnxruntime.SessionOptions()
-        # What fails is raised, and reported in one line; ONNX Runtime would print it as well.
+        # Errors are raised, and reported in one line; ONNX Runtime would print them as well.
         options.log_severity_level = 4
         options.inter_op_num_threads = 1
-        # A plan for all activations at once takes half as much memory again, and no less time.
+        # Planning all activations together takes half as much memory again, and no less time.
         options.enable_mem_pattern = False
-        # Threads that have nothing to do sleep: spinning, they would take the core on which symbols are decoded.
+        # Idle threads sleep: spinning, they would occupy the core that decodes symbols.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if threads is not None:
             options.intra_op_num_threads = threads
         levels = onnxruntime.GraphOptimizationLevel
         rewriting = levels.ORT_ENABLE_ALL if layout else levels.ORT_ENABLE_EXTENDED
         options.graph_optimization_level = rewriting if optimization else levels.ORT_DISABLE_ALL
-        # The session may read these in place, so they live as long as it does. The placeholders are external tensors,
-        # which are replaced before ONNX Runtime optimises; `add_initializer` comes after, when kernels have already
-        # been given the placeholder's bounds and weights.
+        # The session may read these in place, so they must live as long as it does. The placeholders are external
+        # tensors, which are replaced before ONNX Runtime optimises; `add_initializer` would replace them after that,
+        # when kernels already have the placeholders' bounds and weights.
         self._initializers = {
             name: onnxruntime.OrtValue.ortvalue_from_numpy(tensor) for name, tensor in initializers.items()
         }
@@ -146,10 +146,10 @@ class GraphSession:
             raise cuda_error(CudaFault("ONNX Runtime's CUDA provider does not load", remedy, True))
 
     def place(self, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-        """Put inputs where the session runs, to be used in any number of calls.
+        """Copy inputs to the session's device, for any number of calls.
 
         Raises:
-            InternalError: E_RUNTIME, there is no room.
+            InternalError: E_RUNTIME, for example where device memory runs out.
         """
         make = self._onnxruntime.OrtValue.ortvalue_from_numpy
         try:
@@ -158,11 +158,11 @@ class GraphSession:
             raise InternalError("E_RUNTIME", f"ONNX Runtime failed: {_line(error)}") from error
 
     def run(self, placed: Mapping[str, Any], *, shrink: bool = False) -> Sequence[npt.NDArray[Any]]:
-        """The outputs of one call, in this machine's memory.
+        """The outputs of one call, in host memory.
 
         Args:
             placed: the inputs.
-            shrink: afterwards, give back the memory of the CPU that is kept for further calls.
+            shrink: release the host memory that ONNX Runtime keeps for further calls.
 
         Raises:
             InternalError: E_RUNTIME.
@@ -175,7 +175,7 @@ class GraphSession:
         return outputs
 
     def run_placed(self, placed: Mapping[str, Any]) -> Sequence[Any]:
-        """The outputs of one call, left where the session runs: inputs for another session there.
+        """The outputs of one call, left on the device as inputs for another session there.
 
         Raises:
             InternalError: E_RUNTIME.
@@ -188,7 +188,7 @@ class GraphSession:
         return outputs
 
     def _bind(self, placed: Mapping[str, Any]) -> Any:
-        """A call with its inputs."""
+        """A binding with the inputs of a call."""
         binding = self._session.io_binding()
         for name, value in placed.items():
             binding.bind_ortvalue_input(name, value)
@@ -205,5 +205,5 @@ class GraphSession:
 
 
 def _line(error: BaseException) -> str:
-    """An error of ONNX Runtime, which may have many lines, on one of bearable length."""
+    """The message of an error of ONNX Runtime on one line, cut to 300 characters."""
     return " ".join(str(error).split())[:300]

@@ -12,9 +12,9 @@ from nvrc_decoder.profiles import PROFILES, Profile
 from nvrc_decoder.pyramid import Pyramid
 from nvrc_decoder.synthesis.onnx.runtime import OrtSynthesizer
 from nvrc_decoder.synthesis.onnx.session import motion_graph_bytes
+from nvrc_decoder.synthesis.predictor import ArrayPool, PlanePredictor
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
 from nvrc_decoder.synthesis.tiles import TiledSynthesizer, halo
-from nvrc_decoder.synthesis.warping import Spares, Warper
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("torch")
@@ -55,7 +55,7 @@ def test_indices_are_integers_all_the_way(name: str):
         assert casts == {onnx.TensorProto.INT32}
 
 
-class Noting(Warper[int]):
+class Noting(PlanePredictor[int]):
     """Its nodes are their frames; it notes those that are made, and how many are kept."""
 
     def __init__(self, pyramid: Pyramid) -> None:
@@ -64,7 +64,7 @@ class Noting(Warper[int]):
         self.kept = 0
         self.fails = False
 
-    warp = None  # type: ignore[assignment]
+    entering = None  # type: ignore[assignment]
 
     def _make(self, grids, picture, t, before, after):
         assert not self.fails
@@ -89,25 +89,25 @@ GOPS = [[np.zeros(1, np.int16) for _ in PROFILES[0].slots] for _ in range(2)]
 
 @pytest.mark.parametrize("pyramid", PYRAMIDS)
 def test_in_order_each_node_is_made_once(pyramid: Pyramid):
-    warper = Noting(pyramid)
-    made = [n for t in range(50) for n in warper.at(GOPS[0], t)]
+    predictor = Noting(pyramid)
+    made = [n for t in range(50) for n in predictor.at(GOPS[0], t)]
     assert len(made) == len(set(made))
-    assert warper.kept == min(2 + pyramid.levels, len(made))
+    assert predictor.kept == min(2 + pyramid.levels, len(made))
 
 
 @pytest.mark.parametrize("pyramid", PYRAMIDS)
 def test_few_nodes_are_kept_in_any_order(pyramid: Pyramid):
-    warper, rng = Noting(pyramid), random.Random(1)
+    predictor, rng = Noting(pyramid), random.Random(1)
     for _ in range(300):
         t = rng.randrange(60)
-        warper.at(GOPS[rng.randrange(12) == 0], t)
-        assert warper.at(GOPS[0], t + rng.randrange(3)) is not None
-    warper.at(GOPS[1], 5000)
-    assert warper.kept <= 2 + pyramid.levels
+        predictor.at(GOPS[rng.randrange(12) == 0], t)
+        assert predictor.at(GOPS[0], t + rng.randrange(3)) is not None
+    predictor.at(GOPS[1], 5000)
+    assert predictor.kept <= 2 + pyramid.levels
 
 
 def test_a_node_is_made_when_it_is_needed():
-    warper = Noting(Pyramid(8, 2, (16, 16)))
+    predictor = Noting(Pyramid(8, 2, (16, 16)))
     # A frame that is a node needs none after it but those that it is made of; back to the node before is no detour.
     for t, nodes in (
         (0, [0]),
@@ -125,43 +125,43 @@ def test_a_node_is_made_when_it_is_needed():
         (37, [24, 32, 40, 36, 38]),
         (36, []),
     ):
-        assert warper.at(GOPS[0], t) == nodes, t
-    assert warper.at(GOPS[1], 0) == [0]
-    assert warper.at(GOPS[0], 8) == [0, 8]
+        assert predictor.at(GOPS[0], t) == nodes, t
+    assert predictor.at(GOPS[1], 0) == [0]
+    assert predictor.at(GOPS[0], 8) == [0, 8]
 
 
 def test_after_a_failure_nodes_are_made_anew():
-    warper = Noting(Pyramid(8, 4, (16,)))
-    warper.at(GOPS[0], 3)
-    warper.fails = True
+    predictor = Noting(Pyramid(8, 4, (16,)))
+    predictor.at(GOPS[0], 3)
+    predictor.fails = True
     with pytest.raises(AssertionError):
-        warper.at(GOPS[0], 9)
-    warper.fails = False
-    assert warper.at(GOPS[0], 8) == [0, 8]
+        predictor.at(GOPS[0], 9)
+    predictor.fails = False
+    assert predictor.at(GOPS[0], 8) == [0, 8]
 
 
-def test_spares_have_the_shape_last_asked_for():
-    spares = Spares()
-    one, other = spares.take("a", (2, 3), np.int16), spares.take("b", (2, 3), np.int16)
-    spares.give("a", one)
-    spares.give("b", other)
-    assert spares.take("a", (2, 3), np.int16) is one
-    spares.give("a", one)
-    assert spares.take("a", (3, 2), np.int16).shape == (3, 2)
-    spares.give("a", one)
-    assert spares.take("a", (2, 3), np.int16) is not one
-    spares.clear()
-    assert spares.take("b", (2, 3), np.int16) is not other
+def test_a_pool_keeps_the_shape_last_asked_for():
+    pool = ArrayPool()
+    one, other = pool.take("a", (2, 3), np.int16), pool.take("b", (2, 3), np.int16)
+    pool.give("a", one)
+    pool.give("b", other)
+    assert pool.take("a", (2, 3), np.int16) is one
+    pool.give("a", one)
+    assert pool.take("a", (3, 2), np.int16).shape == (3, 2)
+    pool.give("a", one)
+    assert pool.take("a", (2, 3), np.int16) is not one
+    pool.clear()
+    assert pool.take("b", (2, 3), np.int16) is not other
 
 
 def full(seed: int, profile: Profile, picture: Picture, frames: int, **more: object) -> Case:
     return random_case(seed, profile, picture, frames, full=True, **more)  # type: ignore[arg-type]
 
 
-def assert_warped(case: Case, runtime: OrtSynthesizer, frames: range) -> None:
+def assert_planes(case: Case, runtime: OrtSynthesizer, frames: range) -> None:
     """What enters the stages is what the reference has, and zeros where a channel is inactive."""
-    expected = ReferenceSynthesizer(*case.network).warped(case.grids, case.frame_count, frames)
-    found = runtime.warped(case.grids, case.frame_count, frames)
+    expected = ReferenceSynthesizer(*case.network).predicted(case.grids, case.frame_count, frames)
+    found = runtime.predicted(case.grids, case.frame_count, frames)
     assert expected.keys() == found.keys()
     for stage, values in expected.items():
         count = values.shape[1]
@@ -175,7 +175,7 @@ def assert_warped(case: Case, runtime: OrtSynthesizer, frames: range) -> None:
 def test_planes_are_the_references(profile: Profile, size: tuple[int, int], graphs: bool):
     pyramid = PYRAMIDS[sum(size) % len(PYRAMIDS)]
     case = full(sum(size), profile, Picture(*size), 19, pyramid=pyramid)
-    assert_warped(case, OrtSynthesizer(*case.network, threads=1, motion_graphs=graphs), range(19))
+    assert_planes(case, OrtSynthesizer(*case.network, threads=1, motion_graphs=graphs), range(19))
 
 
 @each_way
@@ -183,7 +183,7 @@ def test_planes_are_the_references(profile: Profile, size: tuple[int, int], grap
 @pytest.mark.parametrize("motion", [True, False])
 def test_every_pyramid_with_and_without_motion(pyramid: Pyramid, motion: bool, graphs: bool):
     case = full(3, PROFILES[0], Picture(37, 22), 18, pyramid=pyramid, motion=motion)
-    assert_warped(case, OrtSynthesizer(*case.network, threads=1, motion_graphs=graphs), range(18))
+    assert_planes(case, OrtSynthesizer(*case.network, threads=1, motion_graphs=graphs), range(18))
 
 
 @each_way
@@ -195,7 +195,7 @@ def test_extreme_displacements(style: str, graphs: bool):
     for left, right in ((2047, -2047), (-2047, 2047)):
         flow[:2], flow[2:] = left, right
         flow[1, 1] = -left
-        assert_warped(case, OrtSynthesizer(*case.network, threads=1, motion_graphs=graphs), range(9))
+        assert_planes(case, OrtSynthesizer(*case.network, threads=1, motion_graphs=graphs), range(9))
 
 
 @each_way
@@ -205,8 +205,8 @@ def test_planes_or_luma_alone(graphs: bool):
         profile = PROFILES[seed % 3]
         case = random_case(seed, profile, Picture(20, 13), 10, motion=True)
         runtime = OrtSynthesizer(*case.network, threads=1, motion_graphs=graphs)
-        assert_warped(case, runtime, range(10))
-        seen.add(tuple(runtime.warped(case.grids, 10, range(1))))
+        assert_planes(case, runtime, range(10))
+        seen.add(tuple(runtime.predicted(case.grids, 10, range(1))))
     assert seen == {(3,), (4,), (3, 4)}
 
 
@@ -242,11 +242,11 @@ def test_empty_nodes_are_what_is_predicted():
         assert grid is not None
         grid[1:] = 0
     for graphs in (False, True):
-        assert_warped(case, OrtSynthesizer(*case.network, threads=1, motion_graphs=graphs), range(9))
+        assert_planes(case, OrtSynthesizer(*case.network, threads=1, motion_graphs=graphs), range(9))
     for i in case.profile.node_slots:
         case.grids[i][0] = 0  # type: ignore[index]
-    for warped in OrtSynthesizer(*case.network, threads=1).warped(case.grids, 9, range(9)).values():
-        assert not warped.any()
+    for predicted in OrtSynthesizer(*case.network, threads=1).predicted(case.grids, 9, range(9)).values():
+        assert not predicted.any()
 
 
 @each_way
@@ -255,8 +255,8 @@ def test_sizes_that_share_a_grids_size(graphs: bool):
     case = full(8, PROFILES[0], Picture(36, 24), 5)
     runtime = OrtSynthesizer(*case.network, threads=1, motion_graphs=graphs)
     for picture in (Picture(36, 24), Picture(35, 23), Picture(36, 24)):
-        expected = ReferenceSynthesizer(case.profile, picture, *case.network[2:]).warped(case.grids, 5, range(2, 3))
-        found = runtime.resized(picture).warped(case.grids, 5, range(2, 3))
+        expected = ReferenceSynthesizer(case.profile, picture, *case.network[2:]).predicted(case.grids, 5, range(2, 3))
+        found = runtime.resized(picture).predicted(case.grids, 5, range(2, 3))
         for stage, values in expected.items():
             np.testing.assert_array_equal(found[stage], values)
 

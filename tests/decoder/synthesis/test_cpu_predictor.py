@@ -14,15 +14,14 @@ from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, PROFILES, node
 from nvrc_decoder.pyramid import DEFAULT_PYRAMID, Pyramid
 from nvrc_decoder.synthesis import motion, wavelet
 from nvrc_decoder.synthesis.activations import dequantise
-from nvrc_decoder.synthesis.cpu import planes as host_planes
-from nvrc_decoder.synthesis.cpu import prediction as host_prediction
-from nvrc_decoder.synthesis.cpu import wavelet as host_wavelet
-from nvrc_decoder.synthesis.cpu.planes import HostPlanes
+from nvrc_decoder.synthesis.cpu import half_samples, prediction
+from nvrc_decoder.synthesis.cpu import wavelet as cpu_wavelet
+from nvrc_decoder.synthesis.cpu.half_samples import NodePlanes
 from nvrc_decoder.synthesis.cpu.prediction import Block, Motion, predict
-from nvrc_decoder.synthesis.cpu.warping import HostWarper, motion_bytes
+from nvrc_decoder.synthesis.cpu.predictor import CpuPredictor, motion_bytes
 from nvrc_decoder.synthesis.onnx.runtime import OrtSynthesizer
+from nvrc_decoder.synthesis.predictor import ArrayPool
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
-from nvrc_decoder.synthesis.warping import Spares
 
 MOST = 4 * (ACTIVATION_MAX - ACTIVATION_MIN)
 
@@ -34,7 +33,7 @@ def noise(seed: int, *shape: int) -> np.ndarray:
 @pytest.mark.parametrize("size", [4, 1])
 @pytest.mark.parametrize("cells", [(9000, 1), (2, 9000), (180, 320), (30, 1030), (1, 1), (16384, 1)])
 @pytest.mark.parametrize("calm", [1, 50])
-def test_blocks_of_large_planes_are_the_references(size: int, cells: tuple[int, int], calm: int):
+def test_blocks_of_large_planes_equal_the_reference(size: int, cells: tuple[int, int], calm: int):
     """Some blocks, among them those at all edges; windows begin inside of the plane, and cells stand out of it.
 
     Where displacements are not calm a block reads so much of a plane that its taps are fetched one after another.
@@ -57,8 +56,8 @@ def test_blocks_of_large_planes_are_the_references(size: int, cells: tuple[int, 
         assert p == 0
         found[block.samples] = np.floor(samples)
 
-    sources = [HostPlanes(4, plane[None], Spares()) for plane in planes]
-    predict(*sources, Motion(moves, weights / np.float32(32)), size, write, 1, Spares())
+    sources = [NodePlanes(4, plane[None], ArrayPool()) for plane in planes]
+    predict(*sources, Motion(moves, weights / np.float32(32)), size, write, 1, ArrayPool())
     refined = [motion.half_samples(plane) for plane in planes]
     for block in {0: blocks[0], 1: blocks[len(blocks) // 2], 2: blocks[-1]}.values():
         rows, columns = block.samples
@@ -74,11 +73,11 @@ def test_blocks_of_large_planes_are_the_references(size: int, cells: tuple[int, 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (7, 1), (2, 2), (3, 5), (70, 90)])
 @pytest.mark.parametrize("samples", [1, 400, 40_000])
 def test_half_samples_are_the_references(shape: tuple[int, int], samples: int, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(host_planes, "_REFINED_SAMPLES", samples)
+    monkeypatch.setattr(half_samples, "_REFINED_SAMPLES", samples)
     ends = np.random.default_rng(2).choice((ACTIVATION_MIN, ACTIVATION_MAX), shape).astype(np.int16)
     planes = np.stack([noise(1, *shape), ends])
     for threads in (1, 3):
-        refined = HostPlanes(3, planes, Spares()).refined(threads)
+        refined = NodePlanes(3, planes, ArrayPool()).refined(threads)
         for plane, found in zip(planes, refined, strict=True):
             np.testing.assert_array_equal(found, motion.half_samples(plane))
 
@@ -86,8 +85,8 @@ def test_half_samples_are_the_references(shape: tuple[int, int], samples: int, m
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (17, 16), (31, 70), (90, 200)])
 @pytest.mark.parametrize("samples", [1, 700, 1 << 16])
 @pytest.mark.parametrize("peak", [3, 2047])
-def test_wavelets_are_the_references(size: tuple[int, int], samples: int, peak: int, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(host_wavelet, "_BLOCK_SAMPLES", samples)
+def test_wavelets_equal_the_reference(size: tuple[int, int], samples: int, peak: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(cpu_wavelet, "_BLOCK_SAMPLES", samples)
     rng, bands = np.random.default_rng(peak), []
     for i in PROFILES[0].band_slots:
         slot = PROFILES[0].slots[i]
@@ -97,7 +96,7 @@ def test_wavelets_are_the_references(size: tuple[int, int], samples: int, peak: 
     expected = wavelet.luma_residual([dequantise(*band) for band in bands])[0]
     for threads in (1, 3):
         found = np.empty(expected.shape, np.int16)
-        host_wavelet.luma_plane(bands, found, threads)
+        cpu_wavelet.luma_plane(bands, found, threads)
         np.testing.assert_array_equal(found, expected)
 
 
@@ -113,12 +112,12 @@ def test_a_block_takes_no_threads_of_opencvs_own():
 def test_blocks_and_threads_change_nothing(threads: int, monkeypatch: pytest.MonkeyPatch):
     for profile in PROFILES[:2]:
         case = random_case(9, profile, Picture(45, 61), 10, full=True)
-        expected = ReferenceSynthesizer(*case.network).warped(case.grids, 10, range(10))
+        expected = ReferenceSynthesizer(*case.network).predicted(case.grids, 10, range(10))
         for length, samples, window in ((16, 30, 1 << 18), (1024, 1, 0), (40, 200, 900)):
-            monkeypatch.setattr(host_prediction, "_BLOCK_LENGTH", length)
-            monkeypatch.setattr(host_prediction, "_BLOCK_SAMPLES", samples)
-            monkeypatch.setattr(host_prediction, "_WINDOW_SAMPLES", window)
-            found = OrtSynthesizer(*case.network, threads=threads).warped(case.grids, 10, range(10))
+            monkeypatch.setattr(prediction, "_BLOCK_LENGTH", length)
+            monkeypatch.setattr(prediction, "_BLOCK_SAMPLES", samples)
+            monkeypatch.setattr(prediction, "_WINDOW_SAMPLES", window)
+            found = OrtSynthesizer(*case.network, threads=threads).predicted(case.grids, 10, range(10))
             for stage, values in expected.items():
                 np.testing.assert_array_equal(found[stage][:, : values.shape[1]], values)
 
@@ -142,7 +141,7 @@ def test_after_a_failure_frames_are_right(threads: int, monkeypatch: pytest.Monk
     case = random_case(5, PROFILES[0], Picture(70, 43), 17, full=True)
     runtime = OrtSynthesizer(*case.network, threads=threads)
     expected = ReferenceSynthesizer(*case.network).synthesise(case.grids, 17, range(17))
-    monkeypatch.setattr(host_prediction, "_BLOCK_SAMPLES", 100)
+    monkeypatch.setattr(prediction, "_BLOCK_SAMPLES", 100)
     runtime.synthesise(case.grids, 17, range(1, 2))
     with monkeypatch.context() as patch:
         _failing(patch, cv2.Error.StsError)
@@ -163,16 +162,16 @@ def test_no_memory_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("full", [True, False])
 @pytest.mark.parametrize("threads", [1, 3])
 def test_memory_that_is_used_again_holds_nothing(threads: int, full: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Frames of two GOPs and two sizes in turn; what was warped is made unusable when it is given back."""
+    """Frames of two GOPs and two sizes in turn; planes are overwritten when they are returned."""
     taken: list[int] = []
-    take_back = HostWarper.take_back
+    take_back = CpuPredictor.take_back
 
-    def spoil(self: HostWarper, stage: int, values: Any) -> None:
+    def spoil(self: CpuPredictor, stage: int, values: Any) -> None:
         values.fill(np.nan)
         taken.append(stage)
         take_back(self, stage, values)
 
-    monkeypatch.setattr(HostWarper, "take_back", spoil)
+    monkeypatch.setattr(CpuPredictor, "take_back", spoil)
     case = random_case(8, PROFILES[0], Picture(27, 22), 25, full=full, motion=True)
     runtime = OrtSynthesizer(*case.network, threads=threads, workers=threads)
     for seed, picture, wanted in (
@@ -189,16 +188,16 @@ def test_memory_that_is_used_again_holds_nothing(threads: int, full: bool, monke
     assert sorted(taken) == sorted(74 * [3, 4])
 
 
-def test_what_the_caller_has_warped_stays_the_callers() -> None:
+def test_given_planes_are_not_overwritten() -> None:
     case = random_case(8, PROFILES[0], Picture(27, 22), 9, full=True)
     runtime = OrtSynthesizer(*case.network, threads=1)
     expected = runtime.synthesise(case.grids, 9, range(9))
-    warped = {i: values.astype(np.float32) for i, values in runtime.warped(case.grids, 9, range(3, 4)).items()}
-    before = {i: values.copy() for i, values in warped.items()}
-    assert differing(expected[3:4], [runtime.tile(case.grids, 9, 3, warped)]) == []
+    predicted = {i: values.astype(np.float32) for i, values in runtime.predicted(case.grids, 9, range(3, 4)).items()}
+    before = {i: values.copy() for i, values in predicted.items()}
+    assert differing(expected[3:4], [runtime.tile(case.grids, 9, 3, predicted)]) == []
     assert differing(expected, runtime.synthesise(case.grids, 9, range(9))) == []
     for i, values in before.items():
-        np.testing.assert_array_equal(warped[i], values)
+        np.testing.assert_array_equal(predicted[i], values)
 
 
 def _grids(case: Case, picture: Picture, seed: int) -> list[Any]:
@@ -225,32 +224,32 @@ def test_memory_of_nodes_is_used_again(monkeypatch: pytest.MonkeyPatch):
     case = random_case(3, PROFILES[0], Picture(84, 52), 33, full=True, pyramid=pyramid)
     slot = case.profile.plane_slot
     case.grids[slot], case.multipliers[slot] = case.grids[slot][:, :1], case.multipliers[slot][:1]  # type: ignore[index]
-    warper = HostWarper(case.profile, pyramid, case.multipliers, 1)
+    predictor = CpuPredictor(case.profile, pyramid, case.multipliers, 1)
     monkeypatch.setattr(np, "empty", noted)
-    warper.warp(case.grids, case.picture, range(33))
+    predictor.entering(case.grids, case.picture, range(33))
     # Half samples of every node that is kept; planes without them of one that is made, and of one that has yet none.
     for rows, columns in ((52, 84), (13, 21)):
         assert shapes.count((1, 2 * rows, 2 * columns)) == 2 + pyramid.levels
         assert shapes.count((1, rows, columns)) <= 2
 
 
-def test_nothing_is_refined_where_nothing_moves():
+def test_no_half_samples_without_motion():
     """Half samples take most of the memory and half of a node's time."""
     case = random_case(3, PROFILES[0], Picture(27, 22), 9, full=True, motion=False)
-    warper = HostWarper(case.profile, case.pyramid, case.multipliers, 1)
-    warper.warp(case.grids, case.picture, range(9))
-    assert all(planes._refined is None for node in warper._nodes.values() for planes in node.values())
+    predictor = CpuPredictor(case.profile, case.pyramid, case.multipliers, 1)
+    predictor.entering(case.grids, case.picture, range(9))
+    assert all(planes._refined is None for node in predictor._nodes.values() for planes in node.values())
 
 
 def test_memory_of_planes_is_estimated():
     """The arrays that are alive take no more than the estimate, and the most of it where planes are large."""
     profile, pyramid = PROFILES[0], Pyramid(8, 2, (16, 16))
     case = random_case(3, profile, Picture(640, 360), 17, full=True, pyramid=pyramid)
-    warper = HostWarper(profile, pyramid, case.multipliers, 1)
+    predictor = CpuPredictor(profile, pyramid, case.multipliers, 1)
     most = 0
     for t in range(17):
-        warper.warp(case.grids, case.picture, range(t, t + 1))
-        nodes = [planes for node in warper._nodes.values() for planes in node.values()]
+        predictor.entering(case.grids, case.picture, range(t, t + 1))
+        nodes = [planes for node in predictor._nodes.values() for planes in node.values()]
         most = max(most, sum(p.values.nbytes if p._refined is None else p._refined.nbytes for p in nodes))
     counts = [len(factors) for factors in case.multipliers]
     assert most < motion_bytes(profile, 640, 360, counts, pyramid)
@@ -264,7 +263,7 @@ def test_memory_of_planes_is_estimated():
     assert motion_bytes(profile, 6400, 3600, counts, DEFAULT_PYRAMID) == 0
 
 
-def test_decoding_goes_on_in_a_thread_that_outlives_the_main_one() -> None:
+def test_decoding_works_after_the_main_thread_ended() -> None:
     """Python's pools take no work any more then."""
     import subprocess
     import sys

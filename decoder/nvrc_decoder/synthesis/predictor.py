@@ -1,8 +1,7 @@
-"""Planes beside ONNX Runtime's main graph: they are predicted from frame to frame before it sees them (spec 7.6).
+"""Prediction of planes from frame to frame (spec 7.6), for the engines that run the rest of synthesis as a graph.
 
-Only nodes have residuals, and all that is predicted is predicted from nodes. So the nodes that later frames need are
-kept, and frames are made of them. `device_warping` does that in graphs, `host_warping` in NumPy and OpenCV; what they
-have in common is here: which nodes are made when, and what the grids hold of them.
+`PlanePredictor` decides which nodes are made when, how long they are kept, and what the grids hold of them.
+`cpu.predictor` computes planes with NumPy and OpenCV, `onnx.predictor` in graphs on the device.
 """
 
 from __future__ import annotations
@@ -10,54 +9,56 @@ from __future__ import annotations
 import weakref
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from nvrc_decoder.picture.planes import PictureFormat
-from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, LUMA_CHANNELS, STAGE_STRIDES, Profile
+from nvrc_decoder.profiles import (
+    ACTIVATION_MAX,
+    ACTIVATION_MIN,
+    LUMA_CHANNELS,
+    LUMA_STAGE,
+    PLANE_STAGE,
+    STAGE_STRIDES,
+    Profile,
+)
 from nvrc_decoder.pyramid import Pyramid
-from nvrc_decoder.synthesis.onnx.initializers import PREDICTED
-from nvrc_decoder.synthesis.onnx.session import GraphSession
 
 __all__ = [
     "CELL",
-    "LUMA_STAGE",
-    "PLANE_STAGE",
+    "ArrayPool",
     "Grid",
     "Integers",
-    "MakeSession",
+    "PlaneArray",
+    "PlanePredictor",
     "Quantised",
-    "Spares",
-    "Warped",
-    "Warper",
     "dequantised",
     "plane_sizes",
 ]
 
 Grid = npt.NDArray[np.int16]
 Integers = npt.NDArray[np.int32]
-Warped = npt.NDArray[np.float32] | npt.NDArray[np.int16]
-MakeSession = Callable[[bytes, Sequence[str], Mapping[str, npt.NDArray[np.float32]]], GraphSession]
+PlaneArray = npt.NDArray[np.float32] | npt.NDArray[np.int16]
+"""Activations of planes, -2048..2047: [frames, channels, rows, columns]."""
 Quantised = tuple[Grid, Sequence[int]]
 """Values [channels, rows, columns] of a slot at a node, and their multipliers."""
 Node = TypeVar("Node")
 
-PLANE_STAGE, LUMA_STAGE = PREDICTED["planes"], PREDICTED["luma"]
 CELL = 4
-"""Luma samples along an axis that have one displacement (spec 7.6.1)."""
+"""Luma samples along each axis that share a displacement (spec 7.6.1)."""
 
 
-class Spares:
-    """Arrays that are used again; those of one name have one shape at a time. Any thread may take and give."""
+class ArrayPool:
+    """A pool of arrays for reuse, by name; a name has one shape until another is asked for. Thread-safe."""
 
     def __init__(self) -> None:
         self._arrays: dict[object, tuple[tuple[int, ...], deque[npt.NDArray[Any]]]] = {}
 
     def take(self, name: object, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-        """An array of any contents; a name has one dtype. Arrays of this name and of other shapes are released."""
+        """An array with any contents; a name has one dtype. Pooled arrays of this name in other shapes are released."""
         if name not in self._arrays or self._arrays[name][0] != shape:
             self._arrays[name] = shape, deque()
         try:
@@ -72,12 +73,15 @@ class Spares:
             arrays.append(array)
 
     def clear(self) -> None:
-        """Release all arrays that are not in use."""
+        """Release all pooled arrays."""
         self._arrays.clear()
 
 
-class Warper(ABC, Generic[Node]):
-    """Predicts the planes of frames under one NETWORK that has a node slot.
+class PlanePredictor(ABC, Generic[Node]):
+    """Computes the planes of frames under one NETWORK that has a node slot (spec 7.6.4).
+
+    Nodes have residuals, and every other frame is predicted from nodes. A node is made once and kept for as long as
+    later frames may refer to it.
 
     Args:
         profile: the stream's profile.
@@ -96,43 +100,42 @@ class Warper(ABC, Generic[Node]):
         self._nodes: dict[int, Node] = {}
         self._source: list[weakref.ref[Grid] | None] = []
         self._size = (0, 0)
-        self._spares = Spares()
+        self._pool = ArrayPool()
 
     @property
     def stages(self) -> tuple[int, ...]:
-        """The stages that planes enter, ascending."""
+        """The stages that planes enter, in ascending order."""
         return tuple(self._slots)
 
     @abstractmethod
-    def warp(
+    def entering(
         self, grids: Sequence[Grid | None], picture: PictureFormat, frames: range, *, compact: bool = False
-    ) -> dict[int, Warped]:
-        """What enters the stages at some frames, in this machine's memory (spec 7.6.6).
+    ) -> dict[int, PlaneArray]:
+        """What enters the stages at `frames` (spec 7.6.6), in host memory.
 
         Args:
             grids: per slot int16 [nodes, channels, rows, columns] of the whole GOP, None where the slot is absent.
             picture: size of the picture.
-            frames: the frames wanted. In order they cost least.
-            compact: int16, to be kept, rather than float32, to be used.
+            frames: the frames wanted; ascending order is fastest.
+            compact: int16, for storage, instead of float32, for the graph.
 
         Returns:
-            Per stage activations [frames, channels, rows, columns]: of the stage of planes all that the slot may have,
-            those of inactive channels 0; of the stage of luma its four phases.
+            Activations [frames, channels, rows, columns] by stage. `PLANE_STAGE` has the slot's maximum of channels,
+            with zeros in the inactive ones; `LUMA_STAGE` has the four phases of the luma plane.
         """
 
     def take_back(self, stage: int, values: npt.NDArray[Any]) -> None:
-        """What `warp` returned for a stage is needed no more, and a later frame may have its memory. Any thread may
-        call.
+        """Release an array that `entering` returned for a stage, for reuse by a later frame. Thread-safe.
 
-        New memory for each frame takes a tenth of the time of `warp`.
+        Fresh memory for each frame costs a tenth of the time of `entering`.
         """
         if values.dtype == np.float32:
-            self._spares.give(stage, values)
+            self._pool.give(stage, values)
 
     def release(self) -> None:
-        """Give back the memory of this machine that is kept for the next frame."""
+        """Release the host memory that is kept for the next frame."""
         self._nodes, self._source = {}, []
-        self._spares.clear()
+        self._pool.clear()
 
     @abstractmethod
     def _make(
@@ -143,15 +146,15 @@ class Warper(ABC, Generic[Node]):
         before: Node | None,
         after: Node | None,
     ) -> Node:
-        """The node at frame `t` from its references: none for the first node, the same one twice for a key."""
+        """The node at frame `t` from its references: None for frame 0, the same node twice for a key."""
 
     def _retire(self, node: Node) -> None:
-        """Nothing is predicted from a node any more; its memory may be used again."""
+        """Return a node's memory to the pool: nothing will be predicted from it any more."""
 
     def _around(self, grids: Sequence[Grid | None], picture: PictureFormat, t: int) -> tuple[Node, Node]:
-        """The nodes around frame `t`, or twice the node that it is.
+        """The nodes before and after frame `t`; where `t` is a node, that node twice.
 
-        At most 2 + levels nodes are kept. A frame before all of them, or of another GOP, begins anew.
+        At most 2 + levels nodes are kept. A frame before all of them, or of another GOP, starts over.
         """
         if not self._is_kept(grids, picture):
             self._retire_all_but(())
@@ -160,7 +163,7 @@ class Warper(ABC, Generic[Node]):
         key, spacing = self._pyramid.key_spacing, self._pyramid.node_spacing
         first = t - t % spacing
         second = first if t == first else first + spacing
-        # This frame and later ones need the two nodes and their references, but none before the last node up to here.
+        # This and later frames need the two nodes and their references, but nothing before the last node up to `t`.
         start = max((n for n in self._nodes if n <= t), default=None)
         if start is None:
             self._retire_all_but(())
@@ -168,25 +171,25 @@ class Warper(ABC, Generic[Node]):
         needed = {last} | self._lineage(first) | self._lineage(second)
         self._retire_all_but(n for n in needed if start is None or n >= start)
         try:
-            # Keys are made one after the other: recursion would go as deep as the GOP is long.
+            # Keys are made in a loop: recursion would be as deep as the GOP has keys.
             for n in range(last + key, t + 1, key):
                 self._node(grids, picture, n)
                 self._retire_all_but([n])
             return self._node(grids, picture, first), self._node(grids, picture, second)
         except BaseException:
-            # A node may be incomplete.
+            # The node that failed may be incomplete.
             self._nodes.clear()
             raise
 
     def _lineage(self, t: int) -> set[int]:
-        """The node at frame `t` and all that it is made of, from the key before it to the one after."""
+        """Frames of the node at `t` and of all nodes that it depends on, from the key before it to the one after."""
         references = self._pyramid.references(t)
         if references is None or t % self._pyramid.key_spacing == 0:
             return {t}
         return {t} | self._lineage(references.before) | self._lineage(references.after)
 
     def _node(self, grids: Sequence[Grid | None], picture: PictureFormat, t: int) -> Node:
-        """The node at frame `t`, and first those that it is made of."""
+        """The node at frame `t`, made after those that it refers to."""
         if t not in self._nodes:
             references = self._pyramid.references(t)
             before = after = None
@@ -202,18 +205,18 @@ class Warper(ABC, Generic[Node]):
             self._retire(self._nodes.pop(n))
 
     def _needed(self, grids: Sequence[Grid | None]) -> list[Grid | None]:
-        """The grids that nodes are made of."""
+        """The grids that nodes depend on."""
         return [grids[i] for i, slot in enumerate(self._profile.slots) if slot.at_nodes or slot.motion]
 
     def _is_kept(self, grids: Sequence[Grid | None], picture: PictureFormat) -> bool:
-        """Whether the nodes that are kept are of these grids, the very same objects."""
+        """Whether the kept nodes are of these grids, compared by identity, and of this size."""
         known = [None if kept is None else kept() for kept in self._source]
         needed = self._needed(grids)
         same = len(known) == len(needed) and all(a is b for a, b in zip(known, needed, strict=True))
         return same and self._size == (picture.height, picture.width)
 
     def _residual(self, grids: Sequence[Grid | None], stage: int, t: int) -> list[Quantised] | None:
-        """What the slots of a stage hold of the node at frame `t`; None where that is all 0."""
+        """Residual of a stage's slots at the node of frame `t`; None where it is all 0."""
         node = t // self._pyramid.node_spacing
         parts: list[Quantised] = []
         for i in self._slots[stage]:
@@ -231,11 +234,11 @@ class Warper(ABC, Generic[Node]):
         if flow is None:
             shape = -(-picture.height // slot.stride), -(-picture.width // slot.stride)
             return np.zeros((slot.max_channels, *shape), np.int32)
-        # A node may lie behind the last frame, whose positions it has.
+        # A node may lie after the last frame; it has the positions of the last frame.
         return dequantised(flow[min(t, len(flow) - 1)], self._multipliers[i])
 
     def _split(self, grids: Sequence[Grid | None], t: int) -> Integers | None:
-        """What the split grid adds at frame `t`, dequantised: [3, rows, columns]; None where that is all 0."""
+        """The split grid at frame `t`, dequantised: [3, rows, columns]; None where it is absent or all 0."""
         i = self._profile.split_slot
         split = grids[i]
         if split is None:
@@ -243,14 +246,14 @@ class Warper(ABC, Generic[Node]):
         values = split[min(t, len(split) - 1)]
         return dequantised(values, self._multipliers[i]) if values.any() else None
 
-    def _results(self, picture: PictureFormat, frames: range, compact: bool) -> dict[int, Warped]:
-        """Arrays for `warp` to fill in."""
+    def _results(self, picture: PictureFormat, frames: range, compact: bool) -> dict[int, PlaneArray]:
+        """Uninitialised results of `entering`, by stage."""
         channels = {PLANE_STAGE: self._profile.slots[self._profile.plane_slot].max_channels, LUMA_STAGE: LUMA_CHANNELS}
-        result: dict[int, Warped] = {}
+        result: dict[int, PlaneArray] = {}
         for stage in self._slots:
             stride = STAGE_STRIDES[stage]
             shape = len(frames), channels[stage], -(-picture.height // stride), -(-picture.width // stride)
-            result[stage] = np.empty(shape, np.int16) if compact else self._spares.take(stage, shape, np.float32)
+            result[stage] = np.empty(shape, np.int16) if compact else self._pool.take(stage, shape, np.float32)
         return result
 
 

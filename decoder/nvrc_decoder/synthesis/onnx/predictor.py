@@ -1,48 +1,47 @@
-"""Planes in graphs: each step runs whole, and nothing leaves the device (spec 7.6)."""
+"""Prediction of planes in ONNX graphs (spec 7.6): each step is one call, and nothing leaves the device."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nvrc_decoder.picture.planes import PictureFormat
-from nvrc_decoder.profiles import ACTIVATION_MIN, LUMA_CHANNELS, Profile
+from nvrc_decoder.profiles import ACTIVATION_MIN, LUMA_CHANNELS, LUMA_STAGE, PLANE_STAGE, Profile
 from nvrc_decoder.pyramid import Pyramid
 from nvrc_decoder.synthesis.onnx.initializers import PREDICTED
 from nvrc_decoder.synthesis.onnx.session import GraphSession, motion_graph_bytes
-from nvrc_decoder.synthesis.warping import (
+from nvrc_decoder.synthesis.predictor import (
     CELL,
-    LUMA_STAGE,
-    PLANE_STAGE,
     Grid,
-    MakeSession,
-    Warped,
-    Warper,
+    PlaneArray,
+    PlanePredictor,
     dequantised,
     plane_sizes,
 )
 
-__all__ = ["DeviceWarper"]
+__all__ = ["GraphPredictor"]
 
-# Names of graphs end with the luma samples between samples of the planes.
+MakeSession = Callable[[bytes, Sequence[str], Mapping[str, npt.NDArray[np.float32]]], GraphSession]
+
+# The names of graphs end in the planes' Step: luma samples from one sample of a plane to the next.
 _STEPS = {PLANE_STAGE: 4, LUMA_STAGE: 1}
 
-# Most frames that are predicted at once: each takes some fifty bytes a luma sample, and a GPU is busy with few.
+# Frames of one call: each takes some fifty bytes a luma sample, and few keep a GPU busy.
 _MOST_FRAMES = 4
 
-# Planes with half samples and repeated edges, by stage, where the sessions run.
+# Planes with half samples and repeated edges, by stage, in device memory.
 _Node = dict[int, Any]
 
 
-class DeviceWarper(Warper[_Node]):
-    """Predicts the planes of frames under one NETWORK where the sessions run.
+class GraphPredictor(PlanePredictor[_Node]):
+    """Computes the planes of frames under one NETWORK on the device of its sessions.
 
     Args:
-        profile, pyramid, multipliers: as in `Warper`.
-        make: makes a session of a graph, the outputs that are wanted, and what replaces placeholders.
+        profile, pyramid, multipliers: as in `PlanePredictor`.
+        make: makes a session from a graph, the names of the outputs wanted, and the initializers.
     """
 
     def __init__(
@@ -58,22 +57,22 @@ class DeviceWarper(Warper[_Node]):
         self._predict = {stage: session(f"predict-{_STEPS[stage]}", "predicted") for stage in self.stages}
         self._wavelet = session("wavelet", "up")
 
-    def warp(
+    def entering(
         self, grids: Sequence[Grid | None], picture: PictureFormat, frames: range, *, compact: bool = False
-    ) -> dict[int, Warped]:
+    ) -> dict[int, PlaneArray]:
         result = self._results(picture, frames, compact)
         for b, t in enumerate(frames):
-            placed = self.warp_placed(grids, picture, range(t, t + 1))
+            placed = self.entering_placed(grids, picture, range(t, t + 1))
             for name, stage in PREDICTED.items():
                 if stage in result:
                     result[stage][b] = placed[name].numpy()[0]
         return result
 
-    def warp_placed(self, grids: Sequence[Grid | None], picture: PictureFormat, frames: range) -> dict[str, Any]:
-        """What enters the stages at some frames, by the names of the main graph's inputs; arguments as in `warp`."""
+    def entering_placed(self, grids: Sequence[Grid | None], picture: PictureFormat, frames: range) -> dict[str, Any]:
+        """As `entering`, in device memory and by the names of the main graph's inputs."""
         parts: dict[str, list[Any]] = {name: [] for name, stage in PREDICTED.items() if stage in self._slots}
         for some in self._runs(frames):
-            # A run begins with a node or behind it, and ends before the next one.
+            # A run lies between a node, inclusive, and the next one, exclusive.
             node = some.start - some.start % self._pyramid.node_spacing
             before, after = self._around(grids, picture, some[-1])
             shares = [self._share(t) for t in some]
@@ -85,7 +84,7 @@ class DeviceWarper(Warper[_Node]):
         return {name: self._joined(made) for name, made in parts.items()}
 
     def _runs(self, frames: range) -> Iterator[range]:
-        """Frames that are predicted at once, from the same nodes."""
+        """The frames in runs that one call predicts, from the same two nodes."""
         spacing, start = self._pyramid.node_spacing, frames.start
         while start < frames.stop:
             stop = min(frames.stop, start - start % spacing + spacing, start + _MOST_FRAMES)
@@ -93,7 +92,7 @@ class DeviceWarper(Warper[_Node]):
             start = stop
 
     def _joined(self, parts: list[Any]) -> Any:
-        """The frames of all parts in one; neighbours are joined first, so that few frames are copied often."""
+        """The frames of all parts as one tensor; joined in pairs, so that each frame is copied few times."""
         while len(parts) > 1:
             pairs = zip(parts[::2], parts[1::2], strict=False)
             joined = [self._join.run_placed({"first": first, "second": second})[0] for first, second in pairs]
@@ -101,7 +100,7 @@ class DeviceWarper(Warper[_Node]):
         return parts[0]
 
     def _share(self, t: int) -> int:
-        """The later node's share in frame `t`; so small for a node that it is fetched from itself alone."""
+        """The later node's share in frame `t`; for a node so low that it clips to 0 and the node alone is fetched."""
         references = self._pyramid.references(t)
         return ACTIVATION_MIN if references is None or self._pyramid.is_node(t) else references.share
 
@@ -130,11 +129,11 @@ class DeviceWarper(Warper[_Node]):
 
     @property
     def _planes(self) -> int:
-        """All that the slot of planes may have."""
+        """Most channels of the plane slot."""
         return self._profile.slots[self._profile.plane_slot].max_channels
 
     def _placed_residual(self, grids: Sequence[Grid | None], stage: int, t: int) -> Any:
-        """Residual of the planes of a stage at the node of frame `t`."""
+        """Residual of a stage's planes at the node of frame `t` (spec 7.6.4)."""
         parts = self._residual(grids, stage, t)
         if parts is None:
             return self._wavelet.place({"zero": np.zeros((1, 1, 1, 1), np.float32)})["zero"]
@@ -157,7 +156,7 @@ class DeviceWarper(Warper[_Node]):
         references: tuple[int, int],
         shares: Sequence[int],
     ) -> dict[str, Any]:
-        """Displacements from some frames to two nodes, with the shares of the later one."""
+        """Displacements from `frames` to two nodes, and the blend weights of the later one (spec 7.6.1)."""
         before, after = (self._flow(grids, picture, n)[None].astype(np.float32) for n in references)
         size = -(-picture.height // CELL), -(-picture.width // CELL)
         placed = self._moves.place(
@@ -175,9 +174,9 @@ class DeviceWarper(Warper[_Node]):
     def _added(
         self, grids: Sequence[Grid | None], cells: tuple[int, int], t: int, before: int, after: int
     ) -> npt.NDArray[np.float32]:
-        """What the split grid adds to the displacements to two nodes and to the weight: [5, rows, columns].
+        """What the split grid adds to the displacements to two nodes and to the blend weight: [5, rows, columns].
 
-        A frame that is fetched from itself, as it is a node, has nothing to add.
+        Zeros for a node, which is fetched from itself.
         """
         split = None if t == before else self._split(grids, t)
         added = np.zeros((5, *(-(-n // 2) for n in cells)), np.float32)
