@@ -1,4 +1,4 @@
-"""The syntax, levels and limits as text for the specification: ``python -m nvrc_decoder.bitstream.render FILE...``.
+"""The syntax, levels and limits as text for the specification: ``python tools/spec/syntax_tables.py FILE...``.
 
 In each file, what stands between ``<!-- generated: NAME -->`` and ``<!-- end generated -->`` is replaced. NAME is a
 payload of `tables.PAYLOADS`, ``LEVELS`` or ``LIMITS``.

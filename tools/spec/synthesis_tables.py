@@ -1,4 +1,4 @@
-"""The profiles as tables for the specification: ``python -m nvrc_decoder.synthesis.render FILE...``.
+"""The profiles as tables for the specification: ``python tools/spec/synthesis_tables.py FILE...``.
 
 In each file, what stands between ``<!-- generated: NAME -->`` and ``<!-- end generated -->`` is replaced. NAME is
 ``STAGES``, ``SLOTS``, ``LAYERS_`` and a profile's name in capitals, or ``COST``.

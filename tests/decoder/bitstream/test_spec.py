@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
-from nvrc_decoder.bitstream.render import checks_of, update
 
 import nvrc_decoder
 from nvrc_decoder.bitstream.tables import PAYLOADS
+from spec.syntax_tables import checks_of, update
 
 SPEC = Path(__file__).parents[3] / "spec"
 

@@ -17,7 +17,7 @@ from nvrc_decoder.decode import engine as engine_module
 from nvrc_decoder.errors import InternalError, InvalidStreamError, MissingExtraError
 from nvrc_decoder.picture.planes import GopDigest, Planes
 from nvrc_decoder.profiles import PROFILES
-from nvrc_decoder.synthesis import device as device_module
+from nvrc_decoder.synthesis import checked as checked_module
 from nvrc_decoder.synthesis.checked import GopSynthesizer, GpuState
 from nvrc_decoder.synthesis.cuda.calls import plan_calls
 from nvrc_decoder.synthesis.cuda.providers import CudaFault
@@ -146,7 +146,7 @@ def test_frames_from_the_middle(first, error):
 
 
 def test_frames_that_are_too_many_to_keep_are_made_twice(monkeypatch):
-    monkeypatch.setattr(device_module, "_KEPT_BYTES", 3 * 4)
+    monkeypatch.setattr(checked_module, "_KEPT_BYTES", 3 * 4)
     gpu, cpu = Fake(), Fake()
     synthesizer, _ = pair(gpu, cpu)
     assert samples(synthesizer, 2) == GOOD[2:]
@@ -189,18 +189,18 @@ def fault(device: bool) -> CudaFault:
 
 @pytest.mark.parametrize("device", [True, False])
 def test_auto_speaks_once_and_only_where_there_is_a_gpu(monkeypatch, caplog, device):
-    device_module._say_once.cache_clear()
-    monkeypatch.setattr(device_module, "find_cuda_fault", lambda onnxruntime: fault(device))
+    checked_module._say_once.cache_clear()
+    monkeypatch.setattr(checked_module, "find_cuda_fault", lambda onnxruntime: fault(device))
     assert [GpuState("auto").choose() for _ in range(3)] == ["cpu"] * 3
     assert len(caplog.messages) == int(device)
     assert all("not on the GPU: libcudnn.so.9 cannot be loaded; pip install" in line for line in caplog.messages)
 
 
 def test_cuda_that_cannot_be_used_is_an_error_and_cpu_does_not_ask(monkeypatch):
-    monkeypatch.setattr(device_module, "find_cuda_fault", lambda onnxruntime: fault(True))
+    monkeypatch.setattr(checked_module, "find_cuda_fault", lambda onnxruntime: fault(True))
     with pytest.raises(MissingExtraError, match=r"libcudnn\.so\.9 cannot be loaded; pip install"):
         GpuState("cuda").choose()
-    monkeypatch.setattr(device_module, "find_cuda_fault", lambda onnxruntime: 1 / 0)
+    monkeypatch.setattr(checked_module, "find_cuda_fault", lambda onnxruntime: 1 / 0)
     assert GpuState("cpu").choose() == "cpu"
 
 
@@ -243,7 +243,7 @@ class CpuAsGpu(OrtSynthesizer):
 def test_streams_decode_through_a_gpu(monkeypatch, caplog, name, verify, wrong):
     monkeypatch.setattr("nvrc_decoder.synthesis.onnx.runtime.OrtSynthesizer", CpuAsGpu)
     monkeypatch.setattr(CpuAsGpu, "wrong", wrong)
-    monkeypatch.setattr(device_module, "find_cuda_fault", lambda onnxruntime: None)
+    monkeypatch.setattr(checked_module, "find_cuda_fault", lambda onnxruntime: None)
     monkeypatch.setattr(engine_module, "device_memory", lambda: 1 << 30)
     with nvrc_decoder.open(io.BytesIO(STREAMS.read(name)), provider="cuda", threads=1, verify=verify) as video:
         md5s = [frame.md5() for frame in video]
@@ -256,7 +256,7 @@ def test_streams_decode_through_a_gpu(monkeypatch, caplog, name, verify, wrong):
 def test_a_wrong_stream_is_a_wrong_stream_on_a_gpu(monkeypatch, caplog):
     """The GPU and the CPU agree, so that the DIGEST is at fault, and neither is blamed."""
     monkeypatch.setattr("nvrc_decoder.synthesis.onnx.runtime.OrtSynthesizer", CpuAsGpu)
-    monkeypatch.setattr(device_module, "find_cuda_fault", lambda onnxruntime: None)
+    monkeypatch.setattr(checked_module, "find_cuda_fault", lambda onnxruntime: None)
     monkeypatch.setattr(engine_module, "device_memory", lambda: 0)
     data = with_wrong_digests(STREAMS.read("nano-four-gops"))
     with nvrc_decoder.open(io.BytesIO(data), provider="cuda", threads=1) as video:
@@ -278,7 +278,7 @@ def with_wrong_digests(data: bytes) -> bytes:
 
 def test_pictures_over_the_gpus_memory_go_in_tiles(monkeypatch, caplog):
     monkeypatch.setattr("nvrc_decoder.synthesis.onnx.runtime.OrtSynthesizer", CpuAsGpu)
-    monkeypatch.setattr(device_module, "find_cuda_fault", lambda onnxruntime: None)
+    monkeypatch.setattr(checked_module, "find_cuda_fault", lambda onnxruntime: None)
     name, free = "nano-frame", 1 << 18
     stream = STREAMS.stream(name)
     assert plan_calls(PROFILES[0], stream.width, stream.height, free).tiled

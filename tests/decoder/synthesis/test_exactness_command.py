@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(ROOT / "tests" / "exactness"))
+sys.path.insert(0, str(ROOT / "tools" / "exactness"))
 
 import cases  # noqa: E402
 import run  # noqa: E402

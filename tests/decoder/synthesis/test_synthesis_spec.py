@@ -6,12 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
-from nvrc_decoder.synthesis.render import update
 
 import nvrc_decoder.synthesis
 from nvrc_decoder import profiles
 from nvrc_decoder.picture.planes import DIGEST_BYTES
 from nvrc_decoder.synthesis import arithmetic
+from spec.synthesis_tables import update
 
 SPEC = Path(__file__).parents[3] / "spec"
 CHAPTERS = ("06-arithmetic.md", "07-profiles-synthesis.md", "08-reconstruction.md")
@@ -58,7 +58,7 @@ def test_every_section_that_the_code_names_exists():
     requirements = {match for chapter in CHAPTERS for match in re.findall(r"\*\*(R\d+\.\d+)\*\*", text(chapter))}
     assert requirements == {"R6.1", "R6.2", "R8.1"}
     folder = Path(nvrc_decoder.synthesis.__file__).parent
-    for file in (*folder.glob("*.py"), folder.parent / "frames.py"):
+    for file in (*folder.rglob("*.py"), folder.parent / "picture" / "planes.py"):
         source = file.read_text(encoding="utf-8")
         assert set(re.findall(r"(?<![\w.])([678](?:\.\d+)+)(?=[,):]|\.?$|\.?\s)", source, re.MULTILINE)) <= sections
         assert set(re.findall(r"\b(R[678]\.\d+)\b", source)) <= requirements
