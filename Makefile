@@ -53,10 +53,11 @@ demo: $(STAMP) $(PLAYER_STAMP) ## encode the demo clip, decode it without PyTorc
 test: $(STAMP) ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
-lint: $(STAMP) ## ruff and mypy
+lint: $(STAMP) ## ruff, mypy and who may import whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 fuzz: $(STAMP) ## mutate a golden stream FUZZ_CASES times with a new seed; none may crash, hang or decode wrongly
 	mkdir -p out
