@@ -53,11 +53,12 @@ demo: $(STAMP) $(PLAYER_STAMP) ## encode the demo clip, decode it without PyTorc
 test: $(STAMP) ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
-lint: $(STAMP) ## ruff, mypy and who may import whom
+lint: $(STAMP) ## ruff, mypy, who may import whom, sizes of files and functions
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python tools/lint/sizes.py
 
 fuzz: $(STAMP) ## mutate a golden stream FUZZ_CASES times with a new seed; none may crash, hang or decode wrongly
 	mkdir -p out
