@@ -16,7 +16,7 @@ FUZZ_SEED := $(shell date +%s)
 FUZZ_STREAM ?= nano-two-gops
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint fuzz bench wheel check-install measure-install ten-kills clean
+.PHONY: help setup demo test lint fuzz bench wheel check-install check-lowest measure-install ten-kills clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -74,6 +74,9 @@ bench: $(STAMP) ## entropy decoding and synthesis speed on this machine
 
 check-install: $(STAMP) out/wheel/.stamp ## install the wheel alone, with [cpu] and with [cuda], and decode everywhere
 	$(PYTHON) tools/install/check_install.py out/wheel/nvrc_ref-*.whl
+
+check-lowest: $(STAMP) out/wheel/.stamp ## decode with the lowest versions that pyproject.toml allows
+	$(PYTHON) tools/install/check_lowest.py out/wheel/nvrc_ref-*.whl
 
 measure-install: $(STAMP) out/wheel/.stamp ## packages, megabytes and start-up time alone, with [cpu] and with [cuda]
 	$(PYTHON) tools/install/measure_install.py out/wheel/nvrc_ref-*.whl --json out/install.json
