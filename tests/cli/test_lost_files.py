@@ -7,11 +7,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from waiting import wait_until
 
 from nvrc_output.files import spare_inputs
 from nvrc_ref.main import run
@@ -154,9 +154,7 @@ def test_a_signal_leaves_no_half_of_an_output(tmp_path: Path, words: list[str], 
         assert process.stdin is not None
         process.stdin.write(TWO_GOPS.read_bytes()[:-200])
         process.stdin.flush()
-        deadline = time.monotonic() + 60
-        while not list(tmp_path.glob(".a.partial*")) and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_until(lambda: list(tmp_path.glob(".a.partial*")))
         process.send_signal(sent)
         assert process.wait(60) == 128 + sent
     finally:

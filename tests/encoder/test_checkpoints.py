@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 from encoder_cases import gradient_source
+from waiting import wait_until
 
 from nvrc_decoder.errors import InputError, OutputError
 from nvrc_encoder import EncodeOptions, encode, encoding
@@ -314,13 +314,19 @@ def test_killed_process_goes_on(tmp_path: Path) -> None:
         return subprocess.Popen(command, env=environment)
 
     assert start("whole", tmp_path / "other").wait() == 0
-    for delay in (0.05, 0.2):
-        process = start("broken", state)
-        before = state.stat().st_mtime_ns if state.exists() else 0
-        while process.poll() is None and (not state.exists() or state.stat().st_mtime_ns == before):
-            time.sleep(0.01)
-        time.sleep(delay)
+
+    def age() -> int:
+        return state.stat().st_mtime_ns if state.exists() else 0
+
+    def kill_after(changes: int, process: subprocess.Popen[bytes]) -> None:
+        """Kill the process when it has written that many checkpoints."""
+        for _ in range(changes):
+            before = age()
+            wait_until(lambda before=before: process.poll() is not None or age() != before)
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        assert process.wait() == -signal.SIGKILL, "it ended before it was killed"
+
+    for changes in (1, 2):
+        kill_after(changes, start("broken", state))
     assert start("broken", state).wait() == 0
     assert (tmp_path / "broken").read_bytes() == (tmp_path / "whole").read_bytes()

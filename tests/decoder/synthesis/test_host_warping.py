@@ -272,9 +272,9 @@ def test_decoding_goes_on_in_a_thread_that_outlives_the_main_one() -> None:
 
     folder = Path(__file__).parents[3] / "conformance" / "streams"
     code = f"""
-import threading, time, nvrc_decoder
+import threading, nvrc_decoder
 def decode():
-    time.sleep(0.2)  # the main thread has returned by now
+    threading.main_thread().join()
     with nvrc_decoder.open({str(folder / "nano-motion.nvrc")!r}, threads=3) as video:
         print(sum(1 for _ in video), video.frame_count)
 threading.Thread(target=decode).start()
