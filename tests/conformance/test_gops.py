@@ -101,6 +101,7 @@ def test_joined_copies_decode_to_copies() -> None:
     assert tuple(md5s(many)) == MANIFEST.stream(FOUR).frame_md5 * 10
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("seek", [False, True], ids=["forward", "random-access"])
 def test_python_memory_does_not_grow_with_the_number_of_gops(seek: bool) -> None:
     data = MANIFEST.read(FOUR)

@@ -41,6 +41,7 @@ def test_stream_is_what_the_report_says(caplog: pytest.LogCaptureFixture) -> Non
     assert b"gradient" in data
 
 
+@pytest.mark.full
 def test_training_improves_what_it_minimises() -> None:
     source = gradient_source()
     frames = list(source)
@@ -115,6 +116,7 @@ def test_formats(chroma_format: int, bit_depth: int) -> None:
     assert report.quality.yuv > 20
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("gop", [11, 9])
 def test_split_grids_of_more_frames_than_nodes(gop: int) -> None:
     """Their node maps are longer than those of planes, and come first."""
@@ -124,6 +126,7 @@ def test_split_grids_of_more_frames_than_nodes(gop: int) -> None:
     assert report.structure.splitting
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "changes",
     [
@@ -160,6 +163,7 @@ def test_options_at_their_ends(changes: dict[str, Any]) -> None:
         assert (9 in present) == bool({4, 5} & present)
 
 
+@pytest.mark.full
 def test_estimate_holds_for_many_short_gops() -> None:
     source = gradient_source(16, 16, 12)
     data, report = run(source, gop=1)
@@ -303,6 +307,7 @@ def test_numbers_that_are_none_are_an_error_and_no_file(monkeypatch: pytest.Monk
     assert _failing(gradient_source(16, 16, 1), iterations=9).code == "E_DIVERGED"
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("gop", "told"), [(1024, 0), (1025, 1)])
 def test_a_stream_over_the_decoder_s_default_limits_is_told_of_before_the_training(
     gop: int, told: int, caplog: pytest.LogCaptureFixture
@@ -345,6 +350,7 @@ def squared_cost(report: EncodeReport) -> float:
     return float(np.dot((0.75, 0.125, 0.125), errors)) + 1e-3 * report.bits_per_pixel
 
 
+@pytest.mark.full
 def test_tuned_for_similarity() -> None:
     """At equal lambda and length each does better by its own measure."""
     source = gradient_source(112, 104, 2)

@@ -106,6 +106,7 @@ def test_a_resumed_training_leaves_stages_out() -> None:
     assert outlook.stage == "start"
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("changes", "left_out"),
     [({"target_size": 900}, set()), ({"trials": False}, set(STAGES[:3]))],

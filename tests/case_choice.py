@@ -1,21 +1,24 @@
-"""Test cases that cover every pair of values, where the full product would take too long."""
+"""Which cases of a parametrised test run: every pair of values instead of the full product, and few in the fast run."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from itertools import combinations, product
 from typing import Any
 
-__all__ = ["pairwise"]
+import pytest
+
+__all__ = ["full_except", "pairwise"]
 
 Choice = tuple[int, int]
 
 
-def pairwise(*axes: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """Rows with one value of each axis; any two values of two axes stand together in a row at least once.
+def pairwise(*values: Iterable[Any]) -> list[tuple[Any, ...]]:
+    """Rows with one of the values of each axis; any two of two axes stand together in a row at least once.
 
     The rows are always the same for the same axes.
     """
+    axes = [list(axis) for axis in values]
     missing: dict[tuple[Choice, Choice], None] = {}
     for a, b in combinations(range(len(axes)), 2):
         for i, j in product(range(len(axes[a])), range(len(axes[b]))):
@@ -35,3 +38,13 @@ def pairwise(*axes: Sequence[Any]) -> list[tuple[Any, ...]]:
 
 def _pair(one: Choice, other: Choice) -> tuple[Choice, Choice]:
     return (one, other) if one < other else (other, one)
+
+
+def full_except(cases: Iterable[Any], *fast: Any) -> list[Any]:
+    """The cases of a parametrisation, where all but `fast` are left to the full run."""
+    listed = list(cases)
+    assert all(case in listed for case in fast)
+    return [
+        case if case in fast else pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.full)
+        for case in listed
+    ]

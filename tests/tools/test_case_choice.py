@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import combinations, product
 
 import pytest
-from pairwise import pairwise
+from case_choice import pairwise
 
 AXES = [
     ([1, 2, 3], "ab"),
