@@ -9,6 +9,10 @@ PLAYER := .venvs/decoder
 PLAYER_STAMP := $(PLAYER)/.stamp
 SOURCES := $(shell find decoder encoder conformance/nvrc_conformance output bench cli -type f -not -name '*.pyc') pyproject.toml
 
+# COVER=1 measures coverage; it makes the tests slower, and both runs add to the same data.
+COVER ?=
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(if $(COVER),--cov --cov-append --cov-report=)
+
 DEMO_PRESET ?= draft
 DEMO_ARGS ?=
 FUZZ_CASES ?= 20000
@@ -16,7 +20,7 @@ FUZZ_SEED := $(shell date +%s)
 FUZZ_STREAM ?= nano-two-gops
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint fuzz bench wheel check-install check-lowest measure-install ten-kills clean
+.PHONY: help setup demo test test-full coverage lint fuzz bench wheel check-install check-lowest measure-install ten-kills clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -50,8 +54,14 @@ demo: $(STAMP) $(PLAYER_STAMP) ## encode the demo clip, decode it without PyTorc
 	$(PLAYER)/bin/nvrc-ref info out/demo.nvrc
 	$(BIN)/python demo/compare.py demo/city_352x200.mp4 out/demo.y4m --report out/demo.json -o out/demo.png
 
-test: $(STAMP) ## run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+test: $(STAMP) ## run the tests that take a few minutes
+	$(PYTEST) -m "not full"
+
+test-full: $(STAMP) ## run the tests that make test leaves out
+	$(PYTEST) -m full
+
+coverage: $(STAMP) ## hold the floors of branch coverage, after make test COVER=1 and make test-full COVER=1
+	$(BIN)/python tools/lint/coverage_floors.py
 
 lint: $(STAMP) ## ruff, mypy, who may import whom, sizes of files and functions
 	$(BIN)/ruff check .
