@@ -6,7 +6,7 @@ import ast
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -55,18 +55,17 @@ def test_the_package_alone_imports_nothing() -> None:
     assert loaded.isdisjoint(FORBIDDEN | {"cv2", "onnxruntime", "numpy", "constriction"})
 
 
-def test_decoding_to_y4m_needs_no_opencv(tmp_path: Path) -> None:
-    stream = str(ROOT / "conformance" / "streams" / "nano-two-gops.nvrc")
-    words = ["decode", stream, "-o", str(tmp_path / "clip.y4m"), "--engine", "reference"]
+def test_decoding_to_y4m_needs_no_opencv(tmp_path: Path, golden: Callable[[str], Path]) -> None:
+    words = ["decode", str(golden("nano-two-gops")), "-o", str(tmp_path / "clip.y4m"), "--engine", "reference"]
     loaded = loaded_after(f"from nvrc_ref.main import run; assert run({words!r}) == 0")
     assert loaded.isdisjoint(FORBIDDEN - {"click", "nvrc_ref", "nvrc_output"} | {"cv2", "onnxruntime"})
     assert (tmp_path / "clip.y4m").exists()
 
 
 @pytest.mark.parametrize("engine", ["reference", "onnxruntime"])
-def test_decoding_imports_neither_torch_nor_onnx(engine: str) -> None:
-    stream = ROOT / "conformance" / "streams" / "nano-random.nvrc"
-    loaded = loaded_after(f"import nvrc_decoder; list(nvrc_decoder.open({str(stream)!r}, engine={engine!r}))")
+def test_decoding_imports_neither_torch_nor_onnx(engine: str, golden: Callable[[str], Path]) -> None:
+    stream = str(golden("nano-random"))
+    loaded = loaded_after(f"import nvrc_decoder; list(nvrc_decoder.open({stream!r}, engine={engine!r}))")
     assert loaded.isdisjoint(FORBIDDEN)
     assert ("onnxruntime" in loaded) == (engine == "onnxruntime")
 
