@@ -146,6 +146,7 @@ print(frame.number + 1, re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/statu
 """
 
 
+@pytest.mark.full
 def test_process_memory_does_not_grow_with_the_number_of_gops(tmp_path: Path) -> None:
     """With ONNX Runtime, and with pictures large enough to show in the size of a process."""
     draft = StreamDraft(
