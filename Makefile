@@ -9,6 +9,10 @@ PLAYER := .venvs/decoder
 PLAYER_STAMP := $(PLAYER)/.stamp
 SOURCES := $(shell find decoder encoder conformance/nvrc_conformance output bench cli -type f -not -name '*.pyc') pyproject.toml
 
+# COVER=1 measures coverage; it makes the tests slower, and both runs add to the same data.
+COVER ?=
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(if $(COVER),--cov --cov-append --cov-report=)
+
 DEMO_PRESET ?= draft
 DEMO_ARGS ?=
 FUZZ_CASES ?= 20000
@@ -16,7 +20,7 @@ FUZZ_SEED := $(shell date +%s)
 FUZZ_STREAM ?= nano-two-gops
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint fuzz bench wheel check-install measure-install ten-kills clean
+.PHONY: help setup demo test test-full coverage lint fuzz bench wheel check-install check-lowest measure-install ten-kills clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -50,13 +54,21 @@ demo: $(STAMP) $(PLAYER_STAMP) ## encode the demo clip, decode it without PyTorc
 	$(PLAYER)/bin/nvrc-ref info out/demo.nvrc
 	$(BIN)/python demo/compare.py demo/city_352x200.mp4 out/demo.y4m --report out/demo.json -o out/demo.png
 
-test: $(STAMP) ## run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+test: $(STAMP) ## run the tests that take a few minutes
+	$(PYTEST) -m "not full"
 
-lint: $(STAMP) ## ruff and mypy
+test-full: $(STAMP) ## run the tests that make test leaves out
+	$(PYTEST) -m full
+
+coverage: $(STAMP) ## hold the floors of branch coverage, after make test COVER=1 and make test-full COVER=1
+	$(BIN)/python tools/lint/coverage_floors.py
+
+lint: $(STAMP) ## ruff, mypy, who may import whom, sizes of files and functions
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python tools/lint/sizes.py
 
 fuzz: $(STAMP) ## mutate a golden stream FUZZ_CASES times with a new seed; none may crash, hang or decode wrongly
 	mkdir -p out
@@ -72,6 +84,9 @@ bench: $(STAMP) ## entropy decoding and synthesis speed on this machine
 
 check-install: $(STAMP) out/wheel/.stamp ## install the wheel alone, with [cpu] and with [cuda], and decode everywhere
 	$(PYTHON) tools/install/check_install.py out/wheel/nvrc_ref-*.whl
+
+check-lowest: $(STAMP) out/wheel/.stamp ## decode with the lowest versions that pyproject.toml allows
+	$(PYTHON) tools/install/check_lowest.py out/wheel/nvrc_ref-*.whl
 
 measure-install: $(STAMP) out/wheel/.stamp ## packages, megabytes and start-up time alone, with [cpu] and with [cuda]
 	$(PYTHON) tools/install/measure_install.py out/wheel/nvrc_ref-*.whl --json out/install.json

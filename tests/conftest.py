@@ -1,7 +1,33 @@
-"""For all tests: ONNX Runtime, which some import themselves, reports to nobody."""
+"""What many tests share: no telemetry, golden streams, and a look at threads that are left."""
 
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import pytest
+
+# ONNX Runtime, which some tests import themselves, reports to nobody.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+
+@pytest.fixture(scope="session")
+def golden() -> Callable[[str], Path]:
+    """The file of a golden stream, by its name in the manifest."""
+    folder = Path(__file__).resolve().parents[1] / "conformance" / "streams"
+
+    def find(name: str) -> Path:
+        assert (folder / f"{name}.nvrc").exists(), f"no golden stream is called {name}"
+        return folder / f"{name}.nvrc"
+
+    return find
+
+
+@pytest.fixture
+def no_thread_left() -> Iterator[None]:
+    """Every thread that the test started has ended when the test ends."""
+    before = set(threading.enumerate())
+    yield
+    assert [thread.name for thread in threading.enumerate() if thread not in before] == []

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from nvrc_decoder.picture.format import Colour, VideoFormat
     from nvrc_decoder.picture.frame import Frame
     from nvrc_decoder.picture.planes import Planes
-    from nvrc_decoder.picture.presentation import Presentation
+    from nvrc_decoder.picture.presentation import ContentLight, MasteringDisplay, Orientation, Presentation, Timeline
     from nvrc_decoder.video import Video, VideoInfo
 
     __version__: str
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_LIMITS",
     "Colour",
+    "ContentLight",
     "Damage",
     "Frame",
     "InputError",
@@ -47,13 +48,16 @@ __all__ = [
     "InvalidStreamError",
     "LimitError",
     "Limits",
+    "MasteringDisplay",
     "MismatchError",
     "MissingExtraError",
     "NvrcError",
+    "Orientation",
     "OutputError",
     "Planes",
     "Presentation",
     "StageTimes",
+    "Timeline",
     "UnknownLengthError",
     "UnsupportedError",
     "Video",
@@ -66,12 +70,16 @@ __all__ = [
 _HOMES = {
     "DEFAULT_LIMITS": "limits",
     "Colour": "picture.format",
+    "ContentLight": "picture.presentation",
     "Damage": "bitstream.salvage",
     "Frame": "picture.frame",
     "Limits": "limits",
+    "MasteringDisplay": "picture.presentation",
+    "Orientation": "picture.presentation",
     "Planes": "picture.planes",
     "Presentation": "picture.presentation",
     "StageTimes": "decode.stages",
+    "Timeline": "picture.presentation",
     "Video": "video",
     "VideoFormat": "picture.format",
     "VideoInfo": "video",

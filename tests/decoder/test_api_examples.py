@@ -47,6 +47,7 @@ def test_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert runner.tries > 20
 
 
+@pytest.mark.full
 def test_the_data_loader_example(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     (code,) = [

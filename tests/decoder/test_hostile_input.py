@@ -63,12 +63,21 @@ def test_the_fuzzed_stream_has_gops_and_an_index() -> None:
     assert unit_spans(data) == [(unit.offset, unit.offset + unit.size) for unit in units]
 
 
+@pytest.mark.full
 def test_truncations_at_every_byte_are_refused() -> None:
     report = run_cases("--truncations")["truncations"]
     assert report["faults"] == []
     assert report["outcomes"] == {"E_TRUNCATED": MANIFEST.stream(STREAM).bytes}
 
 
+def test_a_few_mutations_end_in_typed_errors() -> None:
+    report = run_cases("--mutations", str(MUTATIONS // 20), "--seed", str(SEED))["mutations"]
+    assert report["faults"] == []
+    assert sum(report["outcomes"].values()) == report["cases"] == MUTATIONS // 20
+    assert set(report["outcomes"]) >= {"E_TRUNCATED", "E_CRC", "E_RANGE", "E_ENTROPY", "E_DIGEST", "decoded"}
+
+
+@pytest.mark.full
 def test_mutations_end_in_typed_errors() -> None:
     report = run_cases("--mutations", str(MUTATIONS), "--seed", str(SEED))
     assert report["mutations"]["faults"] == []

@@ -59,6 +59,7 @@ def cost_of(trainer: Trainer) -> float:
     return 1e4 * (estimate.distortion + trainer.lagrangian * estimate.bits / pixels)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("spacings", PYRAMIDS, ids=str)
 @pytest.mark.parametrize("motion", [{"motion": False}, {"motion": True}, {"split": True}], ids=str)
 def test_start_uses_the_decoders_planes(spacings: dict[str, int], motion: dict[str, bool]) -> None:
@@ -78,6 +79,7 @@ def test_start_uses_the_decoders_planes(spacings: dict[str, int], motion: dict[s
     assert torch.equal(left[:, 1:], features[:, 1:] - chroma)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("spacings", PYRAMIDS, ids=str)
 def test_start_is_worth_much_training(spacings: dict[str, int]) -> None:
     trainer = trainer_of(lagrangian=0.004, prior=False, **spacings)

@@ -12,6 +12,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from case_choice import pairwise
 from encoder_cases import gradient_source
 
 import nvrc_decoder
@@ -89,8 +90,9 @@ def write_with_pyav(path: Path, pixel_format: str, frames: list[Planes], colour:
         container.mux(stream.encode(None))
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 7), (2, 2), (17, 9), (33, 31)])
-@pytest.mark.parametrize(("chroma", "depth"), FORMATS)
+@pytest.mark.parametrize(
+    ("chroma", "depth", "size"), pairwise(list(CHROMA_NAMES), (8, 10), [(1, 1), (1, 7), (2, 2), (17, 9), (33, 31)])
+)
 def test_every_format_and_odd_size(chroma: int, depth: int, size: tuple[int, int]) -> None:
     source = gradient_source(*size, 2, chroma, depth)
     output = io.BytesIO()
@@ -104,6 +106,7 @@ def test_every_format_and_odd_size(chroma: int, depth: int, size: tuple[int, int
         assert max(int(p.max()) for p in a.planes()) < 1 << depth
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("chroma", "depth"), FORMATS)
 def test_quality_of_a_short_training(chroma: int, depth: int) -> None:
     """29.1 dB and more was measured for each; a wrong scale, offset or row costs far more than the margin."""

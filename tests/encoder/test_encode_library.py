@@ -42,6 +42,7 @@ def test_stream_is_what_the_report_says(caplog: pytest.LogCaptureFixture) -> Non
     assert b"gradient" in data
 
 
+@pytest.mark.full
 def test_training_improves_what_it_minimises() -> None:
     source = gradient_source()
     frames = list(source)
@@ -116,6 +117,7 @@ def test_formats(chroma_format: int, bit_depth: int) -> None:
     assert report.quality.yuv > 20
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("gop", [11, 9])
 def test_split_grids_of_more_frames_than_nodes(gop: int) -> None:
     """Their node maps are longer than those of planes, and come first."""
@@ -125,6 +127,7 @@ def test_split_grids_of_more_frames_than_nodes(gop: int) -> None:
     assert report.structure.splitting
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "changes",
     [
@@ -161,6 +164,7 @@ def test_options_at_their_ends(changes: dict[str, Any]) -> None:
         assert (9 in present) == bool({4, 5} & present)
 
 
+@pytest.mark.full
 def test_estimate_holds_for_many_short_gops() -> None:
     source = gradient_source(16, 16, 12)
     data, report = run(source, gop=1)
@@ -304,6 +308,7 @@ def test_nan_in_the_state_is_an_error_and_no_file(monkeypatch: pytest.MonkeyPatc
     assert _failing(gradient_source(16, 16, 1), iterations=9).code == "E_DIVERGED"
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("gop", "told"), [(1024, 0), (1025, 1)])
 def test_stream_over_default_limits_is_logged(gop: int, told: int, caplog: pytest.LogCaptureFixture) -> None:
     # Only grids of every frame, as the motion search of a thousand frames takes long.
@@ -344,6 +349,7 @@ def squared_cost(report: EncodeReport) -> float:
     return float(np.dot((0.75, 0.125, 0.125), errors)) + 1e-3 * report.bits_per_pixel
 
 
+@pytest.mark.full
 def test_tuning_improves_its_own_measure() -> None:
     """At equal lambda and iterations each tuning is better by its own measure."""
     source = gradient_source(112, 104, 2)

@@ -106,6 +106,7 @@ def test_resumed_training_skips_earlier_stages() -> None:
     assert outlook.stage == "start"
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("changes", "left_out"),
     [({"target_size": 900}, set()), ({"trials": False}, set(STAGES[:3]))],

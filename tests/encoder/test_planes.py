@@ -116,6 +116,7 @@ def test_flat_luma_has_one_band() -> None:
         assert float(details.abs().max()) < 0.02 * 77
 
 
+@pytest.mark.full
 def test_gradients_of_the_wavelet() -> None:
     generator = torch.Generator().manual_seed(0)
     shapes = [(2, 4, 1, 2), (2, 3, 2, 3), (2, 3, 3, 5), (2, 3, 6, 10)]

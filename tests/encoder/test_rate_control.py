@@ -126,6 +126,7 @@ def test_best_state_is_the_one_that_is_written() -> None:
     assert run.summary().best_iteration == best.iteration < 160
 
 
+@pytest.mark.full
 def test_goal_and_outcome_are_reported(tmp_path: Path) -> None:
     source = gradient_source(32, 24, 4)
     report = encode(

@@ -35,6 +35,7 @@ def trained(request: pytest.FixtureRequest) -> Trainer:
     return trainer
 
 
+@pytest.mark.full
 def test_search_lowers_the_true_cost(trained: Trainer) -> None:
     start = trainer_state(trained)
     before = cost(trained, trained.estimate())

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from case_choice import pairwise
 from synthesis_cases import PYRAMIDS, Case, Picture, differing, lively_layer, random_case
 
 from nvrc_decoder.picture.planes import Planes
@@ -74,17 +75,19 @@ def check(case: Case) -> list[Planes]:
     return expected
 
 
-@pytest.mark.parametrize("bit_depth", [8, 10])
-@pytest.mark.parametrize("chroma_format", [0, 1, 2])
-@pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
+def str_of(value: object) -> str:
+    return value.name if isinstance(value, Profile) else str(value)
+
+
+@pytest.mark.parametrize(("profile", "chroma_format", "bit_depth"), pairwise(PROFILES, [0, 1, 2], [8, 10]), ids=str_of)
 def test_formats(profile: Profile, chroma_format: int, bit_depth: int) -> None:
     frames = check(random_case(7, profile, Picture(37, 19, chroma_format, bit_depth), 3, full=True))
     assert len(np.unique(frames[0].y)) > 20, "the picture is flat: nothing was compared"
 
 
-@pytest.mark.parametrize("style", ["lively", "bound", "aligned"])
-@pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
+@pytest.mark.parametrize(
+    ("profile", "seed", "style"), pairwise(PROFILES, range(4), ["lively", "bound", "aligned"]), ids=str_of
+)
 def test_partial_structures_and_weights_at_the_bound(profile: Profile, seed: int, style: str) -> None:
     width, height = [(33, 18), (7, 65), (16, 31), (2, 3)][seed]
     check(random_case(seed, profile, Picture(width, height), 2 + seed, style=style))
@@ -105,9 +108,11 @@ def test_gop_lengths_and_windows(profile: Profile, frame_count: int) -> None:
         assert differing(twin(case, window=window), expected) == []
 
 
-@pytest.mark.parametrize("frame_count", [1, 2, 7, 8, 9, 17])
-@pytest.mark.parametrize("size", [(1, 1), (37, 19), (16, 33)], ids=str)
-@pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
+@pytest.mark.parametrize(
+    ("profile", "size", "frame_count"),
+    pairwise(PROFILES, [(1, 1), (37, 19), (16, 33)], [1, 2, 7, 8, 9, 17]),
+    ids=str_of,
+)
 def test_motion(profile: Profile, size: tuple[int, int], frame_count: int) -> None:
     """PyTorch, NumPy and ONNX Runtime agree, also in windows that do not begin at a node."""
     case = random_case(frame_count, profile, Picture(*size), frame_count, full=True, motion=True)
@@ -155,12 +160,10 @@ def test_gradient_path_in_float32_is_within_a_level() -> None:
 
 
 @pytest.mark.parametrize(
-    "stages",
-    [(1, 2, 3, 4), (0, 2, 3, 4), (0, 1, 2, 3), (0,), (4,), (2,)],
-    ids=lambda stages: "grids at " + "".join(map(str, stages)),
+    ("profile", "motion", "stages"),
+    pairwise(PROFILES, [False, True], [(1, 2, 3, 4), (0, 2, 3, 4), (0, 1, 2, 3), (0,), (4,), (2,)]),
+    ids=str_of,
 )
-@pytest.mark.parametrize("motion", [False, True], ids=["still", "motion"])
-@pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
 def test_stages_without_grids(profile: Profile, motion: bool, stages: tuple[int, ...]) -> None:
     full = random_case(5, profile, Picture(35, 29), 3, full=True)
     rng = np.random.default_rng(2)

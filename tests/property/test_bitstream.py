@@ -253,6 +253,7 @@ def consume(stream: bytes) -> Any:
     return [access.gop(i) for i in range(access.gop_count)]
 
 
+@pytest.mark.full
 def test_mutated_streams() -> None:
     generator = random.Random(2024)
     originals = (make_stream(), make_stream(index=False), make_node_stream(10, b"\x15"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from case_choice import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthesis_cases import Case, Picture, differing, random_case
@@ -10,6 +11,12 @@ from synthesis_cases import Case, Picture, differing, random_case
 from nvrc_decoder.profiles import PROFILES, Profile
 from nvrc_decoder.synthesis.onnx.runtime import OrtSynthesizer
 from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
+
+EDGE_SIZES = {
+    "one-sample": (Picture(1, 1, 0), 1),
+    "one-past-32": (Picture(33, 65, 1, 10), 9),
+    "444": (Picture(64, 32, 2), 3),
+}
 
 # (threads, graph optimisation, blocked layout as well, frames a call; 0 is the whole GOP)
 CONFIGURATIONS = (
@@ -62,14 +69,13 @@ def test_reference_equals_onnx_runtime(profile: Profile, data: st.DataObject) ->
     assert_exact(data.draw(cases(profile)))
 
 
-@pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
-@pytest.mark.parametrize("style", ["lively", "bound", "aligned"])
 @pytest.mark.parametrize(
-    ("picture", "frame_count"),
-    [(Picture(1, 1, 0), 1), (Picture(33, 65, 1, 10), 9), (Picture(64, 32, 2), 3)],
-    ids=["one-sample", "one-past-32", "444"],
+    ("profile", "style", "size"),
+    pairwise(PROFILES, ["lively", "bound", "aligned"], EDGE_SIZES),
+    ids=lambda value: getattr(value, "name", value),
 )
-def test_edge_sizes(profile: Profile, style: str, picture: Picture, frame_count: int) -> None:
+def test_edge_sizes(profile: Profile, style: str, size: str) -> None:
+    picture, frame_count = EDGE_SIZES[size]
     assert_exact(random_case(5, profile, picture, frame_count, style=style, full=True))
 
 

@@ -104,7 +104,7 @@ class _Graphs:
             # New views of the grids, so that nodes cached from the last call are not reused.
             grids = [None if grid is None else grid.view() for grid in self._grids]
             n = min(self._count, _PLANE_FRAMES)
-            span, _ = timed(lambda: self._runtime.warped(grids, self._count, range(n)))
+            span, _ = timed(lambda: self._runtime.predicted(grids, self._count, range(n)))
             times["planes", False] = Span(span.seconds / n, span.cpu / n)
         return times
 

@@ -66,13 +66,12 @@ _PACKAGES = {
     "torch": _Package("PyTorch", "encoder", ("torch",), ("Tensor", "from_numpy", "nn")),
     "av": _Package("PyAV", "encoder", ("av",), ("open", "VideoFrame", "error")),
     "onnx": _Package("onnx", "encoder", ("onnx",), ("load_model_from_string", "ModelProto")),
-    "onnxscript": _Package("onnxscript", "encoder", ("onnxscript",), ("opset18",)),
     "rich": _Package("rich", "encoder", ("rich",)),
     "pytorch_msssim": _Package("pytorch-msssim", "encoder", ("pytorch-msssim",), ("ms_ssim",)),
     "bjontegaard": _Package("bjontegaard", "bench", ("bjontegaard",)),
     "matplotlib": _Package("matplotlib", "bench", ("matplotlib",)),
 }
-_ENCODER_WHEELS = "torch onnx onnxscript av rich pytorch-msssim"
+_ENCODER_WHEELS = "torch onnx av rich pytorch-msssim"
 
 
 def load_package(name: str, purpose: str) -> Any:

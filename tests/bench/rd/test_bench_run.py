@@ -10,12 +10,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from waiting import wait_until
 
 from nvrc_bench.rd import run as bench_run
 from nvrc_bench.rd.run import FORMAT
@@ -194,9 +194,7 @@ def test_a_killed_run_is_resumed(tmp_path: Path, clip: Path, calls: Path) -> Non
     environment = {**os.environ, "FAKE_CODEC_HANGS": "16"}
     process = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 60
-        while count(calls) < 3 and time.monotonic() < deadline:
-            time.sleep(0.02)
+        wait_until(lambda: count(calls) >= 3)
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -218,9 +216,7 @@ def test_a_signal_ends_the_programs(tmp_path: Path, clip: Path, calls: Path, sen
     environment = {**os.environ, "FAKE_CODEC_HANGS": "16"}
     process = subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=heed)
     try:
-        deadline = time.monotonic() + 60
-        while not count(calls) and time.monotonic() < deadline:
-            time.sleep(0.02)
+        wait_until(lambda: count(calls))
         process.send_signal(sent)
         _, text = process.communicate(timeout=60)
     finally:

@@ -78,6 +78,7 @@ def test_a_smaller_limit_is_kept_by_tiles() -> None:
     assert tiled["peak"] < min(limit, whole["peak"])
 
 
+@pytest.mark.full
 def test_memory_does_not_grow_with_the_number_of_gops() -> None:
     few, many = (measure("nano", 208, 120, (8,) * gops, frames=8 * 40)["peak"] for gops in (4, 40))
     assert many - few < 4_000_000

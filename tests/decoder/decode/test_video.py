@@ -142,6 +142,7 @@ def peak_memory(data: bytes) -> int:
         tracemalloc.stop()
 
 
+@pytest.mark.full
 def test_memory_does_not_grow_with_the_number_of_gops() -> None:
     data = data_of(FOUR)
     few, many = io.BytesIO(), io.BytesIO()

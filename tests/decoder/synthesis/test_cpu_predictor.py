@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -263,18 +267,13 @@ def test_memory_of_planes_is_estimated():
     assert motion_bytes(profile, 6400, 3600, counts, DEFAULT_PYRAMID) == 0
 
 
-def test_decoding_works_after_the_main_thread_ended() -> None:
+def test_decoding_works_after_the_main_thread_ended(golden: Callable[[str], Path]) -> None:
     """Python's pools take no work any more then."""
-    import subprocess
-    import sys
-    from pathlib import Path
-
-    folder = Path(__file__).parents[3] / "conformance" / "streams"
     code = f"""
-import threading, time, nvrc_decoder
+import threading, nvrc_decoder
 def decode():
-    time.sleep(0.2)  # the main thread has returned by now
-    with nvrc_decoder.open({str(folder / "nano-motion.nvrc")!r}, threads=3) as video:
+    threading.main_thread().join()
+    with nvrc_decoder.open({str(golden("nano-motion"))!r}, threads=3) as video:
         print(sum(1 for _ in video), video.frame_count)
 threading.Thread(target=decode).start()
 """

@@ -60,6 +60,7 @@ def structure(model: onnx.ModelProto) -> dict[str, object]:
     return {"placeholders": placeholders, "nodes": nodes, "ends": ends, "opsets": opsets}
 
 
+@pytest.mark.full
 @each_profile
 def test_the_exporter_still_writes_the_shipped_graph(profile: Profile):
     assert structure(export_profile(profile)) == structure(shipped(profile.name))
