@@ -29,6 +29,18 @@ def _check_arguments(threads: object, limits: object, on_damage: object, times: 
         raise TypeError(f"times is {type(times).__name__}: it must be StageTimes")
 
 
+def _open_file(path: str | os.PathLike[str]) -> BinaryIO:
+    name = Path(path)
+    if not os.fspath(path):
+        raise InputError("E_NO_INPUT", "the name of the stream is empty")
+    if name.is_dir():
+        raise InputError("E_NO_INPUT", f"{name} is a directory, not a stream")
+    try:
+        return name.open("rb")
+    except OSError as error:
+        raise InputError("E_NO_INPUT", f"cannot open {name}: {error.strerror}") from None
+
+
 def open_video(
     path: str | os.PathLike[str] | BinaryIO,
     *,
@@ -67,19 +79,8 @@ def open_video(
     """
     _check_arguments(threads, limits, on_damage, times)
     engines = Engines(engine, provider, threads)
-    if isinstance(path, str | os.PathLike):
-        name = Path(path)
-        if not os.fspath(path):
-            raise InputError("E_NO_INPUT", "the name of the stream is empty")
-        if name.is_dir():
-            raise InputError("E_NO_INPUT", f"{name} is a directory, not a stream")
-        try:
-            file: BinaryIO = name.open("rb")
-        except OSError as error:
-            raise InputError("E_NO_INPUT", f"cannot open {name}: {error.strerror}") from None
-        owned = True
-    else:
-        file, owned = binary_file(path), False
+    owned = isinstance(path, str | os.PathLike)
+    file = _open_file(path) if isinstance(path, str | os.PathLike) else binary_file(path)
     try:
         return Video(
             file,

@@ -26,30 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 _STATEMENTS = (ast.stmt, ast.ExceptHandler, ast.match_case)
 
 # File, or file and function, to the reason why it may be longer.
-_SPLIT = "temporary: it is being split"
-LONG: dict[str, str] = {
-    "bench/nvrc_bench/rd/plot.py:draw_clip": _SPLIT,
-    "bench/nvrc_bench/rd/run.py:run_bench": _SPLIT,
-    "cli/nvrc_ref/commands/bench.py:decode": _SPLIT,
-    "cli/nvrc_ref/commands/bench_rd.py:rd": _SPLIT,
-    "cli/nvrc_ref/commands/compare.py:command": _SPLIT,
-    "cli/nvrc_ref/commands/decode.py:command": _SPLIT,
-    "cli/nvrc_ref/commands/encode.py:command": _SPLIT,
-    "cli/nvrc_ref/commands/verify.py:command": _SPLIT,
-    "decoder/nvrc_decoder/decode/symbols.py:decode_symbols": _SPLIT,
-    "decoder/nvrc_decoder/octree/grid.py:code_grid": _SPLIT,
-    "decoder/nvrc_decoder/opening.py:open_video": _SPLIT,
-    "decoder/nvrc_decoder/video.py:Video.__init__": _SPLIT,
-    "encoder/nvrc_encoder/encoding.py:encode": _SPLIT,
-    "encoder/nvrc_encoder/model/synthesis.py:SynthesisModel.forward": _SPLIT,
-    "encoder/nvrc_encoder/rate/grids.py:build_context": _SPLIT,
-    "encoder/nvrc_encoder/source/video.py:open_source": _SPLIT,
-    "encoder/nvrc_encoder/start/warm_planes.py:initial_planes": _SPLIT,
-    "encoder/nvrc_encoder/start/warm_start.py:initial_weights": _SPLIT,
-    "encoder/nvrc_encoder/training/structure_search.py:choose": _SPLIT,
-    "encoder/nvrc_encoder/training/trainer.py:Trainer.__init__": _SPLIT,
-    "encoder/nvrc_encoder/writing/stream.py:write_stream": _SPLIT,
-}
+LONG: dict[str, str] = {}
 
 # Two files, in alphabetical order, to the reason why they have the same lines.
 REPEATED: dict[tuple[str, str], str] = {}
