@@ -41,7 +41,7 @@ class Limits:
         max_metadata_bytes: payload bytes of a METADATA.
         max_network_parameters: weights and biases of a NETWORK.
         max_surplus_frames: frames of a stream in excess of one for each of its bytes so far.
-        max_memory_bytes: memory of the process to decode a GOP, as `memory.estimate_gop_memory` computes it.
+        max_memory_bytes: memory of the process to decode a GOP, as `decode.plan.estimate_gop_memory` computes it.
     """
 
     max_width: int = 8192

@@ -1,7 +1,7 @@
 """Opening a stream and reading its frames (spec chapter 8): the decoder's public interface.
 
-GOP by GOP: parse, decode the grids, synthesise, hold against the DIGEST. Memory does not grow with the number of
-GOPs; the next GOP's symbols are decoded while this one's frames are made (`pipeline`).
+GOP by GOP: parse, decode the grids, synthesise, check against the DIGEST (`decode.frames`). Memory does not grow with
+the number of GOPs.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from nvrc_decoder.bitstream.pipe import PipeInput
 from nvrc_decoder.bitstream.random_access import RandomAccess, read_index
 from nvrc_decoder.bitstream.reader import UnitReader
 from nvrc_decoder.bitstream.salvage import Damage, SalvageReader, salvage_table
+from nvrc_decoder.bitstream.units import NetworkHeader
 from nvrc_decoder.decode.engines import EngineName, Engines
 from nvrc_decoder.decode.frames import make_frames
 from nvrc_decoder.decode.gop import Networks
@@ -90,7 +91,7 @@ class Video:
         self._shown = PresentationFinder(self.info.format.rate, None if pipe else file, limits, file_lock)
         note = None if pipe is None else self._shown.note
         if on_damage is None:
-            records = iterate_gops(units, on_network=networks.load, on_metadata=note)
+            records = iterate_gops(units, on_network=self._load_network, on_metadata=note)
         else:
             reader.note = note
             records = self._salvage(reader)
@@ -113,6 +114,11 @@ class Video:
         self._position: int | None = 0
         # For `video[i]`, in place of the iteration.
         self._picker: Picker | None = None
+
+    def _load_network(self, header: NetworkHeader, offset: int, unit: str) -> None:
+        """A NETWORK is checked when it is read, though no GOP may follow."""
+        with self._decoding.times.clock("network"):
+            self._decoding.networks.load(header, offset, unit)
 
     @property
     def engine(self) -> EngineName:

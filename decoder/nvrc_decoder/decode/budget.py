@@ -52,7 +52,7 @@ class Budget:
         self.in_flight: set[Reservation] = set()
         self.changed = threading.Condition()
         self._limit = limit
-        self._retained = 0
+        self._last = 0
         self._closed = False
 
     def reserve(self, shared: int, own: int) -> tuple[Reservation, bool]:
@@ -68,8 +68,8 @@ class Budget:
             self.changed.wait_for(lambda: self._closed or not self.in_flight or self._fits(shared, own))
             if self._closed:
                 raise Cancelled
-            beside = not self._retained or max(shared, self._retained) + own <= self._limit
-            self._retained = shared
+            beside = not self._last or max(shared, self._last) + own <= self._limit
+            self._last = shared
             reservation = Reservation(self, shared, own)
             self.in_flight.add(reservation)
             return reservation, beside

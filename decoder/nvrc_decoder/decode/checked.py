@@ -82,7 +82,7 @@ class _Pass:
         make: makes them again.
         digest: of the frames.
         frames: the wanted ones, where the plan keeps them.
-        prints: SHA-256 of each wanted frame, where it does not.
+        prints: SHA-256 of each wanted frame, where the plan does not keep frames.
     """
 
     make: Make
@@ -96,7 +96,8 @@ def checked_frames(maker: GopMaker, first: int) -> Iterator[Planes]:
 
     Raises:
         InvalidStreamError: E_DIGEST, the stream is wrong: the reference's frames do not match either.
-        InternalError: E_RUNTIME, the engine failed and nothing takes its place.
+        InternalError: E_RUNTIME, the engine failed and nothing takes its place, or it failed or gave another frame in
+            the second pass.
     """
     gop = maker.gop
     done = _matching_pass(maker, first)

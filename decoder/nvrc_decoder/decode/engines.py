@@ -44,7 +44,7 @@ _MOST_WORKERS = 4
 
 @functools.cache
 def _say_once(line: str) -> None:
-    """One line a process and message."""
+    """Log a line once per process."""
     _log.warning(line)
 
 

@@ -39,7 +39,7 @@ def make_frames(
     decoding.engines.release()  # what an abandoned GOP has left
     planned = plan_gops(decoding, records)
     head = next(planned, None)
-    rest = planned if head is None else itertools.chain(_once([head]), planned)
+    rest = planned if head is None else itertools.chain([head], planned)
     budget = Budget(decoding.limits.max_memory_bytes)
     gops = Prefetch(lambda check: decode_symbols(decoding, rest, budget, check), ahead=lookahead)
     try:
@@ -55,19 +55,16 @@ def make_frames(
     decoding.engines.release()
 
 
-def _once(items: list[PlannedGop | Damage]) -> Iterator[PlannedGop | Damage]:
-    """The items, each of which is kept no longer than it is used."""
-    while items:
-        yield items.pop(0)
-
-
 def _all_frames(decoding: Decoding, gops: Prefetch[DecodedGop | Damage], start: int) -> Iterator[Frame]:
     while True:
         with decoding.times.clock("waiting"):
             item = next(gops, None)
         if item is None:
             return
-        damage = item if isinstance(item, Damage) else (yield from _gop_frames(decoding, item, gops.turn, start))
+        if isinstance(item, Damage):
+            damage: Damage | None = item
+        else:
+            damage = yield from _gop_frames(decoding, item, gops.turn, start)
         del item  # the next GOP may wait for its memory
         if damage is not None and decoding.on_damage is not None:
             decoding.on_damage(damage)
@@ -80,7 +77,8 @@ def _gop_frames(
     gop.reservation.change(gop.plan.frame_bytes)
     decoding.times.gops += 1
     first = max(start - gop.record.first_frame, 0)
-    frames = (checked_frames if decoding.verify else unchecked_frames)(GopMaker(decoding, gop, turn), first)
+    maker = GopMaker(decoding, gop, turn)
+    frames = checked_frames(maker, first) if decoding.verify else unchecked_frames(maker, first)
     timeline = decoding.shown.timeline()
     try:
         for number, planes in enumerate(frames, gop.record.first_frame + first):

@@ -104,6 +104,7 @@ def load_network(
     """
     with _located(unit, offset):
         layers = integer_layers(sequence, header)
+        # The canonical order begins with the three layers of the context network (spec 3.3).
         context = ContextNetwork(*(layers.pop(name) for name in list(layers)[:3]))
     profile = sequence.profile_spec
     multipliers = {grid.slot: grid.multipliers for grid in header.grids}
@@ -161,20 +162,17 @@ def decode_grids(
     unit: str = "GOP",
     coder: Callable[[bytes | bytearray, Callable[[], None], Scratch], SymbolDecoder] = SymbolDecoder,
     check: Callable[[], None] = no_check,
-    scratch: Scratch | None = None,
 ) -> list[Grid | None]:
     """Decode the grids of a GOP: motion, then coarse to fine in slot order.
 
     Args:
         sequence: the stream's SEQUENCE.
         network: the NETWORK in force.
-        frame_count, payloads: the GOP's `frame_count` and `grids`; whoever read it has held its size against the
-            limits. Payloads are taken one by one, and none is kept once the decoding of its grid begins.
+        frame_count, payloads: the GOP's `frame_count` and `grids`, whose size has been checked against the limits.
         node_maps: the GOP's.
         offset, unit: where it stands, for errors.
         coder: makes the decoder of a grid's payload, which calls `check`; a benchmark puts a clock there.
         check: called every few thousand symbols; what it raises ends decoding.
-        scratch: room to work in, to be used again for the next GOP; None for new room.
 
     Returns:
         Per slot int16 [nodes, channels, rows, columns], |q| <= 2047; None where the slot is absent.
@@ -182,17 +180,13 @@ def decode_grids(
     Raises:
         InvalidStreamError: E_ENTROPY, E_ESCAPE, E_RANGE or E_SCHEDULE.
     """
-    scratch = scratch or Scratch()
-
-    def begin(payload: bytes | bytearray) -> SymbolDecoder:
-        # A coder has a copy of its own, beside which a name in the loop would keep the payload.
-        return coder(payload, check, scratch)
-
+    scratch = Scratch()
     grids: list[Grid | None] = [None] * len(network.profile.slots)
     pyramid, maps = network.header.pyramid, iter(node_maps)
     coarser: tuple[GridSlot, Grid] | None = None
     with _located(unit, offset):
-        for header, decoder in zip(network.header.coding_order(network.profile), map(begin, payloads), strict=True):
+        for header, payload in zip(network.header.coding_order(network.profile), payloads, strict=True):
+            decoder = coder(payload, check, scratch)
             slot = network.profile.slots[header.slot]
             shape = grid_shape(sequence, network.header, header, frame_count)
             splits = header.splits((shape[0], *shape[2:]))

@@ -14,7 +14,7 @@ __all__ = ["Picker"]
 
 
 class Picker:
-    """Gives single frames; ascending ones of a GOP, and the next GOP's first, come out of one pass.
+    """Gives single frames. Ascending frames of a GOP come out of one pass.
 
     Args:
         decoding: of the stream; `on_damage` is not called.

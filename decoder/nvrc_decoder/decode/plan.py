@@ -1,4 +1,4 @@
-"""The plan of a GOP: what decoding it takes, made once, before any of it is taken (spec 9.3).
+"""The plan of a GOP: what decoding it takes, computed once, before any memory is allocated (spec 9.3).
 
 The constants are upper bounds of what `tools/benchmarks/memory.py` measures; `docs/performance.md` has the numbers.
 """
@@ -33,6 +33,7 @@ PROCESS_BYTES = 110_000_000
 _PAYLOAD_COPIES = 4
 # A frame, its bytes on the way to a digest, and those on the way to a file.
 _FRAME_COPIES = 3
+# Upper bound on the working memory for each value of the largest step.
 _STEP_BYTES = 32
 
 
@@ -89,6 +90,7 @@ class SynthesisPlan:
     def bytes(self) -> int:
         """Bytes of the process while frames are made, without those of the GOP itself."""
         extra = self.workers - 1
+        # With several workers, the inputs of one more frame are prepared early (`run_in_order`).
         others = extra * (self.activations + self.frame) + (self.inputs if extra else 0)
         return PROCESS_BYTES + _FRAME_COPIES * self.frame + self.motion + self.activations + others
 
@@ -133,7 +135,7 @@ class GopPlan:
 
     @property
     def grid_bytes(self) -> int:
-        """Bytes of this GOP when its symbols are decoded."""
+        """Bytes of this GOP once its symbols are decoded."""
         return self.coded + self.grids
 
     @property
@@ -170,7 +172,7 @@ def make_plan(
         sequence, network: in force.
         gop: the parsed GOP, whose grids have not been decoded.
         limits: what this process is willing to spend.
-        most_workers: most frames that are worth making concurrently. Tiles of a frame are made one after another.
+        most_workers: most frames that are worth making concurrently. A tiled picture gets one.
     """
     profile, synthesis = sequence.profile_spec, plan_synthesis(sequence, network, limits)
     size = sequence.width, sequence.height

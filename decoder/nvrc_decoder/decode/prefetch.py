@@ -31,7 +31,7 @@ class Prefetch(Generic[Item]):
 
     Attributes:
         turn: while the caller holds this lock, the thread waits at its next `check`. Two threads of small NumPy calls
-            take as long together as one after the other, and each takes longer than alone.
+            take as long together as one after the other, since they share the interpreter lock.
     """
 
     def __init__(self, make: Callable[[Check], Iterator[Item]], *, ahead: bool = True) -> None:
@@ -124,6 +124,6 @@ _running: weakref.WeakSet[Prefetch[Any]] = weakref.WeakSet()
 
 @atexit.register
 def _stop_all() -> None:
-    """Threads that nobody stopped would be waited for by whatever is collected after they stand still."""
+    """Stop threads that nobody stopped: once frozen, they may hold a lock that `stop` needs."""
     for prefetch in list(_running):
         prefetch.stop(patience=1.0)

@@ -28,7 +28,7 @@ OnDamage = Callable[[Damage], None]
 
 @dataclass
 class StageTimes:
-    """Seconds spent in each stage of decoding; add up over GOPs, and over streams if used again.
+    """Seconds spent in each stage of decoding, and counts. They add up over GOPs, and over streams if used again.
 
     Attributes:
         parse: reading units and checking CRCs.
@@ -75,7 +75,7 @@ class Decoding:
         verify: whether each DIGEST is checked before any frame of its GOP is given out.
         on_damage: takes what cannot be decoded; None makes the first damage an error.
         times: clocks.
-        networks: for the stage that decodes symbols.
+        networks: used while GOPs are read and planned.
         engines: for the stage that makes frames.
         shown: how the frames are to be shown.
         pipe: the input, where it cannot seek.

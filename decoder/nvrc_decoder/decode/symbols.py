@@ -19,15 +19,17 @@ __all__ = ["decode_symbols", "plan_gops"]
 
 
 def plan_gops(decoding: Decoding, records: Iterator[GopRecord | Damage]) -> Iterator[PlannedGop | Damage]:
-    """Read GOPs, and plan each where its memory is checked against the limit (spec 9.3).
+    """Read and plan each GOP, refuse it over the memory limit (spec 9.3), and load its NETWORK.
 
     Raises:
         NvrcError: what reading raises; E_LIMIT, the GOP takes too much memory. With `on_damage`, what concerns one GOP
             comes out as `Damage`.
     """
     while True:
+        loading = decoding.times.network
         with decoding.file_lock, decoding.times.clock("parse"):
             record = next(records, None)
+        decoding.times.parse -= decoding.times.network - loading  # a NETWORK is loaded where it is read
         if record is None:
             return
         if isinstance(record, Damage):
