@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from stream_builders import with_wrong_digest
+from waiting import PATIENCE
 
 import nvrc_decoder
 from nvrc_conformance.manifest import load_manifest
@@ -38,17 +39,13 @@ MANIFEST = load_manifest()
 FOUR = MANIFEST.stream("nano-four-gops")
 DATA = MANIFEST.read("nano-four-gops")
 GOP_FRAMES = [unit.content.frame_count for unit in UnitReader(io.BytesIO(DATA)) if isinstance(unit.content, Gop)]
-PATIENCE = 30.0
+
+
+pytestmark = pytest.mark.usefixtures("no_thread_left")
 
 
 def threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "nvrc-prefetch"]
-
-
-@pytest.fixture(autouse=True)
-def _no_thread_is_left() -> Iterator[None]:
-    yield
-    assert threads() == []
 
 
 def gop_networks() -> list[int]:

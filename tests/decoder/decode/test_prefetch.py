@@ -9,21 +9,16 @@ import weakref
 from collections.abc import Iterator
 
 import pytest
+from waiting import PATIENCE, wait_until
 
 from nvrc_decoder.decode.prefetch import Cancelled, Check, Prefetch
 from nvrc_decoder.errors import InvalidStreamError
 
-PATIENCE = 30.0
+pytestmark = pytest.mark.usefixtures("no_thread_left")
 
 
 def threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "nvrc-prefetch"]
-
-
-@pytest.fixture(autouse=True)
-def _no_thread_is_left() -> Iterator[None]:
-    yield
-    assert threads() == []
 
 
 def test_items_come_in_order_and_end() -> None:
@@ -113,15 +108,10 @@ def test_the_thread_waits_for_its_turn() -> None:
             time.sleep(0)
         yield 0
 
-    def wait_for(more: int) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while rounds < more:
-            assert time.monotonic() < deadline
-            time.sleep(0.001)
-
     prefetch = Prefetch(produce)
     for _ in range(3):
-        wait_for(rounds + 5)
+        later = rounds + 5
+        wait_until(lambda: rounds >= later)  # noqa: B023
         with prefetch.turn:
             before = rounds
             time.sleep(0.02)
@@ -129,7 +119,8 @@ def test_the_thread_waits_for_its_turn() -> None:
             assert rounds <= before + 1
     with pytest.raises(KeyError), prefetch.turn:
         raise KeyError
-    wait_for(rounds + 5)
+    later = rounds + 5
+    wait_until(lambda: rounds >= later)
     prefetch.stop()
 
 
