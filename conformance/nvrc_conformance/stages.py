@@ -146,11 +146,7 @@ def coded_parameters(sequence: SequenceHeader, header: NetworkHeader) -> dict[st
 
 
 def decode_stream(data: bytes) -> Iterator[DecodedGop]:
-    """The GOPs of a stream in integers, without frames.
-
-    Raises:
-        NvrcError: as the decoder does; `offset` and `unit` are those of the unit at fault.
-    """
+    """The GOPs of a stream in integers, without frames; raises as the decoder does."""
     reader = UnitReader(io.BytesIO(data))
     loaded: list[Network] = []
 

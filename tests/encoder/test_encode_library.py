@@ -156,7 +156,7 @@ def test_options_at_their_ends(changes: dict[str, Any]) -> None:
     source = gradient_source(32, 32, 2)
     data, report = run(source, **changes)
     check(data, report, source)
-    units = [unit.name for unit in UnitReader(io.BytesIO(data))]
+    units = [unit.name for unit in UnitReader(io.BytesIO(data), DEFAULT_LIMITS)]
     assert ("INDEX" in units) == (changes.get("index", True) and "GOP 1" in units)
     if "slots" in changes:
         present = {int(name.split()[1]) for name in report.components if name.startswith("grid")}

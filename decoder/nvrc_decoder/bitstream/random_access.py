@@ -143,7 +143,7 @@ def scan_index(fileobj: BinaryIO, limits: Limits = DEFAULT_LIMITS) -> tuple[Inde
         message = "the stream has no GOP"
         raise InvalidStreamError("E_ORDER", message, offset=offset, unit="END", section="2.5, R2.12")
     if end != End(frames, len(entries)):
-        message = f"END counts {end.frame_count} pictures in {end.gop_count} GOPs, not {frames} in {len(entries)}"
+        message = f"END counts {end.frame_count} frames in {end.gop_count} GOPs, not {frames} in {len(entries)}"
         raise InvalidStreamError("E_TOTALS", message, offset=offset, unit="END", section="2.6, R2.13")
     check_tail(source, index_offset)
     return Index(tuple(entries)), end
@@ -158,7 +158,7 @@ class RandomAccess:
 
     Attributes:
         sequence: the stream's SEQUENCE.
-        index: offsets and first pictures of all GOPs.
+        index: offsets and first frames of all GOPs.
         frame_count, gop_count: totals of the stream.
         has_index: True where the table was read from an INDEX, False where it was scanned.
 
@@ -194,13 +194,13 @@ class RandomAccess:
         self._network: tuple[int, NetworkHeader] | None = None
 
     def gop_of_frame(self, frame: int) -> int:
-        """Number of the GOP that holds picture `frame`, 0..frame_count-1; ValueError outside of that."""
+        """Number of the GOP that holds frame `frame`, 0..frame_count-1; ValueError outside of that."""
         if not 0 <= frame < self.frame_count:
             raise ValueError(f"frame {frame} is outside of 0..{self.frame_count - 1}")
         return bisect_right(self._first_frames, frame) - 1
 
     def gop_frames(self, number: int) -> int:
-        """Pictures of GOP `number`, by the table."""
+        """Frames of GOP `number`, by the table."""
         following = number + 1 < self.gop_count
         return (self._first_frames[number + 1] if following else self.frame_count) - self._first_frames[number]
 
@@ -222,7 +222,7 @@ class RandomAccess:
         raw = self._read_at(entry.offset, UnitType.GOP, number)
         gop = read_checked_gop(raw, self.sequence, network, entry.first_frame, self._limits, unit)
         if gop.frame_count != self.gop_frames(number):
-            message = f"INDEX gives {unit} {self.gop_frames(number)} pictures, it has {gop.frame_count}"
+            message = f"INDEX gives {unit} {self.gop_frames(number)} frames, it has {gop.frame_count}"
             _index_error(message, raw.offset)
         following = read_unit(self._source, self._limits, lambda kind: unit_name(kind, number))
         if following.type != UnitType.DIGEST:

@@ -93,7 +93,7 @@ def _payload(raw: RawUnit) -> bytes:
 
 
 def read_checked_sequence(raw: RawUnit, limits: Limits) -> SequenceHeader:
-    """SEQUENCE of a unit, held against its own level (R9.1 to R9.3) and the local limits."""
+    """SEQUENCE of a unit, checked against its own level (R9.1 to R9.3) and the local limits."""
     sequence = parse_sequence(_payload(raw), raw.payload_offset, "SEQUENCE")
     size = (sequence.width, sequence.height)
     check_sequence_level(sequence.level, *size, sequence.rate_numerator, sequence.rate_denominator, offset=raw.offset)
@@ -102,7 +102,7 @@ def read_checked_sequence(raw: RawUnit, limits: Limits) -> SequenceHeader:
 
 
 def read_checked_network(raw: RawUnit, sequence: SequenceHeader, limits: Limits, unit: str) -> NetworkHeader:
-    """NETWORK of a unit, held against the local limits."""
+    """NETWORK of a unit, checked against the local limits."""
     network = parse_network(_payload(raw), sequence, raw.payload_offset, unit)
     count = parameter_count(sequence, network)
     check_limit("max_network_parameters", count, limits, offset=raw.offset, unit=unit)
@@ -112,9 +112,9 @@ def read_checked_network(raw: RawUnit, sequence: SequenceHeader, limits: Limits,
 def read_checked_gop(
     raw: RawUnit, sequence: SequenceHeader, network: NetworkHeader, first_frame: int, limits: Limits, unit: str
 ) -> Gop:
-    """GOP of a unit, held against the stream's level (R9.4, R9.5) and the local limits.
+    """GOP of a unit, checked against the stream's level (R9.4, R9.5) and the local limits.
 
-    `first_frame` is the number of pictures in the GOPs before it.
+    `first_frame` is the number of frames in the GOPs before it.
     """
     gop = parse_gop(_payload(raw), network, sequence.profile_spec, raw.payload_offset, unit)
     symbols = gop_symbols(sequence, network, gop.frame_count)
@@ -144,7 +144,7 @@ class UnitReader:
         sequence: the SEQUENCE, None before it was read.
         network: the NETWORK in force, None before the first.
         network_offset: offset of its unit.
-        gop_count, frame_count: GOPs and pictures so far.
+        gop_count, frame_count: GOPs and frames so far.
     """
 
     def __init__(self, fileobj: BinaryIO, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -240,7 +240,7 @@ class UnitReader:
         end = parse_end(_payload(raw), raw.payload_offset, "END")
         if end != End(self.frame_count, self.gop_count):
             message = (
-                f"END counts {end.frame_count} pictures in {end.gop_count} GOPs, "
+                f"END counts {end.frame_count} frames in {end.gop_count} GOPs, "
                 f"the stream has {self.frame_count} in {self.gop_count}"
             )
             raise InvalidStreamError("E_TOTALS", message, offset=raw.offset, unit="END", section="2.6, R2.13")
@@ -258,7 +258,7 @@ def check_tail(source: ByteSource, index_offset: int | None) -> None:
         _check_footer(source.read_exact(FOOTER_BYTES, "footer"), offset, index_offset)
     offset = source.offset
     if source.read_some(1):
-        message = "the stream goes on after its end"
+        message = "bytes follow the end of the stream"
         raise InvalidStreamError("E_TRAILING", message, offset=offset, section="2.6, R2.14")
 
 

@@ -279,7 +279,7 @@ class SalvageReader:
         elif raw.type == UnitType.END:
             end = parse_end(payload, raw.payload_offset, "END")
             if self._whole and end != End(self._frames, self._gops):
-                message = f"END counts {end.frame_count} pictures in {end.gop_count} GOPs, the stream has others"
+                message = f"END counts {end.frame_count} frames in {end.gop_count} GOPs, the stream has others"
                 raise InvalidStreamError("E_TOTALS", message, offset=raw.offset, unit="END", section="2.6, R2.13")
             if self._whole:
                 check_tail(self._source, self._index_offset)

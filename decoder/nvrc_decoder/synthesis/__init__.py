@@ -11,6 +11,7 @@ The reference, in NumPy integers, has one function for each section of the speci
 
 The engines give the same samples, faster:
 
+- `synthesizer`: the interface of every engine, the reference among them
 - `predictor`: what both implementations of 7.6 share: which nodes exist when
 - `cpu`: 7.6 with OpenCV; `cpu.prediction` (7.6.1, 7.6.3), `cpu.half_samples` (7.6.2), `cpu.wavelet` (7.6.5),
   `cpu.predictor` (7.6.4, 7.6.6)

@@ -152,7 +152,7 @@ class ReferenceSynthesizer(TileSynthesizer):
         self._planes, self._planes_of = {}, []
 
     def jobs(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> Iterator[Job]:
-        """One job a frame; arguments as in `Synthesizer.jobs`."""
+        """One job for each frame; arguments as in `Synthesizer.jobs`."""
         for t in frames:
             predicted = self.predicted(grids, frame_count, range(t, t + 1))
             yield partial(self._job, grids, frame_count, t, {stage: planes[0] for stage, planes in predicted.items()})
@@ -206,7 +206,7 @@ class ReferenceSynthesizer(TileSynthesizer):
         return all(grid is old for grid, old in zip(grids, known, strict=True))
 
     def _frame(
-        self, grids: Sequence[Grid | None], frame_count: int, t: int, entering: Mapping[int, PlaneArray]
+        self, grids: Sequence[Grid | None], frame_count: int, t: int, warped: Mapping[int, PlaneArray]
     ) -> Planes:
         layers = self._layers
         x = self._stem(grids, frame_count, t)
@@ -214,7 +214,7 @@ class ReferenceSynthesizer(TileSynthesizer):
             if k > 0:
                 rows, columns = self._size(k)
                 x = upsample(x, rows, columns, self._channels[k])
-                x = clip_activation(x + self._injection(grids, k, t, entering))
+                x = clip_activation(x + self._injection(grids, k, t, warped))
             for j in range(self._blocks[k]):
                 name = f"stage{k}.block{j}"
                 x = block(x, layers[f"{name}.depthwise"], layers[f"{name}.pointwise"])
@@ -232,18 +232,18 @@ class ReferenceSynthesizer(TileSynthesizer):
         after = self._injection(grids, 0, min(t + 1, frame_count - 1), {})
         return temporal(before, centre, after, self._layers["stage0.temporal"])
 
-    def _injection(self, grids: Sequence[Grid | None], k: int, t: int, entering: Mapping[int, PlaneArray]) -> Feature:
+    def _injection(self, grids: Sequence[Grid | None], k: int, t: int, warped: Mapping[int, PlaneArray]) -> Feature:
         """The injection of stage `k` at frame `t`; zeros where the stage has none (7.7).
 
-        `entering` holds the planes of the frame by stage, [C, H, W].
+        `warped` holds the planes of the frame by stage, [C, H, W].
         """
         parts: list[Feature] = []
         for i in self._profile.slots_of_stage(k):
             grid = grids[i]
             if grid is not None and not self._profile.slots[i].at_nodes:
                 parts.append(dequantise(grid[t], self._multipliers[i]))
-        if k in entering:
-            parts.append(entering[k].astype(np.int32))
+        if k in warped:
+            parts.append(warped[k].astype(np.int32))
         if not parts:
             return np.zeros((self._channels[k], *self._size(k)), dtype=np.int32)
         return inject(np.concatenate(parts), self._layers[f"stage{k}.inject"])

@@ -125,7 +125,7 @@ def test_a_call_that_fails_is_reported_in_its_place(monkeypatch):
     found = []
     with pytest.raises(InternalError, match="no luck"):
         found.extend(frame for frame in runtime.stream(case.grids, 9, range(9)))
-    # Which of two concurrent calls is the fourth is not determined.
+    # Which of two concurrent calls is the fourth is open.
     assert len(found) in (2, 3, 4)
     assert differing(whole[: len(found)], found) == []
     assert differing(whole, runtime.synthesise(case.grids, 9, range(9))) == []
