@@ -134,7 +134,7 @@ def test_a_call_that_fails_is_reported_in_its_place(monkeypatch):
 @pytest.mark.parametrize("change", [{"provider": "tpu"}, {"batch": 0}, {"workers": 0}])
 def test_wrong_options(change):
     case = random_case(8, PROFILES[0], Picture(8, 8), 2)
-    with pytest.raises(ValueError, match=r"unknown provider|at least one (frame|call)"):
+    with pytest.raises(ValueError, match=r"unknown provider|at least one (frame|worker)"):
         OrtSynthesizer(*case.network, **change)
 
 
