@@ -60,14 +60,13 @@ def open_video(
             its start, and nobody else may move its position.
         engine: ``auto``, ``reference`` or ``onnxruntime``.
         provider: where ONNX Runtime runs: ``cuda``, ``cpu``, or ``auto``, CUDA where it can be used.
-        threads: threads of ONNX Runtime and of motion on the CPU; None: about one for each core. Several make several
-            frames at a time, if `limits` leave room for that.
+        threads: threads of ONNX Runtime and of motion on the CPU; None: about one for each core. With several, a few
+            frames are made concurrently, if `limits` allow the memory.
         limits: what this process is willing to spend.
-        verify: check each GOP's DIGEST before its first frame is given out. Without it frames come one by one, a GOP
-            of frames earlier, and nothing tells a wrong one.
-        on_damage: go on behind what cannot be decoded, and call this with each `Damage`, in order; the frames of lost
-            GOPs are left out (`Frame.number` tells). Digests are then checked in any case. Without it the first
-            damage is an error.
+        verify: check each GOP's DIGEST before its first frame is given out. Without it, frames are yielded as they
+            are decoded, one GOP earlier, and neither corruption nor a faulty engine is detected.
+        on_damage: continue after what cannot be decoded, and call this with each `Damage`, in order. Frames of lost GOPs
+            are left out (see `Frame.number`), and every DIGEST is checked. Without it, the first damage is an error.
         times: clocks to add this decoding to.
         lookahead: decode the symbols of the next GOP in a thread while the frames of this one are made.
 

@@ -94,7 +94,7 @@ class _Held:
 
 
 class SalvageReader:
-    """Reads a stream forward, as `UnitReader` does, and goes on behind damaged units. It never seeks.
+    """Reads a stream forward, as `UnitReader` does, and continues after damaged units. It never seeks.
 
     Attributes:
         sequence: the SEQUENCE, without which nothing can be decoded.

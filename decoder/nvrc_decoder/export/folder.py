@@ -1,7 +1,7 @@
 """Writes the folder: graphs, their inputs, manifest and README.
 
-One pass over the stream, which may be a pipe; a GOP's grids are in memory at a time, no more. Everything is decoded
-and held against its DIGEST on the way, and the manifest has the MD5 of every frame.
+One pass over the stream, which may be a pipe; only one GOP's grids are in memory. Everything is decoded
+and checked against its DIGEST on the way, and the manifest has the MD5 of every frame.
 """
 
 from __future__ import annotations
@@ -213,7 +213,7 @@ class _Export:
                         if stage in planes:
                             write(name, planes[stage][0])
         if self._predictor is not None:
-            # The frames are made next, and may need the room.
+            # The frames are made next, and may need the memory.
             self._predictor.release()
         self._files += len(files)
         self._bytes += sum(file.bytes for file in files.values())
@@ -224,7 +224,7 @@ class _Export:
 
 
 class _Npy:
-    """Float32 little-endian values in .npy, written a frame at a time.
+    """Float32 little-endian values in .npy, written frame by frame.
 
     Args:
         file: where to.
