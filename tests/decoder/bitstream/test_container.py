@@ -11,6 +11,8 @@ from itertools import pairwise
 import pytest
 from stream_builders import SEQUENCE, assemble, make_network, make_stream, read_all, split
 
+import nvrc_decoder
+from nvrc_conformance.manifest import load_manifest
 from nvrc_decoder.bitstream.container import encode_header
 from nvrc_decoder.bitstream.descriptors import encode_leb128
 from nvrc_decoder.bitstream.random_access import RandomAccess
@@ -156,7 +158,6 @@ def test_a_huge_declared_length_allocates_nothing(kind: int) -> None:
         ("max_unit_bytes", 20),
         ("max_metadata_bytes", 10),
         ("max_network_parameters", 100),
-        ("max_memory_bytes", 1000),
     ],
 )
 def test_local_limits(name: str, value: int) -> None:
@@ -165,6 +166,14 @@ def test_local_limits(name: str, value: int) -> None:
     assert caught.value.exit_code == 77
     assert caught.value.section == "9.3"
     assert name in caught.value.message
+
+
+def test_the_memory_limit_is_checked_by_the_decoder() -> None:
+    stream = io.BytesIO(load_manifest().read("nano-four-gops"))
+    video = nvrc_decoder.open(stream, engine="reference", limits=Limits(max_memory_bytes=1000))
+    with video, pytest.raises(LimitError, match="max_memory_bytes") as caught:
+        next(iter(video))
+    assert (caught.value.exit_code, caught.value.section, caught.value.unit) == (77, "9.3", "GOP 0")
 
 
 def test_limits_are_inclusive() -> None:
