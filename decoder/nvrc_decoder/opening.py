@@ -65,8 +65,9 @@ def open_video(
         limits: what this process is willing to spend.
         verify: check each GOP's DIGEST before its first frame is given out. Without it, frames are yielded as they
             are decoded, one GOP earlier, and neither corruption nor a faulty engine is detected.
-        on_damage: continue after what cannot be decoded, and call this with each `Damage`, in order. Frames of lost GOPs
-            are left out (see `Frame.number`), and every DIGEST is checked. Without it, the first damage is an error.
+        on_damage: continue after what cannot be decoded, and call this with each `Damage`, in order. Frames of lost
+            GOPs are left out (see `Frame.number`), and every DIGEST is checked. Without it, the first damage is an
+            error.
         times: clocks to add this decoding to.
         lookahead: decode the symbols of the next GOP in a thread while the frames of this one are made.
 

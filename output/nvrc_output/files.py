@@ -45,8 +45,12 @@ def io_errors(name: str) -> Iterator[None]:
 
 def _new_file_mode() -> int:
     """Permissions that a new file gets from the process's umask."""
-    mask = os.umask(0)
-    os.umask(mask)
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        mask = next(int(line.split()[1], 8) for line in status.splitlines() if line.startswith("Umask:"))
+    except (OSError, StopIteration):  # no Linux: the mask can only be read by setting it
+        mask = os.umask(0o077)
+        os.umask(mask)
     return 0o666 & ~mask
 
 
