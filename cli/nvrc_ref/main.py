@@ -32,7 +32,7 @@ _COMMANDS = {
     "decode": "Decode a .nvrc file to y4m, yuv, PNGs or mp4.",
     "info": "Say what a .nvrc file contains.",
     "verify": "Decode everything and check every digest.",
-    "compare": "Measure how near a decoded video is to its source.",
+    "compare": "Measure how close a decoded video is to its source.",
     "join": "Concatenate streams of the same format.",
     "export": "Write a stream as plain ONNX: graphs, grids, manifest.",
     "bench": "Measure rate-distortion of codecs, or the speed of decoding.",
@@ -95,7 +95,7 @@ def group(settings: Settings, debug: bool) -> None:
     """Encoder, decoder and tools for .nvrc neural video streams.
 
     Exit codes: 0 ok, 1 a comparison failed, 2 usage, 65 invalid stream, 66 no such input, 69 unsupported or an extra is
-    missing, 70 internal error, 74 I/O, 77 over a local limit or the memory here.
+    missing, 70 internal error, 74 I/O, 77 over a local limit or out of memory.
     """
     settings.debug = debug
 
@@ -145,7 +145,7 @@ def _refuse_empty(words: Sequence[str]) -> None:
         option = before if word == "" else word[:-1]
         if word == "" or (word.endswith("=") and re.fullmatch("--[a-z0-9-]+", option)):
             place = f"the value of {option}" if option.startswith("-") else "an argument"
-            raise click.UsageError(f"{place} is empty: is a variable of the shell not set?")
+            raise click.UsageError(f"{place} is empty: perhaps a shell variable is not set")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -57,7 +57,7 @@ class DecodedGop:
     Attributes:
         sequence: the stream's SEQUENCE.
         network: the NETWORK in force.
-        network_number: how many NETWORK units that were in force for a GOP came before that.
+        network_number: its index among the NETWORK units that have a GOP.
         gop: the parsed unit.
         digest: of its DIGEST.
         grids: per slot int16 [nodes, channels, rows, columns], None where absent.

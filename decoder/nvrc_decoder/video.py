@@ -9,7 +9,7 @@ from __future__ import annotations
 import operator
 import os
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from types import TracebackType
 from typing import BinaryIO, NoReturn, Self, SupportsIndex, cast, overload
 
@@ -46,9 +46,9 @@ __all__ = ["Video", "VideoInfo", "video_format"]
 class Video:
     """A stream that is being decoded; made by `nvrc_decoder.open`.
 
-    Iteration yields frames in order, as `Frame`. One iteration position belongs to the object: `seek` moves it.
+    Iteration yields frames in order, as `Frame`. The object has one iteration position, which `seek` moves.
     ``video[9]`` and ``video[-1]`` are single frames, ``video[4:9]`` is a list of them; that leaves the position of
-    the iteration as it is. An object belongs to one thread and to one process; several may have one each.
+    the iteration as it is. Use an object in one thread of one process, and open another for each other one.
 
     Attributes:
         info: what is known from the first unit.
@@ -86,12 +86,12 @@ class Video:
         else:
             reader = SalvageReader(source, limits)
             sequence = reader.sequence
-        networks = Networks(sequence)
+        networks, times = Networks(sequence), times or StageTimes()
         self.info = VideoInfo(video_format(sequence), sequence.profile_spec.name, sequence.level)
         self._shown = PresentationFinder(self.info.format.rate, None if pipe else file, limits, file_lock)
         note = None if pipe is None else self._shown.note
         if on_damage is None:
-            records = iterate_gops(units, on_network=self._load_network, on_metadata=note)
+            records = iterate_gops(units, on_network=_loader(networks, times), on_metadata=note)
         else:
             reader.note = note
             records = self._salvage(reader)
@@ -102,7 +102,7 @@ class Video:
             limits,
             verify or on_damage is not None,
             on_damage,
-            times or StageTimes(),
+            times,
             networks,
             engines,
             self._shown,
@@ -110,15 +110,10 @@ class Video:
             file_lock,
         )
         self._frames: Iterator[Frame] = make_frames(self._decoding, self._piped, 0, lookahead=lookahead)
-        # The frame that iteration gives next; None at its end.
+        # The frame that iteration gives next; None at the end, after an error, and while it is being made.
         self._position: int | None = 0
-        # For `video[i]`, in place of the iteration.
+        # Serves `video[i]`; while there is one, the iteration is closed and restarts at `_position`.
         self._picker: Picker | None = None
-
-    def _load_network(self, header: NetworkHeader, offset: int, unit: str) -> None:
-        """A NETWORK is checked when it is read, though no GOP may follow."""
-        with self._decoding.times.clock("network"):
-            self._decoding.networks.load(header, offset, unit)
 
     @property
     def engine(self) -> EngineName:
@@ -127,7 +122,7 @@ class Video:
 
     @property
     def provider(self) -> ProviderName | None:
-        """Where ONNX Runtime runs; None for the reference, and before the first frame where that was left open."""
+        """Where ONNX Runtime runs; None for the reference, and before the first frame where it is not chosen yet."""
         return self._decoding.engines.provider
 
     @property
@@ -145,7 +140,7 @@ class Video:
     def presentation(self) -> Presentation:
         """Pixel aspect, orientation, HDR metadata and time stamps; of a pipe, as far as it has been read.
 
-        Nothing of it has been done to the frames. Of a pipe, the first GOP is waited for.
+        None of it has been applied to the frames. For a pipe, this waits for the first GOP.
         """
         if not self._seekable:
             self._piped.peek()
@@ -177,7 +172,7 @@ class Video:
     def __getitem__(self, index: SupportsIndex | slice, /) -> Frame | list[Frame]:
         """A frame by its number, from the end where that is negative; for a slice, a list.
 
-        Frames in ascending order are made without decoding a GOP again.
+        Reading frames in ascending order decodes no GOP twice.
 
         Raises:
             IndexError: there is no such frame.
@@ -212,7 +207,7 @@ class Video:
         """The next frame.
 
         Raises:
-            NvrcError: what is wrong with the stream, when its turn comes; the iteration has then ended. E_MEMORY,
+            NvrcError: what is wrong with the stream, raised in place of the frame; the iteration then ends. E_MEMORY,
                 there is not enough memory; E_FORK, this process is not the one that opened the stream.
         """
         self._check_process()
@@ -227,7 +222,7 @@ class Video:
         return frame
 
     def close(self) -> None:
-        """End the iteration, stop the decoder's thread, give back its memory, close the file if `open` opened it.
+        """End the iteration, stop the decoder's thread, release its memory, close the file if `open` opened it.
 
         Where this process is a fork of the one that opened the stream, nothing is done.
         """
@@ -241,7 +236,7 @@ class Video:
             self._file.close()
 
     def seek(self, frame: int) -> None:
-        """Go on with frame `frame`; reads only the headers, the NETWORK and the GOPs from there.
+        """Resume the iteration at frame `frame`; only headers, the NETWORK and the GOPs from there on are read.
 
         With `verify`, the earlier frames of its GOP are made too, because the DIGEST covers them.
 
@@ -264,7 +259,7 @@ class Video:
         self._go_on_at(frame)
 
     def _check_process(self) -> None:
-        """Threads do not come along into a forked process, and locks may be held there for ever.
+        """A forked process does not inherit threads, and a lock that one of them held is never released there.
 
         Raises:
             InputError: E_FORK.
@@ -279,7 +274,7 @@ class Video:
             raise InputError("E_CLOSED", "the video is closed: open it again")
 
     def _go_on_at(self, frame: int | None) -> None:
-        """Iterate from `frame` on; None is the end."""
+        """Restart the iteration at `frame`; None ends it."""
         self._stop()
         self._position = frame
         if frame is None:
@@ -298,7 +293,7 @@ class Video:
             return self._picker.frame(number)
 
     def _stop(self) -> None:
-        """End what is open, and the thread that works for it."""
+        """Close the iteration or the picker, and stop the prefetching thread."""
         frames, self._frames = self._frames, iter(())
         if isinstance(frames, Generator):
             frames.close()
@@ -319,7 +314,7 @@ class Video:
         return self._table
 
     def _salvage(self, reader: SalvageReader) -> Iterator[GopRecord | Damage]:
-        """All that can be decoded: by INDEX where there is a good one, since it leads across any damage."""
+        """All that can be decoded: by INDEX where it is intact, since it leads past any damage."""
         if self._seekable:
             here = self._file.tell()
             try:
@@ -330,3 +325,13 @@ class Video:
                 pass
             self._file.seek(here)
         return iter(reader)
+
+
+def _loader(networks: Networks, times: StageTimes) -> Callable[[NetworkHeader, int, str], None]:
+    """Loads a NETWORK when it is read, though no GOP may follow. No reference to the video: the thread keeps this."""
+
+    def load(header: NetworkHeader, offset: int, unit: str) -> None:
+        with times.clock("network"):
+            networks.load(header, offset, unit)
+
+    return load

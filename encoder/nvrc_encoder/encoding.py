@@ -155,10 +155,10 @@ class _Encode:
         self._outlook.plan(source.picture, len(frames), options.plan(), self._goal is not None, settling, trying)
 
     def settle(self) -> tuple[Trial, ...]:
-        """Fix the structure, and lambda for the start of the training; the trials that chose the structure.
+        """Fix lambda for the start of the training, then the structure; return the trials that chose it.
 
-        A checkpoint of the training has both. From a checkpoint of the pilot, the pilot resumes and the trials, which
-        take seconds, are made again.
+        A checkpoint of the training has both. With a checkpoint of the pilot, the pilot resumes, and the trials, which
+        take seconds, are repeated.
         """
         saved = self._saved
         if saved is not None and saved.stage == _TRAINING:

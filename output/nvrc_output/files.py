@@ -82,7 +82,7 @@ def spare_inputs(targets: Sequence[str | None], inputs: Sequence[str | None]) ->
 
 
 def check_target(target: Path) -> None:
-    """Refuse a name that a file cannot have.
+    """Refuse a path at which no file can be created.
 
     Raises:
         OutputError: E_OUTPUT, it is a directory or its folder does not exist.
@@ -163,7 +163,7 @@ def only_writer(target: Path, *, folder: bool = False) -> Iterator[None]:
                     break
             except BlockingIOError:
                 os.close(descriptor)
-                raise OutputError("E_OUTPUT", f"another process writes {target}: wait, or name another") from None
+                raise OutputError("E_OUTPUT", f"another process is writing {target}: wait, or name another") from None
             except FileNotFoundError:
                 pass
             except OSError:  # a file system without locks

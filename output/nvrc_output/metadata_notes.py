@@ -1,4 +1,4 @@
-"""What an output cannot carry of a stream's metadata, a note each, with the FFmpeg command that adds it."""
+"""Stream metadata that an output cannot carry: a note for each, with the FFmpeg command that adds it."""
 
 from __future__ import annotations
 

@@ -187,8 +187,8 @@ def test_a_failed_stream_leaves_the_checkpoint(
         assert encode("--no-trials") == 74
     error = capsys.readouterr().err
     assert (
-        "No space left on device; b.nvrc.checkpoint has the end of the training: mend the cause, and continue with"
-        in error
+        "No space left on device; b.nvrc.checkpoint holds the state at the end of the training: "
+        "fix the cause, then continue with" in error
     )
     assert names() == {"a.y4m", "b.nvrc.checkpoint"}
     at_iteration(monkeypatch, 8, lambda: pytest.fail("nothing is left to train"))

@@ -155,7 +155,7 @@ def test_the_second_writer_of_a_file_is_refused(clip: Path, capsys: pytest.Captu
     for name in ("b.nvrc", "b.nvrc.checkpoint"):
         with only_writer(Path(name)):
             assert call("encode", clip, "-o", "./b.nvrc", "--resume", *LATE) == 74
-            assert f"another process writes {name}" in capsys.readouterr().err
+            assert f"another process is writing {name}" in capsys.readouterr().err
     with only_writer(Path("b.y4m")):
         assert call("decode", STREAM, "-o", "b.y4m") == 74
     with only_writer(Path("frames"), folder=True):

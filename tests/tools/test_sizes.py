@@ -76,7 +76,7 @@ def test_exceptions_count_while_needed() -> None:
     sources = {"a.py": "\n" * 401, "b.py": ONE, "c.py": OTHER}
     assert list(faults(sources, long, pair)) == []
     assert list(faults({"a.py": ""}, long, pair)) == [
-        "a.py: not too long any longer, take it out of LONG",
+        "a.py: no longer too long: remove it from LONG",
         "b.py, c.py: no repetition any longer, take it out of REPEATED",
     ]
 

@@ -97,7 +97,7 @@ def comparison() -> str:
             key: [point[key] for clip in TITLES for point in _find(curves, codec, clip)["points"]]
             for key in ("encode_seconds", "decode_seconds")
         }
-        size = [cells.get(("y", clip, codec), "0 %") for clip in TITLES]
+        size = ["0 %" if codec == ANCHOR else cells["y", clip, codec] for clip in TITLES]
         times = _span(seconds["encode_seconds"], 0 if codec == OURS else 1), _span(seconds["decode_seconds"], 1)
         name = "**nvrc-ref**" if codec == OURS else codec
         rows.append([name, *size, fast.get(codec, "not measured"), *times])

@@ -125,7 +125,7 @@ def faults(
     for name, (count, most) in over.items():
         if name not in long:
             yield f"{name}: {count} lines, {most} are the most"
-    yield from (f"{name}: not too long any longer, take it out of LONG" for name in long if name not in over)
+    yield from (f"{name}: no longer too long: remove it from LONG" for name in long if name not in over)
 
     twice = {}
     for one, number, other, second in repetitions({n: s for n, s in python.items() if not n.startswith("tests/")}):

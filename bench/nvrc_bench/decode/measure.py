@@ -1,6 +1,6 @@
 """The measurements of `nvrc-ref bench decode`: one document of times, ratios and memory.
 
-All candidates of a comparison run once in every round, and medians are compared, so that a busy machine slows all of
+Everything that is compared runs once in every round, and medians are compared, so that a busy machine slows all of
 them alike.
 """
 
@@ -47,7 +47,7 @@ PARTS = ("speed", "entropy", "synthesis", "video", "memory")
 """speed: end to end and stages. entropy, synthesis, video: ratios to other decoders. memory: the peak."""
 
 _GRAPH_FRAMES = 2
-# Two key spacings, so that the cost of nodes is spread over frames as in a long GOP.
+# Twice the default key spacing, so that the cost of nodes is spread over frames as in a long GOP.
 _PLANE_FRAMES = 16
 _PACKAGES = ("numpy", "constriction", "onnxruntime", "onnxruntime-gpu", "av")
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -68,7 +68,7 @@ class _Rounds:
 class _Graphs:
     """The exact graph and the float graph, fed with the middle of the first GOP.
 
-    Planes are no part of the graphs; they are timed on the first frames of the GOP.
+    The graphs do not contain the prediction of planes; it is timed on the first frames of the GOP.
     """
 
     def __init__(self, decoding: Decoding) -> None:
@@ -121,7 +121,7 @@ def measure_decoding(
 
     Args:
         decoding: the stream, and how it is decoded.
-        repeats: rounds, at least 1, after one warm-up round.
+        repeats: rounds, at least 1; stages and graphs run once before them, to warm up.
         parts: names from `PARTS`.
         baseline: a file of the same clip in another codec; None encodes the decoded frames with x265 at the
             stream's rate.
@@ -290,7 +290,7 @@ def overlap(whole: Span, stages: Mapping[str, Span], cores: int) -> dict[str, An
 
 
 def _entropy(rounds: _Rounds, symbols: int) -> dict[str, Any] | None:
-    """Contexts and rANS in processor time, which is time of one core, however many threads they use."""
+    """Contexts and rANS in processor time, so per core, however many threads they use."""
     if not rounds.samples or not symbols:
         return None
     parts = {stage: median([sample[stage] for sample in rounds.samples]) for stage in ENTROPY_STAGES}

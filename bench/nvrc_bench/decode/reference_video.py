@@ -63,7 +63,7 @@ def open_reference(path: Path, threads: int | None) -> ReferenceVideo:
 
     Raises:
         MissingExtraError: E_MISSING_EXTRA, PyAV is not installed.
-        InputError: E_NO_INPUT or E_SOURCE, there is no such file, or it is no video.
+        InputError: E_SOURCE, there is no such file, or it cannot be decoded.
     """
     av = _av()
     try:

@@ -40,8 +40,8 @@ ENTROPY_STAGES = ("contexts", "rANS")
 FRAME_STAGES = ("synthesis", "digest", "output")
 STAGES = ("parse", "network", *ENTROPY_STAGES, *FRAME_STAGES)
 """parse: units, headers, CRCs. network: parameters, their proof, and the engine's session. contexts: gathers, context
-network and their bookkeeping. rANS: sorting by table, decoding, escapes. synthesis: planes, network,
-planes. digest: SHA-256. output: y4m to the null device."""
+network and their bookkeeping. rANS: sorting by table, decoding, escapes. synthesis: prediction of planes, synthesis
+network, frames. digest: SHA-256. output: y4m to the null device."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ Curve = Sequence[tuple[float, float]]
 def _unusable(curve: Curve, name: str) -> str | None:
     """Why a curve, sorted by rate, cannot be integrated; None if it can."""
     if len(curve) < _LEAST_POINTS:
-        return f"{name} has {counted(len(curve), 'point')} of at least {_LEAST_POINTS}"
+        return f"{name} has {counted(len(curve), 'point')}; at least {_LEAST_POINTS} are needed"
     if any(b[0] <= a[0] or b[1] <= a[1] for a, b in itertools.pairwise(curve)):
         return f"{name} does not rise in both rate and quality"
     return None
@@ -85,8 +85,8 @@ def bd_tables(points: Sequence[Mapping[str, Any]], anchor: str | None) -> dict[s
         anchor: the anchor's name; None if there is none.
 
     Returns:
-        ``metrics``: y and yuv, each with ``clips`` (clip -> codec -> as from `compare_curves`) and ``mean`` (codec ->
-        ``percent`` and ``clips``, the number of clips in the mean). ``reason`` says why there is no table.
+        ``metrics``: y and yuv, each with ``clips`` (clip -> codec -> result of `compare_curves`) and ``mean`` (codec ->
+        ``percent`` and ``clips``, the number of clips in the mean). ``reason`` says why ``metrics`` is empty.
     """
     document: dict[str, Any] = {"anchor": anchor, "method": METHOD, "reason": None, "metrics": {}}
     if anchor is None:

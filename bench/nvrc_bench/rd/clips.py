@@ -35,7 +35,7 @@ _NAMED = re.compile(
     re.IGNORECASE,
 )
 _MAKING = 2
-"""Version of the cutting: counted up when the same file and options give another clip."""
+"""Version of the preparation, incremented when the same file and options would give a different clip."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
 
 
@@ -93,7 +93,7 @@ def raw_format(spec: ClipSpec) -> RawFormat | None:
         return None
     match = _NAMED.fullmatch(path.stem)
     if match is None:
-        raise InputError("E_SOURCE", f"{path.name} is headerless YUV and its name does not tell its size: give it")
+        raise InputError("E_SOURCE", f"{path.name} is headerless YUV and its name does not state its size: set `size`")
     return RawFormat(
         int(match["width"]),
         int(match["height"]),

@@ -148,7 +148,7 @@ def _all_points(
     for task in tasks:
         earlier = found[task.name]
         if earlier is not None and earlier.get("version") != task.version:
-            note(f"note: {task.name} is of {earlier.get('version')}, not {task.version}; --redo encodes it again")
+            note(f"note: {task.name} is by {earlier.get('version')}, not {task.version}; --redo encodes it again")
     missing = [task for task in tasks if found[task.name] is None]
     if len(missing) < len(tasks):
         note(f"{len(tasks) - len(missing)} of {len(tasks)} points exist already")

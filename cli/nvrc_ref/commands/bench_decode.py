@@ -58,7 +58,7 @@ def decode(
     speed      frames/s, and every stage alone
     entropy    Msymbol/s a core, against constriction decoding as many symbols of one table
     synthesis  against the same graph without rounding (needs the extra "encoder");
-               motion, a part of that stage, has a time of its own
+               the prediction of planes, a part of that stage, is also timed alone
     video      against FFmpeg decoding x265 of the same clip (needs PyAV)
     memory     peak of a process that decodes INPUT
 
@@ -108,6 +108,8 @@ def _check_files(source: str, baseline: str | None, json_path: str | None, plot:
         require_stdout()
     if source == "-":
         raise InputError("E_NO_INPUT", "bench reads the stream many times: give a file")
+    if baseline is not None and not Path(baseline).is_file():
+        raise InputError("E_NO_INPUT", f"there is no file {baseline}: --baseline-video takes a video")
     open_stream(source).close()
 
 

@@ -56,7 +56,7 @@ def command(
     chroma formats and bit depths have to be the same. If one has more frames, those that both have are compared. A
     stream that was encoded with --skip needs the same --skip here.
 
-    PSNR is the mean of the frames' PSNRs, 100 dB for an equal frame; YUV weighs Y, U, V 6:1:1. The PNG has source,
+    PSNR is the mean of the frames' PSNRs, 100 dB for an identical frame; YUV weights Y, U, V 6:1:1. The PNG has source,
     decoded frame, and 4 times the difference of luma around grey.
     """
     if source_path == decoded_path == "-":

@@ -115,11 +115,13 @@ def measure(
     peak = (1 << bit_depth) - 1
     result = Comparison()
     for number, (a, b) in enumerate(itertools.zip_longest(source, decoded)):
+        if b is None:
+            result.longer, result.whole = None if number == most else "source", True
+            break
         if number == most:
             break
-        if a is None or b is None:
-            result.longer = "decoded" if a is None else "source"
-            result.whole = b is None
+        if a is None:
+            result.longer = "decoded"
             break
         values = [psnr(x, y, peak) for x, y in zip(a.planes(), b.planes(), strict=True)]
         rows, columns = a.y.shape

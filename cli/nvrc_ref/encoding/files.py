@@ -145,7 +145,7 @@ def _copied(stream: io.BytesIO) -> Path | None:
 def _left(stream: io.BytesIO, checkpoint: Path | None, kept: str | None) -> str:
     """What is kept of an encode whose stream could not be written, and how to get it."""
     if kept is not None and checkpoint is not None and checkpoint.exists():
-        return f"; {checkpoint} has {kept}: mend the cause, and {_CONTINUE}"
+        return f"; {checkpoint} holds the state at {kept}: fix the cause, then {_CONTINUE}"
     if not stream.tell():
         return ""
     copy = _copied(stream)

@@ -43,10 +43,10 @@ def _why_size(report: EncodeReport, target: float, *, too_large: bool) -> str:
         return _too_good(report)
     fixed = sum(size for name, size in report.components.items() if not name.startswith("grid"))
     if fixed > target * (1 - _SIZE_TOLERANCE):
-        return f"headers and networks alone take {fixed:.0f}: choose fewer --channels or a longer --gop"
+        return f"headers and networks alone take {fixed:.0f} bytes: choose fewer --channels or a longer --gop"
     if report.lagrangian >= LAMBDA_MAX / _AT_BOUND:
         return (
-            f"lambda is at its largest, {LAMBDA_MAX:g}, and headers and networks take {fixed:.0f} of them: "
+            f"lambda is at its largest, {LAMBDA_MAX:g}, and headers and networks take {fixed:.0f} bytes: "
             "choose fewer --channels"
         )
     return _too_short(report)

@@ -138,7 +138,7 @@ _RATE_AND_DISTORTION = (
         type=click.Choice(TUNES),
         default=EncodeOptions.tune,
         show_default=True,
-        help="What the distortion of luma is: MSE, or 1 - MS-SSIM, which needs pictures of 97x97 or more.",
+        help="Distortion measure of luma: MSE, or 1 - MS-SSIM, which needs pictures of 97x97 or more.",
     ),
 )
 
@@ -175,7 +175,7 @@ _STRUCTURE = (
         type=click.IntRange(1, GOP_MAX),
         default=EncodeOptions.gop,
         show_default=True,
-        help="Most frames of a GOP.",
+        help="Largest number of frames in a GOP.",
     ),
     click.option(
         "--prior/--no-prior",
@@ -187,7 +187,7 @@ _STRUCTURE = (
         type=click.IntRange(1, CHANNELS_MAX),
         help="Active channels of every stage; where the profile has fewer, those.",
     ),
-    click.option("--blocks", type=click.IntRange(min=0), help="Most active blocks of a stage, up to the profile's."),
+    click.option("--blocks", type=click.IntRange(min=0), help="Largest number of active blocks of a stage."),
     click.option(
         "--grids",
         "grid_channels",
@@ -222,7 +222,7 @@ input_options = gathered(
         "--rate",
         callback=parse_frame_rate,
         metavar="FPS",
-        help="Frame rate of headerless YUV, or of other input that does not say it.  [default: 25]",
+        help="Frame rate of headerless YUV, or of other input that states none.  [default: 25]",
     ),
     chroma_option,
     click.option("--bit-depth", type=click.Choice(["8", "10"]), help="Bit depth of headerless YUV.  [default: 8]"),

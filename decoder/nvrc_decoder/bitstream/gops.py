@@ -19,7 +19,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class GopRecord:
-    """A GOP with all that decoding it needs. GOPs under one NETWORK in a row share the `network` object.
+    """A GOP with all that is needed to decode it. Consecutive GOPs under one NETWORK share the `network` object.
 
     Attributes:
         number: of the GOP in the stream.
@@ -82,7 +82,7 @@ def iterate_gops(
 
 
 class Peekable(Generic[Item]):
-    """Items of which the first can be read before it is asked for; an error of that is raised in its turn."""
+    """An iterator whose first item can be read early; an error in reading it is raised by `next`."""
 
     def __init__(self, items: Iterator[Item]) -> None:
         self._items = items
@@ -101,7 +101,7 @@ class Peekable(Generic[Item]):
         return self._first.pop() if self._first else next(self._items)
 
     def peek(self) -> None:
-        """Read the first item, unless that has been done."""
+        """Read the first item and keep it for `next`; do nothing if it has been read."""
         if self._begun:
             return
         self._begun = True

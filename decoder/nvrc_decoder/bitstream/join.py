@@ -29,7 +29,7 @@ def join(
     """Writes the GOPs of all inputs, in order, to `output` as one stream.
 
     Payloads of NETWORK, GOP, DIGEST and METADATA are copied as they are; a NETWORK that equals the one in force is
-    left out, and so is METADATA that says again how all of the stream is to be shown; optional units of unknown type
+    left out, and so is whole-stream presentation METADATA of every input but the first; optional units of unknown type
     are left out, since they may hold offsets; INDEX and END are made anew. Memory is that of one GOP and one NETWORK.
     `inputs` is consumed one by one, so it may open files lazily; on any error the output is incomplete.
 
@@ -62,7 +62,7 @@ def join(
 
 
 class _Join:
-    """The stream that is being put together.
+    """The state of a join.
 
     Attributes:
         writer: None until the first input's METADATA before its first NETWORK has been read.
@@ -116,7 +116,7 @@ class _Join:
             self._sequence = content
         elif content != self._sequence:
             names = [name for name, value in vars(content).items() if value != getattr(self._sequence, name)]
-            message = f"input {self._number} differs from the first in {', '.join(names)}"
+            message = f"input {self._number + 1} differs from the first in {', '.join(names)}"
             raise UnsupportedError("E_JOIN", message, offset=unit.offset, unit="SEQUENCE", section="2.9")
 
     def _take_metadata(self, content: Metadata) -> None:
@@ -135,7 +135,7 @@ class _Join:
             self.writer.metadata(content.key, content.value)
 
     def _compare(self) -> None:
-        """Before the first GOP of an input: it has to be shown as the first input is."""
+        """At the first GOP of an input: check its presentation METADATA against that of the first input."""
         if not self._open:
             return
         self._open = False
@@ -146,7 +146,7 @@ class _Join:
             own, first = self._own.get(key), self._first.get(key)
             if own == first:
                 continue
-            message = f"input {self._number} has {_words(own)} as {key}, the first has {_words(first)}"
+            message = f"input {self._number + 1} has {_words(own)} as {key}, the first has {_words(first)}"
             if self._keep_first is None:
                 message += ": --keep-first (keep_first) shows all as the first"
                 raise UnsupportedError("E_JOIN", message, section="2.9, 3.6.1")
@@ -161,13 +161,13 @@ def _words(entry: WholeStream | None) -> str:
 
 @contextmanager
 def _named(fileobj: BinaryIO, number: int) -> Iterator[None]:
-    """An error says which input it comes from; one in writing comes from none."""
+    """Put the input's name into an error, unless it is one of writing."""
     try:
         yield
     except NvrcError as error:
         name = getattr(fileobj, "name", None)
         if error.code != "E_WRITE":
-            error.file = name if isinstance(name, str) else f"input {number}"
+            error.file = name if isinstance(name, str) else f"input {number + 1}"
         raise
 
 

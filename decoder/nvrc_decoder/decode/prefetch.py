@@ -17,13 +17,13 @@ Check = Callable[[], None]
 
 
 class Cancelled(BaseException):
-    """Ends the prefetching thread. It is no error, so nothing that handles errors may catch it."""
+    """Ends the prefetching thread. It is not an error, so no error handler may catch it."""
 
 
 class Prefetch(Generic[Item]):
     """Iterates over items that a thread makes one ahead: the next one while the last one is in use.
 
-    `stop` ends the thread. An error of the thread is raised in the place of the item that it prevented.
+    `stop` ends the thread. An error in the thread is raised in place of the item.
 
     Args:
         make: returns the items. It is given `check`, and has to call that every few milliseconds of work.
@@ -82,7 +82,7 @@ class Prefetch(Generic[Item]):
             self._condition.notify_all()
         if self._thread is None:
             _close(self._items)
-        # While the interpreter ends, threads stand still. A garbage collection may run in the thread itself.
+        # At interpreter exit, daemon threads are frozen. A garbage collection may call this in the thread itself.
         elif self._thread is not threading.current_thread() and not sys.is_finalizing():
             self._thread.join(patience)
 

@@ -35,7 +35,7 @@ WORD_BYTES = 4
 IntArray = npt.NDArray[np.integer[Any]]
 Int32Array = npt.NDArray[np.int32]
 
-# Symbols that one call sorts, or decodes with one table.
+# Most symbols that one call sorts, or decodes with one table.
 _PIECE = 1 << 13
 # Escapes between two checks; each takes as long as some twenty other symbols.
 _ESCAPES = 1 << 9
@@ -67,7 +67,7 @@ class StepCoder(Protocol):
 
 
 class _Groups:
-    """The order of a step's symbols: ascending table index, stable.
+    """The coding order of a step's symbols: by ascending table index, otherwise unchanged.
 
     Attributes:
         tables: indices of the tables in use, ascending.
@@ -98,7 +98,7 @@ class _Groups:
             return
         counts = self._piece_counts
         earlier_tables, earlier_pieces = np.cumsum(self._totals) - self._totals, np.cumsum(counts, axis=0) - counts
-        # From where a table's symbols lie in the piece to where they lie in the step.
+        # Offset of a table's symbols from the coding order of the piece to that of the step.
         shifts = earlier_tables + earlier_pieces - (np.cumsum(counts, axis=1) - counts)
         for piece, shift, count in zip(self._cuts(), shifts, counts, strict=True):
             order = np.argsort(self._keys[piece], kind="stable")

@@ -22,7 +22,7 @@ _BAND = 64
 def position(flow: Grid, multipliers: Sequence[int], t: int) -> Feature:
     """Positions at frame `t`, in eighths of a luma sample: [2, rows, columns], vertical first (7.6.1).
 
-    After the last frame of the GOP, its positions are repeated.
+    After the last frame of the GOP, the positions of that frame are repeated.
     """
     return dequantise(flow[min(t, len(flow) - 1)], multipliers)[:2]
 
@@ -41,7 +41,7 @@ def split_cells(split: Grid, multipliers: Sequence[int], t: int, size: tuple[int
     Args:
         split: the split grid.
         multipliers: its multipliers, one for each channel.
-        t: the frame; after the last frame of the GOP, its values are repeated.
+        t: the frame; after the last frame of the GOP, the values of that frame are repeated.
         size: rows and columns of the picture in luma samples.
 
     Returns:
@@ -194,7 +194,7 @@ def predict(
     """A plane from two reference planes (7.6.3).
 
     Args:
-        before, after: the references with `half_samples`.
+        before, after: `half_samples` of the reference planes.
         d0, d1: displacements to them, from `displacement`.
         weight: blend weights, from `blend_weight`.
         size: rows and columns of the plane.

@@ -8,7 +8,7 @@ took a twentieth less time, but the peak grew by a tenth in twenty GOPs at 1080p
 initial setting, since new pages cost time.
 
 Training differs: each iteration allocates and frees the same activations, at 720p most of them above 32 MiB. New pages
-for each of them took a third of its time.
+for each of them took a quarter of its time.
 """
 
 from __future__ import annotations

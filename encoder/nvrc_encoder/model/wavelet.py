@@ -28,7 +28,7 @@ _STEPS = ((57 / 128, -1), (113 / 128, -1), (217 / 4096, 1), (203 / 128, 1))
 
 
 def _parts(x: Tensor, axis: int, ahead: bool) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Views of x: samples with a neighbour ahead (or behind) and those neighbours; the end that is its own, twice."""
+    """Views of x: (samples with a neighbour on that side, those neighbours), (end sample, itself as neighbour)."""
     count = x.shape[axis]
     first, second = x.narrow(axis, 0, count - 1), x.narrow(axis, 1, count - 1)
     end = x.narrow(axis, count - 1 if ahead else 0, 1)
@@ -46,7 +46,7 @@ def _add_pairs(into: Tensor, source: Tensor, step: int, axis: int, factor: float
 
 
 def _lift(into: Tensor, source: Tensor, step: int, axis: int, rounds: bool, back: bool = False) -> None:
-    """One lifting step in place: add the weighted sum of each sample's two neighbours; `back` undoes it."""
+    """One lifting step: add to `into` the weighted neighbours from `source`, rounded if `rounds`; `back` undoes it."""
     factor, sign = _STEPS[step]
     sign = -sign if back else sign
     if not rounds:
@@ -103,7 +103,7 @@ def luma_of(bands: Sequence[Tensor], rounds: bool) -> Tensor:
 
     Args:
         bands: the four band slots, coarse to fine, in activation steps: [N, 4, h, w] (LL, HL, LH, HH), then
-            [N, 3, h, w] (HL, LH, HH), each of twice the rows and columns of the one before, or one less.
+            [N, 3, h, w] (HL, LH, HH), each with twice the rows and columns of the one before, or one less than that.
         rounds: round each lifting step as the decoder does; the gradients are those without rounding.
     """
     low: Tensor

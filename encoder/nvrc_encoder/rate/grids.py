@@ -1,4 +1,4 @@
-"""Rate of the feature grids under the octree context model, for training (spec 5).
+"""Rate of all grids under the context model, for training (spec 5).
 
 The decoder walks a grid step by step; in training every position's context is known at once, so the whole grid is one
 gather, along the indices of `grid_context`.

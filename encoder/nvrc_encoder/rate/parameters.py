@@ -50,7 +50,7 @@ class LayerQuantisation:
         name: name of the layer.
         weight, bias: coded integers, int64.
         multiplier, shift, bias_shift: their scale.
-        prior: prior from which they are differences.
+        prior: the prior that they are differences from.
     """
 
     name: str
@@ -160,7 +160,7 @@ class ParameterBank(nn.Module):
         return torch.stack([log_step, self.bias_log_step], 1).reshape(-1)
 
     def freeze_steps(self) -> None:
-        """Snap the learned steps to m * 2^e that keeps each layer within the numerical contract; stop learning them."""
+        """Snap each learned step to the nearest m * 2^e within the numerical contract, and stop learning them."""
         self.enforce_contract()
         self.steps_frozen = True
         shifts = [q.shift for q in self.integers()]
@@ -214,7 +214,7 @@ class ParameterBank(nn.Module):
         """(m, e) of the step m * 2^e nearest to the learned one that keeps layer i within the contract.
 
         Raises:
-            InternalError: E_DIVERGED, a parameter is not finite; E_BOUND, no step does, see `_project`.
+            InternalError: E_DIVERGED, a parameter is not finite; E_BOUND, no step keeps it there, see `_project`.
         """
         if not all(bool(torch.isfinite(self.raw[part]).all()) for part in self._slices[i]):
             raise InternalError("E_DIVERGED", f"training diverged: layer {self.layers[i].name} is not finite")
@@ -226,7 +226,7 @@ class ParameterBank(nn.Module):
         raise InternalError("E_BOUND", f"no step keeps layer {self.layers[i].name} within the numerical contract")
 
     def _project(self, i: int) -> None:
-        """Shrink the parameters of layer i until the coarsest step of 4 * 2^e keeps it within the contract."""
+        """Shrink the parameters of layer i so that the coarsest step 4 * 2^e keeps it within the contract."""
         multiplier = MULTIPLIERS[0]
         exponent = max(e for m, e in self._candidates(i) if m == multiplier)
         layer, (w, b) = self.layers[i], self._slices[i]
@@ -336,5 +336,5 @@ class ParameterBank(nn.Module):
         return [float(code_lengths(part).min()) for q in self.integers() for part in (q.weight, q.bias)]
 
     def integers(self) -> list[LayerQuantisation]:
-        """The integers to write, in stream order; call after `freeze_steps`."""
+        """The integers to write, in stream order, each layer with its step snapped."""
         return [self._integers(i, *self._snap(i)) for i in range(len(self.layers))]

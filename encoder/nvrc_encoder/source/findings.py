@@ -18,7 +18,7 @@ __all__ = ["Findings", "Window"]
 
 _NAMED_FRAMES = 3
 _EVEN = Fraction(1, 20)
-"""Largest deviation of time stamps from a constant rate, in frame durations, for which they are not carried."""
+"""Largest deviation from a constant rate, in frame durations, at which time stamps are still left out."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Findings:
         if self._ticks(window, rate) is not None and self._times(window, rate) is None:
             lines.append(
                 f"dropped: time stamps, which the format cannot carry; all frames are shown at {rate} a second: "
-                f"ffmpeg -i INPUT -vf fps={rate} -c:v ffv1 OUTPUT.mkv repeats and drops frames in place of that"
+                f"ffmpeg -i INPUT -vf fps={rate} -c:v ffv1 OUTPUT.mkv keeps the timing by repeating and dropping frames"
             )
         if corrupt:
             names = ", ".join(str(i) for i in corrupt[:_NAMED_FRAMES])
@@ -126,7 +126,7 @@ class Findings:
         return line.replace("-i DECODED.mp4 -i INPUT", f"-i DECODED.mp4 {part}-i INPUT")
 
     def _ticks(self, window: Window, rate: Fraction) -> list[int] | None:
-        """Duration of each encoded frame in ticks; None where all are 1 / rate, up to the precision of ticks."""
+        """Duration of each encoded frame in ticks; None if all are near 1 / rate, or time stamps are missing."""
         used = window.of(self.starts)
         starts = [start for start in used if start is not None]
         if self.time_base is None or not starts or len(starts) < len(used):

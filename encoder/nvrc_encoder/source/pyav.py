@@ -1,4 +1,4 @@
-"""Reading of all containers that PyAV (FFmpeg) knows, as the planes of its decoders."""
+"""Reads every container that PyAV (FFmpeg) knows; frames are the planes that its decoders return."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _is_stream(name: str) -> bool:
 def _open_container(av: Any, name: str) -> Any:
     """The container; where it cannot be opened, the error has the reason that FFmpeg logs."""
     if _is_stream(name):  # FFmpeg may mistake it for another format
-        raise InvalidStreamError("E_SOURCE", f"{name} is a .nvrc stream already; nvrc-ref decode makes a video of it")
+        raise InvalidStreamError("E_SOURCE", f"{name} is a .nvrc stream already: nvrc-ref decode converts it")
     level, skipping = av.logging.get_level(), av.logging.get_skip_repeated()
     av.logging.set_level(av.logging.ERROR)
     av.logging.set_skip_repeated(False)  # else the reason is missing for a second file with the same fault

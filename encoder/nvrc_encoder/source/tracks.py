@@ -123,7 +123,7 @@ def find_lost_tracks(container: Any, video: Any, findings: Findings) -> None:
             tracks = [stream for stream in others if stream.type == kind]
             fitting = _turned_suffix(tracks) if ORIENTATION in findings.entries else suffix
             lost[kind] = (
-                f"dropped: {name} ({_tracks(count[kind])}); when decoded, put it back: "
+                f"dropped: {name} ({_tracks(count[kind])}); after decoding, mux it back in: "
                 f"ffmpeg -i DECODED.mp4 -i INPUT -map 0:v -map 1:{letter} -c copy OUTPUT.{fitting}"
             )
     if count["video"]:
@@ -131,7 +131,7 @@ def find_lost_tracks(container: Any, video: Any, findings: Findings) -> None:
             i for i, stream in enumerate(container.streams.video) if stream is not video and not _is_picture(stream)
         )
         lost["video"] = (
-            f"dropped: video ({_tracks(count['video'])} besides the first); take it out to encode it: "
+            f"dropped: video ({_tracks(count['video'])} besides the first); extract it to encode it: "
             f"ffmpeg -i INPUT -map 0:v:{number} -c copy OTHER.mkv"
         )
     if count["picture"]:
@@ -145,6 +145,6 @@ def find_lost_tracks(container: Any, video: Any, findings: Findings) -> None:
     if video.metadata.get("alpha_mode", "0") != "0":
         decoder = "libvpx" if video.codec_context.name == "vp8" else "libvpx-vp9"
         lost["alpha"] = (
-            "dropped: alpha; take it out to encode it by itself: "
+            "dropped: alpha; extract it to encode it separately: "
             f"ffmpeg -c:v {decoder} -i INPUT -vf alphaextract -c:v ffv1 ALPHA.mkv"
         )

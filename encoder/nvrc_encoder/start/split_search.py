@@ -1,4 +1,4 @@
-"""Initial split grid: motion of their own for 8x8 blocks that the smooth motion of the flow grid predicts badly."""
+"""Initial split grid: separate motion for the 8x8 blocks that the smooth motion of the flow grid predicts badly."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nvrc_encoder.start.flow_search import blends, cell_errors, neighbours, patt
 __all__ = ["SplitGrid"]
 
 _FIRST_BITS, _MORE_BITS = 16.0, 6.0
-"""Bits of a value other than 0, and for each doubling. They are set too high: residuals repair part of the error."""
+"""Bits of a value other than 0, and for each doubling. Deliberately high, since residuals repair part of the error."""
 _MOVES, _FINE_MOVES = (4, 2, 1), (1,)
 """Distances of the patterns tried around a block, in steps of the grid: at first, and after copying neighbours."""
 _BLENDS = (-2, -1, 1, 2)
@@ -53,11 +53,11 @@ class SplitGrid:
         self._known: set[int] = set()
 
     def search(self, step: Step, route: Route, smooth: Motion, planes: Mapping[int, Tensor]) -> None:
-        """Find the values of the frames of a step; nodes after the last frame have those of the last one (spec 7.6.1).
+        """Find the values of the frames of a step; frames after the last one of the GOP have its values (spec 7.6.1).
 
         Args:
             step: a step of the GOP's route.
-            route: a route whose second step it is.
+            route: the route that `smooth` belongs to; `step` is its second step.
             smooth: motion along `route` by the flow grid alone.
             planes: frame -> [1, 1, H, W] decoded luma planes of the references, feature units.
         """

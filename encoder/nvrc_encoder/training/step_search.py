@@ -26,7 +26,7 @@ _STRIDES = (2, 1)
 _LONGEST = 3
 """Largest number of changes to one tensor in one direction and pass."""
 _LEAST_GAIN = 2e-4
-"""Share of J below which a pass that gains no more is the last."""
+"""The search ends after a pass that gains less than this share of J."""
 _MOST_PASSES = 8
 _MOST_CACHED = 1 << 30
 """Largest size of cached planes in bytes."""

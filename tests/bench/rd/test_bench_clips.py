@@ -44,7 +44,7 @@ def test_a_given_size_wins_over_the_name() -> None:
 
 
 def test_raw_video_without_a_size_is_refused() -> None:
-    with pytest.raises(InputError, match="does not tell its size"):
+    with pytest.raises(InputError, match="does not state its size"):
         raw_format(ClipSpec("clip.yuv"))
     assert raw_format(ClipSpec("clip.mp4")) is None
 
@@ -177,5 +177,5 @@ def test_a_clip_has_the_samples_that_encode_reads(tmp_path: Path) -> None:
         assert [frame.md5() for frame in clip.open()] == seen
     with pytest.raises(InputError, match="of its own"):
         prepare(ClipSpec(str(path), rate="50", scale="32x16"), tmp_path, Runner(1), "ffmpeg")
-    with pytest.raises(InputError, match="says itself"):
+    with pytest.raises(InputError, match="of its own"):
         prepare(ClipSpec(str(path), size="16x8", scale="32x16"), tmp_path, Runner(1), "ffmpeg")

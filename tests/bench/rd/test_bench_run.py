@@ -168,7 +168,7 @@ def test_a_changed_version_is_reported(
     assert bench(tmp_path, clip, {**PLAIN, "points": [4]}) == 0
     assert bench(tmp_path, clip, {**PLAIN, "points": [4], "version": "4"}) == 0
     assert count(calls) == 1
-    assert "is of 3, not 4; --redo encodes it again" in capsys.readouterr().err
+    assert "is by 3, not 4; --redo encodes it again" in capsys.readouterr().err
 
 
 def test_a_failed_point_is_retried_by_the_next_run(

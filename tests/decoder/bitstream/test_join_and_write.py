@@ -51,7 +51,7 @@ def test_join_drops_unknown_optional_units() -> None:
 
 def test_join_refuses_other_sequences_and_nothing() -> None:
     other = make_stream(sequence=SequenceHeader(48, 32, 30, 1, full_range=1))
-    with pytest.raises(UnsupportedError, match="input 1 differs from the first in rate_numerator, full_range"):
+    with pytest.raises(UnsupportedError, match="input 2 differs from the first in rate_numerator, full_range"):
         joined(make_stream(), other)
     with pytest.raises(UnsupportedError, match="nothing"):
         joined()

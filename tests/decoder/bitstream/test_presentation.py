@@ -212,7 +212,7 @@ def test_join_refuses_what_is_shown_otherwise(key: str) -> None:
         (stream(), stream({key: other})),
         (stream({key: first}), stream({key: "malformed"})),
     ):
-        with pytest.raises(UnsupportedError, match=f"input 1 has .* as {key}, the first has .*--keep-first"):
+        with pytest.raises(UnsupportedError, match=f"input 2 has .* as {key}, the first has .*--keep-first"):
             joined(*parts)
         told: list[str] = []
         whole = joined(*parts, keep=told)
