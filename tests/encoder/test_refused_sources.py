@@ -29,7 +29,7 @@ def test_only_another_rate_is_told_how(tmp_path: Path, rate: int, advised: bool)
 
 def test_a_stream_is_no_video_to_encode(tmp_path: Path) -> None:
     (tmp_path / "a.nvrc").write_bytes(bytes.fromhex("894e5652430d0a1a") + bytes(99))
-    with pytest.raises(InvalidStreamError, match="stream already; nvrc-ref decode"):
+    with pytest.raises(InvalidStreamError, match="stream already: nvrc-ref decode"):
         open_source(tmp_path / "a.nvrc")
 
 
