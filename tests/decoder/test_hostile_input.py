@@ -142,6 +142,7 @@ def test_a_hostile_stream_is_refused_by_name(case: Case) -> None:
     assert error.unit or error.code in ("E_MAGIC", "E_VERSION", "E_TRAILING"), error
 
 
+@pytest.mark.full
 def test_hostile_streams_take_little_memory(tmp_path: Path) -> None:
     """The same in a process with a memory limit, also by random access."""
     files = []
@@ -180,6 +181,7 @@ def check_command_line(data: bytes, folder: Path, capsys: pytest.CaptureFixture[
     return expected
 
 
+@pytest.mark.full
 def test_mutations_through_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cases = cli_cases()
     assert len(cases) == 50

@@ -58,6 +58,7 @@ def test_many_frames_of_few_bytes_cost_nothing(frames: int, steps_decoded: Count
     assert steps_decoded["symbols"] < 10_000
 
 
+@pytest.mark.full
 def test_the_same_frames_are_decoded_where_the_caller_wants_them() -> None:
     stream = silent_stream("nano", 16, 16, (270,))
     with pytest.raises(LimitError, match="max_surplus_frames"):

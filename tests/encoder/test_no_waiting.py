@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from case_choice import full_except
 from encoder_cases import gradient_source
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -46,7 +47,7 @@ def test_waiting_is_noticed(question: Callable[[torch.Tensor], object]) -> None:
     assert questions.found
 
 
-@pytest.mark.parametrize("node_spacing", [8, 2])
+@pytest.mark.parametrize("node_spacing", full_except([8, 2], 2))
 def test_iterations_do_not_wait(node_spacing: int) -> None:
     source = gradient_source(48, 32, 12)
     options = EncodeOptions(device="cpu", trials=False, node_spacing=node_spacing, gop=12, iterations=100)

@@ -53,15 +53,16 @@ def trainer_elsewhere(monkeypatch: pytest.MonkeyPatch, width: int, height: int, 
     return trainer
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("profile", "more"),
     [
         ("nano", {}),
-        pytest.param("lite", {}, marks=pytest.mark.full),
-        pytest.param("main", {}, marks=pytest.mark.full),
-        pytest.param("nano", {"node_spacing": 2}, marks=pytest.mark.full),
-        pytest.param("nano", {"motion": False, "slots": tuple(range(9))}, marks=pytest.mark.full),
-        pytest.param("nano", {"tune": "ms-ssim"}, marks=pytest.mark.full),
+        ("lite", {}),
+        ("main", {}),
+        ("nano", {"node_spacing": 2}),
+        ("nano", {"motion": False, "slots": tuple(range(9))}),
+        ("nano", {"tune": "ms-ssim"}),
     ],
     ids=["nano", "lite", "main", "pyramid", "no motion", "ms-ssim"],
 )

@@ -105,6 +105,7 @@ def test_nearer_to_the_goal_wins_then_the_lower_cost() -> None:
         assert (run.best is found) == wins
 
 
+@pytest.mark.full
 def test_best_state_is_the_one_that_is_written() -> None:
     """A run whose last iterations raise J ends in a state from before them."""
     run = _run(None, iterations=160)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from case_choice import pairwise
+from case_choice import full_except, pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthesis_cases import Case, Picture, differing, random_case
@@ -62,7 +62,7 @@ def assert_exact(case: Case) -> None:
         assert differing(reference, decoded) == [], (threads, optimization, layout, batch)
 
 
-@pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
+@pytest.mark.parametrize("profile", full_except(PROFILES, PROFILES[0]), ids=lambda profile: profile.name)
 @settings(max_examples=15, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_reference_equals_onnx_runtime(profile: Profile, data: st.DataObject) -> None:

@@ -27,7 +27,11 @@ each_profile = pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: 
 
 @pytest.mark.parametrize(
     ("profile", "chroma_format"),
-    [*((PROFILES[0], chroma_format) for chroma_format in range(3)), (PROFILES[1], 2), (PROFILES[2], 1)],
+    [
+        *((PROFILES[0], chroma_format) for chroma_format in range(3)),
+        (PROFILES[1], 2),
+        pytest.param(PROFILES[2], 1, marks=pytest.mark.full),
+    ],
     ids=lambda value: getattr(value, "name", None),
 )
 def test_tiles_have_the_samples_of_the_whole(profile: Profile, chroma_format: int):

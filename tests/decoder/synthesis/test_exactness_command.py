@@ -33,6 +33,7 @@ def outcome(tmp_path: Path, *more: str) -> tuple[int, dict[str, Any]]:
     return code, json.loads(report.read_text())
 
 
+@pytest.mark.full
 def test_all_is_equal_here(tmp_path):
     code, report = outcome(tmp_path, "--options", "--swept-sizes", "5x4")
     assert code == 0
@@ -132,6 +133,7 @@ def test_wrong_shapes_and_missing_frames_count_as_different():
     assert cases.differing_samples([Planes(plane.astype(np.uint16)), Planes(plane)], right)[0] == 24
 
 
+@pytest.mark.full
 def test_speed_and_bound(tmp_path, monkeypatch, capsys):
     arguments = ["--speed", "--speed-profile", "nano", "--speed-size", "32x16", "--speed-frames", "2"]
     code, report = outcome(tmp_path, *arguments, "--speed-gops", "2,1", "--bandwidth-tbs", "1")
