@@ -108,7 +108,7 @@ def test_any_allowed_size_can_be_decoded(profile: int, size: tuple[int, int]) ->
 
 
 def by_the_formula(sequence: SequenceHeader, network: NetworkHeader, frames: int) -> int:
-    """Estimate of docs/memory.md for a GOP without coded bytes and schedules without splits, in a picture of one tile."""
+    """Estimate of docs/memory.md for a GOP without coded bytes or splits of schedules, in a picture of one tile."""
     profile = sequence.profile_spec
     constants = re.findall(r"(\d+) for (nano|lite|main)", re.findall(r"A is [^:]*:", PAGE)[0])
     a = {name: int(value) for value, name in constants}[profile.name]
