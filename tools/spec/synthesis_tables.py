@@ -1,7 +1,7 @@
 """The profiles as tables for the specification: ``python tools/spec/synthesis_tables.py FILE...``.
 
 In each file, what stands between ``<!-- generated: NAME -->`` and ``<!-- end generated -->`` is replaced. NAME is
-``STAGES``, ``SLOTS``, ``SLOT_NAMES``, ``LAYER_RANGES`` or ``COST``.
+``STAGES``, ``SLOTS``, ``SLOT_NAMES``, ``LAYER_RANGES``, ``COST``, or ``DIAGRAM_`` and a profile's name in capitals.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from nvrc_decoder.profiles import (
     CHROMA_420,
     CHROMA_444,
+    LUMA_CHANNELS,
     LUMA_STAGE,
     PROFILES,
     STAGE_STRIDES,
@@ -33,6 +34,8 @@ __all__ = ["main", "render", "update"]
 _BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end generated -->)", re.DOTALL)
 # Every frame a node: the most expensive one.
 _EXPENSIVE = Pyramid(key_spacing=1, node_spacing=1)
+# Column of a diagram's trunk.
+_TRUNK = 56
 
 
 def _full_grids(profile: Profile) -> list[int]:
@@ -143,6 +146,56 @@ def _cost() -> Iterator[tuple[object, ...]]:
         yield profile.name, len(layers), parameters, f"{cost:.3f}", f"{planes:.3f}"
 
 
+def _beside(text: str, note: str = "") -> str:
+    """A line with `text` centred on the trunk."""
+    start = _TRUNK - len(text) // 2
+    return (" " * start + text + (" " * max(2, _TRUNK + 12 - start - len(text)) + note if note else "")).rstrip()
+
+
+def _inputs(profile: Profile, stage: int) -> str:
+    """What is injected into a stage, with its channels."""
+    names = []
+    for i in profile.slots_of_stage(stage):
+        slot = profile.slots[i]
+        what = "planes of slot" if slot.kind is SlotKind.PLANE else "slot"
+        names.append(f"{what} {i} ({slot.max_channels})")
+    if stage == LUMA_STAGE:
+        names.append(f"phases of the luma plane ({LUMA_CHANNELS})")
+    return ", ".join(names)
+
+
+def _lines(profile: Profile) -> Iterator[str]:
+    for k, (channels, blocks) in enumerate(zip(profile.max_channels, profile.blocks, strict=True)):
+        if k:
+            yield _beside("|")
+            yield _beside("upsample", "x2 rows and columns (7.10)")
+            yield _beside("|")
+        arrow = f"{_inputs(profile, k)} --> inject "
+        yield (
+            arrow
+            + "-" * (_TRUNK - 2 - len(arrow))
+            + "> "
+            + ("+" if k else "o")
+            + f"           stage {k}: stride "
+            + (f"{STAGE_STRIDES[k]}, {channels} channels")
+        )
+        if profile.temporal_stem and k == 0:
+            yield _beside("|")
+            yield _beside("temporal", "with the injections of t - 1 and t + 1 (7.8)")
+        for b in range(blocks):
+            yield _beside("|")
+            yield _beside(f"block {b}", "(7.9)")
+    yield _beside("|")
+    yield _beside("head.depthwise", f"{4 * profile.max_channels[-1]} outputs (7.11)")
+    yield _beside("|")
+    yield _beside("head.pointwise", "4, 6 or 12 subplanes (7.11, 8.1)")
+
+
+def _diagram(profile: Profile) -> str:
+    """The synthesis of one frame by the largest network of a profile, from top to bottom."""
+    return "```\n" + "\n".join(_lines(profile)) + "\n```\n"
+
+
 def render(name: str) -> str:
     """The text of a generated block; KeyError where there is none of that name."""
     if name == "STAGES":
@@ -160,7 +213,7 @@ def render(name: str) -> str:
         return _table(("layers", "input_max", "lo..hi"), _layer_ranges())
     if name == "COST":
         return _table(("name", "layers", "parameters", "kMAC / luma sample", "of which planes"), _cost())
-    raise KeyError(name)
+    return _diagram({f"DIAGRAM_{profile.name.upper()}": profile for profile in PROFILES}[name])
 
 
 def update(text: str) -> str:

@@ -17,6 +17,9 @@ SPEC = Path(__file__).parents[3] / "spec"
 CHAPTERS = ("06-arithmetic.md", "07-profiles-synthesis.md", "08-reconstruction.md")
 
 
+DIAGRAMS = [f"DIAGRAM_{profile.name.upper()}" for profile in profiles.PROFILES]
+
+
 def text(chapter: str) -> str:
     return (SPEC / chapter).read_text(encoding="utf-8")
 
@@ -25,7 +28,7 @@ def text(chapter: str) -> str:
     ("name", "blocks"),
     [
         ("06-arithmetic.md", ["LAYER_RANGES"]),
-        ("07-profiles-synthesis.md", ["SLOT_NAMES", "STAGES", "SLOTS", "COST"]),
+        ("07-profiles-synthesis.md", ["SLOT_NAMES", "STAGES", "SLOTS", *DIAGRAMS, "COST"]),
     ],
 )
 def test_tables_are_those_of_the_profiles(name, blocks):
