@@ -174,15 +174,19 @@ def render(previous: str = "") -> str:
     """The table.
 
     Args:
-        previous: the table before. The stream that it names for a requirement is kept where it still fits.
+        previous: the table before. The tests and the stream that it names for a requirement are kept where they still
+            fit, so that a new test or a smaller stream does not put it out of date.
     """
     kept = dict(re.findall(r"^\| (R[\d.]+) \|.*\| `([\w-]+)` \|$", previous, re.MULTILINE))
+    listed = dict(re.findall(r"^\| (R[\d.]+) \|.*\| ([^|]*) \| [^|]* \|$", previous, re.MULTILINE))
     named, golden = naming_tests(), golden_streams()
     count = len(list((ROOT / "conformance" / "streams").glob("*.nvrc")))
     lines = ["| number | section | code | that | tests | streams |", "|---|---|---|---|---|---|"]
     for requirement in requirements():
         number = requirement.number
-        files = ", ".join(f"`{name}`" for name in named.get(number, [])) or "none"
+        names = named.get(number, [])
+        names = [name for name in names if f"`{name}`" in listed.get(number, "")] or names
+        files = ", ".join(f"`{name}`" for name in names) or "none"
         text = requirement.text.replace("|", "\\|")
         place = f"{number} | {requirement.section} | `{requirement.code}` | {text}"
         lines.append(f"| {place} | {files} | {_listed(number, golden, count, kept.get(number))} |")
