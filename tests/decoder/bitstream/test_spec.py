@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -9,6 +10,13 @@ import pytest
 
 import nvrc_decoder
 from nvrc_decoder.bitstream.tables import PAYLOADS
+from nvrc_decoder.entropy.coder import ESCAPE_PREFIX_MAX
+from nvrc_decoder.limits import LEVELS
+from nvrc_decoder.octree.schedule import SPLITS_MAX
+from nvrc_decoder.picture.format import RATE_MAX
+from nvrc_decoder.profiles import PROFILES, Q_MAX, node_shape
+from nvrc_decoder.pyramid import Pyramid
+from spec import requirements_table
 from spec.syntax_tables import checks_of, update
 
 SPEC = Path(__file__).parents[3] / "spec"
@@ -38,3 +46,60 @@ def test_every_code_is_in_chapter_9() -> None:
     used = {code for file in source.rglob("*.py") for code in re.findall(r'"(E_[A-Z0-9_]+)"', file.read_text("utf-8"))}
     listed = set(re.findall(r"`(E_[A-Z0-9_]+)`", (SPEC / "09-errors-limits.md").read_text(encoding="utf-8")))
     assert used - listed == set()
+
+
+def test_annex_b_lists_every_requirement() -> None:
+    text = (SPEC / "annex-b-requirements.md").read_text(encoding="utf-8")
+    assert requirements_table.update(text) == text
+    numbers = re.findall(r"^\| (R[\d.]+) \|", text, re.MULTILINE)
+    assert numbers == sorted(set(numbers), key=lambda number: [int(part) for part in number[1:].split(".")])
+    stated = {n for file in SPEC.glob("0*.md") for n in re.findall(r"\*\*(R\d+\.\d+)\*\*", file.read_text("utf-8"))}
+    assert set(numbers) == stated
+
+
+def test_every_requirement_has_a_test() -> None:
+    named = requirements_table.naming_tests()
+    assert [found.number for found in requirements_table.requirements() if found.number not in named] == []
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        (("`test_requirements`", "`lite-pyramid`"), ("`test_requirements`", "`lite-pyramid`")),
+        (("`test_gone`", "`nano-sparse`"), ("`test_entries`, `test_requirements`", "`nano-motion-frame`")),
+    ],
+    ids=["fits", "does-not"],
+)
+def test_what_annex_b_names_is_kept_where_it_fits(before: tuple[str, str], now: tuple[str, str]) -> None:
+    rows = (f"| {number} | 3 | `E_RANGE` | that | {' | '.join(before)} |" for number in ("R3.31", "R3.46"))
+    table = requirements_table.render("\n".join(rows))
+    assert re.findall(r"^\| R3\.31 .*\| ([^|]*) \| [^|]* \|$", table, re.MULTILINE) == [now[0]]
+    assert re.findall(r"^\| R3\.46 .*\| ([^|]*) \|$", table, re.MULTILINE) == [now[1]]
+
+
+def test_value_ranges_are_those_of_the_format() -> None:
+    text = (SPEC / "09-errors-limits.md").read_text(encoding="utf-8").split("## 9.5 ")[1]
+    rows = dict(re.findall(r"^\| (.*?) \| (.*) \| .*? \|$", text.replace("\\|", "!"), re.MULTILINE))
+    side, frames = 65535, 65536
+    assert rows["width * height (R9.1)"] == f"1..{side * side}"
+    assert side * side * RATE_MAX < 1 << 63
+    assert max(level.max_rate for level in LEVELS[:-1]) * RATE_MAX < 1 << 62
+    assert (LEVELS[-1].max_rate * RATE_MAX).bit_length() == 71
+    dense = Pyramid(16, 1, (16,) * 4)
+    symbols = max(
+        sum(math.prod(node_shape(slot, frames, side, side, dense)) * slot.max_channels for slot in profile.slots)
+        for profile in PROFILES
+    )
+    assert rows["GopSymbols (3.4, R9.5)"] == f"at most {symbols}"
+    assert 255 + (2 << ESCAPE_PREFIX_MAX) - 1 == (1 << 21) + 254
+    assert SPLITS_MAX == 32
+    channels = max(slot.max_channels for profile in PROFILES for slot in profile.slots)
+    assert rows["sum of Faces (5.3); sum of input 18 before the min"] == f"magnitude at most {channels * Q_MAX}"
+
+
+@pytest.mark.parametrize("rate", [1, 1 << 30, RATE_MAX])
+@pytest.mark.parametrize("size", [1, 1 << 20, 65535 * 65535])
+def test_the_check_of_level_6_fits_in_64_bits(rate: int, size: int) -> None:
+    top = LEVELS[-1].max_rate
+    for denominator in (1, *(max(1, size * rate // top + shift) for shift in (-1, 0, 1)), RATE_MAX):
+        assert (size * rate <= top * denominator) == (-(-size * rate // (1 << 40)) <= denominator)

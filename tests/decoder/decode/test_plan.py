@@ -22,7 +22,7 @@ from nvrc_decoder.profiles import PROFILES, Profile
 from nvrc_decoder.pyramid import Pyramid
 from nvrc_decoder.synthesis.tiles import halo
 
-CHAPTER = (Path(__file__).parents[3] / "spec" / "09-errors-limits.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "memory.md").read_text(encoding="utf-8")
 HD = SequenceHeader(1920, 1080, 25, 1, profile=2, level=6)
 
 
@@ -108,9 +108,9 @@ def test_any_allowed_size_can_be_decoded(profile: int, size: tuple[int, int]) ->
 
 
 def by_the_formula(sequence: SequenceHeader, network: NetworkHeader, frames: int) -> int:
-    """Estimate of section 9.3 for a GOP without coded bytes and schedules without splits, in a picture of one tile."""
+    """Estimate of docs/memory.md for a GOP without coded bytes or splits of schedules, in a picture of one tile."""
     profile = sequence.profile_spec
-    constants = re.findall(r"(\d+) for (nano|lite|main)", re.findall(r"A is [^:]*:", CHAPTER)[0])
+    constants = re.findall(r"(\d+) for (nano|lite|main)", re.findall(r"A is [^:]*:", PAGE)[0])
     a = {name: int(value) for value, name in constants}[profile.name]
     order = sorted(
         (grid.slot for grid in network.grids), key=lambda i: (i not in (profile.flow_slot, profile.split_slot), i)
@@ -142,7 +142,7 @@ def by_the_formula(sequence: SequenceHeader, network: NetworkHeader, frames: int
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
 @pytest.mark.parametrize(("frames", "pyramid"), [(1, Pyramid()), (9, Pyramid(8, 8)), (10, Pyramid(16, 2, (9, 9, 9)))])
 @pytest.mark.parametrize("absent", ["none", "flow", "planes", "luma", "nodes"])
-def test_the_estimate_is_what_chapter_9_says(profile: Profile, frames: int, pyramid: Pyramid, absent: str) -> None:
+def test_the_estimate_is_what_the_page_says(profile: Profile, frames: int, pyramid: Pyramid, absent: str) -> None:
     sequence = replace(HD, width=333, height=201, profile=profile.id)
     left_out: dict[str, tuple[int, ...]] = {
         "none": (),
@@ -156,6 +156,6 @@ def test_the_estimate_is_what_chapter_9_says(profile: Profile, frames: int, pyra
     assert estimate(sequence, network, frames) == by_the_formula(sequence, network, frames)
 
 
-def test_margins_of_tiles_are_those_of_chapter_9() -> None:
-    assert ", ".join(f"{halo(profile)} ({profile.name})" for profile in PROFILES[:2]) in CHAPTER
-    assert f" or {halo(PROFILES[2])} (main) luma samples" in CHAPTER
+def test_margins_of_tiles_are_those_of_the_page() -> None:
+    assert ", ".join(f"{halo(profile)} ({profile.name})" for profile in PROFILES[:2]) in PAGE
+    assert f" or {halo(PROFILES[2])} (main) luma samples" in PAGE

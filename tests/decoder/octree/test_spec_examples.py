@@ -1,4 +1,4 @@
-"""The worked examples of spec chapters 4 and 5 are what the code computes."""
+"""The worked examples of spec chapters 4 and 5 are what the code computes, in the text and in `spec/examples`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pytest
 from oracles import context, rans
+from stream_builders import read_all
 
-from nvrc_decoder.bitstream.headers import node_map
+import nvrc_decoder
+from nvrc_decoder.bitstream.headers import Gop, NetworkHeader, node_map
+from nvrc_decoder.decode.gop import Network, decode_grids, load_network
 from nvrc_decoder.entropy.coder import SymbolDecoder, SymbolEncoder
 from nvrc_decoder.entropy.tables import LAPLACE_SHA256, RADII
 from nvrc_decoder.octree.context import available_neighbours
@@ -17,15 +21,14 @@ from nvrc_decoder.octree.network import ContextNetwork
 from nvrc_decoder.octree.schedule import expand_schedule
 from nvrc_decoder.profiles import CONTEXT_INPUTS, PROFILES
 from nvrc_decoder.pyramid import DEFAULT_PYRAMID
-from nvrc_decoder.synthesis.arithmetic import IntegerLayer
+from spec import examples
 
 SPEC = Path(__file__).resolve().parents[3] / "spec"
 TABLES = rans.read_tables()
 
 STEP = [128, 83, 83, 83, 200], [0, 2, -1, 0, -3], [1, 2, -24, -1, 30]
 
-SPLITS = (0x03, 0x03, 0x34, 0x34)
-SHAPE = (3, 1, 3, 4)
+SPLITS, SHAPE = examples.SPLITS, examples.SHAPE
 SLOT = 3
 
 
@@ -60,19 +63,20 @@ def entropy_example() -> str:
     return "\n".join([*lines, head, *decoder.lines, "", f"values: {values}"])
 
 
-def example_network() -> ContextNetwork:
-    def layer(outputs: int, inputs: int, modulus: int, bias: int, shift: int, low: int) -> IntegerLayer:
-        o, i = np.indices((outputs, inputs), dtype=np.int64)
-        weight = (3 * i + 5 * o + i * i * (o + 1)) % modulus - modulus // 2
-        return IntegerLayer(weight, bias * np.arange(outputs, dtype=np.int64) + 9, shift, low, 2047)
+def example_file(name: str) -> tuple[Network, Gop]:
+    """NETWORK and GOP of a stream in `spec/examples`."""
+    _, network, gop, *_ = (unit.content for unit in read_all((SPEC / "examples" / name).read_bytes()))
+    assert isinstance(network, NetworkHeader)
+    assert isinstance(gop, Gop)
+    return load_network(examples.SEQUENCE, network), gop
 
-    hidden = layer(4, CONTEXT_INPUTS, 7, 20, 1, 0), layer(3, 4, 7, 20, 2, 0)
-    return ContextNetwork(*hidden, layer(2, 3, 5, 160, 3, -2048))
+
+def example_network() -> ContextNetwork:
+    return example_file("grid.nvrc")[0].context
 
 
 def example_grid() -> np.ndarray:
-    n, c, y, x = np.indices(SHAPE)
-    return (7 * n * n + 3 * y + 5 * x + c) % 19 - 9
+    return examples.values()
 
 
 def schedule_example() -> str:
@@ -165,3 +169,38 @@ def test_the_examples_of_chapter_5() -> None:
     assert empty_node_example() in text
     grid = example_grid()
     assert "\n".join(f"q[{n}][0]: {grid[n, 0].tolist()}" for n in range(len(grid))) in text
+
+
+def test_the_files_are_those_of_the_text() -> None:
+    made = examples.make()
+    assert sorted(made) == sorted(file.name for file in (SPEC / "examples").iterdir() if file.suffix != ".md")
+    for name, content in made.items():
+        assert (SPEC / "examples" / name).read_bytes() == content, f"{name} is out of date"
+
+
+def test_the_step_file_decodes_to_its_values() -> None:
+    decoder = rans.Decoder((SPEC / "examples" / "step.bin").read_bytes())
+    assert decoder.step(TABLES, STEP[0], STEP[1]) == STEP[2]
+    assert decoder.exhausted()
+
+
+@pytest.mark.parametrize(("name", "slot"), [("grid.nvrc", 3), ("empty-node.nvrc", 4)])
+def test_the_grid_files_decode_to_their_values(name: str, slot: int) -> None:
+    network, gop = example_file(name)
+    expected = example_grid()
+    if slot == 4:
+        expected[examples.EMPTY_NODE] = 0
+    grids = decode_grids(examples.SEQUENCE, network, gop.frame_count, gop.grids, gop.node_maps)
+    np.testing.assert_array_equal(grids[slot], expected)
+    text = (SPEC / "05-schedules-contexts.md").read_text(encoding="utf-8")
+    assert gop.grids[0].hex(" ", 4) in text
+    with nvrc_decoder.open(SPEC / "examples" / name, engine="reference") as video:
+        assert len(list(video)) == 3
+
+
+def test_the_text_gives_the_coded_context_network() -> None:
+    text = (SPEC / "05-schedules-contexts.md").read_text(encoding="utf-8")
+    for name, (modulus, step, header) in examples.CONTEXT_LAYERS.items():
+        biases = " ".join(str(9 + step * o) for o in range({"hidden1": 4, "hidden2": 3, "output": 2}[name[8:]]))
+        row = f"{name + ':':16} M = {modulus}, b_q = {biases + ',':13} shift {header.shift}\n"
+        assert row in text

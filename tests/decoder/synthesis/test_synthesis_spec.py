@@ -17,22 +17,46 @@ SPEC = Path(__file__).parents[3] / "spec"
 CHAPTERS = ("06-arithmetic.md", "07-profiles-synthesis.md", "08-reconstruction.md")
 
 
+DIAGRAMS = [f"DIAGRAM_{profile.name.upper()}" for profile in profiles.PROFILES]
+
+
 def text(chapter: str) -> str:
     return (SPEC / chapter).read_text(encoding="utf-8")
 
 
-def test_tables_are_those_of_the_profiles():
-    chapter = text("07-profiles-synthesis.md")
+@pytest.mark.parametrize(
+    ("name", "blocks"),
+    [
+        ("06-arithmetic.md", ["LAYER_RANGES"]),
+        ("07-profiles-synthesis.md", ["SLOT_NAMES", "STAGES", "SLOTS", *DIAGRAMS, "COST"]),
+    ],
+)
+def test_tables_are_those_of_the_profiles(name, blocks):
+    chapter = text(name)
     assert update(chapter) == chapter
-    blocks = re.findall(r"<!-- generated: (\w+) -->", chapter)
-    assert blocks == ["STAGES", "SLOTS", *(f"LAYERS_{p.name.upper()}" for p in profiles.PROFILES), "COST"]
+    assert re.findall(r"<!-- generated: (\w+) -->", chapter) == blocks
 
 
 def test_an_outdated_table_is_noticed():
     chapter = text("07-profiles-synthesis.md")
-    row = "| nano | 0 | feature | 32 | 4 | 0 |"
+    row = "| 4 | `PlaneSlot` | plane | 4 | 3 | nodes | yes | 3 | 3 | 4 |"
     assert row in chapter
-    assert update(chapter.replace(row, row.replace("4", "5"))) == chapter
+    assert update(chapter.replace(row, row.replace("3", "5"))) == chapter
+
+
+def test_layer_kinds_have_one_range_each():
+    rows = re.findall(
+        r"^\| `((?:context|stage|head)[^`]*)` \| (\d+) \| (-?\d+)\.\.(\w+) \|$", text(CHAPTERS[0]), re.MULTILINE
+    )
+    assert len(rows) == 9
+    said = {name: (int(largest), int(low), high) for name, largest, low, high in rows}
+    for profile in profiles.PROFILES:
+        grids = [slot.max_channels for slot in profile.slots]
+        layers = profiles.synthesis_layers(profile, profile.max_channels, profile.blocks, grids, profiles.CHROMA_444)
+        for spec in (*profiles.context_layers(5, 7), *layers):
+            pattern = re.sub(r"stage[0-9]\.(?!temporal)", "stage{k}.", re.sub(r"block\d", "block{b}", spec.name))
+            high = "MaxSample" if spec.kind == "head_pointwise" else str(spec.high)
+            assert said[pattern] == (spec.input_max, spec.low, high)
 
 
 @pytest.mark.parametrize(
