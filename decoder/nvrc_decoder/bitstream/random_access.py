@@ -31,7 +31,7 @@ from nvrc_decoder.bitstream.units import (
     parse_digest,
     parse_end,
 )
-from nvrc_decoder.errors import InvalidStreamError, UnsupportedError
+from nvrc_decoder.errors import InvalidStreamError, LimitError, UnsupportedError
 from nvrc_decoder.limits import DEFAULT_LIMITS, Limits, check_limit
 
 __all__ = ["RandomAccess", "read_index", "scan_index"]
@@ -65,7 +65,7 @@ def read_index(fileobj: BinaryIO, limits: Limits = DEFAULT_LIMITS) -> tuple[Inde
     try:
         raw = _unit_if(source, offset, UnitType.INDEX, limits)
         last = raw and _unit_if(source, offset + raw.size, UnitType.END, limits)
-    except InvalidStreamError:
+    except (InvalidStreamError, LimitError):  # a footer that leads elsewhere, or one that is none
         return None
     if raw is None or last is None or source.offset != footer_offset:
         return None

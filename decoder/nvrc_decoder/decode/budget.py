@@ -1,4 +1,4 @@
-"""The memory budget of a decoder: bytes that the GOPs in flight may take (spec 9.3)."""
+"""The memory budget of a decoder: bytes that the GOPs in flight may take (docs/memory.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plan of a GOP: what decoding it takes, computed once, before any memory is allocated (spec 9.3).
+"""The plan of a GOP: what decoding it takes, computed once, before any memory is allocated (docs/memory.md).
 
 The constants are upper bounds of what `tools/benchmarks/memory.py` measures; `docs/performance.md` has the numbers.
 """
@@ -122,7 +122,7 @@ class GopPlan:
 
     @property
     def estimate(self) -> int:
-        """Bytes of the process where one GOP is decoded alone, and each frame is released at once (spec 9.3)."""
+        """Bytes of the process where one GOP is decoded alone, and each frame is released at once (docs/memory.md)."""
         plan = self.synthesis
         making = plan.motion + plan.activations
         fixed = PROCESS_BYTES + self.coded + _FRAME_COPIES * plan.frame

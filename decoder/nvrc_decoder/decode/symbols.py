@@ -19,7 +19,7 @@ __all__ = ["decode_symbols", "plan_gops"]
 
 
 def plan_gops(decoding: Decoding, records: Iterator[GopRecord | Damage]) -> Iterator[PlannedGop | Damage]:
-    """Read and plan each GOP, refuse it over the memory limit (spec 9.3), and load its NETWORK.
+    """Read and plan each GOP, refuse it over the memory limit (docs/memory.md), and load its NETWORK.
 
     Raises:
         NvrcError: what reading raises; E_LIMIT, the GOP takes too much memory. With `on_damage`, what concerns one GOP

@@ -147,7 +147,7 @@ class _Export:
             md5s.append(frame.md5())
             for chunk in frame.chunks():
                 self._md5.update(chunk)
-        # The next GOP's grids are decoded first, and may need the memory (spec 9.3).
+        # The next GOP's grids are decoded first, and may need the memory (docs/memory.md).
         self._engines.release()
         expected = record.digest.digest
         if digest.digest() != expected:

@@ -99,6 +99,18 @@ def test_a_footer_that_points_elsewhere(offset: int) -> None:
     assert caught.value.code == "E_FOOTER"
 
 
+def test_a_footer_to_an_enormous_unit_is_ignored() -> None:
+    """Bytes inside a METADATA look like the start of an INDEX of 2^60 bytes."""
+    false = bytes([UnitType.INDEX]) + b"\x80" * 8 + b"\x10"
+    metadata = encode_unit(UnitType.METADATA, b"\x01k" + false)
+    sequence = read_all(make_stream(index=False))[0]
+    whole = make_stream(index=False)
+    start = sequence.offset + sequence.size
+    stream = whole[:start] + metadata + whole[start:]
+    place = stream.index(false)
+    assert read_index(io.BytesIO(stream + place.to_bytes(8, "little") + b"NVRX")) is None
+
+
 def test_the_crc_of_end_may_look_like_a_footer() -> None:
     """A valid stream without INDEX whose END has the CRC "NVRX": 601 GOPs of 4830952 pictures together."""
     file = io.BytesIO()

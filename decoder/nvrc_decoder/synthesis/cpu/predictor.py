@@ -50,7 +50,7 @@ _Node = dict[int, NodePlanes]
 def motion_bytes(
     profile: Profile, width: int, height: int, grid_channels: Sequence[int], pyramid: Pyramid = DEFAULT_PYRAMID
 ) -> int:
-    """Host memory for the planes of frames of this size, in bytes (spec 9.3); 0 where no node slot is present."""
+    """Host memory for the planes of frames of this size, in bytes (docs/memory.md); 0 where no node slot is present."""
     if not profile.has_planes(grid_channels):
         return 0
     luma = profile.has_luma(grid_channels)
