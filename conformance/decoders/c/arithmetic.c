@@ -9,9 +9,10 @@ typedef struct {
 } PriorLayer;
 
 static const PriorLayer prior_layers[] = {
-    {CONTEXT_HIDDEN1, 0, 0, 10, 51}, {CONTEXT_HIDDEN2, 0, 0, 10, 10}, {CONTEXT_OUTPUT, 0, 0, 2, 10}, {INJECT, 3, 0, 8, 27},
-    {DEPTHWISE, 3, 0, 8, 9},         {POINTWISE, 3, 0, 8, 8},         {INJECT, 4, 0, 8, 36},         {DEPTHWISE, 4, 0, 8, 9},
-    {POINTWISE, 4, 0, 8, 8},         {HEAD_DEPTHWISE, 4, 0, 32, 9},   {HEAD_POINTWISE, 4, 0, 6, 32},
+    {CONTEXT_HIDDEN1, 0, 0, 10, 51}, {CONTEXT_HIDDEN2, 0, 0, 10, 10}, {CONTEXT_OUTPUT, 0, 0, 2, 10},
+    {INJECT, 3, 0, 8, 27},           {DEPTHWISE, 3, 0, 8, 9},         {POINTWISE, 3, 0, 8, 8},
+    {INJECT, 4, 0, 8, 36},           {DEPTHWISE, 4, 0, 8, 9},         {POINTWISE, 4, 0, 8, 8},
+    {HEAD_DEPTHWISE, 4, 0, 32, 9},   {HEAD_POINTWISE, 4, 0, 6, 32},
 };
 
 /* The entry of a layer in the table, and the constants of it; NULL where the table has none. */
@@ -27,7 +28,8 @@ static const PriorLayer *find_prior(const Layer *l, const int32_t **constants) {
 
 /* 6.5: the weights that pass an input through. */
 static int64_t default_weight(const Layer *l, int o, int j) {
-  int centre = (l->kind == DEPTHWISE && j == 4) || (l->kind == HEAD_DEPTHWISE && o % 4 == 0 && j == 4) || (l->kind == TEMPORAL && j == 1);
+  int centre = (l->kind == DEPTHWISE && j == 4) || (l->kind == HEAD_DEPTHWISE && o % 4 == 0 && j == 4) ||
+               (l->kind == TEMPORAL && j == 1);
   return centre ? 65536 : 0;
 }
 
@@ -49,8 +51,10 @@ static Status check_bound(nvrc_decoder *d, const Layer *l, int o, int64_t bias) 
     sum += (int64_t)(w < 0 ? -w : w) * l->input_max;
   }
   if (sum < ACCUMULATOR_LIMIT) return 0;
-  if (l->kind <= CONTEXT_OUTPUT) return nv_fail(d, "E_BOUND", d->unit.payload, "5.5", "R5.1", "the context layers meet the 2^24 bound");
-  return nv_fail(d, "E_BOUND", d->unit.payload, "6.3", "R6.2", "every output of every synthesis layer meets the 2^24 bound");
+  if (l->kind <= CONTEXT_OUTPUT)
+    return nv_fail(d, "E_BOUND", d->unit.payload, "5.5", "R5.1", "the context layers meet the 2^24 bound");
+  return nv_fail(d, "E_BOUND", d->unit.payload, "6.3", "R6.2",
+                 "every output of every synthesis layer meets the 2^24 bound");
 }
 
 /* 6.1: replaces q and b_q of a layer by w and b. */
@@ -64,7 +68,8 @@ Status nv_layer_integers(nvrc_decoder *d, const Network *n, Layer *l) {
     for (int j = 0; j < l->inputs; j++) {
       int32_t *w = &l->w[o * l->inputs + j];
       int64_t p = default_weight(l, o, j);
-      if (prior && o < prior->outputs && j >= first && j - first < prior->inputs) p = gain * constants[o * prior->inputs + j - first];
+      if (prior && o < prior->outputs && j >= first && j - first < prior->inputs)
+        p = gain * constants[o * prior->inputs + j - first];
       int64_t sum = (has_prior ? scaled(p, l->shift) : 0) + (int64_t)*w * (l->weight_step + 4);
       if (sum < -WEIGHT_MAX || sum > WEIGHT_MAX)
         return nv_fail(d, "E_RANGE", d->unit.payload, "6.1", "R6.1", "|w| is at most 1024 for every weight");

@@ -23,7 +23,8 @@ static Status stream_header(nvrc_decoder *d) {
   Reader r = {d, 0, d->size, 0, "2.2"};
   uint64_t version, minor;
   size_t given = d->size < 8 ? (size_t)d->size : 8;
-  if (memcmp(d->data, magic, given) != 0) return nv_fail(d, "E_MAGIC", 0, "2.2", "R2.1", "magic is 89 4E 56 52 43 0D 0A 1A");
+  if (memcmp(d->data, magic, given) != 0)
+    return nv_fail(d, "E_MAGIC", 0, "2.2", "R2.1", "magic is 89 4E 56 52 43 0D 0A 1A");
   r.pos = given;
   if (given < 8) return nv_uint(&r, 1, &version); /* fails: the stream ends */
   TRY(nv_uint(&r, 1, &version));
@@ -85,12 +86,14 @@ static Status end_of_stream(nvrc_decoder *d) {
   uint64_t offset, magic;
   if (d->index_offset) {
     TRY(nv_uint(&r, 8, &offset));
-    if (offset != d->index_offset) return nv_fail(d, "E_FOOTER", d->pos, "2.7", "R2.16", "index_offset is the offset of the INDEX unit");
+    if (offset != d->index_offset)
+      return nv_fail(d, "E_FOOTER", d->pos, "2.7", "R2.16", "index_offset is the offset of the INDEX unit");
     TRY(nv_uint(&r, 4, &magic));
     if (memcmp(d->data + r.pos - 4, footer_magic, 4) != 0)
       return nv_fail(d, "E_FOOTER", r.pos - 4, "2.7", "R2.17", "footer_magic is 4E 56 52 58");
   }
-  if (r.pos != d->size) return nv_fail(d, "E_TRAILING", r.pos, "2.6", "R2.14", "nothing follows END, or the footer where there is one");
+  if (r.pos != d->size)
+    return nv_fail(d, "E_TRAILING", r.pos, "2.6", "R2.14", "nothing follows END, or the footer where there is one");
   d->ended = 1;
   return 0;
 }
@@ -101,12 +104,11 @@ static Status read_unit(nvrc_decoder *d) {
   TRY(next_unit(d, &payload));
   int type = d->unit.type;
   TRY(order(d, type != 0x01, "R2.8", "the first unit is a SEQUENCE and no other is"));
-  TRY(order(d, (type == 0x04) == d->gop.active, "R2.10", "the unit after each GOP is a DIGEST, and a DIGEST stands nowhere else"));
+  TRY(order(d, (type == 0x04) == d->gop.active, "R2.10",
+            "the unit after each GOP is a DIGEST, and a DIGEST stands nowhere else"));
   TRY(order(d, type == 0x05 || d->index_offset == 0, "R2.11", "the unit after an INDEX is END"));
   switch (type) {
-    case 0x02:
-      TRY(nv_read_network(&payload));
-      break;
+    case 0x02: TRY(nv_read_network(&payload)); break;
     case 0x03:
       TRY(order(d, d->network.in_force, "R2.9", "a NETWORK comes before the first GOP"));
       TRY(nv_read_gop(&payload));
@@ -120,15 +122,12 @@ static Status read_unit(nvrc_decoder *d) {
       TRY(order(d, d->unit_count[0x03] > 0, "R2.12", "at least one GOP comes before END"));
       TRY(nv_read_end(&payload));
       break;
-    case 0x81:
-      TRY(nv_read_metadata(&payload));
-      break;
+    case 0x81: TRY(nv_read_metadata(&payload)); break;
     case 0x82:
       TRY(nv_read_index(&payload));
       d->index_offset = d->unit.offset;
       break;
-    default: /* optional and unknown: skipped */
-      break;
+    default: /* optional and unknown: skipped */ break;
   }
   unit_done(d);
   return type == 0x05 ? end_of_stream(d) : 0;

@@ -55,7 +55,8 @@ static int32_t previous_magnitude(const GridDecoder *g, int64_t n, int64_t y, in
   int32_t sum = 0;
   if (!p) return 0;
   int stride = nv_slots[g->slot].stride, stride2 = nv_slots[g->previous_slot].stride;
-  int64_t n2 = smaller(n * frames_per_node(g->network, g->slot) / frames_per_node(g->network, g->previous_slot), p->nodes - 1);
+  int64_t n2 =
+      smaller(n * frames_per_node(g->network, g->slot) / frames_per_node(g->network, g->previous_slot), p->nodes - 1);
   int64_t y2 = smaller(y * stride / stride2, p->rows - 1);
   int64_t x2 = smaller(x * stride / stride2, p->columns - 1);
   for (int c = 0; c < p->channels; c++) {

@@ -1,7 +1,8 @@
 /* Chapter 4: entropy coding. */
 #include "internal.h"
 
-static Status corrupt(const Rans *r, const char *code, const char *section, const char *requirement, const char *sentence) {
+static Status corrupt(const Rans *r, const char *code, const char *section, const char *requirement,
+                      const char *sentence) {
   return nv_fail(r->d, code, r->offset, section, requirement, sentence);
 }
 
@@ -75,8 +76,8 @@ static Status in_range(const Rans *r, int32_t value, int32_t limit) {
   return corrupt(r, "E_RANGE", "4.4", "R4.4", "each value of a step is in the range -Limit..Limit");
 }
 
-/* 4.3: the values of n positions. `order` has space for n positions: first it holds them sorted by table, then, from its
- * beginning, those that were escaped. */
+/* 4.3: the values of n positions. `order` has space for n positions: first it holds them sorted by table, then, from
+ * its beginning, those that were escaped. */
 Status nv_decode_step(Rans *r, size_t n, const uint16_t *table, const int16_t *mean, int32_t limit, size_t *order,
                       int32_t *value) {
   size_t next[NUM_TABLES + 1] = {0}, escaped = 0;

@@ -18,8 +18,8 @@ enum { ACCUMULATOR_LIMIT = 1 << 24, NUM_TABLES = 320, CONTEXT_INPUTS = 51, CONTE
 
 typedef int Status; /* 0, or 1 where nv_fail has recorded an error */
 
-#define TRY(call) \
-  do { \
+#define TRY(call)       \
+  do {                  \
     if (call) return 1; \
   } while (0)
 
@@ -125,24 +125,24 @@ typedef struct {
 
 typedef struct {
   Node node[NUM_LEVELS_MAX + 2];
-  Array predicted[2];        /* planes of a frame that is not a node */
-  const Array *current;      /* planes of the frame in synthesis, both sets */
-  Array residual[2];         /* of a node */
-  Array band;                /* the wavelet: the activations of a slot */
-  Array rows;                /* the wavelet: L and G, between its two passes */
-  int32_t *lifting;          /* scratch of one row or column */
-  Array flow[2];             /* of the frame and of one reference */
-  Array by16, by8;           /* displacements or blend, at points that are 16 and 8 luma samples apart */
-  Array displacement[2];     /* to the earlier and to the later reference */
+  Array predicted[2];    /* planes of a frame that is not a node */
+  const Array *current;  /* planes of the frame in synthesis, both sets */
+  Array residual[2];     /* of a node */
+  Array band;            /* the wavelet: the activations of a slot */
+  Array rows;            /* the wavelet: L and G, between its two passes */
+  int32_t *lifting;      /* scratch of one row or column */
+  Array flow[2];         /* of the frame and of one reference */
+  Array by16, by8;       /* displacements or blend, at points that are 16 and 8 luma samples apart */
+  Array displacement[2]; /* to the earlier and to the later reference */
   Array weight, split;
 } Planes;
 
 typedef struct {
-  Array g;             /* what enters a stage */
-  Array injection[3];  /* of the frames before, at and after t; the last two only for the temporal filter */
-  Array a[2];          /* activations of a stage */
-  Array h;             /* one row of a hidden layer */
-  int32_t *sums;       /* one row */
+  Array g;            /* what enters a stage */
+  Array injection[3]; /* of the frames before, at and after t; the last two only for the temporal filter */
+  Array a[2];         /* activations of a stage */
+  Array h;            /* one row of a hidden layer */
+  int32_t *sums;      /* one row */
   Array subplanes;
 } Activations;
 
@@ -309,8 +309,8 @@ void nv_sha256_init(Sha256 *s);
 void nv_sha256_update(Sha256 *s, const uint8_t *data, size_t size);
 void nv_sha256_final(Sha256 *s, uint8_t digest[32]);
 
-/* tables.c, which make_tables.c writes: Table t has the symbols s = 0 .. nv_laplace_start[t + 1] - nv_laplace_start[t] - 2,
- * and nv_laplace_left[nv_laplace_start[t] + s] is the sum of the frequencies before s; the last entry is 2^24. */
+/* tables.c, which make_tables.c writes: Table t has the symbols s = 0 .. nv_laplace_start[t + 1] - nv_laplace_start[t]
+ * - 2, and nv_laplace_left[nv_laplace_start[t] + s] is the sum of the frequencies before s; the last entry is 2^24. */
 extern const uint32_t nv_laplace_start[NUM_TABLES + 1];
 extern const uint32_t nv_laplace_left[];
 extern const int32_t nv_prior[];

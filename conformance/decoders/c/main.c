@@ -41,8 +41,9 @@ static int read_file(const char *path, uint8_t **data, size_t *size) {
 
 /* 9.2: one line. */
 static int report(const nvrc_error *e) {
-  fprintf(stderr, "error[%s] at byte 0x%llx: %s %llu: required: %s (spec %s%s%s)\n", e->code, (unsigned long long)e->offset,
-          e->unit, (unsigned long long)e->unit_number, e->sentence, e->section, *e->requirement ? ", " : "", e->requirement);
+  fprintf(stderr, "error[%s] at byte 0x%llx: %s %llu: required: %s (spec %s%s%s)\n", e->code,
+          (unsigned long long)e->offset, e->unit, (unsigned long long)e->unit_number, e->sentence, e->section,
+          *e->requirement ? ", " : "", e->requirement);
   return (int)e->kind;
 }
 

@@ -40,7 +40,8 @@ static int laplace(FILE *file) {
 static int prior(FILE *file) {
   uint32_t value;
   printf("\nconst int32_t nv_prior[] = {\n");
-  while (read_le(file, 4, &value)) printf("%ld,\n", (long)(value < 1u << 31 ? (int64_t)value : (int64_t)value - ((int64_t)1 << 32)));
+  while (read_le(file, 4, &value))
+    printf("%ld,\n", (long)(value < 1u << 31 ? (int64_t)value : (int64_t)value - ((int64_t)1 << 32)));
   printf("};\n");
   return 1;
 }

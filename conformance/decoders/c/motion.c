@@ -2,7 +2,9 @@
 #include "internal.h"
 
 /* 7.6.1: frames of the pyramid after the last frame have the motion of the last frame. */
-static int64_t not_after_last(const nvrc_decoder *d, int64_t t) { return t < d->gop.frame_count ? t : d->gop.frame_count - 1; }
+static int64_t not_after_last(const nvrc_decoder *d, int64_t t) {
+  return t < d->gop.frame_count ? t : d->gop.frame_count - 1;
+}
 
 /* Channel c of split(t) at a cell. */
 static int32_t split_at(const Planes *p, int c, int y, int x) {
@@ -37,7 +39,8 @@ static void blend_weight(Planes *p, int share) {
   }
 }
 
-/* The displacements from frame t to its references a and b, and the weight of b. Without FlowSlot the displacements stay 0. */
+/* The displacements from frame t to its references a and b, and the weight of b. Without FlowSlot the displacements
+ * stay 0. */
 void nv_motion(nvrc_decoder *d, int64_t t, int64_t a, int64_t b, int share) {
   Planes *p = &d->gop.planes;
   if (!nv_present(&d->network, FLOW_SLOT)) {
@@ -85,7 +88,8 @@ static int32_t fetch(const Array *half, int plane, const Array *displacement, in
   const int16_t *upper = nv_row(half, plane, nv_clip(i, 0, half->rows - 1));
   const int16_t *lower = nv_row(half, plane, nv_clip(i + 1, 0, half->rows - 1));
   int32_t left = nv_clip(j, 0, half->columns - 1), right = nv_clip(j + 1, 0, half->columns - 1);
-  return (16 - fy) * (16 - fx) * upper[left] + (16 - fy) * fx * upper[right] + fy * (16 - fx) * lower[left] + fy * fx * lower[right];
+  return (16 - fy) * (16 - fx) * upper[left] + (16 - fy) * fx * upper[right] + fy * (16 - fx) * lower[left] +
+         fy * fx * lower[right];
 }
 
 /* 7.6.3: predicts all planes of a set from those of its references, refined to half samples. */

@@ -4,8 +4,8 @@
  *   nvrc_decode   yields one frame in each call, in the order of display; at last NVRC_END
  *   nvrc_close    frees everything
  *
- * The stream lies in the caller's memory and must stay there until nvrc_close. A decoder has no global state: several may
- * run in several threads. Section numbers in all files are those of spec/. */
+ * The stream lies in the caller's memory and must stay there until nvrc_close. A decoder has no global state: several
+ * may run in several threads. Section numbers in all files are those of spec/. */
 #ifndef NVRC_H
 #define NVRC_H
 
@@ -68,8 +68,8 @@ typedef struct nvrc_decoder nvrc_decoder;
 /* The limits of spec 9.3. */
 nvrc_limits nvrc_default_limits(void);
 
-/* Opens the stream of `size` bytes at `data`. NULL for limits or allocator means the defaults (malloc and free). Returns
- * NULL on an error, which is then in *error. */
+/* Opens the stream of `size` bytes at `data`. NULL for limits or allocator means the defaults (malloc and free).
+ * Returns NULL on an error, which is then in *error. */
 nvrc_decoder *nvrc_open(const uint8_t *data, size_t size, const nvrc_limits *limits, const nvrc_allocator *allocator,
                         nvrc_error *error);
 

@@ -53,8 +53,8 @@ static int references(const Network *network, int64_t t, int64_t *a, int64_t *b)
   return (int)(32 * (t - *a) / node);
 }
 
-/* Where the planes of node t are kept: two places for keys and one for each level between keys. Since frames are decoded
- * in order, a node is never needed again after another one has taken its place. */
+/* Where the planes of node t are kept: two places for keys and one for each level between keys. Since frames are
+ * decoded in order, a node is never needed again after another one has taken its place. */
 static Node *place(nvrc_decoder *d, int64_t t) {
   int64_t key = d->network.key_spacing;
   Node *node = d->gop.planes.node;

@@ -26,7 +26,8 @@ static void count_injected(Network *n) {
   if (n->grid_mask & BAND_SLOTS) n->injected[4] += 4;
 }
 
-static void add(Network *n, LayerKind kind, int stage, int block, int outputs, int inputs, int input_max, int lo, int hi) {
+static void add(Network *n, LayerKind kind, int stage, int block, int outputs, int inputs, int input_max, int lo,
+                int hi) {
   Layer *l = &n->layer[n->num_layers++];
   l->kind = kind;
   l->stage = stage;
@@ -57,7 +58,8 @@ void nv_list_layers(const nvrc_decoder *d, Network *n) {
     }
   }
   add(n, HEAD_DEPTHWISE, 4, 0, 4 * last, 9, 2048, lo, hi);
-  add(n, HEAD_POINTWISE, 4, 0, nv_num_subplanes(d->sequence.chroma_format), 4 * last, 2048, 0, (1 << d->sequence.bit_depth) - 1);
+  add(n, HEAD_POINTWISE, 4, 0, nv_num_subplanes(d->sequence.chroma_format), 4 * last, 2048, 0,
+      (1 << d->sequence.bit_depth) - 1);
 }
 
 /* The layer of this name, or NULL where the network has none. */

@@ -3,7 +3,8 @@
 
 /* R2.6 within a payload, R2.3 outside. */
 static Status ends_early(const Reader *r) {
-  if (r->in_payload) return nv_fail(r->d, "E_LENGTH", r->pos, "2.3", "R2.6", "every syntax element of a payload lies inside it");
+  if (r->in_payload)
+    return nv_fail(r->d, "E_LENGTH", r->pos, "2.3", "R2.6", "every syntax element of a payload lies inside it");
   return nv_fail(r->d, "E_TRUNCATED", r->pos, "2.3", "R2.3", "the stream does not end before it is complete");
 }
 
@@ -23,7 +24,8 @@ Status nv_leb128(Reader *r, uint64_t *value) {
     uint8_t byte = r->d->data[r->pos++];
     *value |= (uint64_t)(byte & 127) << (7 * i);
     if (byte < 128) {
-      if (byte == 0 && i > 0) return nv_fail(r->d, "E_LEB128", start, "1.4", "R1.2", "a leb128 is as short as its value allows");
+      if (byte == 0 && i > 0)
+        return nv_fail(r->d, "E_LEB128", start, "1.4", "R1.2", "a leb128 is as short as its value allows");
       return 0;
     }
   }

@@ -9,7 +9,8 @@ Status nv_take_activations(nvrc_decoder *d) {
   int64_t rows = nv_ceil_div(d->sequence.height, 2), columns = nv_ceil_div(d->sequence.width, 2);
   int widest = 4 * n->stage_channels[4];
   for (int k = 0; k < NUM_STAGES; k++) {
-    uint64_t size = (uint64_t)nv_ceil_div(d->sequence.height, nv_stage_stride(k)) * (uint64_t)nv_ceil_div(d->sequence.width, nv_stage_stride(k));
+    uint64_t size = (uint64_t)nv_ceil_div(d->sequence.height, nv_stage_stride(k)) *
+                    (uint64_t)nv_ceil_div(d->sequence.width, nv_stage_stride(k));
     if (size * (uint64_t)n->stage_channels[k] > stage) stage = size * (uint64_t)n->stage_channels[k];
     if (size * (uint64_t)n->injected[k] > injected) injected = size * (uint64_t)n->injected[k];
     if (n->stage_channels[k] > widest) widest = n->stage_channels[k];
@@ -75,7 +76,8 @@ void nv_reconstruct(nvrc_decoder *d) {
 Status nv_check_digest(Reader *r) {
   uint8_t digest[32];
   r->section = "3.5";
-  if (r->end - r->pos < 16) return nv_fail(r->d, "E_LENGTH", r->pos, "2.3", "R2.6", "every syntax element of a payload lies inside it");
+  if (r->end - r->pos < 16)
+    return nv_fail(r->d, "E_LENGTH", r->pos, "2.3", "R2.6", "every syntax element of a payload lies inside it");
   nv_sha256_final(&r->d->gop.sha, digest);
   if (memcmp(r->d->data + r->pos, digest, 16) != 0)
     return nv_fail(r->d, "E_DIGEST", r->pos, "8.3", "R8.1", "digest is the SHA-256 of the frames of the GOP before it");

@@ -1,5 +1,5 @@
-/* 5.1, 5.2: the order in which the values of a grid are coded. Axes are numbered t 0, y 1, x 2; in the bits of halve and
- * phase the order is the opposite. */
+/* 5.1, 5.2: the order in which the values of a grid are coded. Axes are numbered t 0, y 1, x 2; in the bits of halve
+ * and phase the order is the opposite. */
 #include "internal.h"
 
 enum { T = 4 }; /* the bit of t */

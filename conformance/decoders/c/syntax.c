@@ -1,4 +1,5 @@
-/* Chapter 3: SEQUENCE, METADATA, INDEX and END. NETWORK and GOP have files of their own; DIGEST is in reconstruction.c. */
+/* Chapter 3: SEQUENCE, METADATA, INDEX and END. NETWORK and GOP have files of their own; DIGEST is in reconstruction.c.
+ */
 #include "internal.h"
 
 enum { LEB128 = 0, U8 = 1 };
@@ -54,7 +55,11 @@ Status nv_read_sequence(Reader *r) {
 static int is_utf8(const uint8_t *text, uint64_t size) {
   for (uint64_t i = 0; i < size;) {
     uint8_t first = text[i++];
-    int more = first < 0x80 ? 0 : first >= 0xc2 && first < 0xe0 ? 1 : first >= 0xe0 && first < 0xf0 ? 2 : first >= 0xf0 && first < 0xf5 ? 3 : -1;
+    int more = first < 0x80                    ? 0
+               : first >= 0xc2 && first < 0xe0 ? 1
+               : first >= 0xe0 && first < 0xf0 ? 2
+               : first >= 0xf0 && first < 0xf5 ? 3
+                                               : -1;
     if (more < 0 || size - i < (uint64_t)more) return 0;
     uint32_t point = more == 0 ? first : first & (0x3fu >> more);
     for (int k = 0; k < more; k++, i++) {
@@ -83,8 +88,8 @@ typedef struct {
   uint64_t offset, first_frame, network_offset;
 } IndexEntry;
 
-/* R2.15: walks over the units again, from *pos to the next GOP, and says what its entry should be. All of these units have
- * been read before, so nothing here fails where there is another GOP. */
+/* R2.15: walks over the units again, from *pos to the next GOP, and says what its entry should be. All of these units
+ * have been read before, so nothing here fails where there is another GOP. */
 static Status next_gop(nvrc_decoder *d, uint64_t *pos, IndexEntry *expected, uint64_t *frames) {
   Unit unit;
   expected->first_frame += *frames;
@@ -117,11 +122,14 @@ Status nv_read_index(Reader *r) {
     TRY(nv_leb128(r, &e.first_frame));
     TRY(nv_leb128(r, &e.network_offset));
     int rises = i == 0 ? e.first_frame == 0
-                       : e.offset > before.offset && e.first_frame > before.first_frame && e.network_offset >= before.network_offset;
+                       : e.offset > before.offset && e.first_frame > before.first_frame &&
+                             e.network_offset >= before.network_offset;
     TRY(index_rule(r, rises && e.network_offset < e.offset, "3.7", "R3.36", "the entries of INDEX follow each other"));
     TRY(next_gop(d, &pos, &expected, &frames));
-    int same = e.offset == expected.offset && e.first_frame == expected.first_frame && e.network_offset == expected.network_offset;
-    TRY(index_rule(r, same, "2.7", "R2.15", "each entry of INDEX holds the offset of its GOP, the frames before it and its NETWORK"));
+    int same = e.offset == expected.offset && e.first_frame == expected.first_frame &&
+               e.network_offset == expected.network_offset;
+    TRY(index_rule(r, same, "2.7", "R2.15",
+                   "each entry of INDEX holds the offset of its GOP, the frames before it and its NETWORK"));
     before = e;
   }
   return nv_payload_end(r);

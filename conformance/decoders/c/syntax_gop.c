@@ -31,7 +31,8 @@ static Status node_map(Reader *r, Grid *g) {
   g->node_map = r->d->data + r->pos;
   r->pos += bytes;
   if (g->nodes % 8 == 0) return 0;
-  return nv_require(r, g->node_map[bytes - 1] >> (g->nodes % 8) == 0, "E_RESERVED", "R3.47", "bits GridNodes and above of node_map are 0");
+  return nv_require(r, g->node_map[bytes - 1] >> (g->nodes % 8) == 0, "E_RESERVED", "R3.47",
+                    "bits GridNodes and above of node_map are 0");
 }
 
 static Status payload(Reader *r, Grid *g) {
@@ -64,7 +65,8 @@ Status nv_read_gop(Reader *r) {
   for (int slot = 0; slot < NUM_SLOTS; slot++) {
     Grid *g = &gop->grid[slot];
     if (!nv_present(&d->network, slot)) continue;
-    g->q = nv_take(d, SCOPE_GOP, (uint64_t)g->nodes * (uint64_t)g->rows * (uint64_t)g->columns, 2 * (uint64_t)g->channels);
+    g->q =
+        nv_take(d, SCOPE_GOP, (uint64_t)g->nodes * (uint64_t)g->rows * (uint64_t)g->columns, 2 * (uint64_t)g->channels);
     if (!g->q) return 1;
   }
   TRY(nv_take_raw(d));

@@ -16,11 +16,13 @@ static Status stages_and_mask(Reader *r, Network *n) {
   const Profile *p = r->d->profile;
   uint64_t v;
   for (int i = 0; i < NUM_STAGES; i++) {
-    TRY(nv_element(r, U8, 1, (uint64_t)p->max_stage_channels[i], "R3.12", "stage_channels is in the range 1..MaxStageChannels", &v));
+    TRY(nv_element(r, U8, 1, (uint64_t)p->max_stage_channels[i], "R3.12",
+                   "stage_channels is in the range 1..MaxStageChannels", &v));
     n->stage_channels[i] = (int)v;
   }
   for (int i = 0; i < NUM_STAGES; i++) {
-    TRY(nv_element(r, U8, 0, (uint64_t)p->max_stage_blocks[i], "R3.37", "stage_blocks is in the range 0..MaxStageBlocks", &v));
+    TRY(nv_element(r, U8, 0, (uint64_t)p->max_stage_blocks[i], "R3.37",
+                   "stage_blocks is in the range 0..MaxStageBlocks", &v));
     n->stage_blocks[i] = (int)v;
   }
   TRY(nv_uint(r, U16, &v));
@@ -29,7 +31,8 @@ static Status stages_and_mask(Reader *r, Network *n) {
   TRY(reserved(r, mask >> NUM_SLOTS == 0, "R3.14", "bits NumSlots and above of grid_mask are 0"));
   TRY(range(r, (mask & ~(1u << FLOW_SLOT | 1u << SPLIT_SLOT)) != 0, "R3.13",
             "a bit of grid_mask other than bits FlowSlot and SplitSlot is 1"));
-  TRY(range(r, (mask & BAND_SLOTS) == 0 || (mask & BAND_SLOTS) == BAND_SLOTS, "R3.41", "the bits of BandSlots are all 0 or all 1"));
+  TRY(range(r, (mask & BAND_SLOTS) == 0 || (mask & BAND_SLOTS) == BAND_SLOTS, "R3.41",
+            "the bits of BandSlots are all 0 or all 1"));
   TRY(range(r, !flow || (mask & NODE_SLOTS) != 0, "R3.42", "bit FlowSlot is 0 where no bit of NodeSlots is 1"));
   return range(r, !split || flow, "R3.48", "bit SplitSlot is 0 where bit FlowSlot is 0");
 }
@@ -65,7 +68,8 @@ static Status runs(Reader *r, GridHeader *g) {
     TRY(nv_require(r, (split & 7 & split >> 4) == 0, "E_SCHEDULE", "R3.19", "phase has no axis that halve has"));
     TRY(reserved(r, (split & 0x88) == 0, "R3.20", "reserved bits 3 and 7 of split are 0"));
     TRY(nv_element(r, U8, 1, 16, "R3.21", "repeat is in the range 1..16", &repeat));
-    TRY(nv_require(r, (uint64_t)g->num_splits + repeat <= MAX_SPLITS, "E_SCHEDULE", "R3.22", "NumSplits is at most 32"));
+    TRY(nv_require(r, (uint64_t)g->num_splits + repeat <= MAX_SPLITS, "E_SCHEDULE", "R3.22",
+                   "NumSplits is at most 32"));
     for (uint64_t i = 0; i < repeat; i++) g->split[g->num_splits++] = (uint8_t)split;
   }
   return 0;
@@ -124,10 +128,10 @@ static Status widths_and_prior(Reader *r, Network *n) {
 
 static Status take_parameters(nvrc_decoder *d, Network *n) {
   uint64_t count = 0;
-  for (int i = 0; i < n->num_layers; i++)
-    count += (uint64_t)n->layer[i].outputs * (uint64_t)(n->layer[i].inputs + 1);
+  for (int i = 0; i < n->num_layers; i++) count += (uint64_t)n->layer[i].outputs * (uint64_t)(n->layer[i].inputs + 1);
   if (count > d->limits.network_parameters)
-    return nv_fail(d, "E_LIMIT", d->unit.payload, "9.3", "", "the number of parameters is within the limit of this decoder");
+    return nv_fail(d, "E_LIMIT", d->unit.payload, "9.3", "",
+                   "the number of parameters is within the limit of this decoder");
   int32_t *next = nv_take(d, SCOPE_NETWORK, count, sizeof *next);
   if (!next) return 1;
   for (int i = 0; i < n->num_layers; i++) {

@@ -51,7 +51,8 @@ static void entering(nvrc_decoder *d, int k, Array *g) {
     const Array *luma = &d->gop.planes.current[1];
     for (int p = 0; p < 4; p++, g->channels++)
       for (int y = 0; y < g->rows; y++)
-        for (int x = 0; x < g->columns; x++) nv_row(g, g->channels, y)[x] = nv_row(luma, 0, 2 * y + (p >> 1))[2 * x + (p & 1)];
+        for (int x = 0; x < g->columns; x++)
+          nv_row(g, g->channels, y)[x] = nv_row(luma, 0, 2 * y + (p >> 1))[2 * x + (p & 1)];
   }
 }
 
@@ -92,7 +93,8 @@ static void temporal(nvrc_decoder *d, const Layer *l, int64_t t) {
   for (int c = 0; c < centre->channels; c++)
     for (int y = 0; y < centre->rows; y++) {
       begin(l, c, act->sums, centre->columns);
-      for (int j = 0; j < 3; j++) add_product(act->sums, l->w[3 * c + j], nv_row(&act->injection[j], c, y), centre->columns);
+      for (int j = 0; j < 3; j++)
+        add_product(act->sums, l->w[3 * c + j], nv_row(&act->injection[j], c, y), centre->columns);
       finish(l, act->sums, nv_row(centre, c, y), centre->columns);
     }
 }
@@ -158,7 +160,8 @@ static void enter_stage(nvrc_decoder *d, int k, int64_t t, const Array *a, Array
 /* 7.11 */
 static void head(nvrc_decoder *d, const Array *a) {
   Activations *act = &d->gop.act;
-  const Layer *depthwise = nv_layer(&d->network, HEAD_DEPTHWISE, 4, 0), *pointwise = nv_layer(&d->network, HEAD_POINTWISE, 4, 0);
+  const Layer *depthwise = nv_layer(&d->network, HEAD_DEPTHWISE, 4, 0),
+              *pointwise = nv_layer(&d->network, HEAD_POINTWISE, 4, 0);
   act->h = (Array){4 * a->channels, 1, a->columns, act->h.v};
   for (int y = 0; y < a->rows; y++) {
     for (int o = 0; o < depthwise->outputs; o++) {

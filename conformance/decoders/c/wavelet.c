@@ -34,8 +34,8 @@ static Line row(const Array *a, int c, int y) {
   return line;
 }
 
-/* level(Low, HL, LH, HH): HL, LH and HH are the channels of `band` from `first` on. Only their rows and columns of Low are
- * read, which crops it. The result may take the place of Low, which the first pass has read to the end. */
+/* level(Low, HL, LH, HH): HL, LH and HH are the channels of `band` from `first` on. Only their rows and columns of Low
+ * are read, which crops it. The result may take the place of Low, which the first pass has read to the end. */
 static void level(const Array *low, const Array *band, int first, Array *rows, Array *out, int32_t *lifting) {
   rows->rows = 2 * band->rows;
   rows->columns = band->columns;
