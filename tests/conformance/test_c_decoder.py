@@ -21,6 +21,62 @@ SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=all"
 REPORT = re.compile(r"error\[E_[A-Z0-9_]+\] at byte 0x[0-9a-f]+: .+ \(spec \d+\.\d+(, R\d+\.\d+)?\)\n")
 REJECTIONS = {65, 69, 77}
 
+# Decodes a stream with an allocator that has memory for n allocations, for n = 0, 1, ... until it is enough; then with
+# little memory allowed by a limit. The exit code is the number of the check that failed.
+ALLOCATOR = r"""
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "nvrc.h"
+
+static int live, left;
+
+static void *allocate(void *user, size_t size) {
+  (void)user;
+  if (left-- == 0) return NULL;
+  live++;
+  return malloc(size);
+}
+
+static void release(void *user, void *memory) {
+  (void)user;
+  live--;
+  free(memory);
+}
+
+static nvrc_status decode(const uint8_t *data, size_t size, const nvrc_limits *limits, nvrc_error *error) {
+  nvrc_allocator allocator = {allocate, release, NULL};
+  nvrc_frame frame;
+  nvrc_status status = NVRC_FRAME;
+  nvrc_decoder *decoder = nvrc_open(data, size, limits, &allocator, error);
+  if (!decoder) return NVRC_ERROR;
+  while (status == NVRC_FRAME) status = nvrc_decode(decoder, &frame, error);
+  nvrc_close(decoder);
+  return status;
+}
+
+int main(int argc, char **argv) {
+  static uint8_t data[1 << 16];
+  FILE *file = argc == 2 ? fopen(argv[1], "rb") : NULL;
+  size_t size = file ? fread(data, 1, sizeof data, file) : 0;
+  nvrc_limits limits = nvrc_default_limits();
+  nvrc_error error;
+  int n = 0;
+  for (;; n++) {
+    left = n;
+    nvrc_status status = decode(data, size, NULL, &error);
+    if (live != 0) return 1;
+    if (status == NVRC_END) break;
+    if (strcmp(error.code, "E_MEMORY") != 0 || error.kind != NVRC_LIMIT) return 2;
+  }
+  if (n < 10) return 3;
+  left = -1;
+  limits.memory_bytes = 4000;
+  if (decode(data, size, &limits, &error) != NVRC_ERROR || strcmp(error.code, "E_LIMIT") != 0) return 4;
+  return live == 0 ? 0 : 5;
+}
+"""
+
 pytestmark = pytest.mark.skipif(
     shutil.which("cc") is None or shutil.which("make") is None, reason="needs the C compiler cc, and make"
 )
@@ -149,6 +205,16 @@ def test_the_sanitizers_find_no_fault_in_flips(sanitized: Path, tmp_path: Path) 
     seeded = random.Random(3)
     for data in seeded.choices(small_streams(), k=50):
         check_survived(sanitized, flip_behind_crc(seeded, data), tmp_path)
+
+
+def test_the_c_decoder_frees_all_when_memory_ends(sanitized: Path, tmp_path: Path) -> None:
+    source, program = tmp_path / "allocator.c", tmp_path / "allocator"
+    source.write_text(ALLOCATOR, encoding="utf-8")
+    objects = [str(path) for path in sanitized.parent.glob("*.o") if path.name != "main.o"]
+    flags = f"{WARNINGS} -O1 {SANITIZERS} -I{SOURCES}".split()
+    subprocess.run(["cc", *flags, "-o", str(program), str(source), *objects], check=True)
+    stream = MANIFEST_PATH.parent / "streams" / "nano-planes.nvrc"
+    assert subprocess.run([str(program), str(stream)], timeout=120).returncode == 0
 
 
 def test_the_c_decoder_has_exit_codes_for_its_input(decoder: Path, tmp_path: Path) -> None:

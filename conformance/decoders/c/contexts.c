@@ -19,8 +19,11 @@ static int available(const GridDecoder *g, int64_t n, int64_t y, int64_t x) {
 static int find(const GridDecoder *g, int64_t n, int c, int64_t y, int64_t x, const int8_t offset[3], int32_t *value) {
   int64_t dn = offset[0] * g->spacing[0];
   int64_t y1 = y + offset[1] * g->spacing[1], x1 = x + offset[2] * g->spacing[2];
-  int64_t n1 = available(g, n + dn, y1, x1) ? n + dn : n - dn;
-  if (n1 == n - dn && !available(g, n1, y1, x1)) return 0;
+  int64_t n1 = n + dn;
+  if (!available(g, n1, y1, x1)) {
+    n1 = n - dn;
+    if (dn == 0 || !available(g, n1, y1, x1)) return 0;
+  }
   *value = g->grid->q[nv_index(g->grid, n1, c, y1, x1)];
   return 1;
 }
