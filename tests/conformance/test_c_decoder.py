@@ -16,6 +16,7 @@ import pytest
 from nvrc_conformance.manifest import MANIFEST_PATH, GoldenStream, load_manifest
 
 SOURCES = MANIFEST_PATH.parent / "decoders" / "c"
+EXAMPLES = MANIFEST_PATH.parents[1] / "spec" / "examples"
 WARNINGS = "-std=c99 -Wall -Wextra -Wpedantic -Werror"
 SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=all"
 REPORT = re.compile(r"error\[E_[A-Z0-9_]+\] at byte 0x[0-9a-f]+: .+ \(spec \d+\.\d+(, R\d+\.\d+)?\)\n")
@@ -154,6 +155,13 @@ def small_streams() -> list[bytes]:
 @pytest.mark.parametrize("stream", load_manifest().streams, ids=lambda stream: stream.id)
 def test_the_c_decoder_decodes_the_golden_streams(decoder: Path, stream: GoldenStream, tmp_path: Path) -> None:
     check_frames(decoder, stream, tmp_path / "frames.yuv")
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.nvrc")), ids=lambda path: path.stem)
+def test_the_c_decoder_decodes_the_spec_examples(decoder: Path, path: Path, tmp_path: Path) -> None:
+    """The DIGEST in each example is the answer."""
+    done = decode(decoder, path, tmp_path / "frames.yuv")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_c_decoder_rejects_truncated_streams(decoder: Path, tmp_path: Path) -> None:

@@ -28,8 +28,8 @@ static Status stream_header(nvrc_decoder *d) {
   r.pos = given;
   if (given < 8) return nv_uint(&r, 1, &version); /* fails: the stream ends */
   TRY(nv_uint(&r, 1, &version));
-  TRY(nv_require(&r, version == 3, "E_VERSION", "R2.2", "version is 3"));
   TRY(nv_uint(&r, 1, &minor));
+  if (version != 3) return nv_fail(d, "E_VERSION", 8, "2.2", "R2.2", "version is 3"); /* 9.1.1: after both bytes */
   d->pos = d->units_start = r.pos;
   return 0;
 }
@@ -52,7 +52,7 @@ Status nv_find_unit(nvrc_decoder *d, uint64_t pos, Unit *unit) {
   return 0;
 }
 
-/* 2.3: reads the next unit as far as its crc. */
+/* 2.3: reads the next unit; whether its type is known comes after its crc and before the order of units (9.1.1). */
 static Status next_unit(nvrc_decoder *d, Reader *payload) {
   uint64_t crc;
   memset(&d->unit, 0, sizeof d->unit);

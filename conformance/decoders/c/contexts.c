@@ -60,8 +60,8 @@ static int32_t previous_magnitude(const GridDecoder *g, int64_t n, int64_t y, in
   int stride = nv_slots[g->slot].stride, stride2 = nv_slots[g->previous_slot].stride;
   int64_t n2 =
       smaller(n * frames_per_node(g->network, g->slot) / frames_per_node(g->network, g->previous_slot), p->nodes - 1);
-  int64_t y2 = smaller(y * stride / stride2, p->rows - 1);
-  int64_t x2 = smaller(x * stride / stride2, p->columns - 1);
+  int64_t y2 = y * stride / stride2;
+  int64_t x2 = x * stride / stride2;
   for (int c = 0; c < p->channels; c++) {
     int32_t q = p->q[nv_index(p, n2, c, y2, x2)];
     sum += q < 0 ? -q : q;
@@ -70,11 +70,11 @@ static int32_t previous_magnitude(const GridDecoder *g, int64_t n, int64_t y, in
 }
 
 /* 5.4: adds the weights of the three inputs that are 1 in this step to the biases of context.hidden1. */
-void nv_context_step(GridDecoder *g, int level_index, int step_index) {
+void nv_context_step(GridDecoder *g, int level_index, int ordinal) {
   const Layer *l = &g->layer[0];
   for (int o = 0; o < l->outputs; o++) {
     const int32_t *w = l->w + o * CONTEXT_INPUTS;
-    g->base[o] = l->b[o] + w[19 + level_index] + w[32 + step_index] + w[40 + g->slot];
+    g->base[o] = l->b[o] + w[19 + level_index] + w[32 + ordinal] + w[40 + g->slot];
   }
 }
 

@@ -254,7 +254,7 @@ typedef struct {
 } GridDecoder;
 
 Status nv_decode_grid(nvrc_decoder *d, int slot);
-void nv_context_step(GridDecoder *g, int level_index, int step_index);
+void nv_context_step(GridDecoder *g, int level_index, int ordinal);
 void nv_context(const GridDecoder *g, int64_t n, int c, int64_t y, int64_t x, uint16_t *table, int16_t *mean);
 
 static inline size_t nv_index(const Grid *g, int64_t n, int c, int64_t y, int64_t x) {

@@ -39,7 +39,7 @@ static void add(Network *n, LayerKind kind, int stage, int block, int outputs, i
   l->hi = hi;
 }
 
-/* 3.3: Layers, in canonical order. */
+/* 3.3: Layers, in canonical order; input_max, lo and hi are those of 6.3. */
 void nv_list_layers(const nvrc_decoder *d, Network *n) {
   const int lo = ACTIVATION_MIN, hi = ACTIVATION_MAX;
   int width1 = n->context_width[0], width2 = n->context_width[1], last = n->stage_channels[4];

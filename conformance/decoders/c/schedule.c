@@ -16,13 +16,13 @@ static int64_t size_along(const Grid *g, int axis) { return axis == 0 ? g->nodes
 static int is_empty(const Grid *g, int64_t n) { return g->node_map && !(g->node_map[n / 8] >> (n % 8) & 1); }
 
 /* What is done with each step of a grid. */
-typedef Status Visit(GridDecoder *g, const Lattice *s, int level_index, int step_index);
+typedef Status Visit(GridDecoder *g, const Lattice *s, int level_index, int ordinal);
 
 /* 5.2: code_step */
-static Status code_step(GridDecoder *g, const Lattice *s, int level_index, int step_index) {
+static Status code_step(GridDecoder *g, const Lattice *s, int level_index, int ordinal) {
   const Grid *grid = g->grid;
   size_t symbols = 0;
-  nv_context_step(g, level_index, step_index);
+  nv_context_step(g, level_index, ordinal);
   for (int64_t n = s->start[0]; n < grid->nodes; n += s->stride[0]) {
     if (is_empty(grid, n)) continue;
     for (int c = 0; c < grid->channels; c++)
@@ -44,10 +44,10 @@ static Status code_step(GridDecoder *g, const Lattice *s, int level_index, int s
 }
 
 /* Finds the number of values of the largest step, empty nodes included. */
-static Status measure_step(GridDecoder *g, const Lattice *s, int level_index, int step_index) {
+static Status measure_step(GridDecoder *g, const Lattice *s, int level_index, int ordinal) {
   size_t values = (size_t)g->grid->channels;
   (void)level_index;
-  (void)step_index;
+  (void)ordinal;
   for (int axis = 0; axis < 3; axis++)
     values *= (size_t)nv_ceil_div(size_along(g->grid, axis) - s->start[axis], s->stride[axis]);
   if (values > g->largest_step) g->largest_step = values;
@@ -103,7 +103,7 @@ static Status split_steps(GridDecoder *g, int halve, int phase, const int64_t ol
         s.start[axis] = (has(e, axis) + has(p, axis)) * g->spacing[axis];
         if (s.start[axis] >= size_along(g->grid, axis)) empty = 1;
       }
-      if (!empty) TRY(visit(g, &s, level, ordinal < 7 ? ordinal : 7));
+      if (!empty) TRY(visit(g, &s, level, ordinal));
       ordinal++;
     }
   }
