@@ -36,6 +36,7 @@ _COMMANDS = {
     "join": "Concatenate streams of the same format.",
     "export": "Write a stream as plain ONNX: graphs, grids, manifest.",
     "bench": "Measure rate-distortion of codecs, or the speed of decoding.",
+    "conformance": "Run any decoder on the conformance suite.",
 }
 
 
