@@ -1,0 +1,125 @@
+"""Adapters: what is in them, and what is said of wrong ones."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from tiny_suite import Tiny
+
+from nvrc_conformance.harness.adapter import load_adapter
+from nvrc_conformance.harness.cases import load_cases, select_cases
+from nvrc_conformance.harness.run import check_known_failures, run_cases
+from nvrc_conformance.manifest import MANIFEST_PATH
+from nvrc_decoder.errors import InputError
+
+ADAPTERS = MANIFEST_PATH.parent / "adapters"
+COMMAND = 'command = ["true", "{input}", "{output}"]\n'
+
+
+def refusal(path: Path, text: str) -> str:
+    """What is said of an adapter."""
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        load_adapter(path)
+    assert caught.value.code == "E_ADAPTER"
+    return caught.value.message.removeprefix(f"{path}: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the key 'command' is missing: give a list of words, such as"),
+        ("command = ", "this is not TOML: "),
+        ('command = "true {input} {output}"', "command must be a list of words, such as"),
+        ("command = []", "command must be a list of words, such as"),
+        ('command = ["true", 1]', "command must be a list of words, such as"),
+        ('command = ["true", "{input}"]', "command has no {output}: put it where the name of the output file belongs"),
+        ('command = ["true", "{output}"]', "command has no {input}: put it where"),
+        (
+            'command = ["true", "{input}", "{out}"]',
+            "command has the placeholder {out}, which nothing replaces: use {in",
+        ),
+        ('command = ["true\\u0000", "{input}", "{output}"]', "command has a NUL character: remove it"),
+        ('command = ["no-such-decoder", "{input}", "{output}"]', "there is no program no-such-decoder that can be run"),
+        (COMMAND + "reject_code = [65]", "there is no key 'reject_code': use name, command, reject_codes, "),
+        (COMMAND + "reject_codes = 65", "reject_codes must be a list of exit codes from 1 to 255, such as [65]"),
+        (COMMAND + "reject_codes = [0]", "reject_codes must be a list of exit codes from 1 to 255"),
+        (COMMAND + "limit_codes = [true]", "limit_codes must be a list of exit codes from 1 to 255"),
+        (COMMAND + "limit_codes = [256]", "limit_codes must be a list of exit codes from 1 to 255"),
+        (COMMAND + "reject_codes = [3]\nlimit_codes = [3]", "exit code 3 is in two lists: a code can mean one thing"),
+        (COMMAND + 'timeout = "60"', "timeout must be a number of seconds above 0, such as 60"),
+        (COMMAND + "timeout = 0", "timeout must be a number of seconds above 0"),
+        (COMMAND + "timeout = nan", "timeout must be a number of seconds above 0"),
+        (COMMAND + "timeout = true", "timeout must be a number of seconds above 0"),
+        (COMMAND + "memory = 100", "memory must be a number of bytes from 1048576 on, such as 2_000_000_000"),
+        (COMMAND + "memory = 1e9", "memory must be a number of bytes"),
+        (COMMAND + 'profiles = ["mini"]', "profiles must be a list of profiles out of nano, lite, main"),
+        (COMMAND + "profiles = [[]]", "profiles must be a list of profiles"),
+        (COMMAND + 'known_failures = "nano"', "known_failures must be a list of ids of streams, such as"),
+        (COMMAND + 'name = ""', "name must be a name, such as"),
+    ],
+)
+def test_a_wrong_adapter_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    assert refusal(tmp_path / "a.toml", text).startswith(message)
+
+
+def test_an_absent_adapter_is_no_input(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"cannot read the adapter .*: No such file") as caught:
+        load_adapter(tmp_path / "a.toml")
+    assert caught.value.code == "E_NO_INPUT"
+
+
+def test_a_program_with_a_slash_is_beside_the_adapter(tmp_path: Path) -> None:
+    text = 'command = ["./acme", "-i={input}", "{output}", "{python}"]'
+    assert refusal(tmp_path / "a.toml", text).endswith("acme that can be run: build it, or correct `command`")
+    (tmp_path / "acme").write_text("")
+    (tmp_path / "acme").chmod(0o755)
+    words = load_adapter(tmp_path / "a.toml").words(Path("/a {output}"), Path("/b"))
+    assert words == [f"{tmp_path}/acme", "-i=/a {output}", "/b", sys.executable]
+
+
+def test_a_file_that_is_no_program_ends_the_run(tiny: Tiny, tmp_path: Path) -> None:
+    (tmp_path / "acme").write_text("this is no program")
+    (tmp_path / "acme").chmod(0o755)
+    (tmp_path / "a.toml").write_text('command = ["./acme", "{input}", "{output}"]')
+    with pytest.raises(InputError, match=r"cannot start .*/acme: Exec format error"):
+        run_cases(load_adapter(tmp_path / "a.toml"), tiny.cases)
+
+
+def test_defaults_of_an_adapter(tmp_path: Path) -> None:
+    (tmp_path / "acme.toml").write_text(COMMAND)
+    adapter = load_adapter(tmp_path / "acme.toml")
+    assert (adapter.name, adapter.timeout, adapter.memory, dict(adapter.codes)) == ("acme", 60, None, {0: "valid"})
+    assert adapter.profiles == {"nano", "lite", "main"}
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "numpy"])
+def test_our_decoders_pass_the_tiny_suite(tiny: Tiny, name: str) -> None:
+    report = run_cases(load_adapter(ADAPTERS / f"{name}.toml"), tiny.cases, jobs=2)
+    assert report.ok, report
+    assert len(report.results) == 7
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", ["onnxruntime", "numpy"])
+def test_our_decoders_pass_the_suite(name: str) -> None:
+    report = run_cases(load_adapter(ADAPTERS / f"{name}.toml"), load_cases(), jobs=2)
+    assert report.ok, [result for result in report.results if not result.ok]
+
+
+def test_a_known_failure_has_to_be_a_stream(tiny: Tiny, tmp_path: Path) -> None:
+    adapter = tiny.adapter(tmp_path, "perfect", known_failures=["nano-spars"])
+    with pytest.raises(InputError, match="known_failures has 'nano-spars', but no stream"):
+        check_known_failures(adapter, tiny.cases)
+
+
+def test_patterns_select_streams(tiny: Tiny) -> None:
+    def select(*patterns: str) -> list[str]:
+        return [case.id for case in select_cases(tiny.cases, patterns)]
+
+    assert select("nano-*", "unit") == ["nano-sparse", "nano-400-10", "unit"]
+    assert len(select()) == 7
+    with pytest.raises(InputError, match=r"no stream matches 'Nano-\*'"):
+        select("nano-*", "Nano-*")
