@@ -104,7 +104,7 @@ def test_sources_cite_pages_that_exist() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_commands_have_their_options(page: Path) -> None:
     for words in commands(page.read_text("utf-8")):
-        known = known_options(tuple(words[: 2 if words[0] == "bench" else 1]))
+        known = known_options(tuple(words[: 2 if words[0] in ("bench", "conformance") else 1]))
         used = {word.split("=")[0] for word in words if OPTION.match(word)}
         assert used <= known, words
 
