@@ -51,7 +51,7 @@ def _load(suite: str | None) -> tuple[Case, ...]:
     return load_cases(None if suite is None else Path(suite))
 
 
-@command.command("list")
+@command.command("list", short_help="List the streams of the suite.")
 @_suite_options
 @json_option
 def list_streams(suite: str | None, patterns: tuple[str, ...], as_json: bool) -> None:
@@ -77,7 +77,7 @@ def list_streams(suite: str | None, patterns: tuple[str, ...], as_json: bool) ->
     summary(table(lines, header=("id", "expect", "profile", "frames", "description"), right={3}))
 
 
-@command.command("run")
+@command.command("run", short_help="Run a decoder on each stream.")
 @click.argument("adapter_path", metavar="ADAPTER")
 @_suite_options
 @click.option("--jobs", type=click.IntRange(1, 256), help="Streams to run concurrently.  [default: one for each core]")

@@ -112,8 +112,10 @@ def load_adapter(path: Path) -> Adapter:
     adapter = _parse(path, _read(path))
     program = adapter.words(path, path)[0]
     if shutil.which(program) is None:
+        if Path(program).is_file() and "/" in program:
+            raise _fault(path, f"{program} is not executable: run chmod +x on it")
         advice = "build it, or correct `command`" if "/" in program else "install it, or give its path in `command`"
-        raise _fault(path, f"there is no program {program} that can be run: {advice}")
+        raise _fault(path, f"there is no program {program}: {advice}")
     return adapter
 
 

@@ -105,12 +105,13 @@ def _is_ours(found: tuple[object, object]) -> bool:
 
 def _case(folder: Path, stream: dict[str, Any]) -> Case:
     path, expect = folder / stream["file"], Outcome(stream.get("expect", "valid"))
-    profile = stream.get("profile")
     if expect is not Outcome.VALID:
-        return Case(stream["id"], path, stream["description"], expect, profile)
+        return Case(stream["id"], path, stream["description"], expect, stream.get("profile"))
     shapes = plane_shapes(stream["width"], stream["height"], stream["chroma_format"])
     pixels = Pixels(shapes, 1 if stream["bit_depth"] == 8 else 2)
-    return Case(stream["id"], path, stream["description"], expect, profile, pixels, tuple(stream["frame_md5"]))
+    return Case(
+        stream["id"], path, stream["description"], expect, stream["profile"], pixels, tuple(stream["frame_md5"])
+    )
 
 
 def _check_file(case: Case, sha256: str) -> None:

@@ -27,17 +27,28 @@ def frames_fault(case: Case, output: Path) -> str | None:
     if case.pixels is None:
         raise ValueError(f"{case.id} has no frames to compare with")
     if not output.is_file():
-        return "it exited with 0 and wrote no output file"
-    faults = [_size_fault(output.stat().st_size, case.pixels.frame_bytes, len(case.frame_md5))]
+        return "the decoder exited with 0 and wrote no output file"
+    try:
+        size = output.stat().st_size
+        wrong = _first_wrong(case, output, case.pixels.frame_bytes)
+    except OSError as error:
+        return f"the output cannot be read: {error.strerror}"
+    faults = [_size_fault(size, case.pixels.frame_bytes, len(case.frame_md5))]
+    if wrong is not None:
+        faults.append(_difference(case, case.pixels, *wrong))
+    return "; ".join(fault for fault in faults if fault is not None) or None
+
+
+def _first_wrong(case: Case, output: Path, frame_bytes: int) -> tuple[int, bytes] | None:
+    """Number and bytes of the first whole frame whose MD5 is wrong."""
     with output.open("rb") as file:
         for number, md5 in enumerate(case.frame_md5):
-            raw = file.read(case.pixels.frame_bytes)
-            if len(raw) < case.pixels.frame_bytes:
-                break
+            raw = file.read(frame_bytes)
+            if len(raw) < frame_bytes:
+                return None
             if hashlib.md5(raw, usedforsecurity=False).hexdigest() != md5:
-                faults.append(_difference(case, case.pixels, number, raw))
-                break
-    return "; ".join(fault for fault in faults if fault is not None) or None
+                return number, raw
+    return None
 
 
 def _size_fault(size: int, frame_bytes: int, frames: int) -> str | None:
@@ -45,7 +56,8 @@ def _size_fault(size: int, frame_bytes: int, frames: int) -> str | None:
     if size == right:
         return None
     whole, rest = divmod(abs(size - right), frame_bytes)
-    amount = f"{abs(size - right)} bytes" if rest else f"{whole} {'frame' if whole == 1 else 'frames'}"
+    count, unit = (abs(size - right), "byte") if rest else (whole, "frame")
+    amount = f"{count} {unit}" if count == 1 else f"{count} {unit}s"
     return f"the output is {amount} {'short' if size < right else 'too long'}: {size} bytes, must be {right}"
 
 
@@ -68,7 +80,7 @@ def _difference(case: Case, pixels: Pixels, number: int, raw: bytes) -> str:
         if not place and len(wrong):
             row, column = wrong[0]
             place = f"plane {name}, row {row}, column {column} is {found[row, column]}, must be {plane[row, column]}"
-    return f"{head} first at {place}; {total} of its {len(raw) // pixels.sample_bytes} samples are wrong"
+    return f"{head} first at {place} (wrong samples: {total} of {len(raw) // pixels.sample_bytes})"
 
 
 def _plane(raw: bytes, offset: int, rows: int, columns: int, sample_bytes: int) -> npt.NDArray[np.integer]:

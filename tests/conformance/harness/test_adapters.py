@@ -42,7 +42,10 @@ def refusal(path: Path, text: str) -> str:
             "command has the placeholder {out}, which nothing replaces: use {in",
         ),
         ('command = ["true\\u0000", "{input}", "{output}"]', "command has a NUL character: remove it"),
-        ('command = ["no-such-decoder", "{input}", "{output}"]', "there is no program no-such-decoder that can be run"),
+        (
+            'command = ["no-such-decoder", "{input}", "{output}"]',
+            "there is no program no-such-decoder: install it, or give its path",
+        ),
         (COMMAND + "reject_code = [65]", "there is no key 'reject_code': use name, command, reject_codes, "),
         (COMMAND + "reject_codes = 65", "reject_codes must be a list of exit codes from 1 to 255, such as [65]"),
         (COMMAND + "reject_codes = [0]", "reject_codes must be a list of exit codes from 1 to 255"),
@@ -73,8 +76,9 @@ def test_an_absent_adapter_is_no_input(tmp_path: Path) -> None:
 
 def test_a_program_with_a_slash_is_beside_the_adapter(tmp_path: Path) -> None:
     text = 'command = ["./acme", "-i={input}", "{output}", "{python}"]'
-    assert refusal(tmp_path / "a.toml", text).endswith("acme that can be run: build it, or correct `command`")
+    assert refusal(tmp_path / "a.toml", text).endswith("/acme: build it, or correct `command`")
     (tmp_path / "acme").write_text("")
+    assert refusal(tmp_path / "a.toml", text).endswith("/acme is not executable: run chmod +x on it")
     (tmp_path / "acme").chmod(0o755)
     words = load_adapter(tmp_path / "a.toml").words(Path("/a {output}"), Path("/b"))
     assert words == [f"{tmp_path}/acme", "-i=/a {output}", "/b", sys.executable]

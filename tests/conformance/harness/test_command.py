@@ -53,14 +53,14 @@ def test_a_perfect_decoder_ends_with_0(tiny: Tiny, tmp_path: Path, capsys: pytes
 def test_a_wrong_decoder_ends_with_1(tiny: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call_run(tiny, tmp_path, "extra-bytes", "--quiet") == 1
     said = capsys.readouterr()
-    assert said.out.startswith("FAIL nano-sparse: the output is 1 bytes too long: 4138 bytes, must be 4137\n")
+    assert said.out.startswith("FAIL nano-sparse: the output is 1 byte too long: 4138 bytes, must be 4137\n")
     assert "extra-bytes: 7 streams, 4 pass, 3 fail, " in said.out
     assert said.err == "error[E_CONFORMANCE] extra-bytes does not conform: 3 streams of 7 went wrong\n"
 
 
 def test_known_failures_end_with_0(tiny: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call_run(tiny, tmp_path, "extra-bytes", known_failures=list(VALID)) == 0
-    assert "KNOWN FAILURE nano-sparse: fail: the output is 1 bytes too long" in capsys.readouterr().out
+    assert "KNOWN FAILURE nano-sparse: fail: the output is 1 byte too long" in capsys.readouterr().out
     assert call_run(tiny, tmp_path, "perfect", known_failures=["unit"]) == 1
     assert "UNEXPECTED PASS unit: it passes: remove it from known_failures\n" in capsys.readouterr().out
 

@@ -75,7 +75,7 @@ def messages(report: Report) -> dict[str, str]:
 def test_the_first_wrong_sample_is_named(tiny: Tiny) -> None:
     said = messages(report_of(tiny, "one-sample-off"))
     assert said["nano-sparse"].startswith("frame 2 of 0..2 differs first at plane V, row 15, column 14 is ")
-    assert said["nano-sparse"].endswith("; 1 of its 1379 samples are wrong")
+    assert said["nano-sparse"].endswith(" (wrong samples: 1 of 1379)")
     assert said["nano-400-10"].startswith("frame 1 of 0..1 differs first at plane Y, row 26, column 21 is ")
     assert said["lite-420-10"].startswith("frame 1 of 0..1 differs first at plane V, row 10, column 13 is ")
 
@@ -84,9 +84,9 @@ def test_the_first_wrong_sample_is_named(tiny: Tiny) -> None:
     ("behaviour", "message"),
     [
         ("one-frame-short", "the output is 1 frame short: 2758 bytes, must be 4137"),
-        ("extra-bytes", "the output is 1 bytes too long: 4138 bytes, must be 4137"),
+        ("extra-bytes", "the output is 1 byte too long: 4138 bytes, must be 4137"),
         ("wrong-size", "the output is 189 bytes too long: 4326 bytes, must be 4137; frame 0 of 0..2 differs first at"),
-        ("silent", "it exited with 0 and wrote no output file"),
+        ("silent", "the decoder exited with 0 and wrote no output file"),
         ("always-rejects", "the decoder rejected it (exit code 65), must decode it"),
         ("traceback", "the decoder exited with 1, which is in no list of the adapter"),
         ("segfault", "the decoder ended by SIGSEGV"),
