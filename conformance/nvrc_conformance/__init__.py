@@ -1,1 +1,1 @@
-"""The conformance suite: the manifest of the golden streams, their generator, and digests of decoding stages."""
+"""The conformance suite: golden streams, their manifest and generator, digests of stages, a harness for any decoder."""

@@ -94,6 +94,8 @@ def load_cases(suite: Path | None = None) -> tuple[Case, ...]:
     if not _is_ours(found):
         message = f"{path} is of {found[0]} version {found[1]}, this harness of version {VERSION}: use the same release"
         raise InputError("E_SUITE", message)
+    if not cases or len({case.id for case in cases}) != len(cases):
+        raise InputError("E_SUITE", f"{path} has no streams, or two of one id: the suite is damaged, take it anew")
     for case, stream in zip(cases, document["streams"], strict=True):
         _check_file(case, stream["sha256"])
     return cases

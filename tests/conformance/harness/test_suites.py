@@ -56,6 +56,13 @@ def test_a_manifest_of_something_else_is_refused(suite: Path) -> None:
     assert refusal(suite).startswith(f"E_NO_INPUT cannot read {path}: No such file or directory: name the folder")
 
 
+def test_a_suite_has_streams_of_different_ids(suite: Path) -> None:
+    streams = json.loads((suite / "manifest.json").read_text())["streams"]
+    for wrong in ([], [streams[0], streams[1], streams[0]]):
+        change(suite, "streams", wrong)
+        assert refusal(suite).startswith(f"E_SUITE {suite / 'manifest.json'} has no streams, or two of one id")
+
+
 def test_an_unknown_expectation_is_refused(suite: Path) -> None:
     streams = json.loads((suite / "manifest.json").read_text())["streams"]
     change(suite, "streams", [{**streams[0], "expect": "maybe"}])
