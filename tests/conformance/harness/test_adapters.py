@@ -99,6 +99,13 @@ def test_defaults_of_an_adapter(tmp_path: Path) -> None:
     assert adapter.profiles == {"nano", "lite", "main"}
 
 
+def test_the_adapter_in_c_lacks_at_most_its_program() -> None:
+    try:
+        load_adapter(ADAPTERS / "c.toml")
+    except InputError as error:
+        assert error.message.endswith("/decoders/c/nvrc-c: build it, or correct `command`")
+
+
 @pytest.mark.parametrize("name", ["onnxruntime", "numpy"])
 def test_our_decoders_pass_the_tiny_suite(tiny: Tiny, name: str) -> None:
     report = run_cases(load_adapter(ADAPTERS / f"{name}.toml"), tiny.cases, jobs=2)
