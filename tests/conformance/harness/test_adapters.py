@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -99,11 +100,18 @@ def test_defaults_of_an_adapter(tmp_path: Path) -> None:
     assert adapter.profiles == {"nano", "lite", "main"}
 
 
-def test_the_adapter_in_c_lacks_at_most_its_program() -> None:
-    try:
-        load_adapter(ADAPTERS / "c.toml")
-    except InputError as error:
-        assert error.message.endswith("/decoders/c/nvrc-c: build it, or correct `command`")
+def test_the_adapter_in_c_starts_what_make_builds(tmp_path: Path) -> None:
+    (tmp_path / "adapters").mkdir()
+    copy = shutil.copy(ADAPTERS / "c.toml", tmp_path / "adapters")
+    with pytest.raises(InputError, match=r"/decoders/c/build/nvrc-c: build it, or correct `command`"):
+        load_adapter(Path(copy))
+    makefile = (ADAPTERS.parent / "decoders" / "c" / "Makefile").read_text()
+    assert "BUILD = build\n" in makefile
+    assert "$(BUILD)/nvrc-c:" in makefile
+    program = tmp_path / "decoders" / "c" / "build" / "nvrc-c"
+    program.parent.mkdir(parents=True)
+    program.touch(0o755)
+    assert load_adapter(Path(copy)).name == "nvrc-c"
 
 
 @pytest.mark.parametrize("name", ["onnxruntime", "numpy"])
