@@ -142,6 +142,7 @@ class Video:
 
         None of it has been applied to the frames. For a pipe, this waits for the first GOP.
         """
+        self._check_process()
         if not self._seekable:
             self._piped.peek()
         return self._shown.found()

@@ -18,7 +18,7 @@ from nvrc_decoder.decode.gop import Grid, Network, Networks, decode_grids
 from nvrc_decoder.decode.plan import make_plan
 from nvrc_decoder.entropy.coder import SymbolDecoder
 from nvrc_decoder.errors import InvalidStreamError
-from nvrc_decoder.limits import Limits
+from nvrc_decoder.limits import Limits, check_limit
 from nvrc_decoder.picture.planes import GopDigest, Planes
 from nvrc_decoder.synthesis.cuda.providers import Provider
 from nvrc_decoder.video import video_format
@@ -114,6 +114,7 @@ def _run_gop(
 ) -> None:
     gop = record.gop
     plan = make_plan(sequence, record.network, gop, decoding.limits, engines.most_workers)
+    check_limit("max_memory_bytes", plan.estimate, decoding.limits, offset=record.offset, unit=record.unit)
     engines.release()
     with watch.part("network"):
         network = networks.load(record.network, record.network_offset, record.network_unit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 from nvrc_decoder.decode.prefetch import Cancelled
@@ -24,12 +25,16 @@ class Reservation:
 
     def change(self, own: int) -> None:
         """The GOP takes `own` bytes from now on; this never waits."""
+        if self._budget.is_forked():
+            return
         with self._budget.changed:
             self.own = own
             self._budget.changed.notify_all()
 
     def release(self) -> None:
         """The GOP is done. May be called again."""
+        if self._budget.is_forked():
+            return
         with self._budget.changed:
             self._budget.in_flight.discard(self)
             self._budget.changed.notify_all()
@@ -52,6 +57,7 @@ class Budget:
         self.in_flight: set[Reservation] = set()
         self.changed = threading.Condition()
         self._limit = limit
+        self._process = os.getpid()
         self._last = 0
         self._closed = False
 
@@ -74,8 +80,14 @@ class Budget:
             self.in_flight.add(reservation)
             return reservation, beside
 
+    def is_forked(self) -> bool:
+        """Whether this is a forked process, where a thread of the parent may hold the lock for ever."""
+        return self._process != os.getpid()
+
     def close(self) -> None:
         """End all waiting."""
+        if self.is_forked():
+            return
         with self.changed:
             self._closed = True
             self.changed.notify_all()

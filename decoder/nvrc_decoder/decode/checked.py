@@ -9,7 +9,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from nvrc_decoder.decode.stages import DecodedGop, Decoding
+from nvrc_decoder.bitstream.units import SequenceHeader
+from nvrc_decoder.decode.engines import Engines
+from nvrc_decoder.decode.stages import DecodedGop, StageTimes
 from nvrc_decoder.errors import InternalError, InvalidStreamError
 from nvrc_decoder.picture.planes import GopDigest, Planes
 from nvrc_decoder.synthesis.synthesizer import Job, Synthesizer
@@ -25,12 +27,14 @@ class GopMaker:
     """Makes the frames of one GOP, as often as they are needed.
 
     Attributes:
-        decoding: of the stream.
+        sequence, engines, times: of the stream.
         gop: the GOP.
         turn: held while inputs are prepared; see `Prefetch`.
     """
 
-    decoding: Decoding
+    sequence: SequenceHeader
+    engines: Engines
+    times: StageTimes
     gop: DecodedGop
     turn: threading.Lock
 
@@ -41,21 +45,20 @@ class GopMaker:
 
     def by_engine(self, first: int) -> Iterator[Planes]:
         """The frames from `first` on, by the engine in use."""
-        decoding, gop = self.decoding, self.gop
-        with decoding.times.clock("session"):
-            synthesizer = decoding.engines.synthesizer(decoding.sequence, gop.network, gop.plan.synthesis)
+        with self.times.clock("session"):
+            synthesizer = self.engines.synthesizer(self.sequence, self.gop.network, self.gop.plan.synthesis)
         return self._frames(synthesizer, first)
 
     def by_reference(self, first: int) -> Iterator[Planes]:
         """The frames from `first` on, by the NumPy reference."""
-        decoding, gop = self.decoding, self.gop
-        return self._frames(decoding.engines.reference(decoding.sequence, gop.network, gop.plan.synthesis), first)
+        reference = self.engines.reference(self.sequence, self.gop.network, self.gop.plan.synthesis)
+        return self._frames(reference, first)
 
     def _frames(self, synthesizer: Synthesizer, first: int) -> Iterator[Planes]:
         jobs = self._in_turn(synthesizer.jobs(self.gop.grids, self.frame_count, range(first, self.frame_count)))
         results = run_in_order(jobs, synthesizer.workers)
         while True:
-            with self.decoding.times.clock("synthesis"):
+            with self.times.clock("synthesis"):
                 some = next(results, None)
             if some is None:
                 return
@@ -96,8 +99,8 @@ def checked_frames(maker: GopMaker, first: int) -> Iterator[Planes]:
 
     Raises:
         InvalidStreamError: E_DIGEST, the stream is wrong: the reference's frames do not match either.
-        InternalError: E_RUNTIME, the engine failed and nothing takes its place, or it failed or gave another frame in
-            the second pass.
+        InternalError: E_RUNTIME, the engine failed, or gave another frame in the second pass, and nothing takes its
+            place.
     """
     gop = maker.gop
     done = _matching_pass(maker, first)
@@ -107,13 +110,19 @@ def checked_frames(maker: GopMaker, first: int) -> Iterator[Planes]:
         while done.frames:
             yield done.frames.popleft()
         return
-    for planes in done.make(first):
-        with maker.decoding.times.clock("digest"):
-            same = _fingerprint(planes) == done.prints.popleft()
-        if not same:
-            message = "a frame was made twice and was not the same"
-            raise InternalError("E_RUNTIME", message, offset=gop.record.offset, unit=gop.record.unit)
-        yield planes
+    while done.prints:
+        try:
+            for planes in done.make(first):
+                with maker.times.clock("digest"):
+                    same = _fingerprint(planes) == done.prints[0]
+                if not same:
+                    message = "a frame was made twice and was not the same"
+                    raise InternalError("E_RUNTIME", message, offset=gop.record.offset, unit=gop.record.unit)
+                done.prints.popleft()
+                first += 1
+                yield planes
+        except InternalError as error:
+            maker.engines.recover(error)
 
 
 def unchecked_frames(maker: GopMaker, first: int) -> Iterator[Planes]:
@@ -125,11 +134,11 @@ def unchecked_frames(maker: GopMaker, first: int) -> Iterator[Planes]:
                 yield planes
             return
         except InternalError as error:
-            maker.decoding.engines.recover(error)
+            maker.engines.recover(error)
 
 
 def _matching_pass(maker: GopMaker, first: int) -> _Pass:
-    record, engines = maker.gop.record, maker.decoding.engines
+    record, engines = maker.gop.record, maker.engines
     while True:
         try:
             done = _run_pass(maker, maker.by_engine, first)
@@ -138,7 +147,12 @@ def _matching_pass(maker: GopMaker, first: int) -> _Pass:
             engines.recover(error)
     if done.digest != record.digest.digest and engines.engine != "reference":
         _log.info("%s does not match its DIGEST; the NumPy reference decodes it to find the fault", record.unit)
-        found, done = done.digest, _run_pass(maker, maker.by_reference, first)
+        found = done.digest
+        # The memory of one set of frames is reserved.
+        done.frames.clear()
+        done.prints.clear()
+        engines.release()
+        done = _run_pass(maker, maker.by_reference, first)
         if done.digest != found:
             engines.blame(f"made wrong frames of {record.unit}: those of the NumPy reference differ")
     if done.digest != record.digest.digest:
@@ -150,7 +164,7 @@ def _matching_pass(maker: GopMaker, first: int) -> _Pass:
 def _run_pass(maker: GopMaker, make: Make, first: int) -> _Pass:
     done, digest = _Pass(make), GopDigest()
     for t, planes in enumerate(make(0)):
-        with maker.decoding.times.clock("digest"):
+        with maker.times.clock("digest"):
             digest.update(planes)
         if t < first:
             continue

@@ -41,8 +41,11 @@ def make_frames(
     head = next(planned, None)
     rest = planned if head is None else itertools.chain([head], planned)
     budget = Budget(decoding.limits.max_memory_bytes)
-    gops = Prefetch(lambda check: decode_symbols(decoding, rest, budget, check), ahead=lookahead)
+    gops: Prefetch[DecodedGop | Damage] | None = None
     try:
+        gops = Prefetch(
+            lambda check: decode_symbols(decoding, rest, budget, check), ahead=lookahead, on_stop=budget.close
+        )
         if isinstance(head, PlannedGop):
             # The engine starts while the first symbols are decoded.
             with decoding.times.clock("session"):
@@ -50,8 +53,8 @@ def make_frames(
         del head
         yield from _all_frames(decoding, gops, start)
     finally:
-        budget.close()
-        gops.stop(None if decoding.pipe is None else _PATIENCE)
+        if gops is not None:
+            gops.stop(None if decoding.pipe is None else _PATIENCE)
     decoding.engines.release()
 
 
@@ -74,10 +77,9 @@ def _gop_frames(
     decoding: Decoding, gop: DecodedGop, turn: threading.Lock, start: int
 ) -> Generator[Frame, None, Damage | None]:
     """The wanted frames of a GOP; returns its damage, if any."""
-    gop.reservation.change(gop.plan.frame_bytes)
     decoding.times.gops += 1
     first = max(start - gop.record.first_frame, 0)
-    maker = GopMaker(decoding, gop, turn)
+    maker = GopMaker(decoding.sequence, decoding.engines, decoding.times, gop, turn)
     frames = checked_frames(maker, first) if decoding.verify else unchecked_frames(maker, first)
     timeline = decoding.shown.timeline()
     try:

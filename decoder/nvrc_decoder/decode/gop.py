@@ -1,6 +1,6 @@
 """From parsed units to integers: a NETWORK's proved layers, a GOP's grids (spec 3.3, 3.4, 4.6, 5.2).
 
-`bitstream.reader` has held every size against the local limits and the declared level before it comes here.
+Every size has been checked before: memory by `decode.plan`, the other limits and the level by `bitstream.reader`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from nvrc_decoder.bitstream.units import (
 from nvrc_decoder.entropy.coder import SymbolDecoder, no_check
 from nvrc_decoder.entropy.parameters import decode_parameters
 from nvrc_decoder.entropy.scratch import Scratch
-from nvrc_decoder.errors import InternalError, InvalidStreamError, NvrcError
+from nvrc_decoder.errors import InvalidStreamError, NvrcError
 from nvrc_decoder.octree.grid import code_grid
 from nvrc_decoder.octree.network import ContextNetwork
 from nvrc_decoder.picture.planes import PictureFormat
@@ -129,17 +129,16 @@ class Networks:
         Raises:
             InvalidStreamError: E_ENTROPY, E_ESCAPE, E_RANGE or E_BOUND.
         """
-        if self._header is not header:
-            self._header, self._network = header, None
+        if self._header is not header or self._network is None:
+            self._network = None
             try:
                 self._network = load_network(self._sequence, header, offset=offset, unit=unit)
             except InvalidStreamError as error:
                 self._network = error
-        if isinstance(self._network, Network):
-            return self._network
-        if self._network is None:
-            raise InternalError("E_INTERNAL", "an earlier attempt to load this NETWORK was interrupted")
-        raise self._network
+            self._header = header
+        if isinstance(self._network, InvalidStreamError):
+            raise self._network
+        return self._network
 
 
 def grid_shape(

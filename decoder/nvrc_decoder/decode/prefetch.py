@@ -28,18 +28,26 @@ class Prefetch(Generic[Item]):
     Args:
         make: returns the items. It is given `check`, and has to call that every few milliseconds of work.
         ahead: False to make items when they are asked for, without a thread.
+        on_stop: called by `stop`, to wake `make` where it waits for something else.
 
     Attributes:
         turn: while the caller holds this lock, the thread waits at its next `check`. Two threads of small NumPy calls
             take as long together as one after the other, since they share the interpreter lock.
     """
 
-    def __init__(self, make: Callable[[Check], Iterator[Item]], *, ahead: bool = True) -> None:
+    def __init__(
+        self,
+        make: Callable[[Check], Iterator[Item]],
+        *,
+        ahead: bool = True,
+        on_stop: Callable[[], None] | None = None,
+    ) -> None:
         self.turn = threading.Lock()
         self._condition = threading.Condition()
         self._ready: list[Item] = []  # one at most
         self._end: BaseException | None = None
         self._stopping = False
+        self._on_stop = on_stop
         self._process = os.getpid()
         self._items = make(self._check)
         self._thread = threading.Thread(target=self._work, name="nvrc-prefetch", daemon=True) if ahead else None
@@ -49,6 +57,9 @@ class Prefetch(Generic[Item]):
                 _running.add(self)
         except RuntimeError:  # this system allows no more threads
             self._thread = None
+        except BaseException:  # an interrupt: nobody will have this object to stop it
+            self._stopping = True
+            raise
 
     def __iter__(self) -> Self:
         return self
@@ -70,7 +81,10 @@ class Prefetch(Generic[Item]):
                 self._condition.notify_all()
                 return self._ready.pop()
             end, self._end = self._end, StopIteration()
-        raise end or StopIteration
+        try:
+            raise end or StopIteration
+        finally:
+            del end  # or its traceback would keep this object alive
 
     def stop(self, patience: float | None = None) -> None:
         """End the thread at its next `check`; wait for that, at most `patience` seconds. May be called again."""
@@ -80,6 +94,8 @@ class Prefetch(Generic[Item]):
             self._stopping = True
             self._ready.clear()
             self._condition.notify_all()
+        if self._on_stop is not None:
+            self._on_stop()
         if self._thread is None:
             _close(self._items)
         # At interpreter exit, daemon threads are frozen. A garbage collection may call this in the thread itself.
@@ -97,7 +113,8 @@ class Prefetch(Generic[Item]):
         try:
             for item in self._items:
                 with self._condition:
-                    self._ready.append(item)
+                    if not self._stopping:
+                        self._ready.append(item)
                     del item
                     self._condition.notify_all()
                     self._condition.wait_for(lambda: not self._ready or self._stopping)
@@ -110,6 +127,7 @@ class Prefetch(Generic[Item]):
             _close(self._items)
         with self._condition:
             self._end = end
+            del end
             self._condition.notify_all()
 
 

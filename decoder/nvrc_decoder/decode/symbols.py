@@ -81,7 +81,7 @@ def decode_symbols(
                 raise
             yield damage_of(gop.record, error)
             continue
-        reservation.change(gop.plan.grid_bytes)
+        reservation.change(gop.plan.frame_bytes)
         yield DecodedGop(gop.record.without_payloads(), gop.network, gop.plan, grids, reservation)
         del grids
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import resources
@@ -20,14 +21,17 @@ import numpy.typing as npt
 from nvrc_decoder.bitstream.gops import GopRecord, iterate_gops
 from nvrc_decoder.bitstream.reader import UnitReader
 from nvrc_decoder.bitstream.units import NetworkHeader, SequenceHeader
+from nvrc_decoder.decode.budget import Budget
+from nvrc_decoder.decode.checked import GopMaker, checked_frames
 from nvrc_decoder.decode.engines import Engine, Engines
 from nvrc_decoder.decode.gop import Network, decode_grids, load_network
 from nvrc_decoder.decode.plan import make_plan
-from nvrc_decoder.errors import InternalError, InvalidStreamError
+from nvrc_decoder.decode.stages import DecodedGop, StageTimes
+from nvrc_decoder.errors import InternalError
 from nvrc_decoder.export.onnx_file import fill_initializers
 from nvrc_decoder.limits import DEFAULT_LIMITS, Limits, check_limit
 from nvrc_decoder.picture.format import CHROMA_NAMES
-from nvrc_decoder.picture.planes import GopDigest, plane_shapes
+from nvrc_decoder.picture.planes import plane_shapes
 from nvrc_decoder.profiles import head_rows
 from nvrc_decoder.synthesis.cuda.providers import Provider
 from nvrc_decoder.synthesis.onnx.initializers import PREDICTED, graph_initializers, graph_inputs
@@ -139,20 +143,16 @@ class _Export:
         check_limit("max_memory_bytes", plan.estimate, self._limits, **place)
         grids = decode_grids(sequence, network, gop.frame_count, gop.grids, gop.node_maps, **place)
         inputs = self._inputs(f"gops/{len(self._gops):05d}", network, grids, gop.frame_count)
-        synthesizer = self._engines.synthesizer(sequence, network, plan.synthesis)
-        digest = GopDigest()
+        reservation, _ = Budget(self._limits.max_memory_bytes).reserve(plan.synthesis.bytes, plan.frame_bytes)
+        decoded = DecodedGop(record.without_payloads(), network, plan, grids, reservation)
+        maker = GopMaker(sequence, self._engines, StageTimes(), decoded, threading.Lock())
         md5s: list[str] = []
-        for frame in synthesizer.stream(grids, gop.frame_count, range(gop.frame_count)):
-            digest.update(frame)
+        for frame in checked_frames(maker, 0):
             md5s.append(frame.md5())
             for chunk in frame.chunks():
                 self._md5.update(chunk)
         # The next GOP's grids are decoded first, and may need the memory (docs/memory.md).
         self._engines.release()
-        expected = record.digest.digest
-        if digest.digest() != expected:
-            message = f"the frames have digest {digest.digest().hex()}, the stream says {expected.hex()}"
-            raise InvalidStreamError("E_DIGEST", message, section="8.3", **place)
         self._gops.append(
             {
                 "network": len(self._networks) - 1,

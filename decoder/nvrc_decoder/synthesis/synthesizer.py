@@ -61,7 +61,8 @@ class Synthesizer(ABC):
     def jobs(self, grids: Sequence[Grid | None], frame_count: int, frames: range) -> Iterator[Job]:
         """The jobs that make consecutive frames of a GOP, in order.
 
-        To ask for a job prepares its inputs in the caller's thread, since planes are predicted from frame to frame.
+        To ask for a job prepares its inputs in the caller's thread, since planes are predicted from frame to frame. A
+        job of tiles prepares them itself: it runs alone.
 
         Args:
             grids: per slot int16 [nodes, channels, rows, columns] of the whole GOP, None where the slot is absent.

@@ -77,13 +77,16 @@ def run_in_order(jobs: Iterator[Callable[[], Result]], workers: int) -> Iterator
     try:
         for job in jobs:
             if len(running) == workers:
-                result = running.popleft().result()
+                result = running[0].result()  # it stays in the queue while it is waited for: see below
+                running.popleft()
                 running.append(_Task(job))
                 yield result
             else:
                 running.append(_Task(job))
         while running:
-            yield running.popleft().result()
+            result = running[0].result()
+            running.popleft()
+            yield result
     finally:
         for task in running:
             task.wait()

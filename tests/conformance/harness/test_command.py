@@ -116,10 +116,18 @@ def test_a_signal_kills_the_decoders(tiny: Tiny, tmp_path: Path, number: int) ->
     (tmp_path / "temporary").mkdir()
     words = [sys.executable, "-m", "nvrc_ref", "conformance", "run", adapter, "--suite", tiny.folder, "--jobs", "2"]
     environment = {**os.environ, "TMPDIR": str(tmp_path / "temporary")}
-    with subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        wait_until(lambda: len(list((tmp_path / "temporary").glob("*/*/log"))) == 2)
-        process.send_signal(number)
-        _, said = process.communicate(timeout=PATIENCE)
+    before = signal.signal(number, signal.SIG_DFL)  # a child inherits what is ignored, as in the background of a shell
+    try:
+        process = subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(number, before)
+    with process:
+        try:
+            wait_until(lambda: len(list((tmp_path / "temporary").glob("*/*/log"))) == 2)
+            process.send_signal(number)
+            _, said = process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()
     assert process.returncode == 128 + number
     assert said in ("interrupted\n", "terminated\n")
     assert list((tmp_path / "temporary").iterdir()) == []

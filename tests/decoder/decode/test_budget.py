@@ -91,3 +91,15 @@ def test_closing_ends_all_waiting() -> None:
     assert waiter.cancelled
     with pytest.raises(Cancelled):
         budget.reserve(0, 0)
+
+
+def test_a_forked_process_does_not_touch_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    budget = Budget(10)
+    reservation, _ = budget.reserve(1, 2)
+    monkeypatch.setattr("os.getpid", lambda: -1)
+    with budget.changed:  # as a thread of the parent may have left it
+        done = threading.Thread(target=lambda: (reservation.change(3), reservation.release(), budget.close()))
+        done.start()
+        done.join(PATIENCE)
+        assert not done.is_alive()
+    assert reservation.own == 2

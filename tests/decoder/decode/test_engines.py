@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,13 +17,16 @@ from stream_builders import with_wrong_digest
 import nvrc_decoder
 from nvrc_conformance.manifest import load_manifest
 from nvrc_decoder.decode import engines as engines_module
+from nvrc_decoder.decode import symbols
 from nvrc_decoder.decode.engines import Engines
 from nvrc_decoder.errors import InternalError, InvalidStreamError, MissingExtraError
+from nvrc_decoder.export import export_video
 from nvrc_decoder.picture.planes import Planes
 from nvrc_decoder.profiles import PROFILES
 from nvrc_decoder.synthesis.cuda.calls import plan_calls
 from nvrc_decoder.synthesis.cuda.providers import CudaFault
 from nvrc_decoder.synthesis.onnx.runtime import OrtSynthesizer
+from nvrc_decoder.synthesis.reference import ReferenceSynthesizer
 from nvrc_decoder.synthesis.synthesizer import Job
 
 pytest.importorskip("onnxruntime")
@@ -36,12 +42,15 @@ class Faulty(OrtSynthesizer):
     Attributes:
         wrong: of the providers whose second frame of a GOP differs in one sample.
         fails: of the providers that fail at the second frame of a GOP.
+        fails_after: passes over a GOP in which `fails` does not hold yet.
         room: most frames in a call of the GPU.
         made: the provider of each frame.
     """
 
     wrong: tuple[str, ...] = ()
     fails: tuple[str, ...] = ()
+    fails_after = 0
+    passes = 0
     room = 1000
     made: list[str]
 
@@ -50,6 +59,7 @@ class Faulty(OrtSynthesizer):
         super().__init__(*arguments, provider="cpu", motion_graphs=provider == "cuda", **options)
 
     def jobs(self, grids: Any, frame_count: int, frames: range) -> Iterator[Job]:
+        type(self).passes += 1
         starts = range(frames.start, frames.stop, self.batch)
         for start, job in zip(starts, super().jobs(grids, frame_count, frames), strict=True):
             yield partial(self._faulty, start, job)
@@ -57,7 +67,8 @@ class Faulty(OrtSynthesizer):
     def _faulty(self, start: int, job: Job) -> list[Planes]:
         made = job()
         second = start <= 1 < start + len(made)
-        if (second and self.fake in self.fails) or self.batch > self.room:
+        fails = second and self.fake in self.fails and self.passes > self.fails_after
+        if fails or self.batch > self.room:
             raise InternalError("E_RUNTIME", "ONNX Runtime failed: no luck")
         if second and self.fake in self.wrong:
             made[1 - start].y[0, 0] ^= 1
@@ -71,7 +82,7 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> type[Faulty]:
     monkeypatch.setattr("nvrc_decoder.synthesis.onnx.runtime.OrtSynthesizer", Faulty)
     monkeypatch.setattr(engines_module, "find_cuda_fault", lambda onnxruntime: None)
     monkeypatch.setattr(engines_module, "device_memory", lambda: 1 << 30)
-    for name, value in (("wrong", ()), ("fails", ()), ("room", 1000), ("made", [])):
+    for name, value in (("wrong", ()), ("fails", ()), ("room", 1000), ("made", []), ("passes", 0)):
         monkeypatch.setattr(Faulty, name, value, raising=False)
     return Faulty
 
@@ -155,10 +166,6 @@ def test_a_wrong_stream_on_a_wrong_engine(
 def test_frames_that_are_not_kept_are_checked_too(
     kept: bool, faulty: type[Faulty], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dataclasses import replace
-
-    from nvrc_decoder.decode import symbols
-
     monkeypatch.setattr(faulty, "wrong", ("cpu",))
     make_plan = symbols.make_plan
     monkeypatch.setattr(symbols, "make_plan", lambda *a: replace(make_plan(*a), kept=kept))
@@ -173,6 +180,45 @@ def test_a_gpu_that_fails_is_replaced(
     assert decode(FOUR.id, provider="cuda", verify=verify) == (FOUR.frame_md5, "onnxruntime", "cpu")
     (message,) = caplog.messages
     assert message.endswith("continues on the CPU: ONNX Runtime failed: no luck")
+
+
+def test_a_gpu_may_fail_in_the_second_pass(
+    faulty: type[Faulty], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(faulty, "fails", ("cuda",))
+    monkeypatch.setattr(faulty, "fails_after", 1)
+    make_plan = symbols.make_plan
+    monkeypatch.setattr(symbols, "make_plan", lambda *a: replace(make_plan(*a), kept=False))
+    assert decode(FOUR.id, provider="cuda") == (FOUR.frame_md5, "onnxruntime", "cpu")
+    assert len(caplog.messages) == 1
+
+
+@pytest.mark.parametrize("fault", ["wrong", "fails"])
+def test_an_export_replaces_an_engine_too(
+    fault: str, faulty: type[Faulty], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(faulty, fault, ("cuda",))
+    exported = export_video(io.BytesIO(STREAMS.read(FOUR.id)), tmp_path, provider="cuda", threads=1)
+    assert tuple(md5 for gop in exported.manifest["gops"] for md5 in gop["frame_md5s"]) == FOUR.frame_md5
+    assert len(caplog.messages) == 1
+
+
+def test_a_second_opinion_keeps_one_set_of_frames(faulty: type[Faulty], monkeypatch: pytest.MonkeyPatch) -> None:
+    most = 0
+    run = ReferenceSynthesizer._frame
+
+    def counted(self: ReferenceSynthesizer, *arguments: Any) -> Planes:
+        nonlocal most
+        most = max(most, sum(isinstance(found, Planes) for found in gc.get_objects()))
+        return run(self, *arguments)
+
+    gc.collect()
+    before = sum(isinstance(found, Planes) for found in gc.get_objects())
+    monkeypatch.setattr(ReferenceSynthesizer, "_frame", counted)
+    data = with_wrong_digest(STREAMS.read("trained-nano"), 0)
+    with nvrc_decoder.open(io.BytesIO(data), provider="cpu", threads=1) as video, pytest.raises(InvalidStreamError):
+        list(video)
+    assert 0 < most - before <= STREAMS.stream("trained-nano").frame_count
 
 
 def test_a_cpu_that_fails_is_an_error(faulty: type[Faulty], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -165,3 +165,52 @@ def test_without_a_thread_items_are_made_on_demand(refused: bool, monkeypatch: p
 
 def test_cancelled_is_no_error() -> None:
     assert not issubclass(Cancelled, Exception)
+
+
+def test_stopping_wakes_what_the_thread_waits_for() -> None:
+    woken = threading.Event()
+
+    def produce(check: Check) -> Iterator[int]:
+        assert woken.wait(PATIENCE)
+        check()
+        yield 1
+
+    prefetch = Prefetch(produce, on_stop=woken.set)
+    prefetch.stop()
+    assert list(prefetch) == []
+
+
+def test_an_item_made_after_stopping_is_discarded() -> None:
+    may_go = threading.Event()
+
+    def produce(check: Check) -> Iterator[int]:
+        assert may_go.wait(PATIENCE)
+        yield 1
+
+    prefetch = Prefetch(produce)
+    prefetch.stop(patience=0.01)
+    may_go.set()
+    prefetch.stop()
+    assert list(prefetch) == []
+
+
+def test_an_error_keeps_nothing_alive() -> None:
+    class User:
+        """Who iterates."""
+
+    def produce(check: Check) -> Iterator[int]:
+        raise InvalidStreamError("E_CRC", "made for this test")
+        yield
+
+    user = User()
+    user.prefetch = Prefetch(produce)  # type: ignore[attr-defined]
+    alive = weakref.ref(user)
+    with pytest.raises(InvalidStreamError):
+        next(user.prefetch)  # type: ignore[attr-defined]
+    user.prefetch.stop()  # type: ignore[attr-defined]
+    gc.disable()
+    try:
+        del user
+        assert alive() is None
+    finally:
+        gc.enable()
