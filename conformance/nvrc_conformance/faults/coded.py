@@ -12,7 +12,7 @@ from nvrc_decoder.entropy.coder import Int32Array, IntArray, SymbolEncoder
 from nvrc_decoder.entropy.parameters import decode_parameters, encode_parameters
 from nvrc_decoder.octree.grid import code_grid
 
-__all__ = ["CODED_FAULTS", "with_layer"]
+__all__ = ["CODED_FAULTS", "with_last_value", "with_layer"]
 
 
 class _WideEncoder(SymbolEncoder):
@@ -29,7 +29,7 @@ def _grid(change: Callable[[bytes], bytes]) -> Break:
     return lambda parts: parts.with_gop(grids=(change(parts.gop.grids[0]), *parts.gop.grids[1:]))
 
 
-def _last_value(value: int) -> Break:
+def with_last_value(value: int) -> Break:
     """Another last value of the grid; the stream has one grid, which no other depends on."""
 
     def make(parts: Parts) -> bytes:
@@ -50,24 +50,22 @@ def _last_value(value: int) -> Break:
     return make
 
 
-def with_layer(parts: Parts, name: str, weight: int | None = None, bias: int | None = None, **changes: int) -> bytes:
-    """The stream with the header of a layer changed, and its first weight or bias where one is given."""
-    network = parts.network
-    specs = layer_specs(parts.sequence, network)
-    parameters = decode_parameters(network.parameters, specs, network.layers)
-    if weight is not None:
-        parameters[name][0].flat[0] = weight
-    if bias is not None:
-        parameters[name][1].flat[0] = bias
-    layers = tuple(
-        replace(layer, **changes) if spec.name == name else layer
-        for spec, layer in zip(specs, network.layers, strict=True)
-    )
-    return parts.with_network(layers=layers, parameters=encode_parameters(parameters, specs, layers))
+def with_layer(name: str, weight: int | None = None, **changes: int) -> Break:
+    """The header of a layer changed, and its first weight if `weight` is not None."""
 
+    def make(parts: Parts) -> bytes:
+        network = parts.network
+        specs = layer_specs(parts.sequence, network)
+        parameters = decode_parameters(network.parameters, specs, network.layers)
+        if weight is not None:
+            parameters[name][0].flat[0] = weight
+        layers = tuple(
+            replace(layer, **changes) if spec.name == name else layer
+            for spec, layer in zip(specs, network.layers, strict=True)
+        )
+        return parts.with_network(layers=layers, parameters=encode_parameters(parameters, specs, layers))
 
-def _layer(name: str, weight: int | None = None, bias: int | None = None, **changes: int) -> Break:
-    return lambda parts: with_layer(parts, name, weight, bias, **changes)
+    return make
 
 
 _BOUND = "The accumulator would overflow, and how is not the same on every machine."
@@ -100,42 +98,42 @@ CODED_FAULTS: tuple[Fault, ...] = (
         "high",
         "the last value of the grid is 2048",
         "Activations and contexts would leave the range that their types are chosen for.",
-        _last_value(2048),
+        with_last_value(2048),
     ),
     rejected(
         "R4.4",
         "low",
         "the last value of the grid is -2048",
         "Activations and contexts would leave the range that their types are chosen for.",
-        _last_value(-2048),
+        with_last_value(-2048),
     ),
     rejected(
         "R5.1",
         "bound",
         "the bias of the second output of context.output is 48 * 2^19",
         _BOUND,
-        _layer("context.output", bias_shift=19),
+        with_layer("context.output", bias_shift=19),
     ),
     rejected(
         "R6.1",
         "weight",
         "a weight of stage2.inject is 1026",
         "The weight would not fit the range that the 2^24 bound and the types count on.",
-        _layer("stage2.inject", weight=171, multiplier=6),
+        with_layer("stage2.inject", weight=171, multiplier=6),
     ),
     rejected(
         "R6.1",
         "negative",
         "a weight of stage2.inject is -1026",
         "The weight would not fit the range that the 2^24 bound and the types count on.",
-        _layer("stage2.inject", weight=-171, multiplier=6),
+        with_layer("stage2.inject", weight=-171, multiplier=6),
     ),
     rejected(
         "R6.2",
         "bound",
         "the biases of head.pointwise are about 2^24",
         _BOUND,
-        _layer("head.pointwise", bias_shift=15),
+        with_layer("head.pointwise", bias_shift=15),
     ),
     rejected(
         "R8.1",
