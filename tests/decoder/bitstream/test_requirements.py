@@ -53,7 +53,7 @@ INDEXED = make_stream(index=True)
 NETWORK = make_network()
 
 # Place of the second grid in the NETWORK of `make_network`.
-_SECOND_GRID = 20
+SECOND_GRID = 20
 PROFILE = SEQUENCE.profile_spec
 
 
@@ -80,12 +80,11 @@ def entries() -> list[IndexEntry]:
     return list(found[0].entries)
 
 
-def indexed(index: Index, *, footer_shift: int = 0, magic: bytes = b"NVRX", between: bytes = b"") -> bytes:
+def indexed(index: Index) -> bytes:
     units = [unit for unit in split(INDEXED) if unit[0] not in (UnitType.INDEX, UnitType.END)]
     head = assemble(units)
-    footer = encode_footer(len(head) + footer_shift)[:8] + magic
-    body = encode_unit(UnitType.INDEX, serialise_index(index, check=False)) + between
-    return head + body + encode_unit(UnitType.END, serialise_end(End(5, 2))) + footer
+    body = encode_unit(UnitType.INDEX, serialise_index(index, check=False))
+    return head + body + encode_unit(UnitType.END, serialise_end(End(5, 2))) + encode_footer(len(head))
 
 
 def declared_level(level: int, **changes: int) -> bytes:
@@ -159,8 +158,8 @@ def test_the_siblings_of_grids_are_valid() -> None:
 def test_multipliers_may_be_repeated_per_channel() -> None:
     header = replace(NETWORK, grids=(NETWORK.grids[0], GridHeader(2, (7, 7))))
     short = serialise_network(header, SEQUENCE)
-    assert short[_SECOND_GRID : _SECOND_GRID + 2] == b"\x82\x07"
-    long = short[:_SECOND_GRID] + b"\x02\x07\x07" + short[_SECOND_GRID + 2 :]
+    assert short[SECOND_GRID : SECOND_GRID + 2] == b"\x82\x07"
+    long = short[:SECOND_GRID] + b"\x02\x07\x07" + short[SECOND_GRID + 2 :]
     assert parse_network(long, SEQUENCE) == parse_network(short, SEQUENCE) == header
 
 
