@@ -1,7 +1,8 @@
-"""The only way to change the golden streams: ``python -m nvrc_conformance.generate``.
+"""The only way to change the suite: ``python -m nvrc_conformance.generate``.
 
 Without an option it makes every random stream in memory, adds those that are missing, and refuses to overwrite one
-that differs. ``--update`` overwrites. ``--adopt`` adds a stream that an encoder made.
+that differs. ``--update`` overwrites. ``--adopt`` adds a stream that an encoder made. The streams that a decoder must
+refuse are made of the golden ones in the same run.
 """
 
 from __future__ import annotations
@@ -14,8 +15,18 @@ from pathlib import Path
 
 import click
 
+from nvrc_conformance.faults.describe import describe_fault
+from nvrc_conformance.faults.parts import Parts
+from nvrc_conformance.faults.recipes import FAULTS
 from nvrc_conformance.features import features_of
-from nvrc_conformance.manifest import MANIFEST_PATH, EarlierVersionError, GoldenStream, Manifest, load_manifest
+from nvrc_conformance.manifest import (
+    MANIFEST_PATH,
+    EarlierVersionError,
+    FaultStream,
+    GoldenStream,
+    Manifest,
+    load_manifest,
+)
 from nvrc_conformance.recipes import RECIPES, Recipe
 from nvrc_conformance.sampling import random_state
 from nvrc_conformance.stages import decode_stream, frames_of, stages_of
@@ -128,6 +139,41 @@ def _store(manifest: Manifest, candidates: Iterable[_Candidate], update: bool) -
     click.echo(f"{len(merged)} golden streams, {size} bytes")
 
 
+def _store_faults(path: Path, update: bool) -> None:
+    """Write the streams that must be refused, of those golden streams that the manifest has, or nothing.
+
+    Raises:
+        click.ClickException: streams would change without `update`.
+    """
+    manifest = load_manifest(path)
+    known = {fault.id: fault for fault in manifest.faults}
+    made: list[tuple[FaultStream, bytes]] = []
+    for fault in FAULTS:
+        if any(stream.id == fault.sibling for stream in manifest.streams):
+            data = fault.make(Parts(manifest.read(fault.sibling)))
+            made.append((describe_fault(fault, manifest.stream(fault.sibling), data), data))
+    changed = [new.id for new, data in made if new.id in known and _is_other(manifest, known[new.id], new, data)]
+    if changed and not update:
+        raise click.ClickException(f"these streams would change: {', '.join(changed)}; --update overwrites them")
+    for gone in set(known) - {new.id for new, _ in made}:
+        manifest.file(known[gone]).unlink(missing_ok=True)
+    for new, data in made:
+        file = manifest.file(new)
+        file.parent.mkdir(exist_ok=True)
+        if not file.exists() or file.read_bytes() != data:
+            file.write_bytes(data)
+            click.echo(f"{'changed' if new.id in known else 'new'}: {new.id}, {new.bytes} bytes")
+    text = manifest.with_faults(new for new, _ in made).text()
+    if manifest.path.read_text(encoding="utf-8") != text:
+        manifest.path.write_text(text, encoding="utf-8")
+    click.echo(f"{len(made)} streams to refuse, {sum(new.bytes for new, _ in made)} bytes")
+
+
+def _is_other(manifest: Manifest, old: FaultStream, new: FaultStream, data: bytes) -> bool:
+    file = manifest.file(old)
+    return old != new or not file.exists() or file.read_bytes() != data
+
+
 def _adopt(manifest: Manifest, path: Path, name: str, description: str) -> _Candidate:
     if not _ID.fullmatch(name):
         raise click.BadParameter("an id has lower-case letters, digits and single hyphens", param_hint="--id")
@@ -190,6 +236,7 @@ def main(update: bool, adopt: Path | None, name: str | None, description: str, r
                     data = manifest.file(old).read_bytes()
                     candidates.append(_Candidate(describe(old.id, old.description, old.origin, data), data))
             _store(manifest, candidates, update)
+            _store_faults(path, update)
     except NvrcError as error:
         raise click.ClickException(str(error)) from error
 

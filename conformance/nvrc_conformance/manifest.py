@@ -1,4 +1,4 @@
-"""The manifest of the golden streams: `conformance/manifest.json` (fields in conformance/README.md).
+"""The manifest of the suite: `conformance/manifest.json` (fields in conformance/README.md).
 
 The streams and their manifest are part of the sources, beside this package; an installed package does not have them.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from nvrc_conformance.stages import GopStages, NetworkStages, Stages
 from nvrc_decoder.bitstream.container import VERSION
 from nvrc_decoder.errors import InputError
 
-__all__ = ["MANIFEST_PATH", "EarlierVersionError", "GoldenStream", "Manifest", "load_manifest"]
+__all__ = ["MANIFEST_PATH", "EarlierVersionError", "FaultStream", "GoldenStream", "Manifest", "load_manifest"]
 
 MANIFEST_PATH = Path(__file__).resolve().parents[1] / "manifest.json"
 """The manifest of the checkout that this package is in; absent where the package is installed without one."""
@@ -59,39 +59,81 @@ class GoldenStream:
 
 
 @dataclass(frozen=True)
+class FaultStream:
+    """One stream that a decoder must refuse.
+
+    Attributes:
+        id: immutable name.
+        description: its fault.
+        why: what a decoder without the check would do.
+        expect: how a decoder must end: ``reject``, ``unsupported`` or ``limit``.
+        also: other ways in which it may end.
+        requirement: number of the requirement that it breaks; None where it is over a limit.
+        code: error code (spec 9.2).
+        unit: the unit at fault; None where there is none.
+        sibling: id of the golden stream that it is made of.
+        profile: that of its sibling, by name.
+        file: path relative to the manifest, with ``/``.
+        bytes: size of the file.
+        sha256: SHA-256 of the file.
+    """
+
+    id: str
+    description: str
+    why: str
+    expect: str
+    also: tuple[str, ...]
+    requirement: str | None
+    code: str
+    unit: str | None
+    sibling: str
+    profile: str
+    file: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Manifest:
-    """All golden streams, in order of id.
+    """All streams of the suite, both kinds in order of id.
 
     Attributes:
         path: the manifest's file; the streams' files are relative to its folder.
-        streams: the streams.
+        streams: the golden streams.
+        faults: the streams that a decoder must refuse.
     """
 
     path: Path
     streams: tuple[GoldenStream, ...]
+    faults: tuple[FaultStream, ...] = ()
 
     def stream(self, name: str) -> GoldenStream:
-        """The stream with an id; KeyError if there is none."""
+        """The golden stream with an id; KeyError if there is none."""
         for stream in self.streams:
             if stream.id == name:
                 return stream
         raise KeyError(name)
 
-    def file(self, stream: GoldenStream) -> Path:
+    def file(self, stream: GoldenStream | FaultStream) -> Path:
         """The path of a stream."""
         return self.path.parent / stream.file
 
     def read(self, name: str) -> bytes:
-        """The bytes of the stream with an id."""
+        """The bytes of the golden stream with an id."""
         return self.file(self.stream(name)).read_bytes()
 
     def with_streams(self, streams: Iterable[GoldenStream]) -> Manifest:
-        """The same manifest with other streams."""
-        return Manifest(self.path, tuple(sorted(streams, key=lambda stream: stream.id)))
+        """The same manifest with other golden streams."""
+        return replace(self, streams=tuple(sorted(streams, key=lambda stream: stream.id)))
+
+    def with_faults(self, faults: Iterable[FaultStream]) -> Manifest:
+        """The same manifest with other streams that a decoder must refuse."""
+        return replace(self, faults=tuple(sorted(faults, key=lambda fault: fault.id)))
 
     def text(self) -> str:
         """The file's contents."""
-        document = {"format": "nvrc", "version": VERSION, "streams": [asdict(stream) for stream in self.streams]}
+        streams = [*map(asdict, self.streams), *map(asdict, self.faults)]
+        document = {"format": "nvrc", "version": VERSION, "streams": streams}
         return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -135,4 +177,6 @@ def load_manifest(path: Path = MANIFEST_PATH) -> Manifest:
         message = f"{path} is a manifest of {document['format']} version {document['version']}"
         earlier = document["format"] == "nvrc" and document["version"] < VERSION
         raise EarlierVersionError(message) if earlier else ValueError(message)
-    return Manifest(path, tuple(_stream(stream) for stream in document["streams"]))
+    listed = [(stream.get("expect", "valid") == "valid", stream) for stream in document["streams"]]
+    faults = tuple(FaultStream(**{**stream, "also": tuple(stream["also"])}) for valid, stream in listed if not valid)
+    return Manifest(path, tuple(_stream(stream) for valid, stream in listed if valid), faults)

@@ -17,7 +17,7 @@ from nvrc_ref.main import run
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFORMANCE = ROOT / "conformance"
-STREAMS = {s["id"]: s for s in json.loads((CONFORMANCE / "manifest.json").read_text())["streams"]}
+STREAMS = {s["id"]: s for s in json.loads((CONFORMANCE / "manifest.json").read_text())["streams"] if "expect" not in s}
 CASE = STREAMS["nano-two-gops"]
 STREAM = CONFORMANCE / CASE["file"]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from nvrc_conformance.manifest import MANIFEST_PATH, GoldenStream, load_manifest
+from nvrc_conformance.manifest import MANIFEST_PATH, FaultStream, GoldenStream, load_manifest
 
 SOURCES = MANIFEST_PATH.parent / "decoders" / "c"
 EXAMPLES = MANIFEST_PATH.parents[1] / "spec" / "examples"
@@ -21,6 +21,7 @@ WARNINGS = "-std=c99 -Wall -Wextra -Wpedantic -Werror"
 SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=all"
 REPORT = re.compile(r"error\[E_[A-Z0-9_]+\] at byte 0x[0-9a-f]+: .+ \(spec \d+\.\d+(, R\d+\.\d+)?\)\n")
 REJECTIONS = {65, 69, 77}
+EXIT_CODES = {"reject": 65, "unsupported": 69, "limit": 77}
 
 # Decodes a stream with an allocator that has memory for n allocations, for n = 0, 1, ... until it is enough; then with
 # little memory allowed by a limit. The exit code is the number of the check that failed.
@@ -155,6 +156,18 @@ def small_streams() -> list[bytes]:
 @pytest.mark.parametrize("stream", load_manifest().streams, ids=lambda stream: stream.id)
 def test_the_c_decoder_decodes_the_golden_streams(decoder: Path, stream: GoldenStream, tmp_path: Path) -> None:
     check_frames(decoder, stream, tmp_path / "frames.yuv")
+
+
+@pytest.mark.parametrize("fault", load_manifest().faults, ids=lambda fault: fault.id)
+def test_the_c_decoder_refuses_for_the_same_reason(decoder: Path, fault: FaultStream, tmp_path: Path) -> None:
+    done = decode(decoder, MANIFEST_PATH.parent / fault.file, tmp_path / "frames.yuv")
+    allowed = {EXIT_CODES[outcome] for outcome in (fault.expect, *fault.also)}
+    assert done.returncode in allowed, done.stderr
+    assert REPORT.fullmatch(done.stderr), done.stderr
+    assert not (tmp_path / "frames.yuv").exists()
+    if done.returncode == EXIT_CODES[fault.expect]:
+        assert f"error[{fault.code}]" in done.stderr
+        assert fault.requirement is None or done.stderr.endswith(f", {fault.requirement})\n")
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.nvrc")), ids=lambda path: path.stem)

@@ -26,7 +26,8 @@ SMALL = [recipe for recipe in RECIPES if recipe.id in ("nano-sparse", "nano-unit
 
 
 def copy_of_suite(folder: Path) -> Manifest:
-    shutil.copytree(MANIFEST.path.parent / "streams", folder / "streams")
+    for name in ("streams", "faults"):
+        shutil.copytree(MANIFEST.path.parent / name, folder / name)
     shutil.copy(MANIFEST.path, folder / "manifest.json")
     return load_manifest(folder / "manifest.json")
 

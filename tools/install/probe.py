@@ -17,9 +17,9 @@ FORBIDDEN = ("torch", "onnx", "onnxscript")
 
 
 def main() -> int:
-    """Decode every stream of the manifest with the engine that `auto` chooses."""
+    """Decode every golden stream of the manifest with the engine that `auto` chooses."""
     manifest, engine = Path(sys.argv[1]), sys.argv[2]
-    streams = json.loads(manifest.read_text())["streams"]
+    streams = [stream for stream in json.loads(manifest.read_text())["streams"] if "expect" not in stream]
     wrong = []
     for stream in streams:
         md5 = hashlib.md5(usedforsecurity=False)

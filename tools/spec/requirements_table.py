@@ -1,7 +1,7 @@
 """The annex of requirements: ``python tools/spec/requirements_table.py spec/annex-b-requirements.md``.
 
-The rows come from the chapters; the tests are those that name a requirement; the streams are the golden ones that have
-what a requirement is about.
+The rows come from the chapters; the faults are the streams of the suite that break a requirement; the streams are the
+golden ones that have what it is about.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from nvrc_decoder.bitstream.units import (
     _network_scope,
 )
 
-__all__ = ["Requirement", "golden_streams", "main", "naming_tests", "render", "requirements", "update"]
+__all__ = ["Requirement", "fault_streams", "golden_streams", "main", "render", "requirements", "update"]
 
 ROOT = Path(__file__).parents[2]
+_MANIFEST = ROOT / "conformance" / "manifest.json"
 _BLOCK = re.compile(r"(<!-- generated: REQUIREMENTS -->\n).*?(<!-- end generated -->)", re.DOTALL)
 _HEADING = re.compile(r"^##+ ([\d.]+) ", re.MULTILINE)
 _REQUIREMENT = re.compile(
     r"\*\*(R[\d.]+)\*\* It is a requirement of bitstream conformance that (.*?)\. \(`(E_\w+)`", re.DOTALL
 )
-_NAMED = re.compile(r"[\" ](R\d+\.\d+)\"")
 # What these are about is not in every stream that has the element.
 _ABOUT: dict[str, Callable[[SequenceHeader, NetworkHeader], bool]] = {
     "R3.9": lambda sequence, _: sequence.chroma_sample_position != 0,
@@ -77,21 +77,24 @@ def requirements(spec: Path = ROOT / "spec") -> list[Requirement]:
     return sorted(found, key=lambda requirement: _order(requirement.number))
 
 
-def naming_tests(folder: Path = ROOT / "tests") -> dict[str, list[str]]:
-    """Names of the test files that name each requirement, sorted; those that read the specification are left out."""
+def fault_streams(manifest: Path = _MANIFEST) -> dict[str, list[str]]:
+    """Ids of the streams of the suite that break each requirement, sorted."""
     found: dict[str, list[str]] = {}
-    for file in sorted(folder.rglob("test_*.py"), key=lambda file: file.stem):
-        if file.stem.endswith("_spec"):
-            continue
-        for number in sorted(set(_NAMED.findall(file.read_text(encoding="utf-8")))):
-            found.setdefault(number, []).append(file.stem)
-    return found
+    for stream in _listed_streams(manifest):
+        if stream.get("requirement") is not None:
+            found.setdefault(stream["requirement"], []).append(stream["id"])
+    return {number: sorted(names) for number, names in found.items()}
+
+
+def _listed_streams(manifest: Path) -> list[dict[str, Any]]:
+    streams: list[dict[str, Any]] = json.loads(manifest.read_text(encoding="utf-8"))["streams"]
+    return streams
 
 
 def golden_streams(folder: Path = ROOT / "conformance" / "streams") -> dict[str, list[str]]:
     """Names of the golden streams that have what each requirement of `_narrow` is about; smallest first."""
-    listed = json.loads((folder.parent / "manifest.json").read_text(encoding="utf-8"))["streams"]
-    features = {Path(stream["file"]).stem: stream["features"] for stream in listed}
+    golden = (stream for stream in _listed_streams(folder.parent / "manifest.json") if "expect" not in stream)
+    features = {Path(stream["file"]).stem: stream["features"] for stream in golden}
     found: dict[str, list[str]] = {}
     for file in sorted(folder.glob("*.nvrc"), key=lambda file: (file.stat().st_size, file.stem)):
         has = (number for number, feature in _FEATURES.items() if feature in features.get(file.stem, ()))
@@ -174,19 +177,16 @@ def render(previous: str = "") -> str:
     """The table.
 
     Args:
-        previous: the table before. The tests and the stream that it names for a requirement are kept where they still
-            fit, so that a new test or a smaller stream does not put it out of date.
+        previous: the table before. The stream that it names for a requirement is kept where it still fits, so that a
+            smaller stream does not put it out of date.
     """
     kept = dict(re.findall(r"^\| (R[\d.]+) \|.*\| `([\w-]+)` \|$", previous, re.MULTILINE))
-    listed = dict(re.findall(r"^\| (R[\d.]+) \|.*\| ([^|]*) \| [^|]* \|$", previous, re.MULTILINE))
-    named, golden = naming_tests(), golden_streams()
+    faults, golden = fault_streams(), golden_streams()
     count = len(list((ROOT / "conformance" / "streams").glob("*.nvrc")))
-    lines = ["| number | section | code | that | tests | streams |", "|---|---|---|---|---|---|"]
+    lines = ["| number | section | code | that | faults | streams |", "|---|---|---|---|---|---|"]
     for requirement in requirements():
         number = requirement.number
-        names = named.get(number, [])
-        names = [name for name in names if f"`{name}`" in listed.get(number, "")] or names
-        files = ", ".join(f"`{name}`" for name in names) or "none"
+        files = ", ".join(f"`{name}`" for name in faults.get(number, [])) or "none"
         text = requirement.text.replace("|", "\\|")
         place = f"{number} | {requirement.section} | `{requirement.code}` | {text}"
         lines.append(f"| {place} | {files} | {_listed(number, golden, count, kept.get(number))} |")

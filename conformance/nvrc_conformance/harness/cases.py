@@ -57,6 +57,7 @@ class Case:
         profile: name of its profile; None where the stream has none that is known.
         pixels: layout of its frames; None unless it is valid.
         frame_md5: MD5 of each frame; empty unless it is valid.
+        also: other ways in which it may end.
     """
 
     id: str
@@ -66,6 +67,7 @@ class Case:
     profile: str | None = None
     pixels: Pixels | None = None
     frame_md5: tuple[str, ...] = ()
+    also: tuple[Outcome, ...] = ()
 
 
 def load_cases(suite: Path | None = None) -> tuple[Case, ...]:
@@ -108,7 +110,8 @@ def _is_ours(found: tuple[object, object]) -> bool:
 def _case(folder: Path, stream: dict[str, Any]) -> Case:
     path, expect = folder / stream["file"], Outcome(stream.get("expect", "valid"))
     if expect is not Outcome.VALID:
-        return Case(stream["id"], path, stream["description"], expect, stream.get("profile"))
+        also = tuple(map(Outcome, stream.get("also", ())))
+        return Case(stream["id"], path, stream["description"], expect, stream.get("profile"), also=also)
     shapes = plane_shapes(stream["width"], stream["height"], stream["chroma_format"])
     pixels = Pixels(shapes, 1 if stream["bit_depth"] == 8 else 2)
     return Case(

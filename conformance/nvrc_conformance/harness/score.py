@@ -96,10 +96,11 @@ def _judge(case: Case, adapter: Adapter, ending: Ending, output: Path) -> tuple[
     said = f"the decoder {_SAYS[outcome]} (exit code {ending.code})"
     if outcome is not Outcome.VALID and (written := _size(output)):
         return State.FAIL, f"{said} and left {written} bytes of output: a decoder that refuses leaves none"
-    if outcome is Outcome.UNSUPPORTED and case.expect is Outcome.VALID:
-        return State.UNSUPPORTED, said if case.profile in adapter.profiles else f"{said}; it has no {case.profile}"
-    if outcome is not case.expect:
-        return State.FAIL, f"{said}, must {_MUST[case.expect]}"
+    lacks = case.profile is not None and case.profile not in adapter.profiles
+    if outcome is Outcome.UNSUPPORTED and case.expect is not outcome and (lacks or case.expect is Outcome.VALID):
+        return State.UNSUPPORTED, f"{said}; it has no {case.profile}" if lacks else said
+    if outcome not in (case.expect, *case.also):
+        return State.FAIL, f"{said}, must {' or '.join(_MUST[right] for right in (case.expect, *case.also))}"
     fault = frames_fault(case, output) if outcome is Outcome.VALID else None
     return (State.PASS, "") if fault is None else (State.FAIL, fault)
 

@@ -36,6 +36,8 @@ def scan_presentation(fileobj: BinaryIO, shown: Presentation, limits: Limits = D
             kind = source.read_exact(1)[0]
             size = read_leb128(lambda: source.read_exact(1)[0], source.offset, None)
             end_of_unit = source.offset + size + 4
+            if end_of_unit > length:  # a file system may refuse to seek that far
+                return
             if kind == UnitType.GOP:
                 frames += read_leb128(lambda: source.read_exact(1)[0], source.offset, None)
             elif kind == UnitType.METADATA:

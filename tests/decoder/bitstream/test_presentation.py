@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 from fractions import Fraction
+from pathlib import Path
 from pipes import Pipe
 
 import pytest
@@ -12,6 +13,7 @@ from stream_builders import SEQUENCE, make_network
 
 import nvrc_decoder
 from nvrc_conformance.manifest import load_manifest
+from nvrc_decoder.bitstream.descriptors import encode_leb128
 from nvrc_decoder.bitstream.join import join
 from nvrc_decoder.bitstream.metadata import scan_presentation
 from nvrc_decoder.bitstream.reader import UnitReader
@@ -260,6 +262,17 @@ def test_a_truncated_pipe_still_has_its_presentation() -> None:
         assert video.presentation.ignored
         with pytest.raises(nvrc_decoder.NvrcError, match="ends"):
             list(video)
+
+
+def test_a_unit_longer_than_the_file_ends_the_scan(tmp_path: Path) -> None:
+    whole = stream({"nvrc.sar": "4:3", "nvrc.light": "1,1"})
+    (place,) = [unit.offset for unit in UnitReader(io.BytesIO(whole)) if unit.name == "METADATA 1"]
+    path = tmp_path / "long.nvrc"
+    path.write_bytes(whole[:place] + b"\x99" + encode_leb128(1 << 62) + whole[place:])
+    shown = Presentation(RATE)
+    with path.open("rb") as file:
+        scan_presentation(file, shown)
+    assert (shown.sample_aspect, shown.light) == (Fraction(4, 3), None)
 
 
 def test_the_presentation_survives_any_damage() -> None:
