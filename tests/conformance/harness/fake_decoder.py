@@ -64,6 +64,7 @@ def act(behaviour: str) -> None:
     if behaviour == "segfault":
         os.kill(os.getpid(), signal.SIGSEGV)
     if behaviour == "hang":
+        print("waiting", flush=True)
         time.sleep(600)
     if behaviour == "hang-in-child":
         subprocess.run([sys.executable, "-I", "-S", "-c", "import time; time.sleep(600)"])
