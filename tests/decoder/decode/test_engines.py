@@ -209,11 +209,11 @@ def test_a_second_opinion_keeps_one_set_of_frames(faulty: type[Faulty], monkeypa
 
     def counted(self: ReferenceSynthesizer, *arguments: Any) -> Planes:
         nonlocal most
-        most = max(most, sum(isinstance(found, Planes) for found in gc.get_objects()))
+        most = max(most, sum(type(found) is Planes for found in gc.get_objects()))
         return run(self, *arguments)
 
     gc.collect()
-    before = sum(isinstance(found, Planes) for found in gc.get_objects())
+    before = sum(type(found) is Planes for found in gc.get_objects())
     monkeypatch.setattr(ReferenceSynthesizer, "_frame", counted)
     data = with_wrong_digest(STREAMS.read("trained-nano"), 0)
     with nvrc_decoder.open(io.BytesIO(data), provider="cpu", threads=1) as video, pytest.raises(InvalidStreamError):
