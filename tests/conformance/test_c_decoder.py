@@ -193,6 +193,7 @@ def test_the_c_decoder_rejects_flipped_bytes(decoder: Path, tmp_path: Path) -> N
         check_rejected(decoder, bytes(damaged), tmp_path)
 
 
+@pytest.mark.full
 def test_the_c_decoder_survives_faults_behind_a_crc(decoder: Path, tmp_path: Path) -> None:
     """A flip whose crc is right reaches every check behind that of the crc, or leaves a valid stream."""
     seeded = random.Random(2)
@@ -216,18 +217,21 @@ def check_survived(decoder: Path, data: bytes, folder: Path) -> None:
     assert done.returncode == 0 or REPORT.fullmatch(done.stderr), done.stderr
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["nano-sparse", "nano-split", "lite-bound", "main-pyramid", "nano-1x1"])
 def test_the_sanitizers_find_no_fault_in_a_stream(sanitized: Path, name: str, tmp_path: Path) -> None:
     stream = next(stream for stream in load_manifest().streams if stream.id == name)
     check_frames(sanitized, stream, tmp_path / "frames.yuv")
 
 
+@pytest.mark.full
 def test_the_sanitizers_find_no_fault_in_flips(sanitized: Path, tmp_path: Path) -> None:
     seeded = random.Random(3)
     for data in seeded.choices(small_streams(), k=50):
         check_survived(sanitized, flip_behind_crc(seeded, data), tmp_path)
 
 
+@pytest.mark.full
 def test_the_c_decoder_frees_all_when_memory_ends(sanitized: Path, tmp_path: Path) -> None:
     source, program = tmp_path / "allocator.c", tmp_path / "allocator"
     source.write_text(ALLOCATOR, encoding="utf-8")

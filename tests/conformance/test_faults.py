@@ -52,6 +52,7 @@ def test_every_requirement_has_a_fault() -> None:
     assert broken | set(EXCEPTIONS) == set(REQUIREMENTS)
 
 
+@pytest.mark.full
 def test_recipes_make_the_committed_faults() -> None:
     assert [fault.id for fault in MANIFEST.faults] == sorted(fault.id for fault in FAULTS)
     committed = {fault.id: fault for fault in MANIFEST.faults}
