@@ -112,12 +112,7 @@ class ReferenceSynthesizer(TileSynthesizer):
     """Synthesises frames of any GOP under one NETWORK, one after another (7.1).
 
     Args:
-        profile: the stream's profile.
-        picture: size, chroma format and bit depth.
-        stage_channels, stage_blocks: active channels and blocks of each stage.
-        layers: proved layers by canonical name, exactly those of `profiles.synthesis_layers`.
-        multipliers: per slot the multiplier of each active channel; empty where the slot is absent.
-        pyramid: says which frames are nodes.
+        profile, picture, stage_channels, stage_blocks, layers, multipliers, pyramid: as in `NetworkParts`.
     """
 
     def __init__(

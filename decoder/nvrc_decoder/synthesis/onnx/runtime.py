@@ -65,12 +65,7 @@ class OrtSynthesizer(TileSynthesizer):
     """Decodes any frames of any GOP under one NETWORK.
 
     Args:
-        profile: the stream's profile.
-        picture: size, chroma format and bit depth.
-        stage_channels, stage_blocks: active channels and blocks of each stage.
-        layers: proved layers by canonical name, exactly those of `profiles.synthesis_layers`.
-        multipliers: per slot the multiplier of each active channel; empty where the slot is absent.
-        pyramid: which frames are nodes.
+        profile, picture, stage_channels, stage_blocks, layers, multipliers, pyramid: as in `NetworkParts`.
         provider: ``"cpu"``, ``"cuda"``, or ``"auto"``: CUDA where everything that it needs is found, otherwise CPU.
         threads: threads on the CPU; None: as many as ONNX Runtime thinks fit, and as many as there are cores for
             motion.
