@@ -1,4 +1,4 @@
-"""The annex of requirements: ``python tools/spec/requirements_table.py spec/annex-b-requirements.md``.
+"""The table of requirements for annex B of the specification; `generate.py` puts it there.
 
 The rows come from the chapters; the faults are the streams of the suite that break a requirement; the streams are the
 golden ones that have what it is about.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,14 +22,13 @@ from nvrc_decoder.bitstream.units import (
     SequenceHeader,
     UnitType,
     _gop_scope,
-    _network_scope,
+    network_scope,
 )
 
-__all__ = ["Requirement", "fault_streams", "golden_streams", "main", "render", "requirements", "update"]
+__all__ = ["Requirement", "fault_streams", "golden_streams", "render", "requirements"]
 
 ROOT = Path(__file__).parents[2]
 _MANIFEST = ROOT / "conformance" / "manifest.json"
-_BLOCK = re.compile(r"(<!-- generated: REQUIREMENTS -->\n).*?(<!-- end generated -->)", re.DOTALL)
 _HEADING = re.compile(r"^##+ ([\d.]+) ", re.MULTILINE)
 _REQUIREMENT = re.compile(
     r"\*\*(R[\d.]+)\*\* It is a requirement of bitstream conformance that (.*?)\. \(`(E_\w+)`", re.DOTALL
@@ -130,7 +128,7 @@ def _exercised(file: Path) -> set[str]:
 def _of_unit(unit: Unit, sequence: SequenceHeader | None, network: NetworkHeader | None) -> Iterator[str]:
     scope: Mapping[str, Any] = {}
     if unit.type == UnitType.NETWORK and sequence is not None:
-        scope = _network_scope(sequence)
+        scope = network_scope(sequence)
     elif unit.type == UnitType.GOP and sequence is not None and network is not None:
         scope = _gop_scope(network, sequence.profile_spec)
     payload = PAYLOADS[UnitType(unit.type).name]
@@ -191,19 +189,3 @@ def render(previous: str = "") -> str:
         place = f"{number} | {requirement.section} | `{requirement.code}` | {text}"
         lines.append(f"| {place} | {files} | {_listed(number, golden, count, kept.get(number))} |")
     return "\n".join(lines) + "\n"
-
-
-def update(text: str) -> str:
-    """`text` with the table replaced by what it should hold."""
-    return _BLOCK.sub(lambda match: match[1] + "\n" + render(match[0]) + "\n" + match[2], text)
-
-
-def main() -> None:
-    """Updates the files named on the command line in place."""
-    for name in sys.argv[1:]:
-        path = Path(name)
-        path.write_text(update(path.read_text(encoding="utf-8")), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,24 +1,17 @@
-"""The syntax, levels and limits as text for the specification: ``python tools/spec/syntax_tables.py FILE...``.
-
-In each file, what stands between ``<!-- generated: NAME -->`` and ``<!-- end generated -->`` is replaced. NAME is a
-payload of `tables.PAYLOADS`, ``LEVELS`` or ``LIMITS``.
-"""
+"""The syntax, levels and limits as text for the specification; `generate.py` puts it there."""
 
 from __future__ import annotations
 
-import re
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
-from pathlib import Path
+from functools import partial
 
 from nvrc_decoder.bitstream.syntax import Bits, Check, Derived, Field, Loop, Option, Table
 from nvrc_decoder.bitstream.tables import PAYLOADS, Payload
 from nvrc_decoder.limits import DEFAULT_LIMITS, LEVELS, Limits
 
-__all__ = ["checks_of", "main", "render", "update"]
+__all__ = ["BLOCKS", "checks_of"]
 
-_BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end generated -->)", re.DOTALL)
 _COLUMN = 44
 
 
@@ -116,26 +109,9 @@ def _limits() -> str:
     return "| limit | default |\n|---|--:|\n" + "".join(rows)
 
 
-def render(name: str) -> str:
-    """The text of a generated block; KeyError where there is none of that name."""
-    if name == "LEVELS":
-        return _levels()
-    if name == "LIMITS":
-        return _limits()
-    return _payload(PAYLOADS[name])
-
-
-def update(text: str) -> str:
-    """`text` with every generated block replaced by what it should hold."""
-    return _BLOCK.sub(lambda match: match[1] + "\n" + render(match[2]) + "\n" + match[3], text)
-
-
-def main() -> None:
-    """Updates the files named on the command line in place."""
-    for name in sys.argv[1:]:
-        path = Path(name)
-        path.write_text(update(path.read_text(encoding="utf-8")), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
+BLOCKS: Mapping[str, Callable[[], str]] = {
+    **{name: partial(_payload, payload) for name, payload in PAYLOADS.items()},
+    "LEVELS": _levels,
+    "LIMITS": _limits,
+}
+"""What makes each generated block, by its name."""

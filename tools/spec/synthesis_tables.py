@@ -1,15 +1,10 @@
-"""The profiles as tables for the specification: ``python tools/spec/synthesis_tables.py FILE...``.
-
-In each file, what stands between ``<!-- generated: NAME -->`` and ``<!-- end generated -->`` is replaced. NAME is
-``STAGES``, ``SLOTS``, ``SLOT_NAMES``, ``LAYER_RANGES``, ``COST``, or ``DIAGRAM_`` and a profile's name in capitals.
-"""
+"""The profiles as tables and diagrams for the specification; `generate.py` puts them there."""
 
 from __future__ import annotations
 
 import re
-import sys
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 
 from nvrc_decoder.profiles import (
     CHROMA_420,
@@ -29,9 +24,8 @@ from nvrc_decoder.profiles import (
 )
 from nvrc_decoder.pyramid import Pyramid
 
-__all__ = ["main", "render", "update"]
+__all__ = ["BLOCKS"]
 
-_BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end generated -->)", re.DOTALL)
 # Every frame a node: the most expensive one.
 _EXPENSIVE = Pyramid(key_spacing=1, node_spacing=1)
 # Column of a diagram's trunk.
@@ -42,9 +36,9 @@ def _full_grids(profile: Profile) -> list[int]:
     return [slot.max_channels for slot in profile.slots]
 
 
-def _table(head: tuple[str, ...], rows: Iterator[tuple[object, ...]]) -> str:
+def _table(head: tuple[str, ...], rows: Callable[[], Iterator[tuple[object, ...]]]) -> str:
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join([*lines, *("| " + " | ".join(map(str, row)) + " |" for row in rows)]) + "\n"
+    return "\n".join([*lines, *("| " + " | ".join(map(str, row)) + " |" for row in rows())]) + "\n"
 
 
 def _stages() -> Iterator[tuple[object, ...]]:
@@ -196,37 +190,17 @@ def _diagram(profile: Profile) -> str:
     return "```\n" + "\n".join(_lines(profile)) + "\n```\n"
 
 
-def render(name: str) -> str:
-    """The text of a generated block; KeyError where there is none of that name."""
-    if name == "STAGES":
-        return _table(
-            ("profile", "name", "stage", "StageStride", "MaxStageChannels", "MaxStageBlocks", "temporal filter"),
-            _stages(),
-        )
-    if name == "SLOTS":
-        channels = (f"MaxGridChannels in {profile.name}" for profile in PROFILES)
-        head = ("slot", "name", "kind", "stride", "stage", "values at", "node map", *channels)
-        return _table(head, _slots())
-    if name == "SLOT_NAMES":
-        return _table(("name", "value"), _slot_names())
-    if name == "LAYER_RANGES":
-        return _table(("layers", "input_max", "lo..hi"), _layer_ranges())
-    if name == "COST":
-        return _table(("name", "layers", "parameters", "kMAC / luma sample", "of which planes"), _cost())
-    return _diagram({f"DIAGRAM_{profile.name.upper()}": profile for profile in PROFILES}[name])
-
-
-def update(text: str) -> str:
-    """`text` with every generated block replaced by what it should hold."""
-    return _BLOCK.sub(lambda match: match[1] + "\n" + render(match[2]) + "\n" + match[3], text)
-
-
-def main() -> None:
-    """Updates the files named on the command line in place."""
-    for name in sys.argv[1:]:
-        path = Path(name)
-        path.write_text(update(path.read_text(encoding="utf-8")), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
+_CHANNELS = [f"MaxGridChannels in {profile.name}" for profile in PROFILES]
+BLOCKS: Mapping[str, Callable[[], str]] = {
+    "STAGES": partial(
+        _table,
+        ("profile", "name", "stage", "StageStride", "MaxStageChannels", "MaxStageBlocks", "temporal filter"),
+        _stages,
+    ),
+    "SLOTS": partial(_table, ("slot", "name", "kind", "stride", "stage", "values at", "node map", *_CHANNELS), _slots),
+    "SLOT_NAMES": partial(_table, ("name", "value"), _slot_names),
+    "LAYER_RANGES": partial(_table, ("layers", "input_max", "lo..hi"), _layer_ranges),
+    "COST": partial(_table, ("name", "layers", "parameters", "kMAC / luma sample", "of which planes"), _cost),
+    **{f"DIAGRAM_{profile.name.upper()}": partial(_diagram, profile) for profile in PROFILES},
+}
+"""What makes each generated block, by its name."""
