@@ -51,10 +51,8 @@ static Status check_bound(nvrc_decoder *d, const Layer *l, int o, int64_t bias) 
     sum += (int64_t)(w < 0 ? -w : w) * l->input_max;
   }
   if (sum < ACCUMULATOR_LIMIT) return 0;
-  if (l->kind <= CONTEXT_OUTPUT)
-    return nv_fail(d, "E_BOUND", d->unit.payload, "5.5", "R5.1", "the context layers meet the 2^24 bound");
-  return nv_fail(d, "E_BOUND", d->unit.payload, "6.3", "R6.2",
-                 "every output of every synthesis layer meets the 2^24 bound");
+  if (l->kind <= CONTEXT_OUTPUT) return nv_fail(d, d->at.unit.payload, R5_1);
+  return nv_fail(d, d->at.unit.payload, R6_2);
 }
 
 /* 6.1: replaces q and b_q of a layer by w and b. */
@@ -71,8 +69,7 @@ Status nv_layer_integers(nvrc_decoder *d, const Network *n, Layer *l) {
       if (prior && o < prior->outputs && j >= first && j - first < prior->inputs)
         p = gain * constants[o * prior->inputs + j - first];
       int64_t sum = (has_prior ? scaled(p, l->shift) : 0) + (int64_t)*w * (l->weight_step + 4);
-      if (sum < -WEIGHT_MAX || sum > WEIGHT_MAX)
-        return nv_fail(d, "E_RANGE", d->unit.payload, "6.1", "R6.1", "|w| is at most 1024 for every weight");
+      if (sum < -WEIGHT_MAX || sum > WEIGHT_MAX) return nv_fail(d, d->at.unit.payload, R6_1);
       *w = (int32_t)sum;
     }
     int64_t p = prior && o < prior->outputs ? gain * constants[prior->outputs * prior->inputs + o] : 0;

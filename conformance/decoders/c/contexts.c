@@ -1,51 +1,77 @@
-/* 5.3 to 5.5: the context of a value, and the network that turns it into a table and a mean. */
+/* 5.3 to 5.5: the contexts of values, and the network that turns them into tables and means. */
 #include "internal.h"
 
-enum { NEIGHBOURS = 18 };
+enum { NEIGHBOURS = 18, INPUTS = NEIGHBOURS + 1, CHUNK = 64 };
 
 static const int8_t offsets[NEIGHBOURS][3] = {
     {-1, -1, 0}, {-1, 0, -1}, {-1, 0, 0}, {-1, 0, 1}, {-1, 1, 0}, {0, -1, -1}, {0, -1, 0}, {0, -1, 1}, {0, 0, -1},
     {0, 0, 1},   {0, 1, -1},  {0, 1, 0},  {0, 1, 1},  {1, -1, 0}, {1, 0, -1},  {1, 0, 0},  {1, 0, 1},  {1, 1, 0},
 };
 
-/* 5.3: a position that lies inside the grid and was decoded in an earlier step. */
+/* The contexts of up to CHUNK positions of a row. Neighbour i exists at positions first[i] .. end[i] - 1. */
+typedef struct {
+  int16_t input[INPUTS][CHUNK];
+  int first[NEIGHBOURS], end[NEIGHBOURS];
+  int16_t centre[CHUNK];
+} Contexts;
+
+/* 5.3: is (n, y, x), with y and x inside the grid, inside in time, too, and decoded in an earlier step? */
 static int available(const GridDecoder *g, int64_t n, int64_t y, int64_t x) {
   const Grid *grid = g->grid;
-  if (n < 0 || n >= grid->nodes || y < 0 || y >= grid->rows || x < 0 || x >= grid->columns) return 0;
-  return g->decoded[(n * grid->rows + y) * grid->columns + x];
+  return n >= 0 && n < grid->nodes && g->decoded[(n * grid->rows + y) * grid->columns + x];
 }
 
-/* 5.3: finds the value at an offset; returns 0 where there is none. */
-static int find(const GridDecoder *g, int64_t n, int c, int64_t y, int64_t x, const int8_t offset[3], int32_t *value) {
-  int64_t dn = offset[0] * g->spacing[0];
-  int64_t y1 = y + offset[1] * g->spacing[1], x1 = x + offset[2] * g->spacing[2];
-  int64_t n1 = n + dn;
-  if (!available(g, n1, y1, x1)) {
-    n1 = n - dn;
-    if (dn == 0 || !available(g, n1, y1, x1)) return 0;
+static int64_t clip64(int64_t a, int64_t lo, int64_t hi) { return a < lo ? lo : a > hi ? hi : a; }
+
+/* 5.3: find, for neighbour i of all positions. Where both lie inside the grid, a position of a step has the same
+ * neighbours available as any other. So one position of the row tells for all. */
+static void find(const GridDecoder *g, const Run *run, int i, Contexts *ctx) {
+  const Grid *grid = g->grid;
+  int64_t dn = offsets[i][0] * g->spacing[0], n = run->n + dn;
+  int64_t y = run->y + offsets[i][1] * g->spacing[1], x = run->x + offsets[i][2] * g->spacing[2];
+  int16_t *input = ctx->input[i];
+  memset(input, 0, sizeof ctx->input[i]);
+  ctx->first[i] = (int)clip64(x < 0 ? nv_ceil_div(-x, run->stride) : 0, 0, run->count);
+  ctx->end[i] = (int)clip64(nv_ceil_div(grid->columns - x, run->stride), 0, run->count);
+  int64_t probe = x + ctx->first[i] * run->stride;
+  if (y < 0 || y >= grid->rows || ctx->first[i] >= ctx->end[i]) {
+    ctx->end[i] = ctx->first[i];
+    return;
   }
-  *value = g->grid->q[nv_index(g->grid, n1, c, y1, x1)];
-  return 1;
+  if (!available(g, n, y, probe)) n = run->n - dn;
+  if (!available(g, n, y, probe)) {
+    ctx->end[i] = ctx->first[i];
+    return;
+  }
+  const int16_t *row = grid->q + nv_index(grid, n, run->c, y, 0);
+  for (int k = ctx->first[i]; k < ctx->end[i]; k++) input[k] = row[x + k * run->stride];
 }
 
 static int64_t floor_div(int64_t a, int64_t b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
 
-/* 5.3: inputs 0..17. Returns Centre. */
-static int32_t neighbours(const GridDecoder *g, int64_t n, int c, int64_t y, int64_t x, int32_t input[NEIGHBOURS]) {
-  int found[NEIGHBOURS], faces = 0;
-  int32_t sum = 0, centre = 0;
-  for (int i = 0; i < NEIGHBOURS; i++) {
-    input[i] = 0;
-    found[i] = find(g, n, c, y, x, offsets[i], &input[i]);
-    int axes = (offsets[i][0] != 0) + (offsets[i][1] != 0) + (offsets[i][2] != 0);
-    if (!found[i] || axes != 1) continue;
-    sum += input[i];
-    faces++;
+/* 5.3: Centre of each position, in FlowSlot. */
+static void centres(const Run *run, Contexts *ctx) {
+  for (int k = 0; k < run->count; k++) {
+    int32_t sum = 0, faces = 0;
+    for (int i = 0; i < NEIGHBOURS; i++) {
+      int axes = (offsets[i][0] != 0) + (offsets[i][1] != 0) + (offsets[i][2] != 0);
+      if (axes != 1 || k < ctx->first[i] || k >= ctx->end[i]) continue;
+      sum += ctx->input[i][k];
+      faces++;
+    }
+    ctx->centre[k] = (int16_t)(faces > 0 ? floor_div(sum, faces) : 0);
   }
-  if (g->slot == FLOW_SLOT && faces > 0) centre = (int32_t)floor_div(sum, faces);
-  for (int i = 0; i < NEIGHBOURS; i++)
-    if (found[i]) input[i] = nv_clip(input[i] - centre, -15, 15);
-  return centre;
+}
+
+/* 5.3: inputs 0..17 and Centre. */
+static void neighbours(const GridDecoder *g, const Run *run, Contexts *ctx) {
+  for (int i = 0; i < NEIGHBOURS; i++) find(g, run, i, ctx);
+  memset(ctx->centre, 0, sizeof ctx->centre);
+  if (g->slot == FLOW_SLOT) centres(run, ctx);
+  for (int i = 0; i < NEIGHBOURS; i++) {
+    int16_t *input = ctx->input[i];
+    for (int k = ctx->first[i]; k < ctx->end[i]; k++) input[k] = (int16_t)nv_clip(input[k] - ctx->centre[k], -15, 15);
+  }
 }
 
 static int frames_per_node(const Network *n, int slot) { return NODE_SLOTS >> slot & 1 ? n->node_spacing : 1; }
@@ -53,20 +79,20 @@ static int frames_per_node(const Network *n, int slot) { return NODE_SLOTS >> sl
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* 5.3: input 18 */
-static int32_t previous_magnitude(const GridDecoder *g, int64_t n, int64_t y, int64_t x) {
+static void previous_magnitudes(const GridDecoder *g, const Run *run, int16_t *input) {
   const Grid *p = g->previous;
-  int32_t sum = 0;
-  if (!p) return 0;
-  int stride = nv_slots[g->slot].stride, stride2 = nv_slots[g->previous_slot].stride;
-  int64_t n2 =
-      smaller(n * frames_per_node(g->network, g->slot) / frames_per_node(g->network, g->previous_slot), p->nodes - 1);
-  int64_t y2 = y * stride / stride2;
-  int64_t x2 = x * stride / stride2;
+  int32_t sum[CHUNK] = {0};
+  uint32_t stride = (uint32_t)nv_slots[g->slot].stride, stride2 = (uint32_t)nv_slots[g->previous_slot].stride;
+  int64_t n = run->n * frames_per_node(g->network, g->slot) / frames_per_node(g->network, g->previous_slot);
+  int64_t y = run->y * stride / stride2;
   for (int c = 0; c < p->channels; c++) {
-    int32_t q = p->q[nv_index(p, n2, c, y2, x2)];
-    sum += q < 0 ? -q : q;
+    const int16_t *row = p->q + nv_index(p, smaller(n, p->nodes - 1), c, y, 0);
+    for (int k = 0; k < run->count; k++) {
+      int32_t q = row[(uint32_t)(run->x + k * run->stride) * stride / stride2];
+      sum[k] += q < 0 ? -q : q;
+    }
   }
-  return sum < 15 ? sum : 15;
+  for (int k = 0; k < run->count; k++) input[k] = (int16_t)(sum[k] < 15 ? sum[k] : 15);
 }
 
 /* 5.4: adds the weights of the three inputs that are 1 in this step to the biases of context.hidden1. */
@@ -78,24 +104,57 @@ void nv_context_step(GridDecoder *g, int level_index, int ordinal) {
   }
 }
 
-/* 5.5: outputs of a layer; `bias` is the layer's own or, for context.hidden1, that of the step. */
-static void dense(const Layer *l, const int32_t *bias, const int32_t *x, int inputs, int32_t *y) {
+/* 5.5: context.hidden1, from the inputs that exist; the others are 0. */
+static void hidden1(const GridDecoder *g, const Contexts *ctx, int count, int16_t out[][CHUNK]) {
+  const Layer *l = &g->layer[0];
+  const int16_t *rows[INPUTS];
+  int32_t w[INPUTS], sums[CHUNK];
+  int present[INPUTS], inputs = 0;
+  for (int i = 0; i < INPUTS; i++) {
+    if (i < NEIGHBOURS ? ctx->first[i] >= ctx->end[i] : !g->previous) continue;
+    present[inputs] = i;
+    rows[inputs++] = ctx->input[i];
+  }
   for (int o = 0; o < l->outputs; o++) {
-    const int32_t *w = l->w + o * l->inputs;
-    int32_t sum = bias[o];
-    for (int i = 0; i < inputs; i++) sum += w[i] * x[i];
-    y[o] = nv_clip((sum + nv_rounding(l)) >> l->shift, l->lo, l->hi);
+    for (int i = 0; i < inputs; i++) w[i] = l->w[o * l->inputs + present[i]];
+    nv_begin(l, g->base[o], sums, count);
+    nv_add_rows(sums, w, rows, inputs, count);
+    nv_finish(l, sums, out[o], count);
   }
 }
 
-/* 5.5: the table and the mean of a value. */
-void nv_context(const GridDecoder *g, int64_t n, int c, int64_t y, int64_t x, uint16_t *table, int16_t *mean) {
-  int32_t input[NEIGHBOURS + 1], hidden1[CONTEXT_WIDTH_MAX], hidden2[CONTEXT_WIDTH_MAX], output[2];
-  int32_t centre = neighbours(g, n, c, y, x, input);
-  input[18] = previous_magnitude(g, n, y, x);
-  dense(&g->layer[0], g->base, input, NEIGHBOURS + 1, hidden1);
-  dense(&g->layer[1], g->layer[1].b, hidden1, g->layer[1].inputs, hidden2);
-  dense(&g->layer[2], g->layer[2].b, hidden2, g->layer[2].inputs, output);
-  *table = (uint16_t)(8 * nv_clip(output[1], 0, 39) + (output[0] & 7));
-  *mean = (int16_t)((output[0] >> 3) + centre);
+/* 5.5: the other layers. */
+static void dense(const Layer *l, int16_t in[][CHUNK], int count, int16_t out[][CHUNK]) {
+  const int16_t *rows[CONTEXT_WIDTH_MAX];
+  int32_t sums[CHUNK];
+  for (int i = 0; i < l->inputs; i++) rows[i] = in[i];
+  for (int o = 0; o < l->outputs; o++) {
+    nv_begin(l, l->b[o], sums, count);
+    nv_add_rows(sums, l->w + o * l->inputs, rows, l->inputs, count);
+    nv_finish(l, sums, out[o], count);
+  }
+}
+
+static void context_chunk(const GridDecoder *g, const Run *run, uint16_t *table, int16_t *mean) {
+  Contexts ctx;
+  int16_t a[CONTEXT_WIDTH_MAX][CHUNK], b[CONTEXT_WIDTH_MAX][CHUNK];
+  neighbours(g, run, &ctx);
+  if (g->previous) previous_magnitudes(g, run, ctx.input[NEIGHBOURS]);
+  hidden1(g, &ctx, run->count, a);
+  dense(&g->layer[1], a, run->count, b);
+  dense(&g->layer[2], b, run->count, a);
+  for (int k = 0; k < run->count; k++) {
+    table[k] = (uint16_t)(8 * nv_clip(a[1][k], 0, 39) + (a[0][k] & 7));
+    mean[k] = (int16_t)((a[0][k] >> 3) + ctx.centre[k]);
+  }
+}
+
+/* 5.5: the tables and the means of the values of a row. */
+void nv_context_row(const GridDecoder *g, const Run *run, uint16_t *table, int16_t *mean) {
+  Run chunk = *run;
+  for (int done = 0; done < run->count; done += CHUNK) {
+    chunk.x = run->x + done * run->stride;
+    chunk.count = run->count - done < CHUNK ? run->count - done : CHUNK;
+    context_chunk(g, &chunk, table + done, mean + done);
+  }
 }

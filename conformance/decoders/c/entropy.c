@@ -1,11 +1,6 @@
 /* Chapter 4: entropy coding. */
 #include "internal.h"
 
-static Status corrupt(const Rans *r, const char *code, const char *section, const char *requirement,
-                      const char *sentence) {
-  return nv_fail(r->d, code, r->offset, section, requirement, sentence);
-}
-
 static uint64_t next_word(Rans *r) {
   const uint8_t *p = r->next;
   r->next += 4;
@@ -13,15 +8,15 @@ static uint64_t next_word(Rans *r) {
 }
 
 /* 4.1: `size` is a multiple of 4 (R3.30, R3.32). */
-Status nv_rans_init(Rans *r, nvrc_decoder *d, uint64_t offset, uint64_t size) {
+Status nv_rans_init(Rans *r, nvrc_decoder *d, const Payload *payload) {
   r->d = d;
-  r->offset = offset;
-  r->next = d->data + offset;
-  r->end = r->next + size;
+  r->offset = payload->offset;
+  r->next = payload->bytes;
+  r->end = r->next + payload->size;
   r->state = 0;
   if (r->next < r->end) {
     r->state = next_word(r);
-    if (r->state == 0) return corrupt(r, "E_ENTROPY", "4.1", "R4.1", "the first word of a payload is not 0");
+    if (r->state == 0) return nv_fail(r->d, r->offset, R4_1);
     if (r->next < r->end) r->state = (r->state << 32) + next_word(r);
   }
   return 0;
@@ -33,20 +28,26 @@ static void advance(Rans *r, uint64_t frequency, uint64_t offset) {
   if (r->state >> 32 == 0 && r->next < r->end) r->state = (r->state << 32) + next_word(r);
 }
 
+static uint32_t left_of(uint32_t entry) {
+  const uint8_t *left = nv_laplace_left[entry];
+  return (uint32_t)left[0] | (uint32_t)left[1] << 8 | (uint32_t)left[2] << 16;
+}
+
 /* 4.1: decode_symbol; the search for the symbol halves the table instead of walking through it. */
 static uint32_t decode_symbol(Rans *r, int table) {
-  const uint32_t *left = nv_laplace_left + nv_laplace_start[table];
+  const uint32_t first = nv_laplace_start[table], last = nv_laplace_start[table + 1] - 1;
   uint32_t quantile = (uint32_t)(r->state & 0xffffff);
-  uint32_t symbol = 0, beyond = nv_laplace_start[table + 1] - nv_laplace_start[table] - 1;
-  while (beyond - symbol > 1) { /* left[symbol] <= quantile < left[beyond] */
-    uint32_t middle = (symbol + beyond) / 2;
-    if (left[middle] <= quantile)
-      symbol = middle;
+  uint32_t entry = first, beyond = last + 1;
+  while (beyond - entry > 1) { /* the symbol is one of entry .. beyond - 1 */
+    uint32_t middle = (entry + beyond) / 2;
+    if (left_of(middle) <= quantile)
+      entry = middle;
     else
       beyond = middle;
   }
-  advance(r, left[symbol + 1] - left[symbol], quantile - left[symbol]);
-  return symbol;
+  uint32_t left = left_of(entry), right = entry == last ? 1u << 24 : left_of(entry + 1);
+  advance(r, right - left, quantile - left);
+  return entry - first;
 }
 
 /* 4.2: BIT_TABLE */
@@ -57,14 +58,14 @@ static uint32_t decode_bit(Rans *r) {
 }
 
 /* 4.2: K; a table has 2 * K + 2 symbols. */
-static int32_t table_k(int table) { return (int32_t)(nv_laplace_start[table + 1] - nv_laplace_start[table] - 3) / 2; }
+static int32_t table_k(int table) { return (int32_t)(nv_laplace_start[table + 1] - nv_laplace_start[table] - 2) / 2; }
 
 /* 4.4 */
 static Status decode_escape(Rans *r, int32_t k, int32_t *residual) {
   int prefix = 0;
   int32_t suffix = 0;
   while (decode_bit(r) == 0)
-    if (++prefix > 20) return corrupt(r, "E_ESCAPE", "4.4", "R4.3", "prefix is at most 20");
+    if (++prefix > 20) return nv_fail(r->d, r->offset, R4_3);
   for (int i = 0; i < prefix; i++) suffix = 2 * suffix + (int32_t)decode_bit(r);
   *residual = k + (1 << prefix) + suffix;
   if (decode_bit(r)) *residual = -*residual;
@@ -73,7 +74,7 @@ static Status decode_escape(Rans *r, int32_t k, int32_t *residual) {
 
 static Status in_range(const Rans *r, int32_t value, int32_t limit) {
   if (value >= -limit && value <= limit) return 0;
-  return corrupt(r, "E_RANGE", "4.4", "R4.4", "each value of a step is in the range -Limit..Limit");
+  return nv_fail(r->d, r->offset, R4_4);
 }
 
 /* 4.3: the values of n positions. `order` has space for n positions: first it holds them sorted by table, then, from
@@ -106,11 +107,11 @@ Status nv_decode_step(Rans *r, size_t n, const uint16_t *table, const int16_t *m
 
 Status nv_rans_end(const Rans *r) {
   if (r->next == r->end && r->state == 0) return 0;
-  return corrupt(r, "E_ENTROPY", "4.1", "R4.2", "after the last symbol of a payload no words remain and State is 0");
+  return nv_fail(r->d, r->offset, R4_2);
 }
 
 /* 4.6: the coded integers q and b_q of all layers. */
-Status nv_decode_parameters(nvrc_decoder *d, Network *network, uint64_t offset, uint64_t size) {
+Status nv_decode_parameters(nvrc_decoder *d, Network *network, const Payload *payload) {
   Rans r;
   size_t most = 0;
   for (int i = 0; i < network->num_layers; i++) {
@@ -121,7 +122,7 @@ Status nv_decode_parameters(nvrc_decoder *d, Network *network, uint64_t offset, 
   int16_t *mean = table ? nv_take(d, SCOPE_GRID, most, sizeof *mean) : NULL;
   size_t *order = mean ? nv_take(d, SCOPE_GRID, most, sizeof *order) : NULL;
   if (!order) return 1;
-  TRY(nv_rans_init(&r, d, offset, size));
+  TRY(nv_rans_init(&r, d, payload));
   for (int i = 0; i < network->num_layers; i++) {
     Layer *l = &network->layer[i];
     size_t weights = (size_t)(l->outputs * l->inputs);

@@ -17,18 +17,18 @@ static int read_le(FILE *file, int bytes, uint32_t *value) {
 /* 4.2: a table ends where its frequencies have reached 2^24. */
 static int laplace(FILE *file) {
   uint32_t start[NUM_TABLES + 1] = {0}, next = 0, frequency;
-  printf("const uint32_t nv_laplace_left[] = {\n");
+  printf("const uint8_t nv_laplace_left[][3] = {\n");
   for (int t = 0; t < NUM_TABLES; t++) {
     uint32_t left = 0;
     while (left < 1u << 24) {
       if (!read_le(file, 3, &frequency)) return 0;
-      printf("%lu,", (unsigned long)left);
+      printf("{%u,%u,%u},", (unsigned)(left & 255), (unsigned)(left >> 8 & 255), (unsigned)(left >> 16));
       left += frequency;
       next++;
     }
     if (left != 1u << 24) return 0;
-    printf("%lu,\n", (unsigned long)left);
-    start[t + 1] = ++next;
+    printf("\n");
+    start[t + 1] = next;
   }
   printf("};\n\nconst uint32_t nv_laplace_start[%d] = {\n", NUM_TABLES + 1);
   for (int t = 0; t <= NUM_TABLES; t++) printf("%lu,\n", (unsigned long)start[t]);

@@ -37,7 +37,7 @@ void nv_node_activations(const nvrc_decoder *d, int slot, int64_t n, Array *out)
 }
 
 /* 7.5: the references of a frame t > 0, and the share of the later one in 1/32. */
-static int references(const Network *network, int64_t t, int64_t *a, int64_t *b) {
+int nv_references(const Network *network, int64_t t, int64_t *a, int64_t *b) {
   int64_t key = network->key_spacing, node = network->node_spacing;
   if (t % key == 0) {
     *a = *b = t - key;
@@ -53,8 +53,8 @@ static int references(const Network *network, int64_t t, int64_t *a, int64_t *b)
   return (int)(32 * (t - *a) / node);
 }
 
-/* Where the planes of node t are kept: two places for keys and one for each level between keys. Since frames are
- * decoded in order, a node is never needed again after another one has taken its place. */
+/* Where the planes of node t are kept: two places for keys and one for each level between keys. When frames are decoded
+ * in order, a node is never needed again after another one has taken its place. */
 static Node *place(nvrc_decoder *d, int64_t t) {
   int64_t key = d->network.key_spacing;
   Node *node = d->gop.planes.node;
@@ -68,7 +68,8 @@ static void predict_sets(nvrc_decoder *d, int64_t t, const Node *a, const Node *
     if (out[set].channels) nv_predict(d, &a->half[set], &b->half[set], steps[set], &out[set]);
 }
 
-/* 7.6.4: planes(Set, t) of a node, both sets. It has at most as many levels of recursion as the pyramid. */
+/* 7.6.4: planes(Set, t) of a node, both sets. The key before t has been made (make_keys), so that it has at most as
+ * many levels of recursion as the pyramid. */
 static Node *node_planes(nvrc_decoder *d, int64_t t) {
   const Network *network = &d->network;
   Planes *p = &d->gop.planes;
@@ -76,7 +77,7 @@ static Node *node_planes(nvrc_decoder *d, int64_t t) {
   int64_t a, b;
   if (node->frame == t) return node;
   if (t > 0) {
-    int share = references(network, t, &a, &b);
+    int share = nv_references(network, t, &a, &b);
     const Node *earlier = node_planes(d, a), *later = node_planes(d, b);
     predict_sets(d, t, earlier, later, share, node->set);
   }
@@ -84,19 +85,30 @@ static Node *node_planes(nvrc_decoder *d, int64_t t) {
   if (p->residual[1].channels) nv_luma_residual(d, t / network->node_spacing);
   for (int set = 0; set < 2; set++) {
     Array *out = &node->set[set];
-    size_t values = (size_t)out->channels * (size_t)out->rows * (size_t)out->columns;
+    size_t values = nv_values(out);
     for (size_t i = 0; i < values; i++) out->v[i] = nv_activation((t > 0 ? out->v[i] : 0) + p->residual[set].v[i]);
-    nv_refine(out, &node->half[set]);
+    nv_refine(&node->half[set]);
   }
   node->frame = t;
   return node;
 }
 
+/* Makes the keys up to frame t in their order, so that node_planes finds the one before each. In decoding in order, all
+ * but the last one have been made already. */
+static void make_keys(nvrc_decoder *d, int64_t t) {
+  const Node *node = d->gop.planes.node;
+  int64_t key = d->network.key_spacing, made = -key;
+  for (int i = 0; i < 2; i++)
+    if (node[i].frame >= 0 && node[i].frame <= t && node[i].frame > made) made = node[i].frame;
+  for (int64_t k = made + key; k <= t; k += key) node_planes(d, k);
+}
+
 /* 7.6.4: both sets of planes at frame t. */
 const Array *nv_planes(nvrc_decoder *d, int64_t t) {
   int64_t a, b;
+  make_keys(d, t);
   if (t % d->network.node_spacing == 0) return node_planes(d, t)->set;
-  int share = references(&d->network, t, &a, &b);
+  int share = nv_references(&d->network, t, &a, &b);
   const Node *earlier = node_planes(d, a), *later = node_planes(d, b);
   predict_sets(d, t, earlier, later, share, d->gop.planes.predicted);
   return d->gop.planes.predicted;
@@ -133,14 +145,16 @@ Status nv_take_planes(nvrc_decoder *d) {
     TRY(nv_take_array(d, &p->residual[set], channels[set], rows[set], columns[set]));
     for (int i = 0; i < n->num_levels + 2; i++) {
       TRY(nv_take_array(d, &p->node[i].set[set], channels[set], rows[set], columns[set]));
-      TRY(nv_take_array(d, &p->node[i].half[set], channels[set], 2 * rows[set] - 1, 2 * columns[set] - 1));
+      p->node[i].half[set].phase[0] = p->node[i].set[set];
+      for (int phase = 1; phase < 4; phase++)
+        TRY(nv_take_array(d, &p->node[i].half[set].phase[phase], channels[set], rows[set], columns[set]));
     }
   }
   for (int i = 0; i < n->num_levels + 2; i++) p->node[i].frame = -1;
   if (channels[1]) {
     TRY(nv_take_array(d, &p->band, 4, rows2, columns2));
     TRY(nv_take_array(d, &p->rows, 2, 2 * rows2, columns2));
-    p->lifting = nv_take(d, SCOPE_GOP, 2 * (uint64_t)(rows2 > columns2 ? rows2 : columns2), sizeof *p->lifting);
+    p->lifting = nv_take(d, SCOPE_GOP, 2 * (uint64_t)columns2, sizeof *p->lifting);
     if (!p->lifting) return 1;
   }
   return take_motion(d, p);

@@ -1,27 +1,36 @@
 /* Chapter 8: from subplanes to planes, and the digest. */
 #include "internal.h"
 
+static uint64_t values_of_stage(const nvrc_decoder *d, int k, int channels) {
+  return (uint64_t)nv_ceil_div(d->sequence.height, nv_stage_stride(k)) *
+         (uint64_t)nv_ceil_div(d->sequence.width, nv_stage_stride(k)) * (uint64_t)channels;
+}
+
+static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
+
 /* Memory for the arrays of synthesis: each as large as the largest stage needs it. */
 Status nv_take_activations(nvrc_decoder *d) {
   const Network *n = &d->network;
   Activations *act = &d->gop.act;
-  uint64_t stage = 0, injected = 0;
+  uint64_t stage = 0, injected = 0, first = values_of_stage(d, 0, n->stage_channels[0]);
   int64_t rows = nv_ceil_div(d->sequence.height, 2), columns = nv_ceil_div(d->sequence.width, 2);
   int widest = 4 * n->stage_channels[4];
   for (int k = 0; k < NUM_STAGES; k++) {
-    uint64_t size = (uint64_t)nv_ceil_div(d->sequence.height, nv_stage_stride(k)) *
-                    (uint64_t)nv_ceil_div(d->sequence.width, nv_stage_stride(k));
-    if (size * (uint64_t)n->stage_channels[k] > stage) stage = size * (uint64_t)n->stage_channels[k];
-    if (size * (uint64_t)n->injected[k] > injected) injected = size * (uint64_t)n->injected[k];
+    stage = larger(stage, values_of_stage(d, k, n->stage_channels[k]));
+    injected = larger(injected, values_of_stage(d, k, n->injected[k]));
     if (n->stage_channels[k] > widest) widest = n->stage_channels[k];
   }
   if (!(act->g.v = nv_take(d, SCOPE_GOP, injected, sizeof *act->g.v))) return 1;
   for (int i = 0; i < 2; i++)
     if (!(act->a[i].v = nv_take(d, SCOPE_GOP, stage, sizeof *act->a[i].v))) return 1;
-  for (int i = 0; i < 3; i++)
-    if (!(act->injection[i].v = nv_take(d, SCOPE_GOP, stage, sizeof *act->injection[i].v))) return 1;
+  if (d->profile->temporal_filter) {
+    if (!(act->before.v = nv_take(d, SCOPE_GOP, first, sizeof *act->before.v))) return 1;
+    if (!(act->after.v = nv_take(d, SCOPE_GOP, first, sizeof *act->after.v))) return 1;
+  }
   if (!(act->sums = nv_take(d, SCOPE_GOP, (uint64_t)columns, sizeof *act->sums))) return 1;
+  if (!(act->zeros = nv_take(d, SCOPE_GOP, (uint64_t)columns + 2, sizeof *act->zeros))) return 1;
   TRY(nv_take_array(d, &act->h, widest, 1, columns));
+  if (d->options.observer.stage) TRY(nv_take_array(d, &act->head, 4 * n->stage_channels[4], rows, columns));
   return nv_take_array(d, &act->subplanes, nv_num_subplanes(d->sequence.chroma_format), rows, columns);
 }
 
@@ -46,41 +55,59 @@ Status nv_take_raw(nvrc_decoder *d) {
   return d->gop.raw == NULL;
 }
 
-/* 8.1: the sample of a plane whose first subplane is v. */
-static int16_t sample(const Array *subplanes, int v, int full, int y, int x) {
-  if (!full) return nv_row(subplanes, v, y)[x];
-  return nv_row(subplanes, v + 2 * (y & 1) + (x & 1), y >> 1)[x >> 1];
+/* 8.3: a row of n samples as raw bytes; sample x is v[x % 2][x / 2], or v[0][x] where the plane has one subplane. */
+static uint8_t *write_row(uint8_t *restrict out, const int16_t *const v[2], int64_t n, int full, int bytes) {
+  const int16_t *even = v[0], *odd = v[1];
+  if (full && bytes == 1) {
+    for (int64_t x = 0; x < n / 2; x++) {
+      out[2 * x] = (uint8_t)even[x];
+      out[2 * x + 1] = (uint8_t)odd[x];
+    }
+    if (n % 2) out[n - 1] = (uint8_t)even[n / 2];
+    return out + n;
+  }
+  for (int64_t x = 0; x < n; x++) {
+    int16_t value = full ? v[x & 1][x >> 1] : even[x];
+    *out++ = (uint8_t)(value & 255);
+    if (bytes == 2) *out++ = (uint8_t)(value >> 8);
+  }
+  return out;
 }
 
 /* 8.1 to 8.3: the raw bytes of the frame, which the digest takes in. */
 void nv_reconstruct(nvrc_decoder *d) {
   const nvrc_sequence *s = &d->sequence;
+  const Array *subplanes = &d->gop.act.subplanes;
   uint8_t *out = d->gop.raw;
-  int v = 0;
+  int first = 0; /* subplane of the plane */
   for (int p = 0; p < num_planes(s); p++) {
     int64_t rows, columns;
     int full = p == 0 || s->chroma_format == 2;
     plane_size(s, p, &rows, &columns);
-    for (int y = 0; y < rows; y++)
-      for (int x = 0; x < columns; x++) {
-        int16_t value = sample(&d->gop.act.subplanes, v, full, y, x);
-        *out++ = (uint8_t)(value & 255);
-        if (s->bit_depth > 8) *out++ = (uint8_t)(value >> 8);
-      }
-    v += full ? 4 : 1;
+    for (int64_t y = 0; y < rows; y++) {
+      int upper = full ? first + 2 * (int)(y & 1) : first;
+      int64_t row = full ? y >> 1 : y;
+      const int16_t *v[2] = {nv_row(subplanes, upper, row), nv_row(subplanes, full ? upper + 1 : upper, row)};
+      out = write_row(out, v, columns, full, s->bit_depth > 8 ? 2 : 1);
+    }
+    first += full ? 4 : 1;
   }
   nv_sha256_update(&d->gop.sha, d->gop.raw, d->gop.raw_size);
 }
 
-/* 3.5, 8.3: DIGEST */
-Status nv_check_digest(Reader *r) {
-  uint8_t digest[32];
-  r->section = "3.5";
-  if (r->end - r->pos < 16)
-    return nv_fail(r->d, "E_LENGTH", r->pos, "2.3", "R2.6", "every syntax element of a payload lies inside it");
-  nv_sha256_final(&r->d->gop.sha, digest);
-  if (memcmp(r->d->data + r->pos, digest, 16) != 0)
-    return nv_fail(r->d, "E_DIGEST", r->pos, "8.3", "R8.1", "digest is the SHA-256 of the frames of the GOP before it");
-  r->pos += 16;
+/* 3.5: DIGEST */
+Status nv_read_digest(Reader *r, const uint8_t **digest) {
+  TRY(nv_bytes(r, 16, digest));
   return nv_payload_end(r);
+}
+
+/* 8.3: after the frames of a GOP. Where only a part of them was decoded, the value is not checked. */
+Status nv_check_digest(Reader *r) {
+  uint8_t expected[32];
+  const uint8_t *digest;
+  uint64_t offset = r->pos;
+  TRY(nv_read_digest(r, &digest));
+  nv_observe_synthesis(r->d);
+  nv_sha256_final(&r->d->gop.sha, expected);
+  return !r->d->gop.whole || memcmp(digest, expected, 16) == 0 ? 0 : nv_fail(r->d, offset, R8_1);
 }

@@ -18,27 +18,39 @@ static int is_empty(const Grid *g, int64_t n) { return g->node_map && !(g->node_
 /* What is done with each step of a grid. */
 typedef Status Visit(GridDecoder *g, const Lattice *s, int level_index, int ordinal);
 
+/* The positions of a step in a row. */
+static Run first_row(const Grid *grid, const Lattice *s) {
+  Run run = {s->start[0], s->start[1], s->start[2], s->stride[2], 0, 0};
+  run.count = (int)nv_ceil_div(grid->columns - s->start[2], s->stride[2]);
+  return run;
+}
+
 /* 5.2: code_step */
 static Status code_step(GridDecoder *g, const Lattice *s, int level_index, int ordinal) {
   const Grid *grid = g->grid;
+  Run run = first_row(grid, s);
   size_t symbols = 0;
   nv_context_step(g, level_index, ordinal);
-  for (int64_t n = s->start[0]; n < grid->nodes; n += s->stride[0]) {
-    if (is_empty(grid, n)) continue;
-    for (int c = 0; c < grid->channels; c++)
-      for (int64_t y = s->start[1]; y < grid->rows; y += s->stride[1])
-        for (int64_t x = s->start[2]; x < grid->columns; x += s->stride[2], symbols++)
-          nv_context(g, n, c, y, x, &g->table[symbols], &g->mean[symbols]);
+  for (run.n = s->start[0]; run.n < grid->nodes; run.n += s->stride[0]) {
+    if (is_empty(grid, run.n)) continue;
+    for (run.c = 0; run.c < grid->channels; run.c++)
+      for (run.y = s->start[1]; run.y < grid->rows; run.y += s->stride[1], symbols += (size_t)run.count)
+        nv_context_row(g, &run, g->table + symbols, g->mean + symbols);
   }
   TRY(nv_decode_step(&g->rans, symbols, g->table, g->mean, Q_MAX, g->order, g->value));
-  symbols = 0;
-  for (int64_t n = s->start[0]; n < grid->nodes; n += s->stride[0]) {
-    for (int c = 0; c < grid->channels; c++)
-      for (int64_t y = s->start[1]; y < grid->rows; y += s->stride[1])
-        for (int64_t x = s->start[2]; x < grid->columns; x += s->stride[2]) {
-          g->decoded[(n * grid->rows + y) * grid->columns + x] = 1;
-          if (!is_empty(grid, n)) grid->q[nv_index(grid, n, c, y, x)] = (int16_t)g->value[symbols++];
-        }
+  const int32_t *value = g->value;
+  for (run.n = s->start[0]; run.n < grid->nodes; run.n += s->stride[0])
+    for (run.y = s->start[1]; run.y < grid->rows; run.y += s->stride[1]) {
+      uint8_t *decoded = g->decoded + (run.n * grid->rows + run.y) * grid->columns + run.x;
+      for (int k = 0; k < run.count; k++) decoded[k * run.stride] = 1;
+    }
+  for (run.n = s->start[0]; run.n < grid->nodes; run.n += s->stride[0]) {
+    if (is_empty(grid, run.n)) continue;
+    for (run.c = 0; run.c < grid->channels; run.c++)
+      for (run.y = s->start[1]; run.y < grid->rows; run.y += s->stride[1]) {
+        int16_t *q = grid->q + nv_index(grid, run.n, run.c, run.y, run.x);
+        for (int k = 0; k < run.count; k++) q[k * run.stride] = (int16_t)*value++;
+      }
   }
   return 0;
 }
@@ -159,7 +171,7 @@ Status nv_decode_grid(nvrc_decoder *d, int slot) {
   if (!(g.mean = nv_take(d, SCOPE_GRID, g.largest_step, sizeof *g.mean))) return 1;
   if (!(g.value = nv_take(d, SCOPE_GRID, g.largest_step, sizeof *g.value))) return 1;
   if (!(g.order = nv_take(d, SCOPE_GRID, g.largest_step, sizeof *g.order))) return 1;
-  TRY(nv_rans_init(&g.rans, d, grid->payload_offset, grid->payload_size));
+  TRY(nv_rans_init(&g.rans, d, &grid->payload));
   TRY(walk(&g, code_step));
   TRY(nv_rans_end(&g.rans));
   nv_release(d, SCOPE_GRID);

@@ -13,6 +13,17 @@ static const uint32_t K[64] = {
 
 static uint32_t rotate(uint32_t v, int n) { return v >> n | v << (32 - n); }
 
+/* One round, with the eight words v[0..7] of the state beginning at v[first]; so no word has to move. */
+static void round_of(uint32_t v[8], unsigned first, uint32_t added) {
+  uint32_t a = v[first & 7], b = v[(first + 1) & 7], c = v[(first + 2) & 7];
+  uint32_t e = v[(first + 4) & 7], f = v[(first + 5) & 7], g = v[(first + 6) & 7];
+  uint32_t s1 = rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25);
+  uint32_t t1 = v[(first + 7) & 7] + s1 + ((e & f) ^ (~e & g)) + added;
+  uint32_t s0 = rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22);
+  v[(first + 3) & 7] += t1;
+  v[(first + 7) & 7] = t1 + s0 + ((a & b) ^ (a & c) ^ (b & c));
+}
+
 static void compress(Sha256 *s, const uint8_t *block) {
   uint32_t w[64], v[8];
   for (int i = 0; i < 16; i++)
@@ -24,15 +35,8 @@ static void compress(Sha256 *s, const uint8_t *block) {
     w[i] = w[i - 16] + s0 + w[i - 7] + s1;
   }
   memcpy(v, s->h, sizeof v);
-  for (int i = 0; i < 64; i++) {
-    uint32_t s1 = rotate(v[4], 6) ^ rotate(v[4], 11) ^ rotate(v[4], 25);
-    uint32_t t1 = v[7] + s1 + ((v[4] & v[5]) ^ (~v[4] & v[6])) + K[i] + w[i];
-    uint32_t s0 = rotate(v[0], 2) ^ rotate(v[0], 13) ^ rotate(v[0], 22);
-    uint32_t t2 = s0 + ((v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]));
-    memmove(v + 1, v, 7 * sizeof v[0]);
-    v[4] += t1;
-    v[0] = t1 + t2;
-  }
+  for (unsigned i = 0; i < 64; i += 8)
+    for (unsigned k = 0; k < 8; k++) round_of(v, 8 - k, K[i + k] + w[i + k]);
   for (int i = 0; i < 8; i++) s->h[i] += v[i];
 }
 
@@ -47,11 +51,11 @@ void nv_sha256_update(Sha256 *s, const uint8_t *data, size_t size) {
   while (size > 0) {
     size_t used = (size_t)(s->length % 64);
     size_t part = 64 - used < size ? 64 - used : size;
-    memcpy(s->block + used, data, part);
+    if (part < 64) memcpy(s->block + used, data, part);
     s->length += part;
+    if (s->length % 64 == 0) compress(s, part < 64 ? s->block : data);
     data += part;
     size -= part;
-    if (s->length % 64 == 0) compress(s, s->block);
   }
 }
 

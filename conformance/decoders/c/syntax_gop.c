@@ -1,7 +1,7 @@
 /* 3.4: GOP. */
 #include "internal.h"
 
-static const int coding_order[NUM_SLOTS] = {FLOW_SLOT, SPLIT_SLOT, 0, 1, 2, 3, 4, 5, 6, 7, 8};
+const int nv_coding_order[NUM_SLOTS] = {FLOW_SLOT, SPLIT_SLOT, 0, 1, 2, 3, 4, 5, 6, 7, 8};
 
 /* The shapes of the grids; *symbols becomes GopSymbols. */
 static void shapes(nvrc_decoder *d, uint64_t *symbols) {
@@ -20,46 +20,28 @@ static void shapes(nvrc_decoder *d, uint64_t *symbols) {
   }
 }
 
-static Status inside(Reader *r, uint64_t bytes) {
-  if (r->end - r->pos >= bytes) return 0;
-  return nv_fail(r->d, "E_LENGTH", r->pos, "2.3", "R2.6", "every syntax element of a payload lies inside it");
-}
-
 static Status node_map(Reader *r, Grid *g) {
   uint64_t bytes = (uint64_t)nv_ceil_div(g->nodes, 8);
-  TRY(inside(r, bytes));
-  g->node_map = r->d->data + r->pos;
-  r->pos += bytes;
+  TRY(nv_bytes(r, bytes, &g->node_map));
   if (g->nodes % 8 == 0) return 0;
-  return nv_require(r, g->node_map[bytes - 1] >> (g->nodes % 8) == 0, "E_RESERVED", "R3.47",
-                    "bits GridNodes and above of node_map are 0");
-}
-
-static Status payload(Reader *r, Grid *g) {
-  TRY(nv_leb128(r, &g->payload_size));
-  TRY(nv_require(r, g->payload_size % 4 == 0, "E_LENGTH", "R3.32", "grid_length is a multiple of 4"));
-  TRY(inside(r, g->payload_size));
-  g->payload_offset = r->pos;
-  r->pos += g->payload_size;
-  return 0;
+  return nv_require(r, g->node_map[bytes - 1] >> (g->nodes % 8) == 0, R3_47);
 }
 
 Status nv_read_gop(Reader *r) {
   nvrc_decoder *d = r->d;
   Gop *gop = &d->gop;
   uint64_t frame_count, symbols;
-  r->section = "3.4";
   memset(gop, 0, sizeof *gop);
-  TRY(nv_element(r, 0, 1, 65536, "R3.31", "frame_count is in the range 1..65536", &frame_count));
+  TRY(nv_element(r, 0, 1, 65536, R3_31, &frame_count));
   gop->frame_count = (int64_t)frame_count;
   shapes(d, &symbols);
-  TRY(nv_check_gop_limits(d, symbols));
+  TRY(nv_check_gop_limits(d, r, symbols));
   for (int i = 0; i < NUM_SLOTS; i++) {
-    int slot = coding_order[i];
+    int slot = nv_coding_order[i];
     Grid *g = &gop->grid[slot];
     if (!nv_present(&d->network, slot)) continue;
     if (MAPPED_SLOTS >> slot & 1) TRY(node_map(r, g));
-    TRY(payload(r, g));
+    TRY(nv_payload(r, R3_32, &g->payload));
   }
   TRY(nv_payload_end(r));
   for (int slot = 0; slot < NUM_SLOTS; slot++) {
@@ -73,9 +55,11 @@ Status nv_read_gop(Reader *r) {
   TRY(nv_take_activations(d));
   TRY(nv_take_planes(d));
   for (int i = 0; i < NUM_SLOTS; i++)
-    if (nv_present(&d->network, coding_order[i])) TRY(nv_decode_grid(d, coding_order[i]));
+    if (nv_present(&d->network, nv_coding_order[i])) TRY(nv_decode_grid(d, nv_coding_order[i]));
+  TRY(nv_note_gop(d, frame_count));
+  TRY(nv_observe_gop(d));
   nv_sha256_init(&gop->sha);
-  d->frames += frame_count;
-  gop->active = 1;
+  d->at.frames += frame_count;
+  gop->active = gop->whole = 1;
   return 0;
 }
