@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 
 import numpy as np
 import numpy.typing as npt
 
+from nvrc_conformance.layer_drafts import LayerDraft, drafted_layer, sparse_context
 from nvrc_conformance.sampling import LayerParameters, SamplingCoder, bound_layer, fit_to_prior, plain_layer
 from nvrc_decoder.bitstream.container import encode_unit
 from nvrc_decoder.bitstream.units import (
@@ -68,6 +70,10 @@ class NetworkDraft:
         bound: whether parameters are at the ends of their ranges; otherwise pictures have some texture.
         scale: scale index of the weights' tables where they are not at the bound.
         wild: see `SamplingCoder`; for parameters and grids.
+        layers: pattern of layers' names (`fnmatch`) -> what such a layer is instead; the first pattern that matches
+            counts.
+        loudness: slot -> scale index of its values where its neighbours are 0, for grids of few bits; None for a
+            random context network.
     """
 
     stage_channels: tuple[int, ...] | None = None
@@ -85,6 +91,8 @@ class NetworkDraft:
     bound: bool = False
     scale: int = 14
     wild: int = 0
+    layers: Mapping[str, LayerDraft] = field(default_factory=dict)
+    loudness: Mapping[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -94,13 +102,15 @@ class StreamDraft:
     Attributes:
         profile: name of the profile.
         width, height: size of the picture.
-        gops: for each NETWORK its GOPs' frame counts.
+        gops: for each NETWORK its GOPs' frame counts; none for a NETWORK that no GOP follows.
         networks: the NETWORKs.
         sequence: fields of SEQUENCE that differ from the defaults.
         metadata: METADATA units after SEQUENCE.
+        between: METADATA units after the DIGEST of each GOP.
         unknown: whether units of unknown optional types are everywhere that they are allowed.
         index: whether there is an INDEX.
         minor: minor version.
+        level: least level that it declares; it declares a higher one where it needs that.
     """
 
     profile: str
@@ -110,34 +120,35 @@ class StreamDraft:
     networks: Sequence[NetworkDraft] = (NetworkDraft(),)
     sequence: Mapping[str, int] = field(default_factory=dict)
     metadata: Mapping[str, bytes] = field(default_factory=dict)
+    between: Mapping[str, bytes] = field(default_factory=dict)
     unknown: bool = False
     index: bool = True
     minor: int = 0
+    level: int = 0
 
     def build(self, rng: np.random.RandomState) -> bytes:
         """The stream."""
         profile = next(profile for profile in PROFILES if profile.name == self.profile)
         fields = {"rate_numerator": 25, "rate_denominator": 1, **self.sequence}
         sequence = SequenceHeader(self.width, self.height, profile=profile.id, level=6, **fields)
-        plans = list(zip(self.networks, self.gops, strict=True))
-        headers = [random_network(rng, sequence, draft, max(counts)) for draft, counts in plans]
-        largest = [
-            gop_symbols(sequence, header, max(counts)) for header, (_, counts) in zip(headers, plans, strict=True)
-        ]
-        frames = max(max(counts) for counts in self.gops)
+        longest = [max(counts, default=1) for counts in self.gops]
+        headers = [random_network(rng, sequence, *plan) for plan in zip(self.networks, longest, strict=True)]
+        symbols = max(gop_symbols(sequence, *plan) for plan in zip(headers, longest, strict=True))
         rate = fields["rate_numerator"], fields["rate_denominator"]
-        level = minimum_level(self.width, self.height, *rate, frames, max(largest))
-        sequence = SequenceHeader(self.width, self.height, profile=profile.id, level=level, **fields)
+        needed = minimum_level(self.width, self.height, *rate, max(longest), symbols)
+        sequence = replace(sequence, level=max(needed, self.level))
         file = io.BytesIO()
         writer = _Writer(file, sequence) if self.unknown else StreamWriter(file, sequence)
         for key, value in self.metadata.items():
             writer.metadata(key, value)
-        for header, (draft, counts) in zip(headers, plans, strict=True):
+        for header, draft, counts in zip(headers, self.networks, self.gops, strict=True):
             writer.network(header)
             network = load_network(sequence, header)
             synthesise = _reference(sequence, network).synthesise
             for count in counts:
                 writer.gop(*random_gop(rng, sequence, network, draft, count, synthesise))
+                for key, value in self.between.items():
+                    writer.metadata(key, value)
         writer.finish(self.index)
         data = bytearray(file.getvalue())
         data[9] = self.minor
@@ -174,6 +185,11 @@ class _Writer(StreamWriter):
 
 def _parameters(rng: np.random.RandomState, spec: LayerSpec, draft: NetworkDraft) -> LayerParameters:
     """Random parameters of one layer, within the bound and the ranges."""
+    for pattern, layer in draft.layers.items():
+        if fnmatchcase(spec.name, pattern):
+            return drafted_layer(rng, spec, layer)
+    if spec.kind == "dense" and draft.loudness is not None:
+        return sparse_context(spec, draft.loudness)
     if spec.name == "context.hidden1":
         return plain_layer(rng, spec, 16, gain=4 if draft.bound else 2, centre=32)
     if draft.bound:
@@ -264,7 +280,7 @@ def random_gop(
         coded = _coded_nodes(rng, draft, shape[0]) if slot.mapped else None
         if coded is not None:
             maps.append(node_map(coded))
-        coder = SamplingCoder(rng, draft.wild)
+        coder = SamplingCoder(rng, draft.wild, stirred=draft.loudness is None)
         splits = one.splits((shape[0], *shape[2:]))
         place = one.slot, slot, header.pyramid, None if slot.motion else coarser
         grid = code_grid(coder, splits, network.context, shape, *place, coded=coded)

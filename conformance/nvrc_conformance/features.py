@@ -6,58 +6,28 @@ import io
 
 import numpy as np
 
+from nvrc_conformance.coding_features import coding_features
 from nvrc_conformance.plane_features import plane_features
 from nvrc_conformance.stages import DecodedGop, coded_parameters
+from nvrc_conformance.synthesis_stages import synthesis_values
 from nvrc_decoder.bitstream.container import MINOR_PRESENTATION
 from nvrc_decoder.bitstream.reader import Unit, UnitReader
-from nvrc_decoder.bitstream.units import Metadata, SequenceHeader, UnitType, coded_nodes, layer_specs
-from nvrc_decoder.decode.gop import Grid, Network, grid_shape
-from nvrc_decoder.entropy.coder import Int32Array, IntArray, SymbolDecoder
-from nvrc_decoder.entropy.tables import RADII, TABLE_RADII
-from nvrc_decoder.octree.grid import code_grid
+from nvrc_decoder.bitstream.units import Metadata, SequenceHeader, UnitType, layer_specs
+from nvrc_decoder.decode.gop import Network, grid_shape
+from nvrc_decoder.entropy.tables import RADII
 from nvrc_decoder.octree.schedule import octree_schedule, temporal_first_schedule
 from nvrc_decoder.picture.format import CHROMA_NAMES
 from nvrc_decoder.picture.presentation import is_presentation
-from nvrc_decoder.profiles import Q_MAX, GridSlot
-from nvrc_decoder.synthesis.arithmetic import ACCUMULATOR_LIMIT, worst_case
+from nvrc_decoder.profiles import BIAS_Q_MAX, Q_MAX
+from nvrc_decoder.synthesis.arithmetic import ACCUMULATOR_LIMIT, BIAS_SHIFT_MAX, SHIFT_MAX, worst_case
 
 __all__ = ["features_of"]
 
 _AXES = "xyt"
-
-
-class _EscapeCounter:
-    """A decoder that counts the escapes."""
-
-    def __init__(self, payload: bytes) -> None:
-        self._decoder = SymbolDecoder(payload)
-        self.count = 0
-
-    def code_step(
-        self, table_index: IntArray, mean: IntArray, values: IntArray | None = None, *, limit: int = Q_MAX
-    ) -> Int32Array:
-        decoded = self._decoder.code_step(table_index, mean, values, limit=limit)
-        self.count += int(np.count_nonzero(np.abs(decoded - mean) > TABLE_RADII[table_index]))
-        return decoded
-
-
-def _grid_escapes(item: DecodedGop) -> int:
-    coarser: tuple[GridSlot, Grid] | None = None
-    total = 0
-    network, profile = item.network, item.network.profile
-    pyramid, maps = network.header.pyramid, iter(item.gop.node_maps)
-    for header, payload in zip(network.header.coding_order(profile), item.gop.grids, strict=True):
-        slot = profile.slots[header.slot]
-        counter = _EscapeCounter(payload)
-        shape = grid_shape(item.sequence, network.header, header, item.gop.frame_count)
-        splits = header.splits((shape[0], *shape[2:]))
-        coded = coded_nodes(next(maps), shape[0]) if slot.mapped else None
-        place = header.slot, slot, pyramid, coarser
-        grid = code_grid(counter, splits, network.context, shape, *place, coded=coded)
-        if not slot.motion:
-            coarser = slot, grid
-        total += counter.count
-    return total
+_ONE_BYTE = 127
+_BYTE_NODES = 256
+_WIDEST = 64
+_HALF_LIMIT = ACCUMULATOR_LIMIT // 2
 
 
 def _sequence_features(sequence: SequenceHeader, data: bytes) -> set[str]:
@@ -72,6 +42,10 @@ def _sequence_features(sequence: SequenceHeader, data: bytes) -> set[str]:
         found.add("one sample")
     if sequence.width == 1 < sequence.height:
         found.add("one column")
+    if max(sequence.width, sequence.height) > _ONE_BYTE:
+        found.add("side of two bytes")
+    if sequence.level:
+        found.add(f"level {sequence.level}")
     if data[9] > MINOR_PRESENTATION:
         found.add("later minor version")
     return found
@@ -85,6 +59,22 @@ def _unit_features(units: list[Unit]) -> set[str]:
         found.add("METADATA of presentation")
     if any(unit.payload is None for unit in units):
         found.add("unknown optional unit")
+    return found
+
+
+def _count_features(units: list[Unit], decoded: list[DecodedGop]) -> set[str]:
+    """Features of lengths and counts whose leb128 has several bytes."""
+    found = set()
+    grids = [len(payload) for item in decoded for payload in item.gop.grids]
+    for name, values in (
+        ("unit length", [unit.payload_length for unit in units]),
+        ("grid length", grids),
+        ("frame count", [item.gop.frame_count for item in decoded]),
+        ("GOP count", [len(decoded)]),
+    ):
+        for size, words in ((2, "two"), (3, "three")):
+            if any(1 << 7 * (size - 1) <= value < 1 << 7 * size for value in values):
+                found.add(f"{name} of {words} bytes")
     return found
 
 
@@ -129,6 +119,8 @@ def _network_features(sequence: SequenceHeader, network: Network) -> set[str]:
         found.add("prior of the context network")
     if header.prior.synthesis:
         found.add("prior of the synthesis network")
+    if header.context_widths == (_WIDEST, _WIDEST):
+        found.add("widest context network")
     parameters = coded_parameters(sequence, header)
     for spec, layer in zip(layer_specs(sequence, header), header.layers, strict=True):
         weight, bias = parameters[spec.name]
@@ -136,12 +128,32 @@ def _network_features(sequence: SequenceHeader, network: Network) -> set[str]:
             found.add("weight escapes")
         if int(np.abs(bias).max()) > RADII[layer.bias_table]:
             found.add("bias escapes")
+        if {-BIAS_Q_MAX, BIAS_Q_MAX} <= set(bias.tolist()):
+            found.add("biases at both ends")
         made = network.layers.get(spec.name)
         if made is not None:
             worst = worst_case(made.weight, made.bias, made.shift, spec.input_max)
             if int(worst.max()) == ACCUMULATOR_LIMIT - 1:
                 found.add("accumulators at the bound")
     return found
+
+
+def _accumulator_features(item: DecodedGop) -> set[str]:
+    """Whether accumulators are over 2^23 in magnitude where the output is not clipped.
+
+    The output times 2^shift says so, of the layers whose outputs are stages.
+    """
+    layers = dict(item.network.layers)
+    layers["subplanes"] = layers["head.pointwise"]
+    if all(layer.high << layer.shift < _HALF_LIMIT for layer in layers.values()):
+        return set()
+    for name, values in synthesis_values(item.sequence, item.network, item.grids, item.gop.frame_count):
+        layer = layers.get(name)
+        if layer is not None:
+            free = values[(values > layer.low) & (values < layer.high)].astype(np.int64) << layer.shift
+            if (np.abs(free) > _HALF_LIMIT).any():
+                return {"accumulators over half the bound, unclipped"}
+    return set()
 
 
 def features_of(data: bytes, decoded: list[DecodedGop]) -> tuple[str, ...]:
@@ -152,7 +164,8 @@ def features_of(data: bytes, decoded: list[DecodedGop]) -> tuple[str, ...]:
         decoded: its GOPs, from `stages.decode_stream`.
     """
     sequence = decoded[0].sequence
-    found = _sequence_features(sequence, data) | _unit_features(list(UnitReader(io.BytesIO(data))))
+    units = list(UnitReader(io.BytesIO(data)))
+    found = _sequence_features(sequence, data) | _unit_features(units) | _count_features(units, decoded)
     counts = [item.gop.frame_count for item in decoded]
     if max(counts) == 1:
         found.add("one frame a GOP")
@@ -168,10 +181,16 @@ def features_of(data: bytes, decoded: list[DecodedGop]) -> tuple[str, ...]:
         found.add("several pyramids")
     for network in networks.values():
         found |= _network_features(sequence, network)
+    layers = [layer for network in networks.values() for layer in network.header.layers]
+    if {layer.shift for layer in layers} == set(range(SHIFT_MAX + 1)):
+        found.add("every shift")
+    if {layer.bias_shift for layer in layers} == set(range(BIAS_SHIFT_MAX + 1)):
+        found.add("every bias shift")
     for item in decoded:
-        found |= _schedule_features(item) | plane_features(item)
-        if _grid_escapes(item):
-            found.add("grid escapes")
+        found |= _schedule_features(item) | plane_features(item) | coding_features(item)
+        found |= _accumulator_features(item)
+        if max(len(grid) for grid in item.grids if grid is not None) > _BYTE_NODES:
+            found.add("more than 256 nodes")
         grids = [grid for grid in item.grids if grid is not None]
         if {-Q_MAX, Q_MAX} <= {int(end) for grid in grids for end in (grid.min(), grid.max())}:
             found.add("grid values at both ends")

@@ -33,9 +33,12 @@ from nvrc_conformance.stages import decode_stream, frames_of, stages_of
 from nvrc_decoder.errors import NvrcError
 from nvrc_decoder.picture.planes import GopDigest
 
-__all__ = ["BYTES_MAX", "build", "describe", "main"]
+__all__ = ["BYTES_MAX", "FAULT_BYTES_MAX", "build", "describe", "main"]
 
-BYTES_MAX = 200_000
+BYTES_MAX = 800_000
+"""Of all golden streams. The three of about 720x480 samples take 350 kB."""
+FAULT_BYTES_MAX = 1_300_000
+"""Of all streams to refuse. One has a METADATA of 2^20 bytes."""
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -199,8 +202,8 @@ def _load(path: Path, replace: bool) -> Manifest:
         return load_manifest(path)
     except EarlierVersionError as error:
         if not replace:
-            raise click.ClickException(f"{error}; --update alone replaces it") from error
-        click.echo(f"{error}: it is replaced; encode and adopt the adopted streams again")
+            raise click.ClickException(f"{error.message}; --update alone replaces it") from error
+        click.echo(f"{error.message}: it is replaced; encode and adopt the adopted streams again")
         return Manifest(path, ())
 
 

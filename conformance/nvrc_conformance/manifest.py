@@ -6,19 +6,93 @@ The streams and their manifest are part of the sources, beside this package; an 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Any
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
 
-from nvrc_conformance.stages import GopStages, NetworkStages, Stages
+from nvrc_conformance.text import printable
 from nvrc_decoder.bitstream.container import VERSION
 from nvrc_decoder.errors import InputError
+from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444, PROFILES
 
-__all__ = ["MANIFEST_PATH", "EarlierVersionError", "FaultStream", "GoldenStream", "Manifest", "load_manifest"]
+__all__ = [
+    "MANIFEST_PATH",
+    "EarlierVersionError",
+    "FaultStream",
+    "GoldenStream",
+    "GopStages",
+    "Manifest",
+    "NetworkStages",
+    "Stages",
+    "load_manifest",
+    "stage_paths",
+]
+
+_Entry = TypeVar("_Entry", "NetworkStages", "GopStages", "GoldenStream", "FaultStream")
+
+_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 MANIFEST_PATH = Path(__file__).resolve().parents[1] / "manifest.json"
 """The manifest of the checkout that this package is in; absent where the package is installed without one."""
+
+
+@dataclass(frozen=True)
+class NetworkStages:
+    """Digests of one NETWORK: its header, the coded parameters of each layer by name, the integers of all layers."""
+
+    header: str
+    parameters: dict[str, str]
+    integers: str
+
+
+@dataclass(frozen=True)
+class GopStages:
+    """A GOP and the digests of its stages, in decoding order.
+
+    Attributes:
+        network: the number of its NETWORK.
+        frame_count: its frames.
+        nodes: by slot, its node maps in words.
+        grids: by slot, digests of its grids.
+        synthesis: by name, digests of what synthesis makes of them.
+    """
+
+    network: int
+    frame_count: int
+    nodes: dict[str, str]
+    grids: dict[str, str]
+    synthesis: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Stage digests of a stream, in decoding order (conformance/README.md)."""
+
+    sequence: str
+    networks: tuple[NetworkStages, ...]
+    gops: tuple[GopStages, ...]
+
+
+def stage_paths(stages: Stages) -> list[tuple[str, str]]:
+    """Path and digest of each stage in decoding order; for `nodes` the node map stands in place of a digest.
+
+    A path is where the digest stands in the manifest: ``networks[0].parameters.stage0.inject``, ``gops[2].grids.9``.
+    """
+    listed = [("sequence", stages.sequence)]
+    named: set[int] = set()
+    for i, gop in enumerate(stages.gops):
+        if gop.network not in named:
+            named.add(gop.network)
+            path, network = f"networks[{gop.network}]", stages.networks[gop.network]
+            listed.append((f"{path}.header", network.header))
+            listed += [(f"{path}.parameters.{name}", digest) for name, digest in network.parameters.items()]
+            listed.append((f"{path}.integers", network.integers))
+        listed += [(f"gops[{i}].nodes.{slot}", nodes) for slot, nodes in gop.nodes.items()]
+        listed += [(f"gops[{i}].grids.{slot}", digest) for slot, digest in gop.grids.items()]
+        listed += [(f"gops[{i}].synthesis.{name}", digest) for name, digest in gop.synthesis.items()]
+    return listed
 
 
 @dataclass(frozen=True)
@@ -37,7 +111,7 @@ class GoldenStream:
         frame_count: frames of the stream.
         md5: MD5 of all frames together.
         frame_md5: MD5 of each frame.
-        stages: digests of the stages before the frames.
+        stages: digests of the stages of decoding.
     """
 
     id: str
@@ -107,6 +181,11 @@ class Manifest:
     streams: tuple[GoldenStream, ...]
     faults: tuple[FaultStream, ...] = ()
 
+    @property
+    def all_streams(self) -> tuple[GoldenStream | FaultStream, ...]:
+        """The golden streams, then those to refuse."""
+        return (*self.streams, *self.faults)
+
     def stream(self, name: str) -> GoldenStream:
         """The golden stream with an id; KeyError if there is none."""
         for stream in self.streams:
@@ -137,18 +216,80 @@ class Manifest:
         return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
+def _is_text(value: object) -> bool:
+    """Whether it is text that a terminal shows as it is."""
+    return isinstance(value, str) and value.isprintable()
+
+
+# Annotation of a field -> whether a value of the document is right. Lists become tuples after the check.
+_CHECKS: dict[Any, Callable[[Any], bool]] = {
+    "str": _is_text,
+    "str | None": lambda value: value is None or _is_text(value),
+    "int": lambda value: type(value) is int and value >= 0,
+    "tuple[str, ...]": lambda value: isinstance(value, list) and all(map(_is_text, value)),
+    "dict[str, str]": lambda value: isinstance(value, dict) and all(map(_is_text, (*value, *value.values()))),
+    "Stages": lambda value: isinstance(value, Stages),
+}
+_VALUES: dict[str, tuple[object, ...]] = {
+    "profile": tuple(profile.name for profile in PROFILES),
+    "chroma_format": (CHROMA_400, CHROMA_420, CHROMA_444),
+    "bit_depth": (8, 10),
+}
+
+
+def _made(kind: type[_Entry], document: dict[str, Any]) -> _Entry:
+    """An entry of the manifest.
+
+    Raises:
+        TypeError: a field is missing, unknown or of another type.
+        ValueError: a field has a value that it cannot have.
+    """
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in document.items()
+    }
+    entry = kind(**values)
+    for field in fields(kind):
+        value = document[field.name]
+        if not _CHECKS[field.type](value):
+            raise TypeError(f"{field.name} is not {field.type}, or not printable")
+        if field.name in _VALUES and value not in _VALUES[field.name]:
+            raise ValueError(f"{field.name} cannot be {value!r}")
+    return entry
+
+
 def _stages(document: dict[str, Any]) -> Stages:
-    networks = tuple(NetworkStages(**network) for network in document["networks"])
-    gops = tuple(GopStages(**gop) for gop in document["gops"])
+    networks = tuple(_made(NetworkStages, network) for network in document["networks"])
+    gops = tuple(_made(GopStages, gop) for gop in document["gops"])
+    if not all(gop.network < len(networks) for gop in gops):
+        raise ValueError("a GOP has a network that is not listed")
+    if not _is_text(document["sequence"]):
+        raise TypeError("sequence is not str, or not printable")
     return Stages(document["sequence"], networks, gops)
 
 
-def _stream(document: dict[str, Any]) -> GoldenStream:
-    lists = {name: tuple(document[name]) for name in ("features", "frame_md5")}
-    return GoldenStream(**{**document, **lists, "stages": _stages(document["stages"])})
+def _golden(document: dict[str, Any]) -> GoldenStream:
+    stream = _made(GoldenStream, {**document, "stages": _stages(document["stages"])})
+    if not (stream.width and stream.height):
+        raise ValueError("width or height is 0")
+    if len(stream.frame_md5) != stream.frame_count:
+        raise ValueError(f"frame_md5 has {len(stream.frame_md5)} frames, frame_count says {stream.frame_count}")
+    return stream
 
 
-class EarlierVersionError(ValueError):
+def _check_names(name: str, file: str) -> None:
+    """Refuse an id that is none, and a file that is not below the manifest.
+
+    Raises:
+        TypeError, ValueError.
+    """
+    if not _ID.fullmatch(name):
+        raise ValueError(f"{name!r} is no id")
+    path = PurePosixPath(file)
+    if path.is_absolute() or ".." in path.parts or not file.isprintable():
+        raise ValueError(f"the file {file!r} is not in its folder")
+
+
+class EarlierVersionError(InputError):
     """A manifest of an earlier version of the format."""
 
 
@@ -159,24 +300,40 @@ def load_manifest(path: Path = MANIFEST_PATH) -> Manifest:
         path: the manifest, or the folder that has it as ``manifest.json``.
 
     Raises:
-        InputError: E_NO_INPUT, there is none.
-        EarlierVersionError: it is of an earlier version of the format.
-        ValueError: it is no manifest, or one of a later version.
+        InputError: E_NO_INPUT, there is none; E_SUITE, it is no manifest, or one of a later version.
+        EarlierVersionError: E_SUITE, it is of an earlier version of the format.
     """
     if path.is_dir():
         path /= MANIFEST_PATH.name
+    document = _read(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(
-            "E_NO_INPUT",
-            f"there is no conformance suite at {path}: give the folder conformance/ of a checkout",
-        ) from None
-    document = json.loads(text)
-    if document["format"] != "nvrc" or document["version"] != VERSION:
-        message = f"{path} is a manifest of {document['format']} version {document['version']}"
-        earlier = document["format"] == "nvrc" and document["version"] < VERSION
-        raise EarlierVersionError(message) if earlier else ValueError(message)
-    listed = [(stream.get("expect", "valid") == "valid", stream) for stream in document["streams"]]
-    faults = tuple(FaultStream(**{**stream, "also": tuple(stream["also"])}) for valid, stream in listed if not valid)
-    return Manifest(path, tuple(_stream(stream) for valid, stream in listed if valid), faults)
+        if document["format"] != "nvrc":
+            raise ValueError(f"format cannot be {document['format']!r}")
+        version = document["version"]
+        if version != VERSION:
+            kind = EarlierVersionError if version < VERSION else InputError
+            raise kind("E_SUITE", f"{path} is of nvrc version {version!r}, this release reads version {VERSION}")
+        golden, faults = [], []
+        for stream in document["streams"]:
+            _check_names(stream["id"], stream["file"])
+            if "expect" in stream:
+                faults.append(_made(FaultStream, stream))
+            else:
+                golden.append(_golden(stream))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        message = f"{path} is not the manifest of a conformance suite ({type(error).__name__}: {printable(str(error))})"
+        raise InputError("E_SUITE", message) from None
+    return Manifest(path, tuple(golden), tuple(faults))
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        message = (
+            f"cannot read {path}: {error.strerror}: name a conformance suite, such as conformance/ of a checkout or "
+            "an archive of `make suite`"
+        )
+        raise InputError("E_NO_INPUT", message) from None
+    except (ValueError, RecursionError) as error:
+        raise InputError("E_SUITE", f"{path} is not JSON: {error}") from None

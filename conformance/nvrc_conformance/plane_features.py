@@ -107,6 +107,8 @@ def _motion_features(item: DecodedGop, flow: Grid) -> set[str]:
             d = motion.displacement(t, reference)
             if int(np.abs(d).max()) > 32 * max(size):
                 found.add("displacements larger than the picture")
+            if int((d[1] + 4 * 32 * np.arange(d.shape[2])).max()) > np.iinfo(np.int16).max:
+                found.add("positions over 32767")
             for name, bits in (("fractional displacements", 31), ("displacements between eighths", 3)):
                 if np.any(d & bits):
                     found.add(name)

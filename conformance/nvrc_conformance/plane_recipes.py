@@ -6,14 +6,14 @@ from nvrc_conformance.drafts import NetworkDraft, Recipe, StreamDraft
 from nvrc_decoder.bitstream.units import ScheduleKind
 from nvrc_decoder.pyramid import Pyramid
 
-__all__ = ["BANDS", "FLOW", "PLANE_RECIPES", "SPLIT"]
+__all__ = ["BANDS", "FLOW", "NO_BLOCKS", "PLANE_RECIPES", "SPLIT", "TEN_BITS"]
 
 BANDS = {5: 4, 6: 3, 7: 3, 8: 3}
 FLOW = {9: 3}
 SPLIT = {10: 3}
 _OCTREE = ScheduleKind.OCTREE
-_TEN = {"bit_depth": 10}
-_NONE = (0, 0, 0, 0, 0)
+TEN_BITS = {"bit_depth": 10}
+NO_BLOCKS = (0, 0, 0, 0, 0)
 
 PLANE_RECIPES: tuple[Recipe, ...] = (
     Recipe(
@@ -24,13 +24,15 @@ PLANE_RECIPES: tuple[Recipe, ...] = (
             27,
             22,
             [[9]],
-            [NetworkDraft((3, 2, 3, 4, 3), _NONE, {0: 1, 4: 2}, Pyramid(8, 2, (20, 24)), 0, context_widths=(3, 3))],
+            [NetworkDraft((3, 2, 3, 4, 3), NO_BLOCKS, {0: 1, 4: 2}, Pyramid(8, 2, (20, 24)), 0, context_widths=(3, 3))],
         ),
     ),
     Recipe(
         "nano-luma",
         "luma without planes and without motion; every second frame a key, all coded",
-        StreamDraft("nano", 26, 23, [[3]], [NetworkDraft((3, 2, 3, 4, 3), _NONE, {1: 1, **BANDS}, Pyramid(2, 2), 0)]),
+        StreamDraft(
+            "nano", 26, 23, [[3]], [NetworkDraft((3, 2, 3, 4, 3), NO_BLOCKS, {1: 1, **BANDS}, Pyramid(2, 2), 0)]
+        ),
     ),
     Recipe(
         "nano-planes-alone",
@@ -120,7 +122,7 @@ PLANE_RECIPES: tuple[Recipe, ...] = (
             22,
             15,
             [[12]],
-            [NetworkDraft((3, 2, 3, 4, 3), _NONE, {2: 1, 4: 1, **BANDS, **FLOW}, Pyramid(1, 1), 2)],
+            [NetworkDraft((3, 2, 3, 4, 3), NO_BLOCKS, {2: 1, 4: 1, **BANDS, **FLOW}, Pyramid(1, 1), 2)],
         ),
     ),
     Recipe(
@@ -155,7 +157,7 @@ PLANE_RECIPES: tuple[Recipe, ...] = (
                     context_widths=(6, 5),
                 )
             ],
-            {**_TEN, "chroma_format": 2},
+            {**TEN_BITS, "chroma_format": 2},
         ),
     ),
     Recipe(
@@ -179,7 +181,7 @@ PLANE_RECIPES: tuple[Recipe, ...] = (
                 ),
                 NetworkDraft((5, 6, 4, 5, 6), (0, 1, 1, 1, 0), {2: 1, 4: 3}, Pyramid(4, 4)),
             ],
-            _TEN,
+            TEN_BITS,
         ),
     ),
     Recipe(
@@ -207,7 +209,11 @@ PLANE_RECIPES: tuple[Recipe, ...] = (
         "nano-motion-frame",
         "motion with one picture of 5x3 samples: no displacement, planes larger than the picture",
         StreamDraft(
-            "nano", 5, 3, [[1]], [NetworkDraft((3, 2, 3, 4, 3), _NONE, {0: 1, 4: 1, **BANDS, **FLOW}, empty_nodes=0)]
+            "nano",
+            5,
+            3,
+            [[1]],
+            [NetworkDraft((3, 2, 3, 4, 3), NO_BLOCKS, {0: 1, 4: 1, **BANDS, **FLOW}, empty_nodes=0)],
         ),
     ),
     Recipe(
@@ -243,12 +249,12 @@ PLANE_RECIPES: tuple[Recipe, ...] = (
             [
                 NetworkDraft(
                     (2, 3, 2, 3, 2),
-                    _NONE,
+                    NO_BLOCKS,
                     {1: 2, 4: 2, **BANDS, **FLOW},
                     flow_multipliers=(1, 300),
                     context_widths=(3, 3),
                 ),
-                NetworkDraft((2, 3, 2, 3, 2), _NONE, {1: 2, 4: 3}, context_widths=(3, 3)),
+                NetworkDraft((2, 3, 2, 3, 2), NO_BLOCKS, {1: 2, 4: 3}, context_widths=(3, 3)),
             ],
         ),
     ),
@@ -263,7 +269,7 @@ PLANE_RECIPES: tuple[Recipe, ...] = (
             [
                 NetworkDraft(
                     (3, 4, 3, 4, 3),
-                    _NONE,
+                    NO_BLOCKS,
                     {4: 1, **BANDS, **FLOW, **SPLIT},
                     Pyramid(8, 2, (20, 27)),
                     empty_nodes=3,
@@ -293,7 +299,7 @@ PLANE_RECIPES: tuple[Recipe, ...] = (
                     wild=9,
                 )
             ],
-            {**_TEN, "chroma_format": 2},
+            {**TEN_BITS, "chroma_format": 2},
         ),
     ),
     Recipe(
@@ -306,9 +312,9 @@ PLANE_RECIPES: tuple[Recipe, ...] = (
             [[3], [3]],
             [
                 NetworkDraft(
-                    (2, 3, 2, 3, 2), _NONE, {1: 1, 4: 1, **FLOW, **SPLIT}, empty_nodes=1, context_widths=(3, 3)
+                    (2, 3, 2, 3, 2), NO_BLOCKS, {1: 1, 4: 1, **FLOW, **SPLIT}, empty_nodes=1, context_widths=(3, 3)
                 ),
-                NetworkDraft((2, 3, 2, 3, 2), _NONE, {1: 1, 4: 1, **FLOW}, empty_nodes=0, context_widths=(3, 3)),
+                NetworkDraft((2, 3, 2, 3, 2), NO_BLOCKS, {1: 1, 4: 1, **FLOW}, empty_nodes=0, context_widths=(3, 3)),
             ],
         ),
     ),

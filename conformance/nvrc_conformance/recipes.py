@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nvrc_conformance.drafts import NetworkDraft, Recipe, StreamDraft
-from nvrc_conformance.plane_recipes import BANDS, FLOW, PLANE_RECIPES
+from nvrc_conformance.edge_recipes import EDGE_RECIPES
+from nvrc_conformance.extreme_recipes import EXTREME_RECIPES
+from nvrc_conformance.plane_recipes import BANDS, FLOW, PLANE_RECIPES, TEN_BITS
 from nvrc_decoder.bitstream.units import ScheduleKind
 from nvrc_decoder.octree.schedule import temporal_first_schedule
 from nvrc_decoder.prior import Prior
@@ -43,7 +45,6 @@ def _many(shape: tuple[int, int, int], slot: int) -> Sequence[int]:
 
 _OCTREE = ScheduleKind.OCTREE
 _FEW = NetworkDraft((3, 4, 3, 2, 3), grid_channels={0: 2, 2: 1, 3: 1}, context_widths=(4, 3))
-_TEN = {"bit_depth": 10}
 _BOTH = Prior(True, True)
 
 RECIPES: tuple[Recipe, ...] = (
@@ -188,9 +189,13 @@ RECIPES: tuple[Recipe, ...] = (
     ),
     Recipe("nano-400", "4:0:0, 8 bits", StreamDraft("nano", 27, 22, [[2]], [_FEW], {"chroma_format": 0})),
     Recipe("nano-444", "4:4:4, 8 bits", StreamDraft("nano", 27, 22, [[2]], [_FEW], {"chroma_format": 2})),
-    Recipe("lite-420-10", "4:2:0, 10 bits", StreamDraft("lite", 27, 21, [[2]], [_FEW], _TEN)),
-    Recipe("nano-400-10", "4:0:0, 10 bits", StreamDraft("nano", 22, 27, [[2]], [_FEW], {**_TEN, "chroma_format": 0})),
-    Recipe("main-444-10", "4:4:4, 10 bits", StreamDraft("main", 22, 27, [[3]], [_FEW], {**_TEN, "chroma_format": 2})),
+    Recipe("lite-420-10", "4:2:0, 10 bits", StreamDraft("lite", 27, 21, [[2]], [_FEW], TEN_BITS)),
+    Recipe(
+        "nano-400-10", "4:0:0, 10 bits", StreamDraft("nano", 22, 27, [[2]], [_FEW], {**TEN_BITS, "chroma_format": 0})
+    ),
+    Recipe(
+        "main-444-10", "4:4:4, 10 bits", StreamDraft("main", 22, 27, [[3]], [_FEW], {**TEN_BITS, "chroma_format": 2})
+    ),
     Recipe("nano-four-gops", "four GOPs, for random access", StreamDraft("nano", 40, 24, [[3, 3, 3, 2]], [_FEW])),
     Recipe(
         "nano-two-gops",
@@ -238,7 +243,7 @@ RECIPES: tuple[Recipe, ...] = (
             34,
             [[2]],
             [NetworkDraft((12, 9, 11, 14, 10), context_widths=(13, 12), scale=8, prior=_BOTH)],
-            _TEN,
+            TEN_BITS,
         ),
     ),
     Recipe(
@@ -259,4 +264,6 @@ RECIPES: tuple[Recipe, ...] = (
         StreamDraft("nano", 26, 18, [[2]], [NetworkDraft(prior=Prior(False, True))]),
     ),
     *PLANE_RECIPES,
+    *EXTREME_RECIPES,
+    *EDGE_RECIPES,
 )

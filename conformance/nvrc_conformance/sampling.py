@@ -20,11 +20,11 @@ from nvrc_decoder.prior import LayerPrior
 from nvrc_decoder.profiles import BIAS_Q_MAX, Q_MAX, LayerSpec
 from nvrc_decoder.synthesis.arithmetic import ACCUMULATOR_LIMIT, WEIGHT_MAX, make_layer
 
-__all__ = ["LayerParameters", "SamplingCoder", "bound_layer", "draw", "plain_layer", "random_state"]
+__all__ = ["LayerParameters", "SamplingCoder", "bound_layer", "draw", "fan_in", "plain_layer", "random_state"]
 
 _PRECISION = 1 << 24
 _ESCAPE_BITS_MAX = 8
-# One residual in `_STIR` comes from this table, whatever the context, so that contexts vary.
+# One residual in `_STIR` comes from this table, whatever the context.
 _STIR = 6
 _STIR_TABLE = 20 * FRACTION_COUNT
 
@@ -50,11 +50,13 @@ class SamplingCoder:
     Args:
         rng: the random generator.
         wild: one value in `wild` is drawn from the whole range -2047..2047 instead, its ends included; 0 for none.
+        stirred: whether some values are drawn from another table, so that contexts vary.
     """
 
-    def __init__(self, rng: np.random.RandomState, wild: int = 0) -> None:
+    def __init__(self, rng: np.random.RandomState, wild: int = 0, stirred: bool = True) -> None:
         self._rng = rng
         self._wild = wild
+        self._stirred = stirred
         self._encoder = SymbolEncoder()
 
     def code_step(
@@ -65,8 +67,9 @@ class SamplingCoder:
         for table in np.unique(table_index).tolist():
             chosen = np.flatnonzero(table_index == table)
             residuals[chosen] = draw(self._rng, table, len(chosen))
-        chosen = np.flatnonzero(self._rng.randint(0, _STIR, size=len(residuals)) == 0)
-        residuals[chosen] = draw(self._rng, _STIR_TABLE, len(chosen))
+        if self._stirred:
+            chosen = np.flatnonzero(self._rng.randint(0, _STIR, size=len(residuals)) == 0)
+            residuals[chosen] = draw(self._rng, _STIR_TABLE, len(chosen))
         drawn = np.clip(residuals + np.asarray(mean, dtype=np.int32), -limit, limit).astype(np.int32)
         if self._wild:
             chosen = np.flatnonzero(self._rng.randint(0, self._wild, size=len(drawn)) == 0)
@@ -93,7 +96,8 @@ class LayerParameters:
     bias_table: int
 
 
-def _fan_in(spec: LayerSpec) -> int:
+def fan_in(spec: LayerSpec) -> int:
+    """How many inputs an output of a layer has."""
     return math.prod(spec.weight_shape) // spec.outputs
 
 
@@ -169,19 +173,19 @@ def bound_layer(rng: np.random.RandomState, spec: LayerSpec) -> LayerParameters:
 
     Even outputs have their weight on as few inputs as possible (|w| = 1024), odd ones spread it.
     """
-    multiplier, fan_in = 4, _fan_in(spec)
+    multiplier, inputs = 4, fan_in(spec)
     largest = WEIGHT_MAX // multiplier
-    total = min((ACCUMULATOR_LIMIT - 1) // (multiplier * spec.input_max), fan_in * largest)
-    weight = np.zeros((spec.outputs, fan_in), dtype=np.int32)
+    total = min((ACCUMULATOR_LIMIT - 1) // (multiplier * spec.input_max), inputs * largest)
+    weight = np.zeros((spec.outputs, inputs), dtype=np.int32)
     for o in range(spec.outputs):
         left = total
-        share = largest if o % 2 == 0 else -(-total // fan_in)
-        for i in rng.permutation(fan_in).tolist():
+        share = largest if o % 2 == 0 else -(-total // inputs)
+        for i in rng.permutation(inputs).tolist():
             weight[o, i] = min(share, left)
             left -= int(weight[o, i])
         if o % 2:
             _spread(rng, weight[o], largest)
-        weight[o] *= 1 - 2 * rng.randint(0, 2, size=fan_in)
+        weight[o] *= 1 - 2 * rng.randint(0, 2, size=inputs)
     rest = ACCUMULATOR_LIMIT - 1 - total * multiplier * spec.input_max
     # The worst accumulator is eight times the clips, so that common ones reach them too.
     shift = max(1, (ACCUMULATOR_LIMIT // (8 * max(-spec.low, spec.high + 1))).bit_length() - 1)

@@ -1,20 +1,24 @@
 """Stage digests: SHA-256 of what a decoder knows after each stage, in a canonical form (conformance/README.md).
 
 An implementer whose frames are wrong compares stage by stage; the first that differs is at fault.
-``python -m nvrc_conformance.stages FILE`` prints the canonical form itself.
+``python -m nvrc_conformance.stages FILE`` prints them, and with ``--show PATH`` the values of one of them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 
+from nvrc_conformance.manifest import GopStages, NetworkStages, Stages, stage_paths
+from nvrc_conformance.synthesis_stages import synthesis_values
 from nvrc_decoder.bitstream.gops import iterate_gops
 from nvrc_decoder.bitstream.reader import UnitReader
 from nvrc_decoder.bitstream.units import (
@@ -29,20 +33,18 @@ from nvrc_decoder.decode.engines import EngineName, make_synthesizer
 from nvrc_decoder.decode.gop import Grid, Network, decode_grids, integer_layers, load_network
 from nvrc_decoder.entropy.coder import IntArray
 from nvrc_decoder.entropy.parameters import decode_parameters
-from nvrc_decoder.errors import InternalError
+from nvrc_decoder.errors import InternalError, NvrcError
 from nvrc_decoder.picture.planes import Planes
 
 __all__ = [
     "DecodedGop",
-    "GopStages",
-    "NetworkStages",
-    "Stages",
     "coded_parameters",
     "decode_stream",
     "frames_of",
     "network_text",
     "nodes_text",
     "sequence_text",
+    "stage_values",
     "stages_of",
 ]
 
@@ -69,46 +71,6 @@ class DecodedGop:
     gop: Gop
     digest: bytes
     grids: list[Grid | None]
-
-
-@dataclass(frozen=True)
-class NetworkStages:
-    """Digests of one NETWORK: its header, the coded parameters of each layer by name, the integers of all layers."""
-
-    header: str
-    parameters: dict[str, str]
-    integers: str
-
-
-@dataclass(frozen=True)
-class GopStages:
-    """A GOP: the number of its NETWORK, and by slot its node maps, in words, and digests of its grids."""
-
-    network: int
-    frame_count: int
-    nodes: dict[str, str]
-    grids: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Stages:
-    """Stage digests of a stream."""
-
-    sequence: str
-    networks: tuple[NetworkStages, ...]
-    gops: tuple[GopStages, ...]
-
-
-def _hex(data: bytes) -> str:
-    return hashlib.sha256(data).digest()[:_DIGEST_BYTES].hex()
-
-
-def _text_digest(text: str) -> str:
-    return _hex(text.encode())
-
-
-def _array_digest(*arrays: IntArray, word: str) -> str:
-    return _hex(b"".join(np.ascontiguousarray(array).astype(word).tobytes() for array in arrays))
 
 
 def _listed(values: tuple[int, ...]) -> str:
@@ -174,16 +136,6 @@ def frames_of(decoded: DecodedGop, engine: EngineName = "reference") -> list[Pla
     return synthesizer.synthesise(decoded.grids, count, range(count))
 
 
-def _network_stages(sequence: SequenceHeader, header: NetworkHeader) -> NetworkStages:
-    parameters = {
-        name: _array_digest(weight, bias, word="<i4")
-        for name, (weight, bias) in coded_parameters(sequence, header).items()
-    }
-    layers = integer_layers(sequence, header).values()
-    integers = _array_digest(*(part for layer in layers for part in (layer.weight, layer.bias)), word="<i4")
-    return NetworkStages(_text_digest(network_text(sequence, header)), parameters, integers)
-
-
 def nodes_text(item: DecodedGop) -> dict[str, str]:
     """The node map of each slot that has nodes, by slot: a 1 for a coded node, a 0 for an empty one, node 0 first."""
     profile = item.network.profile
@@ -196,60 +148,111 @@ def nodes_text(item: DecodedGop) -> dict[str, str]:
     return found
 
 
-def stages_of(decoded: list[DecodedGop]) -> Stages:
-    """The stage digests of a stream that is decoded; NETWORK units without a GOP are neither listed nor counted."""
-    networks = {item.network_number: item.network.header for item in decoded}
+def stage_values(decoded: Sequence[DecodedGop]) -> Iterator[tuple[str, str | IntArray]]:
+    """Path and canonical form of each stage, in decoding order (`manifest.stage_paths`).
+
+    Some stages come in several parts, in order, and others between them.
+
+    Args:
+        decoded: the GOPs of a stream. NETWORK units without a GOP are neither listed nor counted.
+    """
     sequence = decoded[0].sequence
+    yield "sequence", sequence_text(sequence)
+    seen: int | None = None
+    for number, item in enumerate(decoded):
+        if item.network_number != seen:
+            seen = item.network_number
+            yield from _network_values(sequence, item.network.header, f"networks[{seen}]")
+        path = f"gops[{number}]"
+        for slot, nodes in nodes_text(item).items():
+            yield f"{path}.nodes.{slot}", nodes
+        for header in item.network.header.coding_order(item.network.profile):
+            grid = item.grids[header.slot]
+            if grid is not None:
+                yield f"{path}.grids.{header.slot}", grid
+        for name, values in synthesis_values(sequence, item.network, item.grids, item.gop.frame_count):
+            yield f"{path}.synthesis.{name}", values
+
+
+def _network_values(sequence: SequenceHeader, header: NetworkHeader, path: str) -> Iterator[tuple[str, str | IntArray]]:
+    yield f"{path}.header", network_text(sequence, header)
+    for name, parts in coded_parameters(sequence, header).items():
+        yield from ((f"{path}.parameters.{name}", part) for part in parts)
+    for layer in integer_layers(sequence, header).values():
+        yield from ((f"{path}.integers", part) for part in (layer.weight, layer.bias))
+
+
+def stages_of(decoded: Sequence[DecodedGop]) -> Stages:
+    """The stage digests of a stream that is decoded."""
+    hashes: dict[str, Any] = {}
+    for path, values in stage_values(decoded):
+        word = "<i4" if path.startswith("networks") else "<i2"
+        data = values.encode() if isinstance(values, str) else np.ascontiguousarray(values).astype(word).tobytes()
+        hashes.setdefault(path, hashlib.sha256()).update(data)
+    digests = {path: found.digest()[:_DIGEST_BYTES].hex() for path, found in hashes.items()}
+
+    def under(path: str) -> dict[str, str]:
+        return {name.removeprefix(path): digest for name, digest in digests.items() if name.startswith(path)}
+
+    networks = tuple(
+        NetworkStages(digests[f"{path}.header"], under(f"{path}.parameters."), digests[f"{path}.integers"])
+        for path in (f"networks[{i}]" for i in range(1 + decoded[-1].network_number))
+    )
     gops = tuple(
         GopStages(
             item.network_number,
             item.gop.frame_count,
             nodes_text(item),
-            {str(slot): _array_digest(grid, word="<i2") for slot, grid in enumerate(item.grids) if grid is not None},
+            under(f"gops[{i}].grids."),
+            under(f"gops[{i}].synthesis."),
         )
-        for item in decoded
+        for i, item in enumerate(decoded)
     )
-    headers = tuple(_network_stages(sequence, header) for _, header in sorted(networks.items()))
-    return Stages(_text_digest(sequence_text(sequence)), headers, gops)
-
-
-def _print_values(name: str, digest: str, values: IntArray, full: bool) -> None:
-    shape = "x".join(map(str, values.shape))
-    flat = values.reshape(-1).tolist()
-    shown = flat if full or len(flat) <= 16 else [*flat[:16], "..."]
-    click.echo(f"{name} [{shape}] {digest}: {' '.join(map(str, shown))}")
+    return Stages(digests["sequence"], networks, gops)
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--full", is_flag=True, help="All values of each array, not the first 16.")
-def main(path: Path, full: bool) -> None:
-    """Print what a decoder knows of PATH after each stage, with the digests of the manifest."""
-    decoded = list(decode_stream(path.read_bytes()))
-    stages = stages_of(decoded)
-    sequence = decoded[0].sequence
-    click.echo(f"# sequence {stages.sequence}\n{sequence_text(sequence)}", nl=False)
-    seen = -1
-    for number, (item, gop) in enumerate(zip(decoded, stages.gops, strict=True)):
-        if item.network_number != seen:
-            seen = item.network_number
-            digests = stages.networks[seen]
-            click.echo(
-                f"# network {seen} header {digests.header}\n{network_text(sequence, item.network.header)}", nl=False
-            )
-            click.echo(f"# network {seen} parameters")
-            for name, (weight, bias) in coded_parameters(sequence, item.network.header).items():
-                _print_values(f"{name}.weight", digests.parameters[name], weight, full)
-                _print_values(f"{name}.bias", digests.parameters[name], bias, full)
-            click.echo(f"# network {seen} integers {digests.integers}")
-        click.echo(f"# gop {number}: {item.gop.frame_count} frames")
-        for key, nodes in gop.nodes.items():
-            click.echo(f"nodes of grid{key}: {nodes}")
-        for slot, grid in enumerate(item.grids):
-            if grid is not None:
-                _print_values(f"grid{slot}", gop.grids[str(slot)], grid, full)
-        for index, frame in enumerate(frames_of(item)):
-            click.echo(f"frame {index} md5 {frame.md5()}")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--show", metavar="PATH", help="Print the values of one stage, not the digests.")
+def main(file: Path, show: str | None) -> None:
+    """Print a line for each stage of decoding FILE, in decoding order: its path, and its digest as in the manifest.
+
+    Of a stream with a fault, these are the stages of the GOPs before it.
+    """
+    decoded: list[DecodedGop] = []
+    fault: NvrcError | None = None
+    try:
+        for item in decode_stream(file.read_bytes()):
+            decoded.append(item)
+    except NvrcError as error:
+        fault = error
+    if decoded:
+        _print_stages(file, decoded, show)
+    if fault is not None:
+        click.echo(str(fault), err=True)
+        sys.exit(fault.exit_code)
+
+
+def _print_stages(file: Path, decoded: Sequence[DecodedGop], show: str | None) -> None:
+    """Path and digest of each stage, or the values of the one at a path.
+
+    Raises:
+        click.BadParameter: there is no stage of this path.
+    """
+    if show is None:
+        for path, digest in stage_paths(stages_of(decoded)):
+            click.echo(f"{path} {digest}")
+        return
+    parts = [values for path, values in stage_values(decoded) if path == show]
+    if not parts:
+        raise click.BadParameter(f"{file} has no stage {show}", param_hint="--show")
+    for values in parts:
+        if isinstance(values, str):
+            click.echo(values, nl=not values.endswith("\n"))
+            continue
+        click.echo(f"# {' x '.join(map(str, values.shape))}")
+        for row in values.reshape(-1, values.shape[-1]).tolist():
+            click.echo(" ".join(map(str, row)))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthesis_cases import PYRAMIDS
@@ -66,6 +67,7 @@ def random_grids(
     return grids
 
 
+@pytest.mark.full
 @settings(max_examples=60, deadline=None)
 @given(cases(), st.data())
 def test_engines_agree(case: tuple[SequenceHeader, NetworkDraft, int, int, int], data: st.DataObject) -> None:

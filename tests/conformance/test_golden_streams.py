@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 from functools import lru_cache
+from itertools import filterfalse
 
 import pytest
-from case_choice import pairwise
+from case_choice import full_except, pairwise
 
 import nvrc_decoder
 from nvrc_conformance.features import features_of
@@ -19,8 +20,19 @@ from nvrc_decoder.synthesis.onnx.runtime import OrtSynthesizer
 
 MANIFEST = load_manifest()
 WHOLE_GOP = 1 << 16
+# Where the fast run seeks: several GOPs, a pyramid, blocks of motion, empty nodes, an encoder's stream.
+SOUGHT = [MANIFEST.stream(name) for name in ("nano-four-gops", "lite-pyramid", "main-split-empty", "trained-nano")]
 
-every_stream = pytest.mark.parametrize("stream", MANIFEST.streams, ids=lambda stream: stream.id)
+
+def is_slow(stream: GoldenStream) -> bool:
+    """Whether the NumPy reference takes seconds for it."""
+    return stream.frame_count * stream.width * stream.height > 1_000_000 or stream.frame_count > 256
+
+
+every_stream = pytest.mark.parametrize(
+    "stream",
+    [pytest.param(s, marks=pytest.mark.full if is_slow(s) else (), id=s.id) for s in MANIFEST.streams],
+)
 
 
 @lru_cache(maxsize=1)
@@ -47,13 +59,10 @@ def test_file_is_the_one_in_the_manifest(stream: GoldenStream) -> None:
 
 
 @every_stream
-def test_stages(stream: GoldenStream) -> None:
-    assert stages_of(decoded(stream.id)) == stream.stages
-
-
-@every_stream
-def test_features(stream: GoldenStream) -> None:
-    assert features_of(MANIFEST.read(stream.id), decoded(stream.id)) == stream.features
+def test_stages_and_features(stream: GoldenStream) -> None:
+    gops = decoded(stream.id)
+    assert stages_of(gops) == stream.stages
+    assert features_of(MANIFEST.read(stream.id), gops) == stream.features
 
 
 @every_stream
@@ -74,31 +83,32 @@ def test_reference_frames(stream: GoldenStream) -> None:
 
 @pytest.mark.parametrize(
     ("stream", "rewriting", "threads", "batch"),
-    sorted(pairwise(MANIFEST.streams, ["off", "nodes", "layout"], [1, 2], [1, WHOLE_GOP]), key=lambda row: row[0].id),
+    [
+        pytest.param(*row, marks=pytest.mark.full if is_slow(row[0]) else ())
+        for row in sorted(
+            pairwise(MANIFEST.streams, ["off", "nodes", "layout"], [1, 2], [1, WHOLE_GOP]), key=lambda row: row[0].id
+        )
+    ],
     ids=lambda value: getattr(value, "id", value),
 )
 def test_onnx_runtime_frames(stream: GoldenStream, rewriting: str, threads: int, batch: int) -> None:
     found: list[str] = []
+    synthesizers: dict[int, OrtSynthesizer] = {}
     for item in decoded(stream.id):
         network, count = item.network, item.gop.frame_count
-        synthesizer = OrtSynthesizer(
-            network.profile,
-            item.sequence,
-            network.header.stage_channels,
-            network.header.stage_blocks,
-            network.layers,
-            network.multipliers,
-            network.header.pyramid,
-            threads=threads,
-            optimization=rewriting != "off",
-            layout=rewriting == "layout",
-            batch=batch,
-        )
-        found += md5s(synthesizer.synthesise(item.grids, count, range(count)))
+        if item.network_number not in synthesizers:
+            synthesizers[item.network_number] = OrtSynthesizer(
+                *network.parts(item.sequence),
+                threads=threads,
+                optimization=rewriting != "off",
+                layout=rewriting == "layout",
+                batch=batch,
+            )
+        found += md5s(synthesizers[item.network_number].synthesise(item.grids, count, range(count)))
     assert tuple(found) == stream.frame_md5
 
 
-@every_stream
+@pytest.mark.parametrize("stream", full_except(filterfalse(is_slow, MANIFEST.streams), *SOUGHT), ids=lambda s: s.id)
 @pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.full)], ids=["two", "every"])
 def test_any_frame_by_itself(stream: GoldenStream, every: bool) -> None:
     """Random access equals decoding from the start, with and without INDEX, with and without the GOP's digest."""
@@ -118,6 +128,7 @@ def test_any_frame_by_itself(stream: GoldenStream, every: bool) -> None:
             assert tuple(md5s(list(video))) == stream.frame_md5[first:]
 
 
+@pytest.mark.full
 def test_onnx_runtime_makes_parts_of_a_gop() -> None:
     """Runs of frames that start and end anywhere, where temporal filters and predictions reach over their ends."""
     for name in ("lite-schedules", "main-random", "main-sparse", "lite-motion", "main-pyramid", "nano-keys"):
@@ -157,6 +168,11 @@ def test_streams_cover_the_format() -> None:
         *("schedule temporal-first", "schedule octree", "schedule without splits", "32 splits"),
         *("phase x", "phase y", "phase t", "halve x alone", "halve y alone", "halve t alone"),
         *("grid escapes", "weight escapes", "bias escapes", "grid values at both ends", "accumulators at the bound"),
+        *("context.hidden1 clipped at 2047", "context.hidden2 clipped at 2047", "widest context network"),
+        *("every shift", "every bias shift", "biases at both ends", "accumulators over half the bound, unclipped"),
+        *(f"level {level}" for level in range(1, 7)),
+        *("side of two bytes", "unit length of two bytes", "unit length of three bytes", "grid length of three bytes"),
+        *("frame count of two bytes", "GOP count of two bytes", "more than 256 nodes", "positions over 32767"),
         *("INDEX", "no INDEX", "METADATA", "METADATA of presentation", "unknown optional unit", "later minor version"),
     }
     lengths = {gop.frame_count for stream in MANIFEST.streams for gop in stream.stages.gops if gop.nodes}

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from case_choice import full_except
 from oracles import context, rans
 
 from nvrc_conformance.manifest import GoldenStream, load_manifest
@@ -17,6 +18,11 @@ MANIFEST = load_manifest()
 TABLES = rans.read_tables()
 # The oracles are slow: the grids of a stream are checked as long as they stay below this.
 SYMBOLS = 2500
+# Those of the fast run: each kind of schedule, motion, blocks with empty nodes, a prior, an encoder's stream.
+FEW = [
+    MANIFEST.stream(name)
+    for name in ("nano-octree", "lite-schedules", "lite-motion", "main-split-empty", "nano-prior", "trained-main")
+]
 
 
 def check_parameters(item: DecodedGop) -> None:
@@ -74,8 +80,10 @@ def check_grids(item: DecodedGop, budget: int) -> int:
     return checked
 
 
-@pytest.mark.parametrize("stream", MANIFEST.streams, ids=lambda stream: stream.id)
+@pytest.mark.parametrize("stream", full_except(MANIFEST.streams, *FEW), ids=lambda stream: stream.id)
 def test_oracles_decode_the_same(stream: GoldenStream) -> None:
     item = next(iter(decode_stream(MANIFEST.read(stream.id))))
     check_parameters(item)
-    assert check_grids(item, SYMBOLS) > 0 or stream.origin == "adopted"
+    checked = check_grids(item, SYMBOLS)
+    # An encoder's grids, and those of the large pictures, may all be larger.
+    assert checked > 0 or stream.origin == "adopted" or stream.width * stream.height > 100_000

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from nvrc_conformance.faults.parts import Break, Fault, Parts, rejected
+from nvrc_conformance.faults.reasons import BOUND, WORDS
 from nvrc_decoder.bitstream.units import UnitType, layer_specs
 from nvrc_decoder.decode.gop import decode_grids, load_network
 from nvrc_decoder.entropy.coder import Int32Array, IntArray, SymbolEncoder
@@ -68,22 +69,19 @@ def with_layer(name: str, weight: int | None = None, **changes: int) -> Break:
     return make
 
 
-_BOUND = "The accumulator would overflow, and how is not the same on every machine."
-_WORDS = "Two payloads of the same values would both be valid, or damage would go unnoticed."
-
 CODED_FAULTS: tuple[Fault, ...] = (
     rejected(
         "R4.1",
         "zero",
         "a word of 0 comes first in the payload of the grid",
-        _WORDS,
+        WORDS,
         _grid(lambda payload: bytes(4) + payload),
     ),
     rejected(
         "R4.2",
         "words",
         "a word of 0 follows the payload of the grid",
-        _WORDS,
+        WORDS,
         _grid(lambda payload: payload + bytes(4)),
     ),
     rejected(
@@ -111,7 +109,7 @@ CODED_FAULTS: tuple[Fault, ...] = (
         "R5.1",
         "bound",
         "the bias of the second output of context.output is 48 * 2^19",
-        _BOUND,
+        BOUND,
         with_layer("context.output", bias_shift=19),
     ),
     rejected(
@@ -132,7 +130,7 @@ CODED_FAULTS: tuple[Fault, ...] = (
         "R6.2",
         "bound",
         "the biases of head.pointwise are about 2^24",
-        _BOUND,
+        BOUND,
         with_layer("head.pointwise", bias_shift=15),
     ),
     rejected(
@@ -141,5 +139,12 @@ CODED_FAULTS: tuple[Fault, ...] = (
         "digest is 0",
         "Without the check, nobody learns that a decoder makes wrong frames.",
         lambda parts: parts.with_payload(UnitType.DIGEST, bytes(16)),
+    ),
+    rejected(
+        "R8.1",
+        "last",
+        "the last byte of digest is wrong",
+        "A decoder that compares fewer bytes takes other frames for right.",
+        lambda parts: parts.with_payload(UnitType.DIGEST, parts.payload(UnitType.DIGEST)[:15] + b"\0"),
     ),
 )

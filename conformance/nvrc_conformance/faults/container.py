@@ -1,16 +1,16 @@
-"""Faults of chapters 1 and 2: encoding of integers, units and their order, INDEX and footer."""
+"""Faults of chapters 1 and 2: encoding of integers, units and their order."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from zlib import crc32
 
-from nvrc_conformance.faults.parts import SMALL, Break, Fault, Parts, rejected
-from nvrc_decoder.bitstream.container import VERSION, encode_footer, encode_header
-from nvrc_decoder.bitstream.units import End, Index, UnitType, serialise_end, serialise_index
+from nvrc_conformance.faults.parts import NEW_OPTIONAL, Break, Fault, Parts, rejected, unsupported
+from nvrc_decoder.bitstream.container import VERSION, encode_header, encode_unit
+from nvrc_decoder.bitstream.units import End, UnitType, serialise_end
 
 __all__ = ["CONTAINER_FAULTS"]
 
-_NEW_CRITICAL, _NEW_OPTIONAL = 0x06, 0x99
+_NEW_CRITICAL = 0x06
 
 
 def _flipped(position: int) -> Break:
@@ -31,10 +31,24 @@ def _long_length(parts: Parts) -> bytes:
     return parts.data[:start] + bytes([length | 0x80]) + b"\x80" * 9 + b"\x00" + parts.data[start + 1 :]
 
 
+def _ten_bytes(parts: Parts) -> bytes:
+    """The length of SEQUENCE in ten bytes, the last of which has a bit that 64 bits do not hold."""
+    start = len(encode_header())
+    length, payload = parts.data[start + 1], parts.payload(UnitType.SEQUENCE)
+    unit = bytes([UnitType.SEQUENCE, length | 0x80, *[0x80] * 8, 0x02]) + payload
+    return parts.data[:start] + unit + crc32(unit).to_bytes(4, "little") + parts.data[start + 6 + len(payload) :]
+
+
 def _padded_length(parts: Parts) -> bytes:
     """The width in two bytes where one does."""
     payload = parts.payload(UnitType.SEQUENCE)
     return parts.with_payload(UnitType.SEQUENCE, bytes([payload[0] | 0x80, 0]) + payload[1:])
+
+
+def _damaged_critical(parts: Parts) -> bytes:
+    """A unit of unknown critical type after SEQUENCE, a bit of whose crc is flipped."""
+    unit = encode_unit(_NEW_CRITICAL, b"")
+    return _before(UnitType.NETWORK, _NEW_CRITICAL)(parts).replace(unit, unit[:-1] + bytes([unit[-1] ^ 1]))
 
 
 def _flipped_crc(kind: int) -> Break:
@@ -60,31 +74,12 @@ def _without_gops(parts: Parts) -> bytes:
     return parts.rebuilt([unit for unit in parts.units if unit[0] in (UnitType.SEQUENCE, UnitType.NETWORK)] + [end])
 
 
-def _totals(frames: int, gops: int) -> Break:
-    return lambda parts: parts.with_payload(UnitType.END, serialise_end(End(frames, gops)))
-
-
-def _entry(place: int, **shifts: int) -> Break:
-    """Elements of an entry of INDEX shifted."""
-
-    def make(parts: Parts) -> bytes:
-        entries = list(parts.index.entries)
-        shifted = {name: getattr(entries[place], name) + shift for name, shift in shifts.items()}
-        entries[place] = replace(entries[place], **shifted)
-        return parts.with_payload(UnitType.INDEX, serialise_index(Index(tuple(entries)), check=False))
-
-    return make
-
-
-def _footer(shift: int = 0, magic: bytes = b"NVRX") -> Break:
-    """Another footer."""
-
-    def make(parts: Parts) -> bytes:
-        body, footer = parts.data[:-12], parts.data[-12:]
-        offset = int.from_bytes(footer[:8], "little")
-        return body + encode_footer(offset + shift)[:8] + magic
-
-    return make
+def _network_late(parts: Parts) -> bytes:
+    """The first GOP comes before NETWORK."""
+    network, gop = parts.place(UnitType.NETWORK), parts.place(UnitType.GOP)
+    moved = parts.units[gop : gop + 2]
+    rest = [unit for unit in parts.units if unit not in moved]
+    return parts.rebuilt([*rest[:network], *moved, *rest[network:]])
 
 
 CONTAINER_FAULTS: tuple[Fault, ...] = (
@@ -94,6 +89,14 @@ CONTAINER_FAULTS: tuple[Fault, ...] = (
         "unit_length of SEQUENCE takes 11 bytes",
         "A loop without an end reads on, or shifts by more than the width of its integer.",
         _long_length,
+    ),
+    rejected(
+        "R1.1",
+        "ten",
+        "unit_length of SEQUENCE takes 10 bytes, and all else is right for a decoder that keeps its lowest 64 bits",
+        "Integers of 64 bits do not hold what ten bytes may say.",
+        _ten_bytes,
+        "nano-units",
     ),
     rejected(
         "R1.2",
@@ -109,14 +112,26 @@ CONTAINER_FAULTS: tuple[Fault, ...] = (
         "A decoder that compares fewer than 8 bytes takes other files for streams.",
         _flipped(3),
     ),
-    Fault(
-        "unsupported-2-2-version",
+    rejected(
+        "R2.1",
+        "last",
+        "the last byte is not that of magic",
+        "The bytes for line ends are there to show that a transfer changed the file.",
+        _flipped(7),
+    ),
+    unsupported(
         "R2.2",
-        SMALL,
+        "earlier",
+        f"version is {VERSION - 1}, the one before",
+        "A stream of an earlier draft would be decoded to wrong frames.",
+        lambda parts: parts.data[:8] + bytes([VERSION - 1]) + parts.data[9:],
+    ),
+    unsupported(
+        "R2.2",
+        "version",
         f"version is {VERSION + 1}, the next one",
         "A stream of a later version would be decoded to wrong frames.",
         lambda parts: parts.data[:8] + bytes([VERSION + 1]) + parts.data[9:],
-        "unsupported",
     ),
     rejected(
         "R2.3",
@@ -124,6 +139,20 @@ CONTAINER_FAULTS: tuple[Fault, ...] = (
         "the last byte is missing, so the footer is cut",
         "A download that stopped early passes for the whole.",
         lambda parts: parts.data[:-1],
+    ),
+    rejected(
+        "R2.3",
+        "header",
+        "the stream ends after version, which is that of a later one",
+        "Whether the version is known is checked after both bytes are read (9.1.1).",
+        lambda parts: parts.data[:8] + bytes([VERSION + 1]),
+    ),
+    rejected(
+        "R2.3",
+        "without",
+        "there is an INDEX and no footer",
+        "A download that stopped early passes for the whole.",
+        lambda parts: parts.data[:-12],
     ),
     rejected(
         "R2.3",
@@ -148,23 +177,56 @@ CONTAINER_FAULTS: tuple[Fault, ...] = (
         _flipped_crc(UnitType.METADATA),
         "nano-presentation",
     ),
-    Fault(
-        "unsupported-2-5-critical",
+    rejected(
+        "R2.4",
+        "unknown",
+        "a bit of the crc of a unit of unknown optional type is flipped",
+        "The length of a unit that is skipped is not to be trusted without its crc.",
+        _flipped_crc(0xFF),
+        "nano-units",
+    ),
+    rejected(
+        "R2.4",
+        "type",
+        "a unit of the unknown critical type 0x06 has a wrong crc",
+        "Damage of a unit_type passes for a stream of a later version (9.1.1).",
+        _damaged_critical,
+    ),
+    unsupported(
         "R2.5",
-        SMALL,
+        "between",
+        "a unit of the unknown critical type 0x7F stands between GOP and DIGEST",
+        "Whether the type is known is checked before the order of units (9.1.1).",
+        _before(UnitType.DIGEST, 0x7F),
+    ),
+    unsupported(
+        "R2.5",
+        "hop",
+        "a unit of the unknown critical type 0x06 stands before the first GOP, in a stream without INDEX",
+        "A reader that seeks would hop over it (2.8).",
+        _before(UnitType.GOP, _NEW_CRITICAL),
+        "nano-units",
+    ),
+    unsupported(
+        "R2.5",
+        "index",
+        "a unit of the unknown critical type 0x00 stands between INDEX and END",
+        "Whether the type is known is checked before the order of units (9.1.1).",
+        _before(UnitType.END, 0x00),
+    ),
+    unsupported(
+        "R2.5",
+        "critical",
         "a unit of the unknown critical type 0x06 follows SEQUENCE",
         "Without what the unit says, the frames are not those that were meant.",
         _before(UnitType.NETWORK, _NEW_CRITICAL),
-        "unsupported",
     ),
-    Fault(
-        "unsupported-2-5-first",
+    unsupported(
         "R2.5",
-        SMALL,
+        "first",
         "a unit of the unknown critical type 0x06 is the first",
         "Whether the type is known is checked before the order of units (9.1.1).",
         _before(UnitType.SEQUENCE, _NEW_CRITICAL),
-        "unsupported",
     ),
     rejected(
         "R2.6",
@@ -192,7 +254,7 @@ CONTAINER_FAULTS: tuple[Fault, ...] = (
         "late",
         "an unknown optional unit comes before SEQUENCE",
         "A decoder that looks for SEQUENCE further on accepts what others do not.",
-        _before(UnitType.SEQUENCE, _NEW_OPTIONAL),
+        _before(UnitType.SEQUENCE, NEW_OPTIONAL),
     ),
     rejected(
         "R2.9",
@@ -203,11 +265,19 @@ CONTAINER_FAULTS: tuple[Fault, ...] = (
         "nano-units",
     ),
     rejected(
+        "R2.9",
+        "late",
+        "the first of two GOPs comes before NETWORK",
+        "The GOP would be decoded with weights that come later.",
+        _network_late,
+        "nano-units",
+    ),
+    rejected(
         "R2.10",
         "between",
         "an unknown optional unit stands between GOP and DIGEST",
         "A DIGEST that may come later leaves open which frames it covers.",
-        _before(UnitType.DIGEST, _NEW_OPTIONAL),
+        _before(UnitType.DIGEST, NEW_OPTIONAL),
     ),
     rejected(
         "R2.10",
@@ -221,7 +291,7 @@ CONTAINER_FAULTS: tuple[Fault, ...] = (
         "index",
         "an unknown optional unit stands between INDEX and END",
         "A reader that starts from the footer expects END behind INDEX.",
-        _before(UnitType.END, _NEW_OPTIONAL),
+        _before(UnitType.END, NEW_OPTIONAL),
     ),
     rejected(
         "R2.12",
@@ -230,64 +300,5 @@ CONTAINER_FAULTS: tuple[Fault, ...] = (
         "A stream without frames has no first frame to show or to seek to.",
         _without_gops,
         "nano-units",
-    ),
-    rejected(
-        "R2.13",
-        "frames",
-        "frame_count of END is one more than there are",
-        "A GOP that was cut out is noticed here only.",
-        _totals(4, 1),
-    ),
-    rejected(
-        "R2.13",
-        "gops",
-        "gop_count of END is one more than there are",
-        "A GOP that was cut out is noticed here only.",
-        _totals(3, 2),
-    ),
-    rejected(
-        "R2.14",
-        "trailing",
-        "a byte follows END",
-        "Streams that are written one after the other would pass for one.",
-        lambda parts: parts.data + b"\0",
-        "nano-units",
-    ),
-    rejected(
-        "R2.15",
-        "offset",
-        "offset of the entry of INDEX is one too large",
-        "A seek would read from the middle of a unit.",
-        _entry(0, offset=1),
-    ),
-    rejected(
-        "R2.15",
-        "frame",
-        "first_frame of the last entry of INDEX is one too small",
-        "A seek would show another frame than playing does.",
-        _entry(-1, first_frame=-1),
-        "nano-two-gops",
-    ),
-    rejected(
-        "R2.15",
-        "network",
-        "network_offset of an entry of INDEX is one too small",
-        "A seek would decode with the weights of another NETWORK, or with none.",
-        _entry(-1, network_offset=-1),
-        "main-split-empty",
-    ),
-    rejected(
-        "R2.16",
-        "footer",
-        "index_offset is one too large",
-        "A seek would look for INDEX in the middle of a unit.",
-        _footer(shift=1),
-    ),
-    rejected(
-        "R2.17",
-        "footer",
-        "footer_magic ends in Y",
-        "A footer that is not one would be followed to anywhere.",
-        _footer(magic=b"NVRY"),
     ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from nvrc_conformance.faults.parts import SMALL, Break, Fault, Parts
+from nvrc_conformance.faults.parts import NEW_OPTIONAL, SMALL, Break, Fault, Parts
 from nvrc_decoder.bitstream.container import encode_header, encode_unit
 from nvrc_decoder.bitstream.descriptors import encode_leb128
 from nvrc_decoder.bitstream.units import UnitType, serialise_sequence
@@ -15,6 +15,13 @@ __all__ = ["LIMIT_FAULTS"]
 def _limit(name: str, fault: str, why: str, make: Break) -> Fault:
     """A stream that is invalid, too, but only behind the place where a limit stops a decoder."""
     return Fault(f"limit-{name}", None, SMALL, fault, why, make, "limit", ("reject",))
+
+
+def _with_metadata(size: int) -> Break:
+    """A valid stream, with one METADATA more: `size` bytes of zeros after a key."""
+    key = b"big"
+    payload = encode_leb128(len(key)) + key + bytes(size)
+    return lambda parts: parts.with_unit(parts.place(UnitType.SEQUENCE) + 1, UnitType.METADATA, payload)
 
 
 def _declared(kind: int, length: int) -> Break:
@@ -64,7 +71,7 @@ LIMIT_FAULTS: tuple[Fault, ...] = (
         "unit",
         "an optional unit of 2^62 bytes, with which the file ends",
         "Memory would be taken for a length that nobody has checked against the file.",
-        _declared(0x99, 1 << 62),
+        _declared(NEW_OPTIONAL, 1 << 62),
     ),
     _limit(
         "network",
@@ -77,5 +84,15 @@ LIMIT_FAULTS: tuple[Fault, ...] = (
         "a METADATA of 2^26 bytes, with which the file ends",
         "Memory would be taken for a length that nobody has checked against the file.",
         _declared(UnitType.METADATA, 1 << 26),
+    ),
+    Fault(
+        "limit-valid",
+        None,
+        SMALL,
+        "a METADATA of 2^20 bytes and a few more; nothing is wrong with the stream",
+        "A stream over a limit is not invalid: the decoder has a limit, or the frames of the sibling.",
+        _with_metadata(1 << 20),
+        "limit",
+        ("valid",),
     ),
 )

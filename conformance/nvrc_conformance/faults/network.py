@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from nvrc_conformance.faults.parts import Break, Fault, Parts, rejected
+from nvrc_conformance.faults.reasons import CHANNELS, RESERVED, SHIFT, STRUCTURE, TABLE
 from nvrc_decoder.bitstream.headers import GridHeader, ScheduleRun
 from nvrc_decoder.bitstream.units import UnitType
 
@@ -49,18 +50,12 @@ def _parameters(parts: Parts) -> bytes:
     return parts.with_network(parameters=parts.network.parameters + b"\0")
 
 
-_TABLE = "A table would be read behind its end."
-_RESERVED = "A later version could not give the bits a meaning: decoders of today would ignore it."
-_SHIFT = "A shift by more than the integer has bits is undefined in C and differs between machines."
-_CHANNELS = "An array of the size that the profile allows would be written behind its end."
-_STRUCTURE = "A decoder would need a combination of grids that the profiles do not have."
-
 NETWORK_FAULTS: tuple[Fault, ...] = (
     rejected(
         "R3.12",
         "channels",
         "stage_channels of the first stage is 9, profile nano has 8",
-        _CHANNELS,
+        CHANNELS,
         _network(_STAGE0, 9),
     ),
     rejected(
@@ -79,7 +74,7 @@ NETWORK_FAULTS: tuple[Fault, ...] = (
         _network(_MASK, 0x00, 0x06),
         _SPLIT,
     ),
-    rejected("R3.14", "mask", "bit 11 of grid_mask is 1, above the last slot", _RESERVED, _network(_MASK + 1, 0x08)),
+    rejected("R3.14", "mask", "bit 11 of grid_mask is 1, above the last slot", RESERVED, _network(_MASK + 1, 0x08)),
     rejected(
         "R3.15",
         "channels",
@@ -87,7 +82,7 @@ NETWORK_FAULTS: tuple[Fault, ...] = (
         "A grid without channels has no values.",
         _network(_LAYOUT, 0x80),
     ),
-    rejected("R3.15", "channels-63", "grid_channels of slot 2 is 63", _CHANNELS, _network(_LAYOUT, 0xBF)),
+    rejected("R3.15", "channels-63", "grid_channels of slot 2 is 63", CHANNELS, _network(_LAYOUT, 0xBF)),
     rejected(
         "R3.16",
         "multiplier",
@@ -119,8 +114,8 @@ NETWORK_FAULTS: tuple[Fault, ...] = (
         _network(_RUN_SPLIT, 0x13),
         _TWO,
     ),
-    rejected("R3.20", "split", "bit 3 of a split is 1", _RESERVED, _network(_RUN_SPLIT, 0x0B), _TWO),
-    rejected("R3.20", "split-7", "bit 7 of a split is 1", _RESERVED, _network(_RUN_SPLIT, 0x83), _TWO),
+    rejected("R3.20", "split", "bit 3 of a split is 1", RESERVED, _network(_RUN_SPLIT, 0x0B), _TWO),
+    rejected("R3.20", "split-7", "bit 7 of a split is 1", RESERVED, _network(_RUN_SPLIT, 0x83), _TWO),
     rejected(
         "R3.21",
         "repeat",
@@ -143,14 +138,14 @@ NETWORK_FAULTS: tuple[Fault, ...] = (
         _TWO,
     ),
     rejected("R3.23", "width", "context_width_1 is 0", "A layer without outputs has no rows.", _network(_WIDTH_1, 0)),
-    rejected("R3.23", "width-65", "context_width_1 is 65", _CHANNELS, _network(_WIDTH_1, 65)),
-    rejected("R3.24", "width", "context_width_2 is 65", _CHANNELS, _network(_WIDTH_2, 65)),
+    rejected("R3.23", "width-65", "context_width_1 is 65", CHANNELS, _network(_WIDTH_1, 65)),
+    rejected("R3.24", "width", "context_width_2 is 65", CHANNELS, _network(_WIDTH_2, 65)),
     rejected("R3.24", "width-0", "context_width_2 is 0", "A layer without outputs has no rows.", _network(_WIDTH_2, 0)),
-    rejected("R3.25", "shift", "shift of the first layer is 25", _SHIFT, _layer(shift=25)),
-    rejected("R3.26", "layout", "bit 6 of grid_layout is 1", _RESERVED, _network(_LAYOUT, 0xC1)),
-    rejected("R3.27", "table", "weight_table of the first layer is 40", _TABLE, _layer(weight_table=40)),
-    rejected("R3.28", "shift", "bias_shift of the first layer is 24", _SHIFT, _layer(bias_shift=24)),
-    rejected("R3.29", "table", "bias_table of the first layer is 40", _TABLE, _layer(bias_table=40)),
+    rejected("R3.25", "shift", "shift of the first layer is 25", SHIFT, _layer(shift=25)),
+    rejected("R3.26", "layout", "bit 6 of grid_layout is 1", RESERVED, _network(_LAYOUT, 0xC1)),
+    rejected("R3.27", "table", "weight_table of the first layer is 40", TABLE, _layer(weight_table=40)),
+    rejected("R3.28", "shift", "bias_shift of the first layer is 24", SHIFT, _layer(bias_shift=24)),
+    rejected("R3.29", "table", "bias_table of the first layer is 40", TABLE, _layer(bias_table=40)),
     rejected(
         "R3.30",
         "length",
@@ -162,27 +157,27 @@ NETWORK_FAULTS: tuple[Fault, ...] = (
         "R3.37",
         "blocks",
         "stage_blocks of the second stage is 2, profile nano has 1",
-        _CHANNELS,
+        CHANNELS,
         _network(_BLOCKS + 1, 2),
     ),
-    rejected("R3.38", "schedule", "schedule of the grid is 3", _TABLE, _network(_SCHEDULE, 3)),
-    rejected("R3.39", "flow", "grid_channels of FlowSlot is 2", _STRUCTURE, _fewer_channels(9), _MOTION),
+    rejected("R3.38", "schedule", "schedule of the grid is 3", TABLE, _network(_SCHEDULE, 3)),
+    rejected("R3.39", "flow", "grid_channels of FlowSlot is 2", STRUCTURE, _fewer_channels(9), _MOTION),
     rejected(
         "R3.40",
         "band",
         "grid_channels of the last slot of BandSlots is one less than its largest",
-        _STRUCTURE,
+        STRUCTURE,
         _fewer_channels(8),
         _MOTION,
     ),
     rejected(
-        "R3.41", "bands", "grid_mask lacks the last slot of BandSlots", _STRUCTURE, _network(_MASK, 0xF1, 0x02), _MOTION
+        "R3.41", "bands", "grid_mask lacks the last slot of BandSlots", STRUCTURE, _network(_MASK, 0xF1, 0x02), _MOTION
     ),
     rejected(
         "R3.42",
         "flow",
         "grid_mask has slot 0 and FlowSlot, no slot with nodes",
-        _STRUCTURE,
+        STRUCTURE,
         _network(_MASK, 0x01, 0x02),
         _MOTION,
     ),
@@ -202,7 +197,8 @@ NETWORK_FAULTS: tuple[Fault, ...] = (
         _network(_SPACINGS, 0x23),
         _MOTION,
     ),
-    rejected("R3.45", "spacings", "bit 3 of spacings is 1", _RESERVED, _network(_SPACINGS, 0x3A), _MOTION),
+    rejected("R3.45", "spacings-7", "bit 7 of spacings is 1", RESERVED, _network(_SPACINGS, 0xB2), _MOTION),
+    rejected("R3.45", "spacings", "bit 3 of spacings is 1", RESERVED, _network(_SPACINGS, 0x3A), _MOTION),
     rejected(
         "R3.46",
         "factor",
@@ -212,10 +208,10 @@ NETWORK_FAULTS: tuple[Fault, ...] = (
         _MOTION,
     ),
     rejected(
-        "R3.48", "split", "grid_mask has SplitSlot without FlowSlot", _STRUCTURE, _network(_MASK, 0x12, 0x04), _SPLIT
+        "R3.48", "split", "grid_mask has SplitSlot without FlowSlot", STRUCTURE, _network(_MASK, 0x12, 0x04), _SPLIT
     ),
-    rejected("R3.49", "split", "grid_channels of SplitSlot is 2", _STRUCTURE, _fewer_channels(10), _SPLIT),
-    rejected("R3.50", "prior", "bit 2 of prior is 1", _RESERVED, _network(_PRIOR, 4)),
+    rejected("R3.49", "split", "grid_channels of SplitSlot is 2", STRUCTURE, _fewer_channels(10), _SPLIT),
+    rejected("R3.50", "prior", "bit 2 of prior is 1", RESERVED, _network(_PRIOR, 4)),
     rejected(
         "R3.51",
         "prior",

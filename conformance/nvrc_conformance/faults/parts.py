@@ -6,28 +6,73 @@ CRCs, INDEX and footer are made anew after the change, so that the intended chec
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nvrc_decoder.bitstream.container import encode_footer, encode_header, encode_unit
+from nvrc_decoder.bitstream.container import MINOR, encode_footer, encode_header, encode_unit
+from nvrc_decoder.bitstream.descriptors import ByteReader
 from nvrc_decoder.bitstream.reader import UnitReader
 from nvrc_decoder.bitstream.units import (
+    End,
     Gop,
     Index,
+    IndexEntry,
     NetworkHeader,
     SequenceHeader,
     UnitType,
+    serialise_end,
     serialise_gop,
     serialise_index,
     serialise_network,
     serialise_sequence,
 )
+from nvrc_decoder.errors import InvalidStreamError
 
-__all__ = ["SMALL", "Break", "Fault", "Parts", "rejected"]
+__all__ = ["NEW_OPTIONAL", "SMALL", "Break", "Fault", "Parts", "assemble", "rejected", "unsupported"]
 
 SMALL = "nano-sparse"
 """The golden stream that most of them are made of."""
+NEW_OPTIONAL = 0x99
+"""An optional unit_type that no version defines yet."""
+
+
+def assemble(
+    units: Iterable[tuple[int, bytes]], minor: int = MINOR, remade: Collection[int] = (UnitType.INDEX, UnitType.END)
+) -> bytes:
+    """A stream of any units: lengths and CRCs are right, and where there is an INDEX, the footer points at it.
+
+    Args:
+        units: type and payload of each, which need not be valid.
+        minor: of the stream header.
+        remade: INDEX, END or both: the payload of each is made anew, to agree with the GOPs before it.
+    """
+    data = encode_header(minor)
+    entries: list[IndexEntry] = []
+    network, frames, index = 0, 0, 0
+    for kind, payload in units:
+        chosen = payload
+        if kind == UnitType.NETWORK:
+            network = len(data)
+        elif kind == UnitType.GOP:
+            entries.append(IndexEntry(len(data), frames, network))
+            frames += _frame_count(payload)
+        elif kind == UnitType.INDEX:
+            index = len(data)
+        if kind == UnitType.INDEX and kind in remade:
+            chosen = serialise_index(Index(tuple(entries)), check=False)
+        elif kind == UnitType.END and kind in remade:
+            chosen = serialise_end(End(frames, len(entries)))
+        data += encode_unit(kind, chosen)
+    return data + encode_footer(index) if index else data
+
+
+def _frame_count(payload: bytes) -> int:
+    """frame_count of a GOP, 0 where it cannot be read; at most 2^32, so that sums remain small."""
+    try:
+        return min(ByteReader(payload).unsigned("leb128"), 1 << 32)
+    except InvalidStreamError:
+        return 0
 
 
 class Parts:
@@ -66,26 +111,9 @@ class Parts:
         return self.units[self.place(kind)][1]
 
     def rebuilt(self, units: list[tuple[int, bytes]]) -> bytes:
-        """A stream of these units with right CRCs; offsets of an INDEX, and the footer, are made anew."""
-        data = encode_header(self.data[9])
-        index, network, gops = 0, 0, []
-        for kind, payload in units:
-            chosen = payload
-            if kind == UnitType.NETWORK:
-                network = len(data)
-            elif kind == UnitType.GOP:
-                gops.append((len(data), network))
-            elif kind == UnitType.INDEX:
-                index = len(data)
-                if payload == self.payload(UnitType.INDEX):
-                    chosen = self._index_payload(gops)
-            data += encode_unit(kind, chosen)
-        return data + encode_footer(index) if index else data
-
-    def _index_payload(self, gops: list[tuple[int, int]]) -> bytes:
-        entries = zip(self.index.entries, gops, strict=True)
-        moved = (replace(entry, offset=offset, network_offset=network) for entry, (offset, network) in entries)
-        return serialise_index(Index(tuple(moved)), check=False)
+        """A stream of these units with right CRCs; an INDEX that nobody changed, and the footer, are made anew."""
+        changed = any(kind == UnitType.INDEX and payload != self.payload(kind) for kind, payload in units)
+        return assemble(units, self.data[9], () if changed else (UnitType.INDEX,))
 
     def with_payload(self, kind: int, payload: bytes) -> bytes:
         """The stream with another payload of the first unit of a type."""
@@ -101,6 +129,10 @@ class Parts:
     def with_unit(self, place: int, kind: int, payload: bytes = b"") -> bytes:
         """The stream with one more unit."""
         return self.rebuilt([*self.units[:place], (kind, payload), *self.units[place:]])
+
+    def with_index(self, entries: Iterable[IndexEntry]) -> bytes:
+        """The stream with other entries of INDEX."""
+        return self.with_payload(UnitType.INDEX, serialise_index(Index(tuple(entries)), check=False))
 
     def with_sequence(self, **changes: int) -> bytes:
         """The stream with elements of SEQUENCE changed."""
@@ -149,4 +181,13 @@ def rejected(
     number: str, name: str, fault: str, why: str, make: Break, sibling: str = SMALL, also: tuple[str, ...] = ()
 ) -> Fault:
     """The recipe of an invalid stream; its id is made of the requirement's number and a name."""
-    return Fault(f"reject-{number[1:].replace('.', '-')}-{name}", number, sibling, fault, why, make, also=also)
+    return Fault(_id("reject", number, name), number, sibling, fault, why, make, also=also)
+
+
+def unsupported(number: str, name: str, fault: str, why: str, make: Break, sibling: str = SMALL) -> Fault:
+    """The recipe of an unsupported stream, with an id like those of `rejected`."""
+    return Fault(_id("unsupported", number, name), number, sibling, fault, why, make, "unsupported")
+
+
+def _id(expect: str, number: str, name: str) -> str:
+    return f"{expect}-{number[1:].replace('.', '-')}-{name}"

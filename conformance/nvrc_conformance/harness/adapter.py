@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import shutil
 import sys
@@ -13,16 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from nvrc_conformance.harness.cases import Outcome
+from nvrc_conformance.text import printable
 from nvrc_decoder.errors import InputError
 from nvrc_decoder.profiles import PROFILES
 
 __all__ = ["Adapter", "load_adapter"]
 
 _PLACEHOLDER = re.compile(r"\{([a-z]+)\}")
-_NEEDED = ("input", "output")
-_PLACEHOLDERS = (*_NEEDED, "python")
+# Command -> the placeholders that it needs, and those that it may have.
+_NEEDED = {"command": ("input", "output"), "stages": ("input",)}
+_ALLOWED = {"command": ("python",), "stages": ("stages", "python")}
 _PROFILE_NAMES = tuple(profile.name for profile in PROFILES)
-_LEAST_MEMORY = 1 << 20
+_LEAST_MEMORY, _MOST_MEMORY = 1 << 20, 1 << 62
+_MOST_SECONDS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Adapter:
         memory: bytes of address space that it may use; None for no limit.
         profiles: profiles that it decodes; it must report the others as unsupported.
         known_failures: ids of streams that it must fail.
+        stages: the command that prints the digests of its stages, with placeholders; empty if it has none.
     """
 
     name: str
@@ -48,11 +51,24 @@ class Adapter:
     memory: int | None
     profiles: frozenset[str]
     known_failures: frozenset[str]
+    stages: tuple[str, ...] = ()
 
     def words(self, stream: Path, output: Path) -> list[str]:
-        """The command for one stream; every placeholder is replaced."""
-        values = {"input": str(stream), "output": str(output), "python": sys.executable}
-        program, *arguments = (_PLACEHOLDER.sub(lambda match: values[match[1]], word) for word in self.command)
+        """The command that decodes a stream; every placeholder is replaced."""
+        return self._replaced(self.command, {"input": stream, "output": output})
+
+    def stage_words(self, stream: Path, stages: Path) -> list[str]:
+        """The command that writes the stages of a stream; every placeholder is replaced."""
+        return self._replaced(self.stages, {"input": stream, "stages": stages})
+
+    @property
+    def prints_stages(self) -> bool:
+        """Whether the stages are on the standard output, not in the file of a placeholder."""
+        return not any("{stages}" in word for word in self.stages)
+
+    def _replaced(self, command: tuple[str, ...], files: Mapping[str, Path]) -> list[str]:
+        values = {"python": sys.executable, **{name: str(path) for name, path in files.items()}}
+        program, *arguments = (_PLACEHOLDER.sub(lambda match: values[match[1]], word) for word in command)
         return [str(self.folder / program) if "/" in program else program, *arguments]
 
 
@@ -69,11 +85,11 @@ def _are_codes(value: object) -> bool:
 
 
 def _is_time(value: object) -> bool:
-    return type(value) in (int, float) and isinstance(value, int | float) and math.isfinite(value) and value > 0
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= _MOST_SECONDS
 
 
 def _is_memory(value: object) -> bool:
-    return type(value) is int and value >= _LEAST_MEMORY
+    return type(value) is int and _LEAST_MEMORY <= value <= _MOST_MEMORY
 
 
 def _is_name(value: object) -> bool:
@@ -91,10 +107,11 @@ _KEYS: dict[str, tuple[Callable[[object], bool], str, Any]] = {
     "reject_codes": (_are_codes, "a list of exit codes from 1 to 255, such as [65]", ()),
     "unsupported_codes": (_are_codes, "a list of exit codes from 1 to 255, such as [69]", ()),
     "limit_codes": (_are_codes, "a list of exit codes from 1 to 255, such as [77]", ()),
-    "timeout": (_is_time, "a number of seconds above 0, such as 60", 60.0),
-    "memory": (_is_memory, f"a number of bytes from {_LEAST_MEMORY} on, such as 2_000_000_000", 0),
+    "timeout": (_is_time, f"a number of seconds above 0, at most {_MOST_SECONDS}, such as 60", 60.0),
+    "memory": (_is_memory, f"a number of bytes from {_LEAST_MEMORY} to 2^62, such as 2_000_000_000", 0),
     "profiles": (_are_profiles, f"a list of profiles out of {', '.join(_PROFILE_NAMES)}", _PROFILE_NAMES),
     "known_failures": (_are_strings, 'a list of ids of streams, such as ["nano-sparse"]', ()),
+    "stages": (_is_command, 'a list of words, such as ["acme", "--stages", "{input}"]', ()),
 }
 _CODE_KEYS = {
     "reject_codes": Outcome.REJECT,
@@ -110,13 +127,19 @@ def load_adapter(path: Path) -> Adapter:
         InputError: E_NO_INPUT, the file cannot be read; E_ADAPTER, it is no adapter, or there is no such program.
     """
     adapter = _parse(path, _read(path))
-    program = adapter.words(path, path)[0]
-    if shutil.which(program) is None:
-        if Path(program).is_file() and "/" in program:
-            raise _fault(path, f"{program} is not executable: run chmod +x on it")
-        advice = "build it, or correct `command`" if "/" in program else "install it, or give its path in `command`"
-        raise _fault(path, f"there is no program {program}: {advice}")
+    _check_program(path, "command", adapter.words(path, path)[0])
+    if adapter.stages:
+        _check_program(path, "stages", adapter.stage_words(path, path)[0])
     return adapter
+
+
+def _check_program(path: Path, key: str, program: str) -> None:
+    if shutil.which(program) is not None:
+        return
+    if Path(program).is_file() and "/" in program:
+        raise _fault(path, f"{program} is not executable: run chmod +x on it")
+    advice = f"build it, or correct `{key}`" if "/" in program else f"install it, or give its path in `{key}`"
+    raise _fault(path, f"there is no program {program}: {advice}")
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -125,7 +148,7 @@ def _read(path: Path) -> dict[str, Any]:
             return tomllib.load(file)
     except OSError as error:
         raise InputError("E_NO_INPUT", f"cannot read the adapter {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError also of a number with thousands of digits
         raise _fault(path, f"this is not TOML: {error}") from None
 
 
@@ -140,27 +163,29 @@ def _parse(path: Path, document: dict[str, Any]) -> Adapter:
         raise _fault(path, f"the key 'command' is missing: give {_KEYS['command'][1]}")
     values = {key: document.get(key, default) for key, (_, _, default) in _KEYS.items()}
     return Adapter(
-        name=values["name"] or path.stem,
+        name=values["name"] or printable(path.stem),
         folder=path.resolve().parent,
-        command=_command(path, values["command"]),
+        command=_command(path, "command", values["command"]),
         codes=_codes(path, values),
         timeout=float(values["timeout"]),
         memory=values["memory"] or None,
         profiles=frozenset(values["profiles"]),
         known_failures=frozenset(values["known_failures"]),
+        stages=_command(path, "stages", values["stages"]) if values["stages"] else (),
     )
 
 
-def _command(path: Path, words: list[str]) -> tuple[str, ...]:
+def _command(path: Path, key: str, words: list[str]) -> tuple[str, ...]:
     used = {name for word in words for name in _PLACEHOLDER.findall(word)}
-    known = ", ".join(f"{{{name}}}" for name in _PLACEHOLDERS)
-    for name in sorted(used - {*_PLACEHOLDERS}):
-        raise _fault(path, f"command has the placeholder {{{name}}}, which nothing replaces: use {known}")
-    for name in _NEEDED:
+    known = (*_NEEDED[key], *_ALLOWED[key])
+    for name in sorted(used - {*known}):
+        listed = ", ".join(f"{{{name}}}" for name in known)
+        raise _fault(path, f"{key} has the placeholder {{{name}}}, which nothing replaces: use {listed}")
+    for name in _NEEDED[key]:
         if name not in used:
-            raise _fault(path, f"command has no {{{name}}}: put it where the name of the {name} file belongs")
+            raise _fault(path, f"{key} has no {{{name}}}: put it where the name of the {name} file belongs")
     if any("\0" in word for word in words):
-        raise _fault(path, "command has a NUL character: remove it")
+        raise _fault(path, f"{key} has a NUL character: remove it")
     return tuple(words)
 
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
-from nvrc_conformance.manifest import MANIFEST_PATH
-from nvrc_decoder.bitstream.container import VERSION
+from nvrc_conformance.manifest import FaultStream, GoldenStream, Manifest, load_manifest, stage_paths
 from nvrc_decoder.errors import InputError
 from nvrc_decoder.picture.planes import plane_shapes
 
@@ -54,69 +51,82 @@ class Case:
         path: its file.
         description: why it is there.
         expect: how a decoder must end.
-        profile: name of its profile; None where the stream has none that is known.
-        pixels: layout of its frames; None unless it is valid.
-        frame_md5: MD5 of each frame; empty unless it is valid.
+        profile: name of its profile.
+        pixels: layout of its frames; None unless it may be valid.
+        frame_md5: MD5 of each frame; empty unless it may be valid.
         also: other ways in which it may end.
+        stages: path and digest of each stage before the frames, in decoding order; empty unless it is valid.
     """
 
     id: str
     path: Path
     description: str
     expect: Outcome
-    profile: str | None = None
+    profile: str
     pixels: Pixels | None = None
     frame_md5: tuple[str, ...] = ()
     also: tuple[Outcome, ...] = ()
+    stages: tuple[tuple[str, str], ...] = ()
 
 
-def load_cases(suite: Path | None = None) -> tuple[Case, ...]:
+def load_cases(suite: Path) -> tuple[Case, ...]:
     """Read a suite, and check each of its files against its SHA-256.
 
     Args:
-        suite: the folder with ``manifest.json``; None for that of the checkout that this package is in.
+        suite: the folder with ``manifest.json``.
 
     Raises:
         InputError: E_NO_INPUT, there is no manifest; E_SUITE, it cannot be used, or a stream is absent or damaged.
     """
-    path = MANIFEST_PATH if suite is None else suite / MANIFEST_PATH.name
+    manifest = load_manifest(suite)
+    streams = manifest.all_streams
     try:
-        document = json.loads(path.read_bytes())
-    except OSError as error:
-        message = f"cannot read {path}: {error.strerror}: name the folder of a conformance suite with --suite"
-        raise InputError("E_NO_INPUT", message) from None
+        cases = tuple(_case(manifest, stream) for stream in streams)
     except ValueError as error:
-        raise InputError("E_SUITE", f"{path} is not JSON: {error}") from None
-    try:
-        found = (document["format"], document["version"])
-        cases = tuple(_case(path.parent, stream) for stream in document["streams"]) if _is_ours(found) else ()
-    except (KeyError, TypeError, ValueError) as error:
-        message = f"{path} is not the manifest of a conformance suite ({type(error).__name__}: {error})"
+        message = f"{manifest.path} is not the manifest of a conformance suite ({type(error).__name__}: {error})"
         raise InputError("E_SUITE", message) from None
-    if not _is_ours(found):
-        message = f"{path} is of {found[0]} version {found[1]}, this harness of version {VERSION}: use the same release"
-        raise InputError("E_SUITE", message)
     if not cases or len({case.id for case in cases}) != len(cases):
-        raise InputError("E_SUITE", f"{path} has no streams, or two of one id: the suite is damaged, take it anew")
-    for case, stream in zip(cases, document["streams"], strict=True):
-        _check_file(case, stream["sha256"])
+        message = f"{manifest.path} has no streams, or two of one id: the suite is damaged, take it anew"
+        raise InputError("E_SUITE", message)
+    for case, stream in zip(cases, streams, strict=True):
+        _check_file(case, stream.sha256)
     return cases
 
 
-def _is_ours(found: tuple[object, object]) -> bool:
-    return found == ("nvrc", VERSION)
-
-
-def _case(folder: Path, stream: dict[str, Any]) -> Case:
-    path, expect = folder / stream["file"], Outcome(stream.get("expect", "valid"))
-    if expect is not Outcome.VALID:
-        also = tuple(map(Outcome, stream.get("also", ())))
-        return Case(stream["id"], path, stream["description"], expect, stream.get("profile"), also=also)
-    shapes = plane_shapes(stream["width"], stream["height"], stream["chroma_format"])
-    pixels = Pixels(shapes, 1 if stream["bit_depth"] == 8 else 2)
+def _case(manifest: Manifest, stream: GoldenStream | FaultStream) -> Case:
+    path = manifest.file(stream)
+    if isinstance(stream, FaultStream):
+        return _refused(manifest, stream, path)
     return Case(
-        stream["id"], path, stream["description"], expect, stream["profile"], pixels, tuple(stream["frame_md5"])
+        stream.id,
+        path,
+        stream.description,
+        Outcome.VALID,
+        stream.profile,
+        _pixels(stream),
+        stream.frame_md5,
+        stages=tuple(stage_paths(stream.stages)),
     )
+
+
+def _refused(manifest: Manifest, stream: FaultStream, path: Path) -> Case:
+    """A stream to refuse. A valid one, over a limit, has the frames of its sibling for a decoder without the limit."""
+    expect, *also = (Outcome(name) for name in (stream.expect, *stream.also))
+    case = Case(stream.id, path, stream.description, expect, stream.profile, also=tuple(also))
+    if Outcome.VALID not in (expect, *also):
+        return case
+    if expect is not Outcome.LIMIT:
+        raise ValueError(f"{stream.id} must be refused, and may be valid")
+    try:
+        sibling = manifest.stream(stream.sibling)
+    except KeyError:
+        raise ValueError(f"{stream.id} may be valid, and its sibling {stream.sibling} is not in the suite") from None
+    return replace(case, pixels=_pixels(sibling), frame_md5=sibling.frame_md5)
+
+
+def _pixels(stream: GoldenStream) -> Pixels:
+    shapes = plane_shapes(stream.width, stream.height, stream.chroma_format)
+    return Pixels(shapes, 1 if stream.bit_depth == 8 else 2)
 
 
 def _check_file(case: Case, sha256: str) -> None:

@@ -30,7 +30,7 @@ def frames_fault(case: Case, output: Path) -> str | None:
         return "the decoder exited with 0 and wrote no output file"
     try:
         size = output.stat().st_size
-        wrong = _first_wrong(case, output, case.pixels.frame_bytes)
+        wrong = _first_wrong(case, output, size, case.pixels.frame_bytes)
     except OSError as error:
         return f"the output cannot be read: {error.strerror}"
     faults = [_size_fault(size, case.pixels.frame_bytes, len(case.frame_md5))]
@@ -39,13 +39,11 @@ def frames_fault(case: Case, output: Path) -> str | None:
     return "; ".join(fault for fault in faults if fault is not None) or None
 
 
-def _first_wrong(case: Case, output: Path, frame_bytes: int) -> tuple[int, bytes] | None:
+def _first_wrong(case: Case, output: Path, size: int, frame_bytes: int) -> tuple[int, bytes] | None:
     """Number and bytes of the first whole frame whose MD5 is wrong."""
     with output.open("rb") as file:
-        for number, md5 in enumerate(case.frame_md5):
+        for number, md5 in enumerate(case.frame_md5[: size // frame_bytes]):
             raw = file.read(frame_bytes)
-            if len(raw) < frame_bytes:
-                return None
             if hashlib.md5(raw, usedforsecurity=False).hexdigest() != md5:
                 return number, raw
     return None
@@ -69,7 +67,8 @@ def _difference(case: Case, pixels: Pixels, number: int, raw: bytes) -> str:
             right = video[number]
     except NvrcError as error:
         return f"{head} (the place is unknown, since our own decoder fails: {error})"
-    if right.md5() != case.frame_md5[number]:
+    shapes = tuple(plane.shape for plane in right.planes())
+    if right.md5() != case.frame_md5[number] or shapes != pixels.shapes:
         return f"{head} (the place is unknown, since our own decoder differs from the manifest, too)"
     offset, total, place = 0, 0, ""
     for name, (rows, columns), plane in zip(_PLANES, pixels.shapes, right.planes(), strict=False):

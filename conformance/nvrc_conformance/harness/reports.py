@@ -51,6 +51,7 @@ def json_report(report: Report) -> str:
             "seconds": result.seconds,
             "message": result.message,
             "said": result.said,
+            "stage": result.stage,
         }
         for result in report.results
     ]

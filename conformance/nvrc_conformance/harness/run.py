@@ -6,14 +6,17 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 
 from nvrc_conformance.harness.adapter import Adapter
 from nvrc_conformance.harness.cases import Case
 from nvrc_conformance.harness.child import Children
-from nvrc_conformance.harness.score import Result, State, score
+from nvrc_conformance.harness.first_stage import first_stage_fault, read_stages
+from nvrc_conformance.harness.interruption import signals_held
+from nvrc_conformance.harness.score import Result, State, at_stage, score
 from nvrc_decoder.errors import InputError
 
 __all__ = ["Report", "check_known_failures", "run_cases"]
@@ -78,12 +81,22 @@ def run_cases(
     """
     began = time.monotonic()
     results: dict[str, Result] = {}
+    done: SimpleQueue[Result | Exception | None] = SimpleQueue()
     children = Children()
-    with tempfile.TemporaryDirectory(prefix="nvrc-conformance-") as folder, ThreadPoolExecutor(jobs) as pool:
+    with (
+        signals_held(lambda: done.put(None)),
+        tempfile.TemporaryDirectory(prefix="nvrc-conformance-") as folder,
+        ThreadPoolExecutor(jobs) as pool,
+    ):
         try:
-            runs = [pool.submit(_run_case, children, adapter, case, Path(folder)) for case in cases]
-            for run in as_completed(runs):
-                result = run.result()
+            for case in cases:
+                pool.submit(_put_result, done, children, adapter, case, Path(folder))
+            for _ in cases:
+                result = done.get()
+                if result is None:  # a signal
+                    break
+                if isinstance(result, Exception):
+                    raise result
                 results[result.id] = result
                 on_result(result)
                 if fail_fast and not result.ok:
@@ -99,9 +112,25 @@ def run_cases(
     )
 
 
+def _put_result(
+    done: SimpleQueue[Result | Exception | None], children: Children, adapter: Adapter, case: Case, folder: Path
+) -> None:
+    try:
+        done.put(_run_case(children, adapter, case, folder))
+    except Exception as error:
+        done.put(error)
+
+
 def _run_case(children: Children, adapter: Adapter, case: Case, folder: Path) -> Result:
     with tempfile.TemporaryDirectory(dir=folder) as place:
-        output = Path(place) / "frames.yuv"
+        output, stages, log = Path(place) / "frames.yuv", Path(place) / "stages.txt", Path(place) / "log"
         words = adapter.words(case.path.resolve(), output)
-        ending = children.run(words, adapter.folder, Path(place) / "log", adapter.timeout, adapter.memory)
-        return score(case, adapter, ending, output)
+        ending = children.run(words, adapter.folder, log, adapter.timeout, adapter.memory)
+        result = score(case, adapter, ending, output)
+        if not adapter.stages or not case.stages or result.state not in (State.FAIL, State.ERROR):
+            return result
+        # How this run ends does not matter: what it wrote before a crash tells the stage as well.
+        words = adapter.stage_words(case.path.resolve(), stages)
+        printed = stages if adapter.prints_stages else None
+        children.run(words, adapter.folder, log, adapter.timeout, adapter.memory, printed=printed)
+        return at_stage(result, first_stage_fault(case.stages, read_stages(stages)))

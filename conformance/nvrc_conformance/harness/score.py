@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 from nvrc_conformance.harness.adapter import Adapter
 from nvrc_conformance.harness.cases import Case, Outcome
 from nvrc_conformance.harness.child import Ending
+from nvrc_conformance.harness.first_stage import StageFault
 from nvrc_conformance.harness.frames import frames_fault
 
-__all__ = ["Result", "State", "score"]
+__all__ = ["Result", "State", "at_stage", "score"]
 
 
 class State(StrEnum):
@@ -39,6 +40,7 @@ class Result:
         message: what is wrong; empty for a pass.
         said: the last line that the decoder printed; empty for a pass.
         seconds: how long it ran.
+        stage: path of the first stage that differs or is missing; None where that is not known.
     """
 
     id: str
@@ -48,6 +50,7 @@ class Result:
     message: str
     said: str
     seconds: float
+    stage: str | None = None
 
 
 _SAYS = {
@@ -85,6 +88,11 @@ def score(case: Case, adapter: Adapter, ending: Ending, output: Path) -> Result:
     return Result(case.id, case.expect, state, ok, message, said, round(ending.seconds, 3))
 
 
+def at_stage(result: Result, fault: StageFault) -> Result:
+    """The result, with the first stage at fault."""
+    return replace(result, message=f"{result.message}; {fault.message}", stage=fault.path)
+
+
 def _judge(case: Case, adapter: Adapter, ending: Ending, output: Path) -> tuple[State, str]:
     if ending.code is None:
         return State.TIMEOUT, f"the decoder was killed after {adapter.timeout:g} s"
@@ -96,7 +104,7 @@ def _judge(case: Case, adapter: Adapter, ending: Ending, output: Path) -> tuple[
     said = f"the decoder {_SAYS[outcome]} (exit code {ending.code})"
     if outcome is not Outcome.VALID and (written := _size(output)):
         return State.FAIL, f"{said} and left {written} bytes of output: a decoder that refuses leaves none"
-    lacks = case.profile is not None and case.profile not in adapter.profiles
+    lacks = case.profile not in adapter.profiles
     if outcome is Outcome.UNSUPPORTED and case.expect is not outcome and (lacks or case.expect is Outcome.VALID):
         return State.UNSUPPORTED, f"{said}; it has no {case.profile}" if lacks else said
     if outcome not in (case.expect, *case.also):

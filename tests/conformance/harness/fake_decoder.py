@@ -47,6 +47,19 @@ CHANGES = {
 }
 
 
+def stage_lines(behaviour: str, stages: list[list[str]]) -> list[list[str]]:
+    """The stages that a decoder writes: all of them, or with a fault in the last grid or before it."""
+    last = max(place for place, (path, _) in enumerate(stages) if ".grids." in path)
+    if behaviour == "stages-wrong":
+        stages[last][1] = "0" * 32
+    if behaviour == "stages-cut":
+        return stages[:last]
+    if behaviour == "stages-of-grids":
+        stages[last][1] = "0" * 32
+        return stages[last:]
+    return stages
+
+
 def answer_of(folder: str, stream: str) -> tuple[dict[str, Any], bytes | None]:
     """What is known of a stream, and its frames if it is valid."""
     name = hashlib.sha256(Path(stream).read_bytes()).hexdigest()
@@ -81,6 +94,10 @@ def main() -> None:
     answer, frames = answer_of(folder, stream)
     if behaviour == "nano-only" and answer["profile"] != "nano":
         sys.exit(69)
+    if behaviour.startswith("stages-"):
+        lines = [" ".join(line) for line in stage_lines(behaviour, answer["stages"])]
+        Path(output).write_text("\n".join(["a line that is no stage", *lines]))
+        sys.exit(1)
     if frames is None:
         if behaviour in ("always-accepts", "writes-then-rejects"):
             Path(output).write_bytes(SOME_FRAMES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -53,16 +54,25 @@ def refusal(path: Path, text: str) -> str:
         (COMMAND + "limit_codes = [true]", "limit_codes must be a list of exit codes from 1 to 255"),
         (COMMAND + "limit_codes = [256]", "limit_codes must be a list of exit codes from 1 to 255"),
         (COMMAND + "reject_codes = [3]\nlimit_codes = [3]", "exit code 3 is in two lists: a code can mean one thing"),
-        (COMMAND + 'timeout = "60"', "timeout must be a number of seconds above 0, such as 60"),
+        (COMMAND + 'timeout = "60"', "timeout must be a number of seconds above 0, at most 1000000, such as 60"),
         (COMMAND + "timeout = 0", "timeout must be a number of seconds above 0"),
+        pytest.param(COMMAND + "timeout = 1" + "0" * 400, "timeout must be a number of seconds", id="400 digits"),
+        pytest.param(COMMAND + "timeout = 1" + "0" * 5000, "this is not TOML: ", id="5000 digits"),
+        (COMMAND + "timeout = inf", "timeout must be a number of seconds above 0"),
+        pytest.param("command = " + "[" * 5000, "this is not TOML: ", id="5000 brackets"),
         (COMMAND + "timeout = nan", "timeout must be a number of seconds above 0"),
         (COMMAND + "timeout = true", "timeout must be a number of seconds above 0"),
-        (COMMAND + "memory = 100", "memory must be a number of bytes from 1048576 on, such as 2_000_000_000"),
+        (COMMAND + "memory = 100", "memory must be a number of bytes from 1048576 to 2^62, such as"),
+        (COMMAND + f"memory = {1 << 63}", "memory must be a number of bytes from 1048576 to 2^62"),
         (COMMAND + "memory = 1e9", "memory must be a number of bytes"),
         (COMMAND + 'profiles = ["mini"]', "profiles must be a list of profiles out of nano, lite, main"),
         (COMMAND + "profiles = [[]]", "profiles must be a list of profiles"),
         (COMMAND + 'known_failures = "nano"', "known_failures must be a list of ids of streams, such as"),
         (COMMAND + 'name = ""', "name must be a name, such as"),
+        (COMMAND + "stages = []", "stages must be a list of words, such as"),
+        (COMMAND + 'stages = ["true", "{stages}"]', "stages has no {input}: put it where the name of the input file"),
+        (COMMAND + 'stages = ["true", "{input}", "{output}"]', "stages has the placeholder {output}, which nothing"),
+        (COMMAND + 'stages = ["no-such-decoder", "{input}", "{stages}"]', "there is no program no-such-decoder: ins"),
     ],
 )
 def test_a_wrong_adapter_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -100,6 +110,12 @@ def test_defaults_of_an_adapter(tmp_path: Path) -> None:
     assert adapter.profiles == {"nano", "lite", "main"}
 
 
+def test_a_name_can_be_written_in_reports(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"a\xff\x1b.toml")
+    path.write_text(COMMAND)
+    assert load_adapter(path).name == "a??"
+
+
 def test_the_adapter_in_c_starts_what_make_builds(tmp_path: Path) -> None:
     (tmp_path / "adapters").mkdir()
     copy = shutil.copy(ADAPTERS / "c.toml", tmp_path / "adapters")
@@ -124,7 +140,7 @@ def test_our_decoders_pass_the_tiny_suite(tiny: Tiny, name: str) -> None:
 @pytest.mark.full
 @pytest.mark.parametrize("name", ["onnxruntime", "numpy"])
 def test_our_decoders_pass_the_suite(name: str) -> None:
-    report = run_cases(load_adapter(ADAPTERS / f"{name}.toml"), load_cases(), jobs=2)
+    report = run_cases(load_adapter(ADAPTERS / f"{name}.toml"), load_cases(MANIFEST_PATH.parent), jobs=2)
     assert report.ok, [result for result in report.results if not result.ok]
 
 

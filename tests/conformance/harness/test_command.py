@@ -16,6 +16,23 @@ from waiting import PATIENCE, wait_until
 
 from nvrc_ref.main import run
 
+# A command in which the first signal comes while a thread is being started, at a place where an exception would leave
+# a lock locked.
+EARLY_SIGNAL = """
+import signal, sys, threading
+from nvrc_ref.main import run
+enter = threading.Condition.__enter__
+came = []
+def enter_with_a_signal(condition):
+    entered = enter(condition)
+    if sys._getframe(2).f_code is threading.Thread.start.__code__ and not came:
+        came.append(condition)
+        signal.raise_signal(signal.SIGINT)
+    return entered
+threading.Condition.__enter__ = enter_with_a_signal
+sys.exit(run(sys.argv[1:]))
+"""
+
 
 def call(*arguments: object) -> int:
     return run([str(argument) for argument in arguments])
@@ -105,7 +122,8 @@ def test_a_report_can_go_to_stdout(tiny: Tiny, tmp_path: Path, capsys: pytest.Ca
 
 
 def test_outputs_are_checked_before_the_run(tiny: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for target in (tmp_path / "perfect.toml", tiny.folder / "streams" / "unit.nvrc", tmp_path / "no" / "a.json"):
+    inputs = tmp_path / "perfect.toml", tiny.folder / "faults" / "unit.nvrc", tiny.folder / "manifest.json"
+    for target in (*inputs, tmp_path / "no" / "a.json"):
         assert call_run(tiny, tmp_path, "perfect", "--json", target) == 74
         assert capsys.readouterr().err.startswith("error[E_OUTPUT] ")
 
@@ -131,4 +149,14 @@ def test_a_signal_kills_the_decoders(tiny: Tiny, tmp_path: Path, number: int) ->
             process.kill()
     assert process.returncode == 128 + number
     assert said in ("interrupted\n", "terminated\n")
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_a_signal_is_not_lost_while_threads_start(tiny: Tiny, tmp_path: Path) -> None:
+    adapter = tiny.write_adapter(tmp_path / "a.toml", "hang", timeout=600)
+    (tmp_path / "temporary").mkdir()
+    words = [sys.executable, "-c", EARLY_SIGNAL, "conformance", "run", adapter, "--suite", tiny.folder, "--jobs", "2"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "temporary")}
+    done = subprocess.run(words, env=environment, stderr=subprocess.PIPE, text=True, timeout=PATIENCE)
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")
     assert list((tmp_path / "temporary").iterdir()) == []

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tiny_suite import IDS, VALID, Tiny
 
+from nvrc_conformance.harness.cases import Pixels
 from nvrc_conformance.harness.run import Report, run_cases
 
 REJECT, UNSUPPORTED, LIMIT = ("digest", "level"), ("unit",), ("large",)
@@ -78,6 +80,15 @@ def test_the_first_wrong_sample_is_named(tiny: Tiny) -> None:
     assert said["nano-sparse"].endswith(" (wrong samples: 1 of 1379)")
     assert said["nano-400-10"].startswith("frame 1 of 0..1 differs first at plane Y, row 26, column 21 is ")
     assert said["lite-420-10"].startswith("frame 1 of 0..1 differs first at plane V, row 10, column 13 is ")
+
+
+def test_a_manifest_of_other_sizes_gives_no_place(tiny: Tiny, tmp_path: Path) -> None:
+    """Rows and columns are swapped, so that the MD5s are those of the manifest."""
+    (case,) = (case for case in tiny.cases if case.id == "nano-sparse")
+    assert case.pixels is not None
+    swapped = Pixels(tuple((columns, rows) for rows, columns in case.pixels.shapes), case.pixels.sample_bytes)
+    report = run_cases(tiny.adapter(tmp_path, "one-sample-off"), (replace(case, pixels=swapped),))
+    assert report.results[0].message.startswith("frame 2 of 0..2 differs (the place is unknown, since our own decoder ")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from typing import Any
 from stream_builders import assemble, reseal, split, with_payload, with_wrong_digest
 
 import nvrc_decoder
+from nvrc_conformance.faults.describe import OUTCOMES
 from nvrc_conformance.harness.adapter import Adapter, load_adapter
 from nvrc_conformance.harness.cases import Case, load_cases
 from nvrc_conformance.manifest import MANIFEST_PATH
@@ -19,7 +20,7 @@ from nvrc_decoder.bitstream.units import UnitType, parse_sequence, serialise_seq
 
 VALID = ("nano-sparse", "nano-400-10", "lite-420-10")
 CODES = {"digest": 65, "level": 65, "unit": 69, "large": 77}
-EXPECT = {65: "reject", 69: "unsupported", 77: "limit"}
+REQUIREMENTS = {"digest": "R8.1", "level": "R3.11", "unit": "R2.5"}
 IDS = (*VALID, *CODES)
 FAKE = Path(__file__).with_name("fake_decoder.py")
 UNKNOWN_UNIT = 0x3F
@@ -53,13 +54,21 @@ def make_suite(folder: Path) -> None:
             {
                 "id": name,
                 "description": "one fault",
-                "file": f"streams/{name}.nvrc",
-                "sha256": hashlib.sha256(data).hexdigest(),
-                "expect": EXPECT[CODES[name]],
+                "why": "it is a test",
+                "expect": OUTCOMES[CODES[name]],
+                "also": [],
+                "requirement": None if name == "large" else REQUIREMENTS[name],
+                "code": "E_LIMIT",
+                "unit": None,
+                "sibling": "nano-sparse",
                 "profile": "nano",
+                "file": f"faults/{name}.nvrc",
+                "bytes": len(data),
+                "sha256": hashlib.sha256(data).hexdigest(),
             }
         )
-    (folder / "streams").mkdir(parents=True)
+    for kind in ("streams", "faults"):
+        (folder / kind).mkdir(parents=True)
     for entry in entries:
         (folder / entry["file"]).write_bytes(contents[entry["id"]])
     (folder / "manifest.json").write_text(json.dumps({**document, "streams": entries}))
@@ -72,7 +81,7 @@ def make_answers(folder: Path, cases: tuple[Case, ...]) -> None:
         name = hashlib.sha256(case.path.read_bytes()).hexdigest()
         answer: dict[str, Any] = {"profile": case.profile, "code": CODES.get(case.id, 0)}
         if case.pixels is not None:
-            answer |= {"shapes": case.pixels.shapes, "sample_bytes": case.pixels.sample_bytes}
+            answer |= {"shapes": case.pixels.shapes, "sample_bytes": case.pixels.sample_bytes, "stages": case.stages}
             with nvrc_decoder.open(case.path, engine="reference") as video:
                 frames = b"".join(chunk for frame in video for chunk in frame.chunks())
             (folder / f"{name}.yuv").write_bytes(frames)
@@ -101,11 +110,14 @@ class Tiny:
         make_answers(place / "answers", cases)
         return cls(place / "suite", place / "answers", cases)
 
+    def words(self, behaviour: str, output: str = "{output}") -> list[str]:
+        """The command of a fake decoder."""
+        return [sys.executable, "-I", "-S", str(FAKE), behaviour, str(self.answers), "{input}", output]
+
     def write_adapter(self, path: Path, behaviour: str, **keys: object) -> Path:
         """Write the adapter of a fake decoder; `keys` replace its keys."""
-        words = [sys.executable, "-I", "-S", str(FAKE), behaviour, str(self.answers), "{input}", "{output}"]
         values = {
-            "command": words,
+            "command": self.words(behaviour),
             "reject_codes": [65],
             "unsupported_codes": [69],
             "limit_codes": [77],
