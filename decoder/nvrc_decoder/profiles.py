@@ -40,6 +40,7 @@ __all__ = [
     "kmac_per_pixel",
     "motion_kmac_per_pixel",
     "node_shape",
+    "stage_size",
     "synthesis_layers",
 ]
 
@@ -118,6 +119,10 @@ class GridSlot:
     def stage(self) -> int | None:
         """Index of the synthesis stage that a feature or plane grid is injected into; None for other slots."""
         return STAGE_STRIDES.index(self.stride) if self.kind in (SlotKind.FEATURE, SlotKind.PLANE) else None
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of its grid for a picture of `height` x `width` luma samples."""
+        return -(-height // self.stride), -(-width // self.stride)
 
 
 @dataclass(frozen=True)
@@ -248,6 +253,12 @@ class LayerSpec:
     high: int
 
 
+def stage_size(stage: int, height: int, width: int) -> tuple[int, int]:
+    """Rows and columns of a synthesis stage for a picture of `height` x `width` luma samples."""
+    stride = STAGE_STRIDES[stage]
+    return -(-height // stride), -(-width // stride)
+
+
 def head_rows(chroma_format: int) -> tuple[int, ...]:
     """Rows of the 12-row head that a chroma format uses, in stream order."""
     return {
@@ -263,7 +274,7 @@ def node_shape(slot: GridSlot, frames: int, height: int, width: int, pyramid: Py
     A feature, flow or split grid has a node for each frame.
     """
     nodes = pyramid.node_count(frames) if slot.at_nodes else frames
-    return nodes, -(-height // slot.stride), -(-width // slot.stride)
+    return nodes, *slot.size(height, width)
 
 
 def context_layers(width_1: int, width_2: int) -> tuple[LayerSpec, ...]:

@@ -30,6 +30,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, FLOW_CHANNELS
 from nvrc_decoder.pyramid import BLEND_UNIT
+from nvrc_decoder.synthesis.onnx.session import BORDER
 
 __all__ = ["MOTION_GRAPHS", "export_join", "export_moves", "export_predict", "export_refine", "export_wavelet"]
 
@@ -40,8 +41,6 @@ UNIT, FINER = 16, 4
 NODES = ("before", "after")
 # Stride of planes in luma samples -> samples along an axis that share a displacement.
 CELLS = {1: 4, 4: 1}
-# Half samples by which the edges of a node's planes are repeated: those of the largest cell.
-BORDER = 8
 # Spec 7.6.5: factors and shifts of the lifting steps.
 GAIN, LIFTS = (315, 8), ((57, 7), (113, 7), (217, 12), (203, 7))
 

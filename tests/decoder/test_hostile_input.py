@@ -9,6 +9,7 @@ import io
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,8 @@ from hostile_streams import Case, hostile_cases
 
 import nvrc_decoder
 from fuzz.mutations import mutations, truncations, unit_spans
-from fuzz.run_cases import ADDRESS_SPACE, EXIT_CODES, SECONDS_A_CASE
+from fuzz.run_cases import SECONDS_A_CASE
+from nvrc_conformance.faults.describe import OUTCOMES
 from nvrc_conformance.manifest import load_manifest
 from nvrc_decoder.bitstream.reader import UnitReader
 from nvrc_decoder.errors import NvrcError
@@ -28,6 +30,7 @@ from nvrc_ref.main import run as run_cli
 MANIFEST = load_manifest()
 STREAM = "nano-two-gops"
 MUTATIONS = 5000
+FEW_MUTATIONS = 100
 SEED = 20250101
 RUNNER = Path(__file__).resolve().parents[2] / "tools" / "fuzz" / "run_cases.py"
 GIGABYTE_IN_KILOBYTES = 1_000_000_000 // 1024
@@ -71,9 +74,9 @@ def test_truncations_at_every_byte_are_refused() -> None:
 
 
 def test_a_few_mutations_end_in_typed_errors() -> None:
-    report = run_cases("--mutations", str(MUTATIONS // 20), "--seed", str(SEED))["mutations"]
+    report = run_cases("--mutations", str(FEW_MUTATIONS), "--seed", str(SEED))["mutations"]
     assert report["faults"] == []
-    assert sum(report["outcomes"].values()) == report["cases"] == MUTATIONS // 20
+    assert sum(report["outcomes"].values()) == report["cases"] == FEW_MUTATIONS
     assert set(report["outcomes"]) >= {"E_TRUNCATED", "E_CRC", "E_RANGE", "E_ENTROPY", "E_DIGEST", "decoded"}
 
 
@@ -102,12 +105,15 @@ def test_the_runner_reports_faults(tmp_path: Path) -> None:
         "from nvrc_decoder.errors import InternalError, InvalidStreamError\n"
         "import signal, time\n"
         "signal.signal(signal.SIGALRM, module['_alarm'])\n"
-        "module['outcome'].__globals__['SECONDS_A_CASE'] = 0.2\n"
+        "signal.signal(signal.SIGPROF, module['_alarm'])\n"
+        "module['outcome'].__globals__.update(SECONDS_A_CASE=0.2, STALL_SECONDS=0.5)\n"
         "def crash(data): raise ValueError('boom')\n"
         "def internal(data): raise InternalError('E_INTERNAL', 'boom')\n"
-        "def hang(data): time.sleep(3)\n"
+        "def stall(data): time.sleep(3)\n"
+        "def hang(data):\n"
+        "    while time.process_time() < 60: pass\n"
         "def reject(data): raise InvalidStreamError('E_CRC', 'boom')\n"
-        "found = [module['outcome'](b'', read) for read in (crash, internal, hang, reject, len)]\n"
+        "found = [module['outcome'](b'', read) for read in (crash, internal, stall, hang, reject, len)]\n"
         "print(json.dumps([[name, fault is not None] for name, fault in found]))\n"
     )
     script = tmp_path / "faults.py"
@@ -116,6 +122,7 @@ def test_the_runner_reports_faults(tmp_path: Path) -> None:
     assert json.loads(done.stdout) == [
         ["crash", True],
         ["E_INTERNAL", True],
+        ["hang", True],
         ["hang", True],
         ["E_CRC", False],
         ["decoded", False],
@@ -137,7 +144,7 @@ def test_a_hostile_stream_is_refused_by_name(case: Case) -> None:
     error = error_of(case.data)
     assert error is not None
     assert error.code in case.codes, error
-    assert error.exit_code in EXIT_CODES
+    assert error.exit_code in OUTCOMES
     assert error.section
     assert error.unit or error.code in ("E_MAGIC", "E_VERSION", "E_TRAILING"), error
 
@@ -159,7 +166,7 @@ def test_hostile_streams_take_little_memory(tmp_path: Path) -> None:
 def cli_cases() -> list[bytes]:
     stream = MANIFEST.read(STREAM)
     cut = random.Random(SEED).sample(list(truncations(stream)), 4)
-    return [*mutations(stream, 46, SEED + 1), *cut]
+    return [*mutations([stream], 46, SEED + 1), *cut]
 
 
 def check_command_line(data: bytes, folder: Path, capsys: pytest.CaptureFixture[str]) -> int:
@@ -185,7 +192,7 @@ def check_command_line(data: bytes, folder: Path, capsys: pytest.CaptureFixture[
 def test_mutations_through_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cases = cli_cases()
     assert len(cases) == 50
-    assert {check_command_line(data, tmp_path, capsys) for data in cases} <= {0, *EXIT_CODES}
+    assert {check_command_line(data, tmp_path, capsys) for data in cases} <= {0, *OUTCOMES}
 
 
 @pytest.mark.parametrize(
@@ -198,6 +205,7 @@ def test_hostile_streams_have_exit_codes(
     assert check_command_line(case.data, tmp_path, capsys) == code
 
 
+@pytest.mark.full
 def test_mutations_through_a_separate_process(tmp_path: Path) -> None:
     path = tmp_path / "damaged.nvrc"
     for data in cli_cases()[1:46:11]:
@@ -214,13 +222,28 @@ def test_mutations_through_a_separate_process(tmp_path: Path) -> None:
         assert "Traceback" not in done.stderr
 
 
-def test_the_memory_limit_is_enforced() -> None:
-    """The runner's limit stops an allocation of that size."""
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("bytearray(2 * module['ADDRESS_SPACE'])", "crash: MemoryError"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+        ("raise ValueError('boom')", "crash: ValueError"),
+    ],
+)
+def test_the_runner_ends_with_1_on_a_fault(body: str, said: str) -> None:
+    """Under its limit on memory, and at once where a user interrupts it."""
     source = (
-        "import resource\n"
-        f"resource.setrlimit(resource.RLIMIT_AS, ({ADDRESS_SPACE}, {ADDRESS_SPACE}))\n"
-        f"bytearray({ADDRESS_SPACE})\n"
+        "import runpy, sys\n"
+        f"sys.argv = ['run_cases', {str(MANIFEST.file(MANIFEST.stream(STREAM)))!r}, '--mutations', '1']\n"
+        f"module = runpy.run_path({str(RUNNER)!r})\n"
+        f"def seek_to_last(data): {body}\n"
+        "module['main'].__globals__['seek_to_last'] = seek_to_last\n"
+        "module['main']()\n"
     )
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 1
-    assert "MemoryError" in done.stderr
+    if said == "KeyboardInterrupt":
+        assert (done.returncode, done.stdout) == (-signal.SIGINT, "")
+        return
+    assert done.returncode == 1, done.stderr
+    (fault,) = json.loads(done.stdout)["mutations"]["faults"]
+    assert f"crash: {fault['fault']}".startswith(said)

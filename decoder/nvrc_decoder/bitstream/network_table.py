@@ -107,7 +107,7 @@ NETWORK: Table = (
             Check(
                 "R3.13",
                 "E_RANGE",
-                "a bit of grid_mask other than bits FlowSlot and SplitSlot is 1",
+                "at least one bit of grid_mask other than bits FlowSlot and SplitSlot is 1",
                 lambda value, scope: value & ~(1 << scope["FlowSlot"] | 1 << scope["SplitSlot"]) != 0,
             ),
             Check(

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, NoReturn
 
 from nvrc_decoder.bitstream.container import FOOTER_BYTES, FOOTER_MAGIC, HEADER_BYTES, OPTIONAL_TYPE, unit_name
-from nvrc_decoder.bitstream.descriptors import read_leb128
+from nvrc_decoder.bitstream.descriptors import LEB128_MAX_BYTES, read_leb128
 from nvrc_decoder.bitstream.gops import GopRecord
 from nvrc_decoder.bitstream.reader import (
     check_tail,
@@ -30,6 +30,7 @@ from nvrc_decoder.bitstream.units import (
     UnitType,
     parse_digest,
     parse_end,
+    parse_frame_count,
 )
 from nvrc_decoder.errors import InvalidStreamError, LimitError, UnsupportedError
 from nvrc_decoder.limits import DEFAULT_LIMITS, Limits, check_limit
@@ -132,7 +133,7 @@ def scan_index(fileobj: BinaryIO, limits: Limits = DEFAULT_LIMITS) -> tuple[Inde
                 raise InvalidStreamError("E_ORDER", message, offset=offset, unit=name, section="2.5, R2.9")
             check_limit("max_gops", len(entries) + 1, limits, offset=offset, unit=name)
             entries.append(IndexEntry(offset, frames, network_offset))
-            frames += _scan_leb128(source, name)
+            frames += _scan_frame_count(source, end_of_unit - 4)
         elif kind == UnitType.INDEX:
             index_offset = offset
         source.seek(end_of_unit)
@@ -151,6 +152,12 @@ def scan_index(fileobj: BinaryIO, limits: Limits = DEFAULT_LIMITS) -> tuple[Inde
 
 def _scan_leb128(source: ByteSource, unit: str) -> int:
     return read_leb128(lambda: source.read_exact(1, unit)[0], source.offset, unit)
+
+
+def _scan_frame_count(source: ByteSource, end: int) -> int:
+    """frame_count of the GOP whose payload begins here and ends at `end`."""
+    start = source.read_exact(min(end - source.offset, LEB128_MAX_BYTES), "GOP")
+    return parse_frame_count(start, source.offset - len(start))
 
 
 class RandomAccess:

@@ -57,10 +57,12 @@ __all__ = [
     "coded_symbols",
     "gop_symbols",
     "layer_specs",
+    "network_scope",
     "node_map",
     "parameter_count",
     "parse_digest",
     "parse_end",
+    "parse_frame_count",
     "parse_gop",
     "parse_index",
     "parse_metadata",
@@ -106,7 +108,8 @@ def serialise_sequence(sequence: SequenceHeader, *, check: bool = True) -> bytes
     return _serialise(UnitType.SEQUENCE, vars(sequence), check=check)
 
 
-def _network_scope(sequence: SequenceHeader) -> dict[str, Any]:
+def network_scope(sequence: SequenceHeader) -> dict[str, Any]:
+    """The derived values that the syntax of a NETWORK refers to (spec 3.3), by name."""
     profile = sequence.profile_spec
     return {
         "profile": sequence.profile,
@@ -130,7 +133,7 @@ def parse_network(payload: bytes, sequence: SequenceHeader, base: int = 0, unit:
     Raises:
         InvalidStreamError: a requirement of 3.3 is broken.
     """
-    values = _parse(UnitType.NETWORK, payload, base, unit, _network_scope(sequence))
+    values = _parse(UnitType.NETWORK, payload, base, unit, network_scope(sequence))
     grids = tuple(
         GridHeader(
             slot,
@@ -199,7 +202,7 @@ def serialise_network(network: NetworkHeader, sequence: SequenceHeader, *, check
         "parameter_length": len(network.parameters),
         "parameter_payload": network.parameters,
     }
-    return _serialise(UnitType.NETWORK, values, _network_scope(sequence), check)
+    return _serialise(UnitType.NETWORK, values, network_scope(sequence), check)
 
 
 def _gop_scope(network: NetworkHeader, profile: Profile) -> dict[str, Any]:
@@ -224,6 +227,17 @@ def parse_gop(payload: bytes, network: NetworkHeader, profile: Profile, base: in
         tuple(grid["grid_payload"] for grid in grids),
         tuple(grid["node_map"] for grid in grids if "node_map" in grid),
     )
+
+
+def parse_frame_count(start: bytes, base: int = 0) -> int:
+    """frame_count of a GOP, which comes first, from the first bytes of its payload; `base` as in `parse_sequence`.
+
+    Raises:
+        InvalidStreamError: E_LENGTH, `start` ends in it; E_LEB128 or E_RANGE.
+    """
+    entry = PAYLOADS[UnitType.GOP.name]
+    reader = ByteReader(start, base, UnitType.GOP.name)
+    return int(parse(entry.table[:1], entry.section, reader)["frame_count"])
 
 
 def serialise_gop(gop: Gop, network: NetworkHeader, profile: Profile, *, check: bool = True) -> bytes:

@@ -1,11 +1,12 @@
-"""A stream as plain ONNX: its graphs with their weights, and the inputs that they make the frames of.
+"""A video as one ONNX model, which any ONNX runtime plays: a frame's number in, its planes out.
 
-For runtimes that are not this decoder: ONNX Runtime in C++, C# or JavaScript, TensorRT. Nothing here imports onnx.
+Nothing here imports onnx.
 """
 
 from __future__ import annotations
 
-from nvrc_decoder.export.folder import Exported, export_video
-from nvrc_decoder.export.onnx_file import fill_initializers
+from nvrc_decoder.export.model_file import MODEL_BYTES_MAX
+from nvrc_decoder.export.split import export_split
+from nvrc_decoder.export.video import Exported, export_video
 
-__all__ = ["Exported", "export_video", "fill_initializers"]
+__all__ = ["MODEL_BYTES_MAX", "Exported", "export_split", "export_video"]

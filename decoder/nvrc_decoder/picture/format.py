@@ -10,12 +10,18 @@ import numpy as np
 from nvrc_decoder.picture.planes import plane_shapes
 from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444
 
-__all__ = ["CHROMA_NAMES", "RATE_MAX", "UNSPECIFIED", "Colour", "VideoFormat"]
+__all__ = ["CHROMA_NAMES", "RATE_MAX", "UNSPECIFIED", "Colour", "VideoFormat", "pixel_format"]
 
 RATE_MAX = (1 << 31) - 1
 """Largest numerator and denominator of a frame rate (R3.4)."""
 UNSPECIFIED = 2
 CHROMA_NAMES = {CHROMA_400: "4:0:0", CHROMA_420: "4:2:0", CHROMA_444: "4:4:4"}
+_PIXELS = {CHROMA_400: "gray", CHROMA_420: "yuv420p", CHROMA_444: "yuv444p"}
+
+
+def pixel_format(chroma_format: int, bit_depth: int) -> str:
+    """FFmpeg's name of raw planar frames: such as ``yuv420p``, or ``yuv420p10le`` for 10 bits."""
+    return _PIXELS[chroma_format] + ("10le" if bit_depth == 10 else "")
 
 
 @dataclass(frozen=True)

@@ -22,13 +22,14 @@ from nvrc_decoder.profiles import (
     LUMA_CHANNELS,
     LUMA_STAGE,
     PLANE_STAGE,
-    STAGE_STRIDES,
     Profile,
+    stage_size,
 )
 from nvrc_decoder.pyramid import Pyramid
 
 __all__ = [
     "CELL",
+    "STEPS",
     "ArrayPool",
     "Grid",
     "Integers",
@@ -49,6 +50,8 @@ Node = TypeVar("Node")
 
 CELL = 4
 """Luma samples along each axis that share a displacement (spec 7.6.1)."""
+STEPS = {PLANE_STAGE: 4, LUMA_STAGE: 1}
+"""By stage, luma samples from one sample of its planes to the next (Step of spec 7.6)."""
 
 
 class ArrayPool:
@@ -232,8 +235,7 @@ class PlanePredictor(ABC, Generic[Node]):
         i = self._profile.flow_slot
         slot, flow = self._profile.slots[i], grids[i]
         if flow is None:
-            shape = -(-picture.height // slot.stride), -(-picture.width // slot.stride)
-            return np.zeros((slot.max_channels, *shape), np.int32)
+            return np.zeros((slot.max_channels, *slot.size(picture.height, picture.width)), np.int32)
         # A node may lie after the last frame; it has the positions of the last frame.
         return dequantised(flow[min(t, len(flow) - 1)], self._multipliers[i])
 
@@ -251,8 +253,7 @@ class PlanePredictor(ABC, Generic[Node]):
         channels = {PLANE_STAGE: self._profile.slots[self._profile.plane_slot].max_channels, LUMA_STAGE: LUMA_CHANNELS}
         result: dict[int, PlaneArray] = {}
         for stage in self._slots:
-            stride = STAGE_STRIDES[stage]
-            shape = len(frames), channels[stage], -(-picture.height // stride), -(-picture.width // stride)
+            shape = len(frames), channels[stage], *stage_size(stage, picture.height, picture.width)
             result[stage] = np.empty(shape, np.int16) if compact else self._pool.take(stage, shape, np.float32)
         return result
 

@@ -8,21 +8,28 @@ from __future__ import annotations
 
 import copy
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Self
 
 import numpy as np
 
 from nvrc_decoder.picture.planes import PictureFormat, Plane, Planes, plane_shapes
-from nvrc_decoder.profiles import LUMA_STAGE, PLANE_STAGE, STAGE_STRIDES, Profile, head_rows
+from nvrc_decoder.profiles import LUMA_STAGE, PLANE_STAGE, Profile, head_rows, stage_size
 from nvrc_decoder.pyramid import DEFAULT_PYRAMID, Pyramid
 from nvrc_decoder.synthesis.activations import Feature, Grid, PlaneArray, clip_activation, dequantise, double, finish
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer
 from nvrc_decoder.synthesis.planes import GopPlanes, phases
 from nvrc_decoder.synthesis.synthesizer import Job, TileSynthesizer
 
-__all__ = ["ReferenceSynthesizer", "synthesise"]
+__all__ = ["Observer", "ReferenceSynthesizer", "synthesise"]
+
+Observer = Callable[[str, Feature | PlaneArray], None]
+"""Is told a name and values between the steps of a frame, [channels, rows, columns], which it must not change."""
+
+
+def _unseen(name: str, values: Feature | PlaneArray) -> None:
+    """Observes nothing."""
 
 
 def taps(x: Feature) -> list[list[Feature]]:
@@ -78,16 +85,16 @@ def upsample(x: Feature, rows: int, columns: int, channels: int) -> Feature:
     return result
 
 
-def head(x: Feature, first: IntegerLayer, second: IntegerLayer) -> Feature:
-    """The stream's rows [rows, H, W] from the last stage: four 3x3 filters a channel, then 1x1 (7.11)."""
+def head_depthwise(x: Feature, layer: IntegerLayer) -> Feature:
+    """Four 3x3 filters of each channel of the last stage: [4 * channels, H, W] (7.11)."""
     channels = x.shape[0]
     accumulator = np.zeros((channels, 4, *x.shape[1:]), dtype=np.int32)
-    weight = first.weight.astype(np.int32)
+    weight = layer.weight.astype(np.int32)
     for i, row in enumerate(taps(x)):
         for j, shifted in enumerate(row):
             for f in range(4):
                 accumulator[:, f] += weight[:, f, i, j, None, None] * shifted
-    return pointwise(finish(accumulator.reshape(4 * channels, *x.shape[1:]), first), second)
+    return finish(accumulator.reshape(4 * channels, *x.shape[1:]), layer)
 
 
 def planes_from_rows(rows: Feature, picture: PictureFormat) -> Planes:
@@ -113,6 +120,8 @@ class ReferenceSynthesizer(TileSynthesizer):
 
     Args:
         profile, picture, stage_channels, stage_blocks, layers, multipliers, pyramid: as in `NetworkParts`.
+        observe: is told the planes of each frame (``Quarter``, ``Luma``), then the outputs of its layers and blocks and
+            the sums at its stages (``stage2.inject``, ``stage2.sum``, ``stage2.block0``), then its ``subplanes``.
     """
 
     def __init__(
@@ -124,6 +133,8 @@ class ReferenceSynthesizer(TileSynthesizer):
         layers: Mapping[str, IntegerLayer],
         multipliers: Sequence[Sequence[int]],
         pyramid: Pyramid = DEFAULT_PYRAMID,
+        *,
+        observe: Observer = _unseen,
     ) -> None:
         self._profile = profile
         self._picture = picture
@@ -132,6 +143,7 @@ class ReferenceSynthesizer(TileSynthesizer):
         self._layers = layers
         self._multipliers = multipliers
         self._pyramid = pyramid
+        self._observe = observe
         self._planes: dict[int, GopPlanes] = {}
         self._planes_of: list[weakref.ref[Grid] | None] = []
 
@@ -189,8 +201,8 @@ class ReferenceSynthesizer(TileSynthesizer):
                 made[stage] = GopPlanes(*arguments, luma=stage == LUMA_STAGE)
         return made
 
-    @staticmethod
-    def _entering(stage: int, planes: PlaneArray) -> PlaneArray:
+    def _entering(self, stage: int, planes: PlaneArray) -> PlaneArray:
+        self._observe("Luma" if stage == LUMA_STAGE else "Quarter", planes)
         return phases(planes[0]) if stage == LUMA_STAGE else planes
 
     def _is_kept(self, grids: Sequence[Grid | None]) -> bool:
@@ -208,24 +220,31 @@ class ReferenceSynthesizer(TileSynthesizer):
         for k in range(len(self._channels)):
             if k > 0:
                 rows, columns = self._size(k)
-                x = upsample(x, rows, columns, self._channels[k])
-                x = clip_activation(x + self._injection(grids, k, t, warped))
+                injection = self._observed(f"stage{k}.inject", self._injection(grids, k, t, warped))
+                upsampled = upsample(x, rows, columns, self._channels[k])
+                x = self._observed(f"stage{k}.sum", clip_activation(upsampled + injection))
             for j in range(self._blocks[k]):
                 name = f"stage{k}.block{j}"
-                x = block(x, layers[f"{name}.depthwise"], layers[f"{name}.pointwise"])
-        return planes_from_rows(head(x, layers["head.depthwise"], layers["head.pointwise"]), self._picture)
+                x = self._observed(name, block(x, layers[f"{name}.depthwise"], layers[f"{name}.pointwise"]))
+        x = self._observed("head.depthwise", head_depthwise(x, layers["head.depthwise"]))
+        subplanes = self._observed("subplanes", pointwise(x, layers["head.pointwise"]))
+        return planes_from_rows(subplanes, self._picture)
+
+    def _observed(self, name: str, values: Feature) -> Feature:
+        self._observe(name, values)
+        return values
 
     def _stem(self, grids: Sequence[Grid | None], frame_count: int, t: int) -> Feature:
         """Stage 0 before its blocks: the injection, and in `main` the temporal filter with repeated ends (7.8).
 
         No planes enter stage 0.
         """
-        centre = self._injection(grids, 0, t, {})
+        centre = self._observed("stage0.inject", self._injection(grids, 0, t, {}))
         if not self._profile.temporal_stem:
             return centre
         before = self._injection(grids, 0, max(t - 1, 0), {})
         after = self._injection(grids, 0, min(t + 1, frame_count - 1), {})
-        return temporal(before, centre, after, self._layers["stage0.temporal"])
+        return self._observed("stage0.temporal", temporal(before, centre, after, self._layers["stage0.temporal"]))
 
     def _injection(self, grids: Sequence[Grid | None], k: int, t: int, warped: Mapping[int, PlaneArray]) -> Feature:
         """The injection of stage `k` at frame `t`; zeros where the stage has none (7.7).
@@ -245,8 +264,7 @@ class ReferenceSynthesizer(TileSynthesizer):
 
     def _size(self, k: int) -> tuple[int, int]:
         """Rows and columns of stage `k` (7.2)."""
-        stride = STAGE_STRIDES[k]
-        return -(-self._picture.height // stride), -(-self._picture.width // stride)
+        return stage_size(k, self._picture.height, self._picture.width)
 
 
 def synthesise(

@@ -1,1 +1,1 @@
-"""This machine: optional packages, threads, memory."""
+"""This machine: optional packages, threads, memory, signals."""

@@ -70,6 +70,9 @@ _PACKAGES = {
     "pytorch_msssim": _Package("pytorch-msssim", "encoder", ("pytorch-msssim",), ("ms_ssim",)),
     "bjontegaard": _Package("bjontegaard", "bench", ("bjontegaard",)),
     "matplotlib": _Package("matplotlib", "bench", ("matplotlib",)),
+    "jsonschema": _Package("jsonschema", "conformance", ("jsonschema",), ("Draft202012Validator",)),
+    "referencing": _Package("referencing", "conformance", ("referencing",), ("Registry",)),
+    "ray": _Package("Ray", "ray", ("ray",), ("init", "remote", "wait")),
 }
 _ENCODER_WHEELS = "torch onnx av rich pytorch-msssim"
 
@@ -88,6 +91,8 @@ def load_package(name: str, purpose: str) -> Any:
     if name == "onnxruntime":
         # From 1.29 on it otherwise looks up a host and writes into the home folder as soon as it is imported.
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    if name == "ray":
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if not is_found(name, purpose):
         raise _fault(name, purpose, None)
     try:

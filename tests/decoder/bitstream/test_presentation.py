@@ -156,6 +156,7 @@ def test_first_entry_before_the_first_gop_counts() -> None:
     assert (shown.sample_aspect, len(shown.ignored)) == (Fraction(4, 3), 2)
 
 
+@pytest.mark.full
 def test_memory_for_durations_is_bounded() -> None:
     shown = Presentation(RATE)
     entry = b"1/25 " + b"1," * (RUNS_MAX - 1) + b"1"

@@ -177,6 +177,9 @@ def test_the_scan_meets_broken_headers() -> None:
         (units[:3] + units[-1:], "E_ORDER"),
         ([*units[:3], (0x40, b""), *units[3:]], "E_UNSUPPORTED"),
         (units[:5] + units[-1:], "E_TOTALS"),
+        ([*units[:3], (UnitType.GOP, b""), *units[3:]], "E_LENGTH"),
+        ([*units[:3], (UnitType.GOP, b"\0"), *units[3:]], "E_RANGE"),
+        ([*units[:3], (UnitType.GOP, b"\x81\x80\x04"), *units[3:]], "E_RANGE"),
     ):
         with pytest.raises(NvrcError) as caught:
             scan_index(io.BytesIO(assemble(change)))

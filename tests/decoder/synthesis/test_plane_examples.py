@@ -119,7 +119,7 @@ def test_displacements_and_weights():
     first, share, weight, *others = said(
         "7.6.1",
         "With a blend of LIST at all positions, a share of LIST becomes the weight LIST; "
-        "with LIST it becomes LIST, with LIST it becomes LIST",
+        "with a blend of LIST it becomes LIST, with one of LIST it becomes LIST",
     )
     for blend, expected in ((first, weight), others[:2], others[2:]):
         flow[:, 2] = blend

@@ -76,11 +76,7 @@ def test_head_outputs_are_channel_major():
     x = np.array([[[3]], [[5]]], dtype=np.int32)
     first = np.zeros((2, 4, 3, 3), dtype=np.int64)
     first[:, :, 1, 1] = [[1, 2, 3, 4], [10, 20, 30, 40]]
-    rows = reference.head(
-        x,
-        IntegerLayer(first, np.zeros(8, dtype=np.int64), 0, -2048, 2047),
-        integer_layer(np.eye(8), high=255),
-    )
+    rows = reference.head_depthwise(x, IntegerLayer(first, np.zeros(8, dtype=np.int64), 0, -2048, 2047))
     assert rows.ravel().tolist() == [3, 6, 9, 12, 50, 100, 150, 200]
 
 

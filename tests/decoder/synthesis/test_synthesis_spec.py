@@ -11,7 +11,7 @@ import nvrc_decoder
 from nvrc_decoder import profiles
 from nvrc_decoder.picture.planes import DIGEST_BYTES
 from nvrc_decoder.synthesis import arithmetic
-from spec.synthesis_tables import update
+from spec.generate import update
 
 SPEC = Path(__file__).parents[3] / "spec"
 CHAPTERS = ("06-arithmetic.md", "07-profiles-synthesis.md", "08-reconstruction.md")

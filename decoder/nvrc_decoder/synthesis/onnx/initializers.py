@@ -14,11 +14,11 @@ from nvrc_decoder.profiles import (
     LUMA_CHANNELS,
     LUMA_STAGE,
     PLANE_STAGE,
-    STAGE_STRIDES,
     LayerSpec,
     Profile,
     SlotKind,
     head_rows,
+    stage_size,
     synthesis_layers,
 )
 from nvrc_decoder.synthesis.arithmetic import IntegerLayer, rounding_term
@@ -57,8 +57,7 @@ class GraphInput:
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns for a picture of `height` x `width` luma samples."""
-        stride = STAGE_STRIDES[self.stage]
-        return -(-height // stride), -(-width // stride)
+        return stage_size(self.stage, height, width)
 
 
 def graph_inputs(profile: Profile) -> dict[str, GraphInput]:

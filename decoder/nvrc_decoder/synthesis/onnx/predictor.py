@@ -15,6 +15,7 @@ from nvrc_decoder.synthesis.onnx.initializers import PREDICTED
 from nvrc_decoder.synthesis.onnx.session import GraphSession, motion_graph_bytes
 from nvrc_decoder.synthesis.predictor import (
     CELL,
+    STEPS,
     Grid,
     PlaneArray,
     PlanePredictor,
@@ -25,9 +26,6 @@ from nvrc_decoder.synthesis.predictor import (
 __all__ = ["GraphPredictor"]
 
 MakeSession = Callable[[bytes, Sequence[str], Mapping[str, npt.NDArray[np.float32]]], GraphSession]
-
-# The names of graphs end in the planes' Step: luma samples from one sample of a plane to the next.
-_STEPS = {PLANE_STAGE: 4, LUMA_STAGE: 1}
 
 # Frames of one call: each takes some fifty bytes a luma sample, and few keep a GPU busy.
 _MOST_FRAMES = 4
@@ -53,8 +51,8 @@ class GraphPredictor(PlanePredictor[_Node]):
             return make(motion_graph_bytes(name), (output,), {})
 
         self._moves, self._join = session("moves", "moves"), session("join", "joined")
-        self._refine = {stage: session(f"refine-{_STEPS[stage]}", "refined") for stage in self.stages}
-        self._predict = {stage: session(f"predict-{_STEPS[stage]}", "predicted") for stage in self.stages}
+        self._refine = {stage: session(f"refine-{STEPS[stage]}", "refined") for stage in self.stages}
+        self._predict = {stage: session(f"predict-{STEPS[stage]}", "predicted") for stage in self.stages}
         self._wavelet = session("wavelet", "up")
 
     def entering(

@@ -29,9 +29,12 @@ from nvrc_decoder.synthesis.cuda.providers import (
 )
 from nvrc_decoder.system.packages import reinstall_line
 
-__all__ = ["GraphSession", "Tensor", "graph_bytes", "motion_graph_bytes", "output_bytes", "output_names"]
+__all__ = ["BORDER", "GraphSession", "Tensor", "graph_bytes", "motion_graph_bytes", "output_bytes", "output_names"]
 
 Tensor = npt.NDArray[np.float32] | npt.NDArray[np.int64] | npt.NDArray[np.int16]
+
+BORDER = 8
+"""Half samples by which the graphs ``refine-STEP`` repeat the edges of a node's planes: those of a cell of luma."""
 
 _OUTPUTS = {CHROMA_400: ("y",), CHROMA_420: ("y", "uv"), CHROMA_444: ("yuv",)}
 _CHROMA_NAMES = {CHROMA_400: "400", CHROMA_420: "420", CHROMA_444: "444"}
