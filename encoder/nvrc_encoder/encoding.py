@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,7 +15,9 @@ from nvrc_decoder.picture.planes import Planes
 from nvrc_decoder.system.out_of_memory import memory_errors
 from nvrc_encoder.model.rounding import Arithmetic
 from nvrc_encoder.options import EncodeOptions
+from nvrc_encoder.plan import Plan
 from nvrc_encoder.preparation import Prepared, check_before_reading, prepare
+from nvrc_encoder.probe import PROBE_FRAMES, is_worthwhile, measure_speed
 from nvrc_encoder.processes import check_process
 from nvrc_encoder.quality.psnr import measure
 from nvrc_encoder.quality.similarity import mean_similarity
@@ -23,20 +25,25 @@ from nvrc_encoder.rate_goal import RateGoal, clamp_lambda, guess_lambda
 from nvrc_encoder.report import EncodeReport
 from nvrc_encoder.source.video import Source
 from nvrc_encoder.training.checkpoint import checkpoint_to_resume, fingerprint
+from nvrc_encoder.training.deadline import Deadline
 from nvrc_encoder.training.interruption import Interruption
 from nvrc_encoder.training.loop import train
 from nvrc_encoder.training.outlook import Outlook
+from nvrc_encoder.training.pacing import Pacer
 from nvrc_encoder.training.run import Progress, Run
-from nvrc_encoder.training.structure_search import Trial, choose, is_open, memo, settled
+from nvrc_encoder.training.structure_search import Trial, choose, is_open, memo, settled, untried
+from nvrc_encoder.training.workload import NOMINAL, Speed, expected_work
 from nvrc_encoder.writing.stream import over_default_limits, reconstruct, write_stream
 from nvrc_encoder.writing.verification import verify_stream
 
-__all__ = ["encode"]
+__all__ = ["encode", "no_frames", "try_lambda", "warn_if_passed"]
 
 log = logging.getLogger("nvrc_encoder")
 
 _PILOT, _TRAINING = "pilot", "training"
 """Stages of an encode that train; the trials come between them."""
+_SECONDS_TOLERATED, _SHARE_TOLERATED = 1.0, 0.02
+"""By how much a time limit may be passed without a warning."""
 
 
 @memory_errors("encode smaller pictures or fewer frames")
@@ -50,6 +57,7 @@ def encode(
     resume: bool = False,
     interruption: Interruption | None = None,
     outlook: Outlook | None = None,
+    deadline: Deadline | None = None,
 ) -> EncodeReport:
     """Overfit a network to a video, write the stream, decode it and compare.
 
@@ -64,6 +72,10 @@ def encode(
         resume: whether to continue from `checkpoint` if that file exists.
         interruption: ends the encode between two steps of a training with a checkpoint, when it is asked to.
         outlook: forecasts the remaining time; no result depends on it.
+        deadline: when all has to be done. The training is as long as the time allows, and no longer than without a
+            deadline; there are as many trials as fit in their share. What cannot be done without (reading, start, an
+            iteration, writing) is done in any case, and a warning says by how much the limit was passed. The bytes
+            depend on the speed of the machine. A resumed encode needs a deadline of its own.
 
     Raises:
         InputError: E_SOURCE, the video has no frames; E_CHECKPOINT, the checkpoint is not of this encode; E_FORK, this
@@ -78,14 +90,34 @@ def encode(
     """
     _check_arguments(source, output)
     work = _Encode(
-        source, options or EncodeOptions(), progress, interruption or Interruption(), outlook or Outlook(), checkpoint
+        source,
+        options or EncodeOptions(),
+        progress,
+        interruption or Interruption(),
+        outlook or Outlook(),
+        checkpoint,
+        deadline,
     )
     work.begin(resume)
     trials = work.settle()
     prepared, run = work.train(trials)
     data, report = work.write(prepared, run, trials)
     output.write(data)
+    if deadline is not None and not deadline.part:
+        warn_if_passed(deadline)
     return report
+
+
+def warn_if_passed(deadline: Deadline) -> None:
+    """Log by how much an encode that is done has passed its time limit, unless that is little."""
+    over = -deadline.left
+    if over > max(_SECONDS_TOLERATED, _SHARE_TOLERATED * deadline.seconds):
+        log.warning(
+            "warning: the time limit of %.0f s was passed by %.0f s: what cannot be left out (reading, start, writing) "
+            "took longer than expected; fewer frames or a smaller picture take less",
+            deadline.seconds,
+            over,
+        )
 
 
 def _check_arguments(source: Source, output: BinaryIO) -> None:
@@ -99,9 +131,14 @@ def _check_arguments(source: Source, output: BinaryIO) -> None:
 def _read_frames(source: Source) -> list[Planes]:
     frames = list(source)
     if not frames:
-        skip = source.window.skip
-        raise InputError("E_SOURCE", f"{source.name} has no frames{f' after the first {skip}' if skip else ''}")
+        raise no_frames(source)
     return frames
+
+
+def no_frames(source: Source) -> InputError:
+    """The error for a source without frames."""
+    skip = source.window.skip
+    return InputError("E_SOURCE", f"{source.name} has no frames{f' after the first {skip}' if skip else ''}")
 
 
 def _with_metadata(source: Source, options: EncodeOptions) -> EncodeOptions:
@@ -115,11 +152,35 @@ def _with_metadata(source: Source, options: EncodeOptions) -> EncodeOptions:
     return dataclasses.replace(options, metadata={**carried, **options.metadata})
 
 
+def try_lambda(
+    source: Source,
+    frames: Sequence[Planes],
+    options: EncodeOptions,
+    finish: Callable[[Run], None] = train,
+    plan: Plan | None = None,
+) -> tuple[int, float]:
+    """Bytes and luma PSNR of a short pilot run.
+
+    Args:
+        source: gives the format.
+        frames: the frames, at least one.
+        options: give lambda and the structure.
+        finish: trains to the end of a run.
+        plan: of the training that follows, which the pilot is a share of; None for that of the options.
+    """
+    pilot = prepare(source, frames, options)
+    plan = plan or options.plan(len(frames))
+    short = dataclasses.replace(plan, iterations=plan.pilot, pretrain=plan.pretrain // 2, search=0.0)
+    finish(Run(pilot.trainer, short, memo=memo(_PILOT, options, ())))
+    estimate = pilot.trainer.estimate()
+    return pilot.size(estimate), estimate.psnr_y
+
+
 class _Encode:
     """One encode, stage by stage: `begin`, `settle`, `train`, `write`.
 
     Args:
-        source, options, progress, interruption, outlook, checkpoint: as in `encode`.
+        source, options, progress, interruption, outlook, checkpoint, deadline: as in `encode`.
     """
 
     def __init__(
@@ -130,7 +191,10 @@ class _Encode:
         interruption: Interruption,
         outlook: Outlook,
         checkpoint: Path | None,
+        deadline: Deadline | None,
     ) -> None:
+        self._deadline = deadline
+        self._pacer: Pacer | None = None
         self._source, self._options = source, options
         self._progress, self._interruption, self._outlook = progress, interruption, outlook
         self._checkpoint = checkpoint
@@ -150,9 +214,35 @@ class _Encode:
             saved.check(self._key)
         duration = source.findings.duration(source.window, source.rate, len(frames))
         self._goal = options.goal(source.width, source.height, len(frames), len(frames) / duration)
-        settling = saved is None or saved.stage != _TRAINING
+        self._resumed = saved if saved is not None and saved.stage == _TRAINING else None
+        settling = self._resumed is None
         trying = settling and options.trials and is_open(options)
-        self._outlook.plan(source.picture, len(frames), options.plan(), self._goal is not None, settling, trying)
+        speed = self._measured_speed(settling, trying)
+        goal = self._goal is not None
+        self._plan = options.plan(len(frames))
+        if self._deadline is not None:
+            self._pacer = Pacer(self._deadline, options, source.picture, len(frames), goal, speed or NOMINAL)
+            trying = trying and self._pacer.may_try(0.0)
+            # The pilot is a small share of the training, and is planned as a part of it.
+            before = ("pilot start",) * goal + ("trials",) * trying + ("start",) if settling else ()
+            self._plan = self._pacer.plan(before)
+        self._outlook.plan(source.picture, len(frames), self._plan, goal, settling, trying, speed)
+
+    def _measured_speed(self, settling: bool, trying: bool) -> Speed | None:
+        """How fast this machine is, if somebody wants to know and it takes little of the time; None else."""
+        source, frames, options = self._source, self._frames, self._options
+        work = expected_work(
+            source.picture, len(frames), options.plan(len(frames)), self._goal is not None, settling, trying
+        )
+        whole = sum(work.values())
+        if self._deadline is not None:
+            whole = min(whole, self._deadline.left)
+        elif not self._outlook.probing:
+            return None
+        clock = time.monotonic if self._deadline is None else self._deadline.clock
+        if not is_worthwhile(source, len(frames), options, whole):
+            return None
+        return measure_speed(source, frames[:PROBE_FRAMES], options, (clock,))[0]
 
     def settle(self) -> tuple[Trial, ...]:
         """Fix lambda for the start of the training, then the structure; return the trials that chose it.
@@ -160,38 +250,45 @@ class _Encode:
         A checkpoint of the training has both. With a checkpoint of the pilot, the pilot resumes, and the trials, which
         take seconds, are repeated.
         """
-        saved = self._saved
-        if saved is not None and saved.stage == _TRAINING:
-            self._options, trials = settled(self._options, saved.state["memo"])
+        if self._resumed is not None:
+            self._options, trials = settled(self._options, self._resumed.state["memo"])
             return trials
         if self._goal is not None:
             lagrangian = self._first_lambda(self._goal)
             self._options = dataclasses.replace(self._options, lagrangian=lagrangian)
         if not (self._options.trials and is_open(self._options)):
             return ()
+        pacer = self._pacer
+        if pacer is not None and not pacer.may_try(0.0):
+            log.info("there is no time for trials: planes with smooth motion and nodes every 8 frames")
+            self._options = untried(self._options)
+            return ()
         choice = choose(
-            self._source, self._frames, self._options, lambda *args: prepare(*args).trainer, self._report_trial
+            self._source,
+            self._frames,
+            self._options,
+            lambda *args: prepare(*args).trainer,
+            self._report_trial,
+            (lambda used, last: True) if pacer is None else pacer.may_try,
         )
         self._options = choice.options
         return choice.trials
 
     def _first_lambda(self, goal: RateGoal) -> float:
         """Lambda for the start of a run with a goal, from a guess and a short pilot run at that guess."""
-        source, frames = self._source, self._frames
-        guess = guess_lambda(goal, len(frames) * source.width * source.height)
+        guess = guess_lambda(goal, len(self._frames) * self._source.width * self._source.height)
         options = dataclasses.replace(self._options, lagrangian=guess)
-        pilot = prepare(source, frames, options)
-        plan = options.plan()
-        short = dataclasses.replace(plan, iterations=plan.pilot, pretrain=plan.pretrain // 2, search=0.0)
-        self._finish(Run(pilot.trainer, short, memo=memo(_PILOT, options, ())), _PILOT)
-        estimate = pilot.trainer.estimate()
-        return clamp_lambda(guess * math.exp(2 * goal.step(goal.error(pilot.size(estimate), estimate.psnr_y))))
+        size, psnr_y = try_lambda(
+            self._source, self._frames, options, lambda run: self._finish(run, _PILOT), self._plan
+        )
+        return clamp_lambda(guess * math.exp(2 * goal.step(goal.error(size, psnr_y))))
 
     def train(self, trials: tuple[Trial, ...]) -> tuple[Prepared, Run]:
         """Train to the end; `trials` go into the checkpoints."""
         self._outlook.enter("start")
         options = self._options
-        prepared = prepare(self._source, self._frames, options)
+        resumed = self._resumed
+        prepared = prepare(self._source, self._frames, options, start=resumed is None)
         trainer = prepared.trainer
         prepared.size(prepared.smallest)  # What the format cannot carry fails here, not after the training.
         over = over_default_limits(trainer, prepared.sequence, prepared.schedule)
@@ -202,7 +299,9 @@ class _Encode:
             return dataclasses.replace(options, lagrangian=lagrangian).multipliers(trainer.model.structure)
 
         following = multipliers_at if options.grid_step is None else None
-        run = Run(trainer, options.plan(), self._goal, prepared.size, following, memo(_TRAINING, options, trials))
+        if self._pacer is not None:
+            self._plan = self._pacer.plan(done=0 if resumed is None else int(resumed.state["iteration"]))
+        run = Run(trainer, self._plan, self._goal, prepared.size, following, memo(_TRAINING, options, trials))
         self._finish(run)
         return prepared, run
 
@@ -224,8 +323,15 @@ class _Encode:
             log.info("resumed in the %s, iteration %d of %d", stage, run.iteration, run.plan.iterations)
         self._outlook.enter(stage)
         run.watch = self._outlook.follow
+        if self._pacer is not None and stage == _TRAINING:
+            run.watch = self._follow
         train(run, report, path=self._checkpoint, key=self._key, interruption=self._interruption)
         self._outlook.leave()
+
+    def _follow(self, run: Run) -> None:
+        if self._pacer is not None:
+            self._pacer.follow(run)
+        self._outlook.follow(run)
 
     def _report_trial(self, done: int, all_: int, trial: Trial) -> None:
         self._outlook.reach(1 - done / all_, done, all_)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from nvrc_encoder.model.structure import Structure
 from nvrc_encoder.plan import Plan
 from nvrc_encoder.rate_goal import RateGoal
 
-__all__ = ["PRESETS", "SCHEDULES", "TUNES", "EncodeOptions", "profile_named"]
+__all__ = ["PRESETS", "PRESET_FRAMES", "SCHEDULES", "TUNES", "EncodeOptions", "profile_named"]
 
 PRESETS: dict[str, Plan] = {
     "draft": Plan(iterations=150, trial_frames=9, pretrain=60, noise=(0.5, 0.3)),
@@ -23,7 +24,10 @@ PRESETS: dict[str, Plan] = {
     "slow": Plan(iterations=9000, weight_rate=5e-3),
     "placebo": Plan(iterations=30000, weight_rate=5e-3),
 }
-"""Preset -> plan. Time grows with the iterations and with the pixels of a window of frames."""
+"""Preset -> plan for a video of `PRESET_FRAMES` frames. A shorter or longer one has iterations in proportion."""
+PRESET_FRAMES = 64
+_LEAST_FRAMES = 16
+"""Fewer frames have as many iterations as these: the networks have to be trained all the same."""
 
 TUNES = ("psnr", "ms-ssim")
 """Distortions to tune for: the weighted MSE, or 1 - MS-SSIM in place of the MSE of luma."""
@@ -107,7 +111,7 @@ class EncodeOptions:
         grid_scale: factor on the steps that lambda gives, 0.1..10. A factor below 1 applies to keys alone, on which
             more frames depend than on the nodes between them.
         context_widths: hidden widths of the context network, 1..64.
-        iterations: number of iterations in place of the preset's.
+        iterations: number of iterations in place of the preset's, whatever the number of frames.
         prior: whether networks start from the format's prior, where it suits, and are coded as differences from it
             (spec 6.5).
         index: whether to write INDEX and footer, if there is more than one GOP.
@@ -320,10 +324,28 @@ class EncodeOptions:
         finer = min(1.0, self.grid_scale or 1.0)
         return tuple(min(STEP_FACTOR_MAX, round(factor / finer)) for factor in LEVEL_FACTORS[:levels])
 
-    def plan(self) -> Plan:
-        """The preset's plan, with `iterations` if they are given."""
+    def plan(self, frames: int = PRESET_FRAMES) -> Plan:
+        """The preset's plan, with `iterations` if they are given.
+
+        Args:
+            frames: number of frames of the video. Iterations of a preset follow it, so that each frame is trained
+                equally often; see docs/decisions/0027-iterations-follow-frames.md.
+        """
         plan = PRESETS[self.preset]
-        if self.iterations is None:
-            return plan
-        values = {**plan.__dict__, "iterations": self.iterations}
-        return Plan(**values)
+        return dataclasses.replace(plan, iterations=self.iterations or _iterations(plan, frames))
+
+    def plan_within(self, frames: int, iterations: int) -> Plan:
+        """A plan of that many iterations, of which `plan` may have more.
+
+        It has the rates of the slowest preset that is not slower than this one and has no more iterations, of `draft`
+        at least; with `iterations` given, those of this preset.
+        """
+        names = list(PRESETS)
+        usable = names[: names.index(self.preset) + 1] if self.iterations is None else [self.preset]
+        fitting = [name for name in usable if _iterations(PRESETS[name], frames) <= iterations]
+        return dataclasses.replace(PRESETS[fitting[-1] if fitting else usable[0]], iterations=iterations)
+
+
+def _iterations(plan: Plan, frames: int) -> int:
+    """Iterations of a preset's plan for that many frames."""
+    return max(1, round(plan.iterations * max(frames, _LEAST_FRAMES) / PRESET_FRAMES))

@@ -91,7 +91,12 @@ def _split(frames: Sequence[Planes], gop: int) -> list[list[Planes]]:
 
 
 def make_trainer(
-    source: Source, frames: Sequence[Planes], options: EncodeOptions, *, kind: type[Trainer] = Trainer
+    source: Source,
+    frames: Sequence[Planes],
+    options: EncodeOptions,
+    *,
+    start: bool = True,
+    kind: type[Trainer] = Trainer,
 ) -> tuple[Trainer, SequenceHeader, ScheduleKind]:
     """A trainer for a video, ready to run, with its SEQUENCE and the schedule of its grids.
 
@@ -99,6 +104,7 @@ def make_trainer(
         source: gives the format.
         frames: the frames, at least one.
         options: see `EncodeOptions`.
+        start: whether to search for initial grids; not needed where a checkpoint of the training is put back.
         kind: the trainer's class.
 
     Raises:
@@ -128,12 +134,13 @@ def make_trainer(
         _device(options.device),
         _similarity(source, options),
         options.prior,
+        start,
     )
     return trainer, sequence, schedule
 
 
-def prepare(source: Source, frames: Sequence[Planes], options: EncodeOptions) -> Prepared:
+def prepare(source: Source, frames: Sequence[Planes], options: EncodeOptions, start: bool = True) -> Prepared:
     """A trainer and the rest of its stream; arguments and errors as in `make_trainer`."""
-    trainer, sequence, schedule = make_trainer(source, frames, options)
+    trainer, sequence, schedule = make_trainer(source, frames, options, start=start)
     index = options.index and len(trainer.frame_counts) > 1
     return Prepared(trainer, sequence, schedule, index, options.metadata)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 from nvrc_encoder.model.structure import Structure
 from nvrc_encoder.quality.psnr import Quality
@@ -11,7 +13,7 @@ from nvrc_encoder.rate_goal import RateGoal
 from nvrc_encoder.training.run import Summary
 from nvrc_encoder.training.structure_search import Trial
 
-__all__ = ["EncodeReport"]
+__all__ = ["EncodeReport", "rate_control"]
 
 
 @dataclass(frozen=True)
@@ -65,3 +67,50 @@ class EncodeReport:
     def kilobits_per_second(self) -> float:
         """Bitrate of the stream at the video's frame rate, kbit/s."""
         return float(8 * self.bytes * self.rate / self.frames) / 1000
+
+    def document(self) -> dict[str, Any]:
+        """The report as JSON can hold it."""
+        quality, structure = self.quality, self.structure
+        return {
+            "frames": self.frames,
+            "width": self.width,
+            "height": self.height,
+            "bytes": self.bytes,
+            "estimated_bytes": round(self.estimated_bytes, 1),
+            "bits_per_pixel": round(self.bits_per_pixel, 6),
+            "kilobits_per_second": round(self.kilobits_per_second, 3),
+            "components": {name: round(size, 1) for name, size in self.components.items()},
+            "psnr_y_of_float_layers": self.float_quality.y,
+            "ms_ssim_y": self.ms_ssim_y,
+            "psnr": dataclasses.asdict(quality),
+            "cost": self.cost,
+            "lambda": self.lagrangian,
+            "rate_control": rate_control(self.goal, self.bytes, quality.y),
+            "structure": {
+                "profile": structure.profile.name,
+                "stage_channels": list(structure.stage_channels),
+                "stage_blocks": list(structure.stage_blocks),
+                "grid_channels": list(structure.grid_channels),
+                "motion": structure.moving,
+                "split": structure.splitting,
+                "key_spacing": structure.pyramid.key_spacing,
+                "node_spacing": structure.pyramid.node_spacing,
+                "step_factors": list(structure.pyramid.factors),
+                "context_widths": list(structure.context_widths),
+            },
+            "trials": [dataclasses.asdict(trial) for trial in self.trials],
+            "training": dataclasses.asdict(self.training),
+            "kmac_per_pixel": round(self.kmac_per_pixel, 3),
+            "training_seconds": round(self.training_seconds, 2),
+            "seconds": round(self.seconds, 2),
+            "frame_md5s": list(self.frame_md5),
+        }
+
+
+def rate_control(goal: RateGoal | None, size: int, psnr_y: float) -> dict[str, Any] | None:
+    """The target and the value reached; None for a fixed lambda."""
+    if goal is None:
+        return None
+    if goal.kind == "size":
+        return {"target_bytes": round(goal.value), "reached_bytes": size, "tolerance": "3 %"}
+    return {"target_psnr_y": goal.value, "reached_psnr_y": psnr_y, "tolerance": "0.1 dB"}

@@ -12,6 +12,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from encoder_cases import ONE_GRID_WORDS
 from source_cases import make
 
 import nvrc_decoder
@@ -27,7 +28,7 @@ from nvrc_output.metadata_notes import turning_filter
 from nvrc_output.writers import OutputKind, open_writer
 from nvrc_ref.main import run
 
-DRAFT = ("--preset", "draft", "--no-trials", "--threads", "1")
+DRAFT = ("--preset", "draft", "--no-trials", "--threads", "1", *ONE_GRID_WORDS)
 MASTERING = "13250,34500,7500,3000,34000,16000,15635,16450,10000000,1"
 HDR = "mastering-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1):cll=1000,400"
 TURNS = [Orientation(degrees, flip) for degrees in (0, 90, 180, 270) for flip in (False, True) if degrees or flip]

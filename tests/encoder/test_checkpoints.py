@@ -23,7 +23,7 @@ from nvrc_decoder.errors import InputError, OutputError
 from nvrc_encoder import EncodeOptions, encode, encoding
 from nvrc_encoder.preparation import make_trainer
 from nvrc_encoder.rate_goal import RateGoal
-from nvrc_encoder.training import loop
+from nvrc_encoder.training import loop, trainer
 from nvrc_encoder.training.checkpoint import fingerprint, read_checkpoint, save_checkpoint
 from nvrc_encoder.training.loop import train
 from nvrc_encoder.training.run import Run
@@ -74,6 +74,28 @@ def uninterrupted(request: pytest.FixtureRequest) -> tuple[Run, int, RateGoal | 
     return run, _finish(run), goal
 
 
+@pytest.fixture(scope="module")
+def unbegun(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A checkpoint of a run before its first step, with `KEY`."""
+    path = tmp_path_factory.mktemp("unbegun") / "state"
+    save_checkpoint(path, _fresh(10), KEY)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def left(short_encode: bytes, tmp_path: Path) -> Path:
+    """The checkpoint that an encode of `gradient_source(32, 24, 4)` with 2 iterations leaves."""
+    (tmp_path / "state").write_bytes(short_encode)
+    return tmp_path / "state"
+
+
+@pytest.fixture(scope="module")
+def short_encode(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("left") / "state"
+    encode(gradient_source(32, 24, 4), io.BytesIO(), options(iterations=2), checkpoint=path)
+    return path.read_bytes()
+
+
 # First step, the float phase's middle and end, around the start of the exact phase, the last iteration; rate control's
 # iterations; two steps of the search; the last step.
 @pytest.mark.parametrize("kill_after", full_except([1, 5, 8, 18, 19, 20, 23, 24, 25, -4, -3, -1], 18))
@@ -110,14 +132,14 @@ def test_resumed_runs_cover_all_phases(uninterrupted: tuple[Run, int, RateGoal |
 
 def test_encode_resumed_gives_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = gradient_source(32, 24, 4)
-    chosen = options(iterations=20)
+    chosen = options(iterations=10)
     whole, again = io.BytesIO(), io.BytesIO()
     encode(source, whole, chosen)
     path = tmp_path / "state"
     honest = Run.advance
 
     def killed(self: Run) -> object:
-        if self.iteration == 13:
+        if self.iteration == 6:
             save_checkpoint(path, self, fingerprint(source.picture, list(source), chosen))
             raise _KilledError
         return honest(self)
@@ -165,27 +187,29 @@ def test_encode_resumes_in_every_stage(tmp_path: Path, monkeypatch: pytest.Monke
     assert whole.getvalue() == again.getvalue()
 
 
-def test_checkpoint_of_another_encode_is_refused(tmp_path: Path) -> None:
+def test_a_resumed_training_does_not_start_again(left: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, source = options(iterations=2), gradient_source(32, 24, 4)
+    whole, resumed = io.BytesIO(), io.BytesIO()
+    encode(source, whole, made)
+    monkeypatch.setattr(trainer, "initial_grids", lambda *arguments: pytest.fail("the start is repeated"))
+    encode(source, resumed, made, checkpoint=left, resume=True)
+    assert resumed.getvalue() == whole.getvalue()
+
+
+def test_checkpoint_of_another_encode_is_refused(left: Path) -> None:
     source = gradient_source(32, 24, 4)
-    path = tmp_path / "state"
-    chosen = options(iterations=10)
-    encode(source, io.BytesIO(), chosen, checkpoint=path)
-    assert path.exists()
     with pytest.raises(InputError) as caught:
-        encode(source, io.BytesIO(), options(iterations=10, seed=7), checkpoint=path, resume=True)
+        encode(source, io.BytesIO(), options(iterations=2, seed=7), checkpoint=left, resume=True)
     assert caught.value.code == "E_CHECKPOINT"
     faster = gradient_source(32, 24, 4, rate=Fraction(50))
     with pytest.raises(InputError) as caught:
-        encode(faster, io.BytesIO(), chosen, checkpoint=path, resume=True)
+        encode(faster, io.BytesIO(), options(iterations=2), checkpoint=left, resume=True)
     assert caught.value.code == "E_CHECKPOINT"
 
 
 @pytest.mark.parametrize("damage", ["empty", "junk", "garbage", "digits", "cut", "short", "flipped", "folder"])
-def test_damaged_checkpoint_is_a_typed_error(tmp_path: Path, damage: str) -> None:
-    path = tmp_path / "state"
-    run = _fresh(10)
-    save_checkpoint(path, run, KEY)
-    data = path.read_bytes()
+def test_damaged_checkpoint_is_a_typed_error(unbegun: bytes, tmp_path: Path, damage: str) -> None:
+    path, data = tmp_path / "state", unbegun
     middle = len(data) // 2
     made = {
         "empty": b"",
@@ -197,7 +221,6 @@ def test_damaged_checkpoint_is_a_typed_error(tmp_path: Path, damage: str) -> Non
         "flipped": data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :],
     }
     if damage == "folder":
-        path.unlink()
         path.mkdir()
     else:
         path.write_bytes(made[damage])
@@ -215,36 +238,34 @@ def test_files_of_others_are_no_checkpoints(tmp_path: Path, content: Any) -> Non
         _state(tmp_path / "state")
 
 
-def test_states_that_do_not_fit_are_refused(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path / "state", _fresh(10), KEY)
+def test_states_that_do_not_fit_are_refused(unbegun: bytes, tmp_path: Path) -> None:
+    (tmp_path / "state").write_bytes(unbegun)
     found = read_checkpoint(tmp_path / "state")
     found.state["trainer"]["raw"] = torch.zeros(3)
     with pytest.raises(InputError, match="does not fit"):
         found.restore(_fresh(10))
 
 
-def test_differences_of_another_encode_are_named(tmp_path: Path) -> None:
-    source, path = gradient_source(32, 24, 4), tmp_path / "state"
-    chosen = options(iterations=10)
-    encode(source, io.BytesIO(), chosen, checkpoint=path)
+def test_differences_of_another_encode_are_named(left: Path) -> None:
+    source, chosen = gradient_source(32, 24, 4), options(iterations=2)
 
     def refusal(**changes: Any) -> str:
         with pytest.raises(InputError) as caught:
-            encode(source, io.BytesIO(), dataclasses.replace(chosen, **changes), checkpoint=path, resume=True)
+            encode(source, io.BytesIO(), dataclasses.replace(chosen, **changes), checkpoint=left, resume=True)
         return caught.value.message
 
     assert "(seed 0, now 7; lambda 0.005, now 0.01)" in refusal(seed=7, lagrangian=0.01)
-    assert "(iterations 10, now 12; other plan)" in refusal(iterations=12)
+    assert "(iterations 2, now 12; other plan)" in refusal(iterations=12)
     source = gradient_source(32, 24, 3)
     assert "(frames 4, now 3; other samples)" in refusal()
-    torch.save({"key": "abc", "state": read_checkpoint(path).state}, path)
+    torch.save({"key": "abc", "state": read_checkpoint(left).state}, left)
     assert "(another version of nvrc-ref wrote it)" in refusal()
 
 
 def test_failed_write_is_a_typed_error(tmp_path: Path) -> None:
+    run, before = _fresh(3), set(tmp_path.iterdir())
     with pytest.raises(OutputError):
-        save_checkpoint(tmp_path / "no" / "state", _fresh(10), KEY)
-    run, before = _fresh(10), set(tmp_path.iterdir())
+        save_checkpoint(tmp_path / "no" / "state", run, KEY)
     train(run, path=tmp_path / "no" / "state")
     assert run.done
     assert set(tmp_path.iterdir()) == before
@@ -269,7 +290,7 @@ def test_checkpoints_take_a_fiftieth_of_the_time(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(loop.time, "monotonic", lambda: now)
     monkeypatch.setattr(loop, "save_checkpoint", slowly)
     train(Clocked(), path=tmp_path / "state")  # type: ignore[arg-type]
-    assert saved[0] == 30
+    assert saved[0] == 1
     gaps = [after - before for before, after in pairwise(saved)]
     assert set(gaps[:-1]) == {153.0}
     assert saved[-1] >= 5000

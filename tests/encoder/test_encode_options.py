@@ -172,6 +172,14 @@ def test_iterations_override_only_those_of_the_preset() -> None:
     assert EncodeOptions(preset="slow").plan() == PRESETS["slow"]
 
 
+@pytest.mark.parametrize(
+    ("frames", "iterations"), [(64, 1000), (32, 500), (96, 1500), (640, 10000), (16, 250), (3, 250)]
+)
+def test_iterations_of_a_preset_follow_frames(frames: int, iterations: int) -> None:
+    assert EncodeOptions(preset="fast").plan(frames).iterations == iterations
+    assert EncodeOptions(preset="fast", iterations=7).plan(frames).iterations == 7
+
+
 def multipliers(**changes: Any) -> dict[SlotKind, list[int]]:
     """The multipliers of the first slot of each kind."""
     options = EncodeOptions(profile="nano", grid_channels=(4, 3, 3, 2, 3, 4, 3, 3, 3, 3, 3), split=True, **changes)

@@ -5,12 +5,12 @@ A tensor left on the CPU is an error there, and so is each read of a value, whic
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
-import torch._dynamo  # else PyTorch imports it later, while a test has replaced a part of it
 from encoder_cases import gradient_source
 from torch.fx.experimental import _config
 
@@ -20,6 +20,12 @@ from nvrc_encoder.preparation import make_trainer
 from nvrc_encoder.training.trainer import Trainer
 
 META = torch.device("meta")
+
+
+@pytest.fixture(autouse=True)
+def _whole_pytorch() -> None:
+    """Without it PyTorch imports a part of itself later, while a test has replaced another."""
+    importlib.import_module("torch._dynamo")
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_skipped_work_does_not_set_the_pace() -> None:
 def test_resumed_training_skips_earlier_stages() -> None:
     outlook = Outlook()
     outlook.plan(PICTURE, 16, Plan(iterations=100), True, settling=False, trying=False)
-    assert outlook.stage == "start"
+    assert outlook.stage == "training"
 
 
 @pytest.mark.full

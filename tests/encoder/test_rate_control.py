@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from encoder_cases import gradient_source
+from encoder_cases import ONE_GRID, gradient_source
 
 from nvrc_encoder import EncodeOptions, encode
 from nvrc_encoder.preparation import make_trainer
@@ -77,9 +77,10 @@ def _run(goal: RateGoal | None, **changes: Any) -> Run:
 
 @pytest.mark.parametrize(("factor", "sign"), [(0.5, 1), (2.0, -1)])
 def test_lambda_moves_towards_the_goal(factor: float, sign: int) -> None:
-    run = _run(None, iterations=20, prior=False)
+    changes = {"iterations": 20, "prior": False, **ONE_GRID}
+    run = _run(None, **changes)
     bits = run.trainer.estimate().bits
-    run = _run(RateGoal("size", factor * bits / 8), iterations=20, prior=False)
+    run = _run(RateGoal("size", factor * bits / 8), **changes)
     before = run.trainer.lagrangian
     while run.iteration < 12:
         run.advance()
@@ -87,7 +88,7 @@ def test_lambda_moves_towards_the_goal(factor: float, sign: int) -> None:
 
 
 def test_nearer_to_the_goal_wins_then_the_lower_cost() -> None:
-    run = _run(RateGoal("size", 1000), iterations=20)
+    run = _run(RateGoal("size", 1000), iterations=20, **ONE_GRID)
 
     def snapshot(size: int, distortion: float) -> Snapshot:
         return Snapshot(0, 1e-3, distortion, 8.0 * size, 30.0, size, {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-__all__ = ["SUPPORTED", "advice_for_format", "conversion_advice", "retiming_advice", "y4m_advice"]
+__all__ = ["SUPPORTED", "advice_for_format", "conversion_advice", "raw_advice", "retiming_advice", "y4m_advice"]
 
 SUPPORTED = "4:0:0, 4:2:0 and 4:4:4 with 8 or 10 bits"
 
@@ -88,6 +88,14 @@ def y4m_advice(space: str, full_range: bool = False) -> str:
         half_chroma=space.startswith("420"),
         whole_chroma=space.startswith("444"),
         full_range=full_range,
+    )
+
+
+def raw_advice() -> str:
+    """One clause with a command that makes a y4m file of the frames that `encode` reads: not turned, none repeated."""
+    return (
+        "ffmpeg -noautorotate -i INPUT -fps_mode passthrough -pix_fmt yuv420p OUTPUT.y4m makes one "
+        "(-pix_fmt yuv420p10le -strict -1 for 10 bits)"
     )
 
 

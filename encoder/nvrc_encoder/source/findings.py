@@ -74,8 +74,8 @@ class Findings:
 
     def metadata(self, window: Window, rate: Fraction) -> dict[str, str]:
         """METADATA of the encoded frames, key -> value."""
-        times = self._times(window, rate)
-        return dict(self.entries) if times is None else {**self.entries, TIMES: times}
+        times = self.times(window, rate)
+        return dict(self.entries) if times is None else {**self.entries, TIMES: times[0]}
 
     def carried(self, window: Window, rate: Fraction) -> list[str]:
         """The same in words, such as ``pixel aspect 64:45``."""
@@ -91,14 +91,18 @@ class Findings:
             shown.add(key, value.encode(), 0)
         return shown
 
-    def losses(self, window: Window, rate: Fraction) -> list[str]:
-        """One line for each property that the stream will not have, and for each defect of the input."""
+    def losses(self, window: Window, rate: Fraction, parts: Sequence[int] = ()) -> list[str]:
+        """One line for each property that the stream will not have, and for each defect of the input.
+
+        Args:
+            window, rate, parts: as in `times`.
+        """
         lines = [self._in_window(line, window, rate) for line in self.lost.values()]
         corrupt = [i for i in self.corrupt if window.has(i)]
         interlaced = [i for i in self.interlaced if window.has(i)]
         if interlaced and "interlacing" not in self.lost:
             lines.append(interlacing_line(_frames(len(interlaced))))
-        if self._ticks(window, rate) is not None and self._times(window, rate) is None:
+        if self._ticks(window, rate) is not None and self.times(window, rate, parts) is None:
             lines.append(
                 f"dropped: time stamps, which the format cannot carry; all frames are shown at {rate} a second: "
                 f"ffmpeg -i INPUT -vf fps={rate} -c:v ffv1 OUTPUT.mkv keeps the timing by repeating and dropping frames"
@@ -144,17 +148,27 @@ class Findings:
         ends = [*starts[1:], starts[-1] + (last if last > 0 else max(1, round(frame)))]
         return [end - start for start, end in zip(starts, ends, strict=True)]
 
-    def _times(self, window: Window, rate: Fraction) -> str | None:
-        """The value of `nvrc.times`; None where it is not needed, or cannot be represented."""
+    def times(self, window: Window, rate: Fraction, parts: Sequence[int] = ()) -> list[str] | None:
+        """The value of `nvrc.times` for each part; None where it is not needed, or cannot be represented.
+
+        Args:
+            window: the encoded frames.
+            rate: frames per second.
+            parts: numbers of frames of consecutive parts; empty for one part with all of them.
+        """
         ticks = self._ticks(window, rate)
         if ticks is None or self.time_base is None or min(ticks) < 1:
             return None
         unit = math.gcd(*ticks)
+        texts, first = [], 0
         try:
-            text = format_times(self.time_base * unit, [value // unit for value in ticks])
+            for count in parts or [len(ticks)]:
+                part = [value // unit for value in ticks[first : first + count]]
+                texts.append(format_times(self.time_base * unit, part))
+                first += count
         except ValueError:
             return None
-        return text if len(text) < DEFAULT_LIMITS.max_metadata_bytes - 64 else None
+        return texts if max(map(len, texts)) < DEFAULT_LIMITS.max_metadata_bytes - 64 else None
 
 
 def _frames(count: int) -> str:

@@ -82,6 +82,7 @@ class Source:
         frame_count: number of frames that iteration yields; None where it is not known before they are read.
         findings: properties of the input beyond samples; complete when its frames have been read.
         window: the input's frames that iteration yields.
+        once: whether they can be iterated only once, as those of a pipe.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Source:
     _open_frames: Callable[[], Iterator[Planes]] = field(repr=False)
     findings: Findings = field(default_factory=Findings, repr=False, compare=False)
     window: Window = field(default_factory=Window)
+    once: bool = False
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -246,7 +248,8 @@ def _cut(source: Source, picture: VideoFormat, frames: int | None, skip: int) ->
     skip = min(skip, sys.maxsize)
     frames = None if frames is None else min(frames, sys.maxsize - skip)
     window = Window(skip, frames)
-    return Source(source.name, picture, count, lambda: _windowed(source, window), source.findings, window)
+    once = source.name == "-" or Path(source.name).is_fifo()
+    return Source(source.name, picture, count, lambda: _windowed(source, window), source.findings, window, once)
 
 
 def _windowed(source: Source, window: Window) -> Iterator[Planes]:

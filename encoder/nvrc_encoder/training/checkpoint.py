@@ -58,7 +58,7 @@ def fingerprint(picture: VideoFormat, frames: Sequence[Planes], options: EncodeO
         "frames": str(len(frames)),
         _SAMPLES: samples.hexdigest(),
         **chosen,
-        "plan": repr(options.plan()),
+        "plan": repr(options.plan(len(frames))),
     }
 
 

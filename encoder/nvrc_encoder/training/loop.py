@@ -63,7 +63,8 @@ def train(
                 log.warning("warning: %s%s", error.message, "" if interruption.asked else "; the encode continues")
             told = True
 
-    due = time.monotonic() + every
+    # The first step is saved at once: what went before it, trials and start, may have taken long.
+    due = time.monotonic()
     with interruption.deferred():
         while not run.done and not interruption.asked:
             progress = run.advance()

@@ -1,4 +1,4 @@
-"""Forecast of an encode: its memory from the size of the video, its remaining time from the steps timed so far.
+"""Forecast of the remaining time of an encode, from the work ahead and the steps timed so far.
 
 Free of PyTorch. No result of the encode depends on it.
 """
@@ -11,81 +11,26 @@ from typing import TYPE_CHECKING
 
 from nvrc_decoder.picture.format import VideoFormat
 from nvrc_encoder.plan import Plan
+from nvrc_encoder.training.workload import (
+    STAGES,
+    STARTS,
+    Speed,
+    expected_memory,
+    expected_work,
+    iterations_ahead,
+)
 
 if TYPE_CHECKING:
     from nvrc_encoder.training.run import Run
 
 __all__ = ["STAGES", "Outlook", "expected_memory"]
 
-STAGES = ("pilot start", "pilot", "trials", "start", "training", "search", "writing")
-"""Stages in their order. Not every encode has the first three."""
-_STARTS = frozenset({"pilot start", "trials", "start"})
-"""Stages with a pace of their own: it does not follow from that of the iterations."""
-
-# Seconds on the processor that this was measured on. Only their ratios matter once anything has been timed.
-_ITERATION, _ITERATION_LEAST = 0.42, 0.015
-"""Seconds of an iteration before the exact phase: per million samples of its window, and the least."""
-_EXACT = 1.4
-"""Factor on that for an iteration of the exact phase, with its share of the evaluations of the whole video."""
-_START, _START_LEAST = 4.5, 0.3
-"""Seconds of the initial grids and weights: per million samples of the video, and the least."""
-_EVALUATION, _WRITING = 0.15, 1.8
-"""Seconds of an evaluation in the search, and of writing and verifying the stream, per million samples of the video."""
-_TRIALS = 6
-_TRIAL_SAMPLES = 1 << 17
-_EXTRA_LIKELY = 0.3
-"""Share of the iterations allowed to rate control that it usually adds."""
 _KNOWN_AFTER = 3
 """Iterations to time before the forecast is good enough to show."""
 
-_BASE_BYTES = 400e6
-_FRAME_BYTES = 130
-"""Memory per sample of the video: frames, grids with gradients and averages, contexts."""
-_WINDOW_BYTES = 500
-"""Memory per sample of the frames of one iteration."""
 _WARM_UP = 0.5
 """Extra seconds of the very first step."""
 _LEAST_SHOWN = 1.0
-
-
-def iterations_ahead(plan: Plan, iteration: int, end: int, goal: bool) -> float:
-    """Remaining work of a training, in units of an iteration before the exact phase.
-
-    Args:
-        plan: plan of the training.
-        iteration: iterations done.
-        end: iterations of the training as it stands.
-        goal: whether rate control may add iterations.
-    """
-    likely = max(end, plan.iterations + round(_EXTRA_LIKELY * plan.extra * plan.iterations)) if goal else end
-    return max(0, plan.hard_from - iteration) + _EXACT * max(0, likely - max(iteration, plan.hard_from))
-
-
-def expected_memory(picture: VideoFormat, frames: int, window: int) -> float:
-    """Peak memory of an encode in bytes, roughly; `window` is the number of frames per iteration."""
-    samples = picture.width * picture.height
-    return _BASE_BYTES + samples * (frames * _FRAME_BYTES + min(frames, window) * _WINDOW_BYTES)
-
-
-def expected_work(
-    picture: VideoFormat, frames: int, plan: Plan, goal: bool, settling: bool, trying: bool
-) -> dict[str, float]:
-    """Stage -> seconds on the processor that was measured; arguments as in `Outlook.plan`."""
-    samples = picture.width * picture.height / 1e6
-    video, windows = samples * frames, -(-frames // plan.window)
-    iteration = _ITERATION_LEAST + _ITERATION * video / windows
-    work = {
-        "start": _START_LEAST + _START * video,
-        "training": iteration * iterations_ahead(plan, 0, plan.iterations, goal),
-        "search": _EVALUATION * video * plan.search_evaluations(windows),
-        "writing": _WRITING * video,
-    }
-    if goal and settling:
-        work |= {"pilot start": work["start"], "pilot": iteration * plan.pilot}
-    if trying:
-        tried = min(samples, _TRIAL_SAMPLES / 1e6) * min(frames, plan.trial_frames)
-        work["trials"] = _TRIALS * (_START_LEAST + _START * tried)
-    return {stage: work[stage] for stage in STAGES if stage in work}
 
 
 class _Pace:
@@ -93,6 +38,8 @@ class _Pace:
 
     def __init__(self) -> None:
         self.seconds = self.work = 0.0
+        self.assumed: float | None = None
+        """Pace until something is measured."""
 
     def add(self, seconds: float, work: float) -> None:
         # Old measurements fade, as the load of the machine may change.
@@ -102,7 +49,7 @@ class _Pace:
 
     @property
     def value(self) -> float | None:
-        return self.seconds / self.work if self.work else None
+        return self.seconds / self.work if self.work else self.assumed
 
 
 class Outlook:
@@ -111,6 +58,8 @@ class Outlook:
     Args:
         changed: called after each step, from the thread that encodes.
         clock: gives the time in seconds.
+        probing: whether the encode may time a small encode first (`measure_speed`), so that a forecast is there from
+            the start; worth its time in a long one.
 
     Attributes:
         picture, frames, memory: video format, number of frames and expected memory in bytes; known when `changed` is
@@ -119,7 +68,13 @@ class Outlook:
         step, steps: iterations or trials of the stage, done and in all; 0 where it counts none.
     """
 
-    def __init__(self, changed: Callable[[], None] = lambda: None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        changed: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+        probing: bool = False,
+    ) -> None:
+        self.probing = probing
         self._changed = changed
         self._clock = clock
         self._began = self._marked = clock()
@@ -127,6 +82,8 @@ class Outlook:
         self._whole = 0.0
         self._paces = {True: _Pace(), False: _Pace()}
         self._timed = 0
+        self._iterations = 1.0
+        self._foreseen = False
         self.picture: VideoFormat | None = None
         self.frames = 0
         self.memory = 0.0
@@ -134,7 +91,14 @@ class Outlook:
         self.step = self.steps = 0
 
     def plan(
-        self, picture: VideoFormat, frames: int, plan: Plan, goal: bool, settling: bool = True, trying: bool = True
+        self,
+        picture: VideoFormat,
+        frames: int,
+        plan: Plan,
+        goal: bool,
+        settling: bool = True,
+        trying: bool = True,
+        speed: Speed | None = None,
     ) -> None:
         """Plan the stages and enter the first one.
 
@@ -143,12 +107,19 @@ class Outlook:
             frames: number of frames, at least one.
             plan: plan of the training.
             goal: whether rate control has a goal.
-            settling: whether pilot and trials lie ahead; not so where the training is resumed.
+            settling: whether pilot, trials and start lie ahead; not so where the training is resumed.
             trying: whether there are trials.
+            speed: how fast this machine is, where that has been measured.
         """
         self.picture, self.frames = picture, frames
         self.memory = expected_memory(picture, frames, plan.window)
         self._ahead = expected_work(picture, frames, plan, goal, settling, trying)
+        self._iterations = iterations_ahead(plan, 0, plan.iterations, goal)
+        self._foreseen = speed is not None
+        if speed is not None:
+            self._ahead = speed.seconds(self._ahead)
+            for pace in self._paces.values():
+                pace.assumed = 1.0
         self._enter(next(iter(self._ahead)))
 
     def follow(self, run: Run) -> None:
@@ -160,7 +131,9 @@ class Outlook:
             return
         goal = run.goal is not None
         left = iterations_ahead(run.plan, run.iteration, run.end, goal)
-        self.reach(left / iterations_ahead(run.plan, 0, run.plan.iterations, goal), run.iteration, run.end)
+        # With a deadline the plan of the training changes.
+        whole = iterations_ahead(run.plan, 0, run.plan.iterations, goal) if self.stage == "pilot" else self._iterations
+        self.reach(left / whole, run.iteration, run.end)
 
     def enter(self, stage: str) -> None:
         """Enter a stage, or stay in it; the stages before it are done or skipped."""
@@ -170,7 +143,7 @@ class Outlook:
     def leave(self) -> None:
         """Finish the stage and enter the next one, if there is one."""
         # Iterations that turned out not to be needed took no time, and must not raise the pace.
-        self._take(0.0, counted=self.stage in _STARTS)
+        self._take(0.0, counted=self.stage in STARTS)
         del self._ahead[self.stage]
         if self._ahead:
             self._enter(next(iter(self._ahead)))
@@ -182,7 +155,7 @@ class Outlook:
             left: share of the stage that lies ahead, 0..1.
             step, steps: steps done and in all; 0 where the stage counts none.
         """
-        if self.stage in _STARTS or not step:
+        if self.stage in STARTS or not step:
             self._take(left)
         else:
             # The first iteration here warms up caches and libraries, and would spoil the pace.
@@ -205,14 +178,14 @@ class Outlook:
             seconds = now - self._marked
             if all(pace.value is None for pace in self._paces.values()):
                 seconds = max(seconds - _WARM_UP, seconds / 2)
-            self._paces[self.stage in _STARTS].add(seconds, before - after)
+            self._paces[self.stage in STARTS].add(seconds, before - after)
         self._marked = now
         self._ahead[self.stage] = after
 
     @property
     def known(self) -> bool:
-        """Whether enough iterations have been timed for a forecast."""
-        return self._timed >= _KNOWN_AFTER
+        """Whether there is a good forecast: the speed was measured, or enough iterations have been timed."""
+        return self._foreseen or self._timed >= _KNOWN_AFTER
 
     @property
     def elapsed(self) -> float:
@@ -228,7 +201,7 @@ class Outlook:
             return None
         seconds = 0.0
         for stage, work in list(self._ahead.items()):
-            pace = paces[stage in _STARTS]
+            pace = paces[stage in STARTS]
             seconds += work * (any_pace if pace is None else pace)
         return max(_LEAST_SHOWN, seconds - (self._clock() - self._marked)) if self._ahead else 0.0
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -99,6 +99,7 @@ class Run:
         self._queue: list[int] = []
         self._smoothed: tuple[float, float] | None = None
         self._end = plan.iterations
+        self._hurried = False
         self._best: Snapshot | None = None
         self._error: float | None = None
         self._hard_lagrangian: float | None = None
@@ -147,6 +148,22 @@ class Run:
             return f"{where} of the pilot"
         return where if self._search is None else f"{where}, in the search of the steps"
 
+    def replan(self, iterations: int) -> None:
+        """Change the length of the training before its exact phase has begun; the plan's shares stay.
+
+        Args:
+            iterations: new number of iterations, more than are done.
+        """
+        if self.iteration >= self.plan.hard_from or iterations <= self.iteration:
+            raise ValueError(f"{iterations} iterations cannot be planned after {self.iteration}")
+        self.plan = replace(self.plan, iterations=iterations)
+        self._end = iterations
+
+    def hurry(self) -> None:
+        """End the exact phase after one more iteration, or the search at once; add no iterations for a goal."""
+        self._hurried = True
+        self._end = min(self._end, self.iteration + 1)
+
     def advance(self) -> Progress | None:
         """Make one iteration, or search the steps of one tensor.
 
@@ -166,7 +183,7 @@ class Run:
         trainer, plan, iteration = self.trainer, self.plan, self.iteration
         if iteration == 0:
             trainer.fit_context(plan.pretrain)
-        if iteration == plan.hard_from:
+        if iteration >= plan.hard_from and not trainer.bank.steps_frozen:
             trainer.bank.freeze_steps()
         settings = plan.at(iteration) if iteration < plan.iterations else plan.extra_settings()
         if not self._queue:
@@ -264,7 +281,7 @@ class Run:
         best = self._best
         if best is None:  # pragma: no cover - the last iteration is evaluated
             raise ValueError("no state has been evaluated")
-        if self.goal is not None and not self.goal.met(best.size, best.psnr_y):
+        if self.goal is not None and not self._hurried and not self.goal.met(best.size, best.psnr_y):
             most = self.plan.iterations + self.plan.most_extra(self._between)
             if self._end < most:
                 self._end = min(most, self._end + self.plan.extra_chunk(self._between))
@@ -285,7 +302,7 @@ class Run:
         search = self._search
         if search is None:  # pragma: no cover - `advance` has asked
             raise ValueError("the search has not begun")
-        if not search.advance():
+        if self._hurried or not search.advance():
             self.trainer.bank.freeze_steps()
             self.done = True
         estimate = search.estimate
@@ -324,6 +341,7 @@ class Run:
         return {
             "place": self.place,
             "iteration": self.iteration,
+            "iterations": self.plan.iterations,
             "end": self._end,
             "done": self.done,
             "seconds": self._seconds,
@@ -356,6 +374,8 @@ class Run:
         trainer.order.set_state(state["order"].cpu())
         trainer.noise.set_state(state["noise"].cpu())
         trainer.lagrangian = float(state["lagrangian"])
+        # With a deadline, the plan is not that of the options.
+        self.plan = replace(self.plan, iterations=int(state.get("iterations", self.plan.iterations)))
         self.iteration, self._end = int(state["iteration"]), int(state["end"])
         self.done = bool(state["done"])
         self._seconds = float(state["seconds"])

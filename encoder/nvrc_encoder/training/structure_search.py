@@ -23,7 +23,7 @@ from nvrc_encoder.options import NODE_SPACING, EncodeOptions, profile_named
 from nvrc_encoder.source.video import Source
 from nvrc_encoder.training.trainer import Trainer
 
-__all__ = ["Choice", "Trial", "choose", "is_open", "memo", "settled", "steps"]
+__all__ = ["Choice", "Trial", "candidates", "choose", "is_open", "memo", "settled", "steps", "untried"]
 
 log = logging.getLogger("nvrc_encoder")
 
@@ -109,6 +109,20 @@ def first_choice(options: EncodeOptions) -> EncodeOptions:
     return _filled(options, values)
 
 
+def untried(options: EncodeOptions) -> EncodeOptions:
+    """Options with nothing left open, without a trial: the first candidate, in the width of a trial."""
+    chosen = first_choice(options)
+    return dataclasses.replace(
+        chosen,
+        channels=chosen.channels or _trial_width(chosen),
+        context_widths=chosen.context_widths or (CONTEXT_WIDTHS[0][0],) * 2,
+    )
+
+
+def _trial_width(options: EncodeOptions) -> int:
+    return min(TRIAL_CHANNELS, max(profile_named(options.profile).max_channels))
+
+
 def steps(options: EncodeOptions) -> list[Step]:
     """The changes to try on top of the first choice, in this order, without those that `options` fix."""
     profile = profile_named(options.profile)
@@ -135,6 +149,16 @@ def steps(options: EncodeOptions) -> list[Step]:
             found.append(Step(name, {"grid_scale": scale}, before))
             before = name
     return found
+
+
+def candidates(options: EncodeOptions) -> tuple[str, ...]:
+    """Names of what trials may compare: the first choice, and the changes that may be tried on top of it."""
+    start = first_choice(options)
+    first = "planes" if _slots_are_open(options) else "as given"
+    changes = [
+        step.name for step in steps(options) if _differ(_filled(options, {**vars(start), **step.changes}), start)
+    ]
+    return first, *changes
 
 
 def is_open(options: EncodeOptions) -> bool:
@@ -196,9 +220,11 @@ def settled(options: EncodeOptions, found: Mapping[str, Any]) -> tuple[EncodeOpt
     return dataclasses.replace(options, **values), tuple(Trial(**trial) for trial in found["trials"])
 
 
-def middle(source: Source, frames: Sequence[Planes], count: int) -> tuple[Source, list[Planes]]:
-    """The first `count` frames of a clip, and of a large picture its middle: enough to judge a structure by."""
-    most = math.sqrt(TRIAL_SAMPLES / (source.width * source.height))
+def middle(
+    source: Source, frames: Sequence[Planes], count: int, samples: int = TRIAL_SAMPLES
+) -> tuple[Source, list[Planes]]:
+    """The first `count` frames of a clip, and of a picture of more than about `samples` its middle."""
+    most = math.sqrt(samples / (source.width * source.height))
     sizes = [size if most >= 1 else min(size, _round_up(size * most)) for size in (source.width, source.height)]
     # Even, so that chroma planes of half the size are cut at the same place.
     left, top = ((whole - size) // 4 * 2 for whole, size in zip((source.width, source.height), sizes, strict=True))
@@ -247,7 +273,7 @@ class _Search:
         self._options, self._make_trainer = options, make_trainer
         self._small, self._some = middle(source, frames, options.plan().trial_frames)
         self._samples = source.width * source.height
-        self._channels = options.channels or min(TRIAL_CHANNELS, max(profile_named(options.profile).max_channels))
+        self._channels = options.channels or _trial_width(options)
         self._start = self.chosen = first_choice(options)
         self._names = ["planes" if _slots_are_open(options) else "as given"]
         self.trials: list[Trial] = []
@@ -294,6 +320,7 @@ def choose(
     options: EncodeOptions,
     make_trainer: MakeTrainer,
     told: Callable[[int, int, Trial], None] = lambda done, all_, trial: None,
+    may_try: Callable[[float, float], bool] = lambda used, last: True,
 ) -> Choice:
     """Settle what `options` leave open: slots, motion, nodes, steps, channels, widths of the context network.
 
@@ -303,11 +330,15 @@ def choose(
         options: those that are given are kept.
         make_trainer: makes a trainer from a source, frames and options.
         told: called after each trial with the number of trials done, the number of all, and the trial.
+        may_try: says whether there is time for another trial, given the seconds of all so far and of the last one.
     """
     search = _Search(source, frames, options, make_trainer)
     to_try = steps(options)
     told(1, 1 + search.possible(to_try), search.trials[0])
     for i, step in enumerate(to_try):
+        if not may_try(sum(trial.seconds for trial in search.trials), search.trials[-1].seconds):
+            log.info("the time for trials is over after %d", len(search.trials))
+            break
         if search.consider(step):
             done = len(search.trials)
             told(done, done + search.possible(to_try[i + 1 :]), search.trials[-1])

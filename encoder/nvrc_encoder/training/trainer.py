@@ -80,6 +80,7 @@ class Trainer:
         device: device to train on.
         similarity: if given, 1 - MS-SSIM, scaled, replaces luma's MSE.
         prior: whether networks start from the prior, where it suits, and are coded as differences from it.
+        start: whether to search for initial grids; they are 0 otherwise, until a checkpoint fills them.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class Trainer:
         device: torch.device,
         similarity: Similarity | None = None,
         prior: bool = True,
+        start: bool = True,
     ) -> None:
         self._similarity = similarity
         self.model = SynthesisModel(structure, chroma_format, bit_depth)
@@ -113,7 +115,10 @@ class Trainer:
         to_eight = 2.0 ** -(bit_depth - 8)
         self.grids: list[list[Tensor | None]] = []
         for gop in source_rows:
-            grids = initial_grids(self.model, gop.rows * to_eight, multipliers, lagrangian)
+            if start:
+                grids = initial_grids(self.model, gop.rows * to_eight, multipliers, lagrangian)
+            else:
+                grids = self._zero_grids(len(gop.rows))
             self.grids.append([None if g is None else g.to(device).requires_grad_() for g in grids])
         # GOPs of one length share their contexts, which take far more memory than the grids.
         by_length = {
@@ -124,6 +129,14 @@ class Trainer:
         self.forecasts = [Forecast.initial(grids) for grids in self.grids]
         self.prior = structure.prior(chroma_format) if prior else WITHOUT_PRIOR
         self.bank = initial_bank(self.model, self.prior, generator).to(device)
+
+    def _zero_grids(self, frames: int) -> list[Tensor | None]:
+        structure = self.model.structure
+        grids: list[Tensor | None] = []
+        for slot, channels in zip(structure.profile.slots, structure.grid_channels, strict=True):
+            nodes, rows, columns = node_shape(slot, frames, *self.size, structure.pyramid)
+            grids.append(torch.zeros(nodes, channels, rows, columns) if channels else None)
+        return grids
 
     def _contexts(self, structure: Structure, frames: int, schedule: Schedule) -> list[GridContext | None]:
         out: list[GridContext | None] = []

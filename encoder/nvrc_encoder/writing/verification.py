@@ -11,9 +11,10 @@ from nvrc_decoder.errors import InternalError, InvalidStreamError
 from nvrc_decoder.limits import Limits
 from nvrc_decoder.picture.planes import Planes
 
-__all__ = ["verify_stream"]
+__all__ = ["NO_LIMITS", "verify_stream"]
 
-_NO_LIMITS = Limits(*(1 << 62 for _ in dataclasses.fields(Limits)))
+NO_LIMITS = Limits(*(1 << 62 for _ in dataclasses.fields(Limits)))
+"""Limits of a decoder that refuses nothing."""
 
 
 def verify_stream(data: bytes, promised: Sequence[Planes]) -> None:
@@ -30,7 +31,7 @@ def verify_stream(data: bytes, promised: Sequence[Planes]) -> None:
     """
     count = 0
     try:
-        with nvrc_decoder.open(io.BytesIO(data), limits=_NO_LIMITS) as video:
+        with nvrc_decoder.open(io.BytesIO(data), limits=NO_LIMITS) as video:
             for number, frame in enumerate(video):
                 if number >= len(promised) or frame.md5() != promised[number].md5():
                     raise InternalError(
