@@ -9,6 +9,17 @@ import zlib
 from pathlib import Path
 
 HEADER_END = b"\n"
+FAKE = [sys.executable, str(Path(__file__).resolve())]
+"""The command of this program."""
+PLAIN = {
+    "kind": "command",
+    "name": "plain",
+    "command": [*FAKE, "encode", "{input}", "{output}", "{point}"],
+    "decode": [*FAKE, "decode", "{input}", "{output}"],
+    "points": [4, 8, 16],
+    "version": "3",
+}
+"""The coarse codec, as a codec of a benchmark."""
 
 
 def encode(source: str, target: str, step: int) -> None:

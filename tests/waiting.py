@@ -11,9 +11,9 @@ __all__ = ["PATIENCE", "wait_until"]
 PATIENCE = 60.0
 
 
-def wait_until(condition: Callable[[], object]) -> None:
+def wait_until(condition: Callable[[], object], patience: float = PATIENCE) -> None:
     """Return as soon as the condition holds; the test fails if it never does."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while not condition():
-        assert time.monotonic() < deadline, f"waited {PATIENCE:.0f} s in vain"
+        assert time.monotonic() < deadline, f"waited {patience:.0f} s in vain"
         time.sleep(0.005)

@@ -1,5 +1,5 @@
 """``python -m nvrc_ref`` is the command `nvrc-ref`."""
 
-from nvrc_ref.main import main
+from nvrc_ref.start import start
 
-main()
+start()

@@ -31,10 +31,11 @@ _COMMANDS = {
     "encode": "Overfit a video and write a .nvrc file.",
     "decode": "Decode a .nvrc file to y4m, yuv, PNGs or mp4.",
     "info": "Say what a .nvrc file contains.",
+    "play": "Play a .nvrc file in the browser.",
     "verify": "Decode everything and check every digest.",
     "compare": "Measure how close a decoded video is to its source.",
     "join": "Concatenate streams of the same format.",
-    "export": "Write a stream as plain ONNX: graphs, grids, manifest.",
+    "export": "Write a video as one ONNX model: a frame's number in, its planes out.",
     "bench": "Measure rate-distortion of codecs, or the speed of decoding.",
     "conformance": "Run any decoder on the conformance suite.",
 }
@@ -103,7 +104,7 @@ def group(settings: Settings, debug: bool) -> None:
 
 # Command -> advice that saves memory.
 _LESS_MEMORY = {
-    "encode": "encode smaller pictures, or pieces of fewer --frames, which `join` puts together",
+    "encode": "encode smaller pictures, in a shorter --segment or --gop, or with fewer --jobs",
     "decode": "use --threads 1, or a lower --limit max_memory_bytes=N",
     "verify": "use --threads 1, or a lower --limit max_memory_bytes=N",
     "export": "use --threads 1, or a lower --limit max_memory_bytes=N",

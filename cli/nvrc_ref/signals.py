@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NoReturn
+
+from nvrc_decoder.system.signals import ENDING, signals_to
 
 if TYPE_CHECKING:
     from nvrc_encoder.training.interruption import Interruption
 
 __all__ = ["TerminatedError", "behind", "forget_signals", "signals_deferred", "terminable", "undisturbed"]
-
-_ENDING = tuple(number for name in ("SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None)
 
 
 class TerminatedError(BaseException):
@@ -63,15 +62,15 @@ def behind(error: BaseException) -> BaseException | None:
 
 def terminable() -> None:
     """Let SIGTERM and SIGHUP raise `TerminatedError`; one that the parent ignores, as `nohup` does, stays ignored."""
-    for number in _ENDING:
-        if signal.getsignal(number) is signal.SIG_DFL:
+    for number in ENDING:
+        if number != signal.SIGINT and signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _terminate)
 
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
     """Ignore signals during the final cleanup; afterwards they end the process at once."""
-    heeded = [n for n in (signal.SIGINT, *_ENDING) if signal.getsignal(n) is not signal.SIG_IGN]
+    heeded = [n for n in ENDING if signal.getsignal(n) is not signal.SIG_IGN]
     for number in heeded:
         signal.signal(number, signal.SIG_IGN)
     yield
@@ -88,14 +87,5 @@ def signals_deferred(interruption: Interruption) -> Iterator[None]:
         with suppress(OSError):  # Python's stream may be in the middle of a write
             os.write(2, b"\nfinishing this step to save a checkpoint; another signal ends at once\n")
 
-    earlier = {}
-    if threading.current_thread() is threading.main_thread():
-        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, *_ENDING)}
-        earlier = {n: own for n, own in handlers.items() if own in (signal.default_int_handler, _terminate)}
-    try:
-        for number in earlier:
-            signal.signal(number, heed)
+    with signals_to(heed, lambda own: own in (signal.default_int_handler, _terminate)):
         yield
-    finally:
-        for number, own in earlier.items():
-            signal.signal(number, own)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from nvrc_decoder.picture.format import UNSPECIFIED, Colour, VideoFormat
+from nvrc_decoder.picture.format import UNSPECIFIED, Colour, VideoFormat, pixel_format
 from nvrc_decoder.picture.presentation import Orientation, Presentation
-from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444
 
 __all__ = ["not_written", "turning_filter"]
 
-_PIXELS = {CHROMA_400: "gray", CHROMA_420: "yuv420p", CHROMA_444: "yuv444p"}
 # Code points (CICP): BT.2020 and the P3 kinds; PQ and HLG.
 _WIDE_PRIMARIES, _HDR_TRANSFERS = frozenset({9, 11, 12}), frozenset({16, 18})
 _TURNS = {
@@ -41,7 +39,7 @@ def _read_again(kind: str, target: str, video: VideoFormat) -> str:
     if kind == "png":
         return f"-framerate {video.rate} -i {name.rstrip('/')}/frame_%05d.png"
     if kind == "yuv":
-        pixels = _PIXELS[video.chroma_format] + ("10le" if video.bit_depth == 10 else "")
+        pixels = pixel_format(video.chroma_format, video.bit_depth)
         size = f"{video.width}x{video.height}"
         return f"-f rawvideo -pixel_format {pixels} -video_size {size} -framerate {video.rate} -i {name}"
     return f"-i {name}"

@@ -16,6 +16,7 @@ termios = pytest.importorskip("termios", reason="no terminals here")
 from nvrc_decoder.picture.format import VideoFormat  # noqa: E402
 from nvrc_encoder.options import EncodeOptions  # noqa: E402
 from nvrc_encoder.training.outlook import Outlook  # noqa: E402
+from nvrc_encoder.training.workload import Speed  # noqa: E402
 from nvrc_output.text import counted, duration  # noqa: E402
 from nvrc_ref.encoding import progress as encode_progress  # noqa: E402
 from nvrc_ref.encoding.progress import EncodeProgress, bar_line  # noqa: E402
@@ -46,6 +47,7 @@ def clip(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.full
 def test_one_bar_shows_all_stages_and_fits(clip: Path) -> None:
     columns = 40
     shown = on_a_terminal(words(clip, "--target-size", "1500"), columns)
@@ -65,6 +67,7 @@ def test_one_bar_shows_all_stages_and_fits(clip: Path) -> None:
     assert any(line.startswith("2 frames of 32x32 4:0:0 8 bits 25 fps") for line in lines)
 
 
+@pytest.mark.full
 def test_a_dumb_terminal_gets_a_few_lines(clip: Path) -> None:
     shown = on_a_terminal(words(clip, "--no-trials"), 80, "dumb")
     assert "\x1b" not in shown
@@ -101,9 +104,18 @@ def test_long_starts_are_estimated_before_training() -> None:
     assert sum(" here by " in line for line in said) == 1
 
 
+@pytest.mark.parametrize(("limited", "end"), [(False, "; shorter: --preset draft, --frames 32"), (True, "")])
+def test_a_known_speed_gives_the_time_at_once(limited: bool, end: str) -> None:
+    said: list[str] = []
+    progress = EncodeProgress(EncodeOptions(), said.append, limited=limited)
+    picture, plan = VideoFormat(1280, 720, Fraction(30)), EncodeOptions().plan(300)
+    progress.outlook.plan(picture, 300, plan, goal=False, speed=Speed(2.0, 2.0, 2.0, 2.0))
+    assert re.fullmatch(rf"about \d+ h (\d+ min )?here{end}", said[-1])
+
+
 def test_too_little_memory_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     for here, told in ((8e9, True), (1e12, False), (None, False)):
-        monkeypatch.setattr(encode_progress, "_memory_here", lambda here=here: here)
+        monkeypatch.setattr(encode_progress, "memory_here", lambda here=here: here)
         said: list[str] = []
         progress = EncodeProgress(EncodeOptions(), said.append)
         progress.outlook.plan(VideoFormat(1280, 720, Fraction(30)), 300, EncodeOptions().plan(), goal=False)

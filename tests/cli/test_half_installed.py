@@ -35,6 +35,7 @@ CASES = {
     "constriction": (DECODE, "pip uninstall -y constriction", "pip install constriction"),
     "av": (["encode", "clip.mp4", *ENCODE[2:]], "pip uninstall -y av", 'pip install "nvrc-ref[encoder]"'),
     "torch": (ENCODE, "pip uninstall -y torch", 'pip install "nvrc-ref[encoder]"'),
+    "ray": ([*ENCODE, "--ray", "auto"], "pip uninstall -y ray", 'pip install "nvrc-ref[ray]"'),
 }
 
 Runner = Callable[..., subprocess.CompletedProcess[str]]
@@ -97,10 +98,10 @@ def test_a_half_installed_package_exits_with_69(package: str, state: str, withou
     check(without(package, STATES[state], words, (wheel,)), "half installed", f"{remove}, then {install}")
 
 
-@pytest.mark.parametrize("package", ["onnxruntime", "cv2", "numpy", "torch"])
+@pytest.mark.parametrize("package", ["onnxruntime", "cv2", "numpy", "torch", "ray"])
 def test_a_missing_package_exits_with_69(package: str, without: Runner) -> None:
-    if package == "torch":
-        pytest.importorskip(package)
+    if package in ("torch", "ray"):
+        pytest.importorskip("torch")
     words, _, install = CASES[package]
     more = ["--engine", "onnxruntime"] if package == "onnxruntime" else []
     done = without(package, {}, [*words, *more])

@@ -19,13 +19,16 @@ from case_choice import full_except
 from nvrc_ref.main import run
 from nvrc_ref.signals import TerminatedError, terminable
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
+import torch
+from encoder_cases import ONE_GRID_WORDS
+
 loop = pytest.importorskip("nvrc_encoder.training.loop")
 choose = pytest.importorskip("nvrc_encoder.training.structure_search")
 run_module = pytest.importorskip("nvrc_encoder.training.run")
 
 MODULE = [sys.executable, "-m", "nvrc_ref"]
-SHORT = ["--iterations", "8", "--quiet", "--threads", "1"]
+SHORT = ["--iterations", "8", "--quiet", "--threads", "1", *ONE_GRID_WORDS]
 
 
 @pytest.fixture
@@ -116,11 +119,17 @@ def test_a_second_interrupt_ends_at_once(
         file.write(b"half")
         signal.raise_signal(signal.SIGINT)
 
-    at_iteration(monkeypatch, 4, lambda: signal.raise_signal(signal.SIGINT))
-    monkeypatch.setattr(torch, "save", impatient)
-    assert encode("--no-trials") == 130
-    assert capsys.readouterr().err.endswith("interrupted; there was nothing worth keeping yet\n")
-    assert names() == {"a.y4m"}
+    with monkeypatch.context() as patch:
+
+        def interrupt() -> None:
+            patch.setattr(torch, "save", impatient)
+            signal.raise_signal(signal.SIGINT)
+
+        at_iteration(patch, 4, interrupt)
+        assert encode("--no-trials") == 130
+    assert capsys.readouterr().err.endswith("interrupted at 1/8; continue with the same command and --resume\n")
+    assert names() == {"a.y4m", "b.nvrc.checkpoint"}
+    assert encode("--no-trials", "--resume") == 0
 
 
 def test_an_interrupt_on_a_full_disk_reports_the_loss(
@@ -237,6 +246,7 @@ def test_an_unwritable_report_is_a_warning(
     assert names() == {"a.y4m", "b.nvrc"}
 
 
+@pytest.mark.full
 def test_an_encode_survives_a_closed_terminal(clip: Path) -> None:
     terminal, end = pty.openpty()
 
@@ -251,6 +261,7 @@ def test_an_encode_survives_a_closed_terminal(clip: Path) -> None:
     assert names() == {"a.y4m", "b.nvrc"}
 
 
+@pytest.mark.full
 def test_an_encode_survives_a_closed_stderr(clip: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)

@@ -11,7 +11,7 @@ from nvrc_ref.commands.encode import command
 from nvrc_ref.inspection.colour_names import describe_colour
 from nvrc_ref.main import run
 from nvrc_ref.options.groups import gathered
-from nvrc_ref.options.values import parse_bitrate, parse_bytes
+from nvrc_ref.options.values import parse_bitrate, parse_bytes, parse_duration
 
 CONTEXT = click.Context(command)
 OPTION = command.params[0]
@@ -34,6 +34,20 @@ def test_text_that_is_no_number_is_refused(text: str) -> None:
     for parse in (parse_bytes, parse_bitrate):
         with pytest.raises(click.BadParameter):
             parse(CONTEXT, OPTION, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), ("90s", 90), ("10m", 600), ("2h", 7200), ("1h30m", 5400), ("1.5h", 5400), ("1h2m3.5s", 3723.5)],
+)
+def test_times_have_units(text: str, seconds: float) -> None:
+    assert parse_duration(CONTEXT, OPTION, text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "0", "0s", "-3", "ten", "5d", "1m1h", "1 h", "s", "inf", "1e3"])
+def test_text_that_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="is not a time, such as 90s, 10m, 2h"):
+        parse_duration(CONTEXT, OPTION, text)
 
 
 def test_help_groups_list_every_option_once(capsys: pytest.CaptureFixture[str]) -> None:

@@ -118,7 +118,7 @@ def test_encoding_without_memory_exits_with_77(
     monkeypatch.chdir(tmp_path)
     Path("clip.y4m").write_bytes(CLIP)
     assert run(ENCODE) == 77
-    assert "fewer --frames" in capsys.readouterr().err
+    assert "fewer --jobs" in capsys.readouterr().err
     assert not Path("out.nvrc").exists()
     with pytest.raises(LimitError, match="fewer frames"):
         encode(gradient_source(), io.BytesIO())

@@ -147,7 +147,7 @@ class RunSpec:
         clips, codecs: clips, at least one, and codecs.
         imports: files of points from elsewhere, or ``published:NAME`` for the shipped ones.
         anchor: name of the codec that BD-rates are relative to; None for the first of x264, x265 with points.
-        jobs: points that run concurrently.
+        jobs: points that run concurrently; None for one, or for as many as a cluster has room for.
         threads: threads of each point; None shares the processors among the jobs.
         ffmpeg: the program.
         keep_streams: whether to keep the encoded streams, in ``streams``.
@@ -158,7 +158,7 @@ class RunSpec:
     codecs: tuple[CodecSpec, ...]
     imports: tuple[str, ...] = ()
     anchor: str | None = None
-    jobs: int = 1
+    jobs: int | None = None
     threads: int | None = None
     ffmpeg: str = "ffmpeg"
     keep_streams: bool = True
@@ -171,7 +171,7 @@ class RunSpec:
         for name in names:
             if names.count(name) > 1:
                 raise _wrong(f"two codecs are called {name!r}: give one another name")
-        if self.jobs < 1 or (self.threads is not None and self.threads < 1):
+        if (self.jobs is not None and self.jobs < 1) or (self.threads is not None and self.threads < 1):
             raise _wrong("jobs and threads cannot be less than 1")
         if self.seconds is not None and not 0 < self.seconds < math.inf:
             raise _wrong("seconds has to be a positive number")

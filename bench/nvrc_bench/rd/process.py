@@ -60,9 +60,14 @@ def _die_with_parent() -> None:
 
 
 class Runner:
-    """Runs programs, called from several threads; `stop` ends all of them."""
+    """Runs programs, called from several threads; `stop` ends all of them.
+
+    Args:
+        threads: threads of each program.
+    """
 
     def __init__(self, threads: int) -> None:
+        self.threads = threads
         self._lock = threading.Lock()
         self._running: set[subprocess.Popen[bytes]] = set()
         self._stopped = False

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nvrc_bench.rd.config import ClipSpec, CodecSpec, RunSpec
 from nvrc_decoder.errors import InputError
+from nvrc_encoder.options import EncodeOptions
 
 __all__ = ["QUICK_NOTE", "quick_run"]
 
@@ -20,8 +21,8 @@ _POINTS = ("32", "37", "42", "46")
 
 QUICK_NOTE = (
     f"note: --quick takes {_FRAMES} frames of {_SIZE} from the demo clip and trains for {_ITERATIONS} iterations; the "
-    "default preset has 3000. It leaves out the other frames, larger pictures, AV1 and VP9, and points that are not "
-    f"done after {_SECONDS / 60:.1f} minutes."
+    f"default preset has {EncodeOptions().plan(_FRAMES).iterations}. It leaves out the other frames, larger pictures, "
+    f"AV1 and VP9, and points that are not done after {_SECONDS / 60:.1f} minutes."
 )
 
 

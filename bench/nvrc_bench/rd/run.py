@@ -11,7 +11,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,11 @@ from nvrc_bench.rd.codecs.base import UnavailableError
 from nvrc_bench.rd.codecs.kinds import make_codec
 from nvrc_bench.rd.config import CodecSpec, RunSpec
 from nvrc_bench.rd.imported import load_curves, points_for
+from nvrc_bench.rd.points import Here, OnCluster, Points
 from nvrc_bench.rd.process import CommandError, Runner
-from nvrc_bench.rd.tasks import Task, find_result, run_task, task_path
+from nvrc_bench.rd.tasks import Task, find_result, task_path
 from nvrc_decoder.errors import NvrcError, OutputError
+from nvrc_encoder.cluster import Cluster
 from nvrc_output.files import io_errors
 from nvrc_output.text import duration
 
@@ -41,7 +43,10 @@ Note = Callable[[str], None]
 
 @contextmanager
 def _alone(out: Path) -> Iterator[None]:
-    """Refuse a second run in the same folder; the system releases the lock however the process ends."""
+    """Make the folder, and refuse a second run in it; the system releases the lock however the process ends."""
+    with io_errors(str(out)):
+        for name in ("clips", "points"):
+            (out / name).mkdir(parents=True, exist_ok=True)
     with io_errors(str(out)), open(out / ".lock", "w", encoding="ascii") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -50,7 +55,15 @@ def _alone(out: Path) -> Iterator[None]:
         yield
 
 
-def run_bench(run: RunSpec, out: Path, note: Note, *, redo: Sequence[str] = (), make: bool = True) -> dict[str, Any]:
+def run_bench(
+    run: RunSpec,
+    out: Path,
+    note: Note,
+    *,
+    redo: Sequence[str] = (),
+    make: bool = True,
+    cluster: Cluster | None = None,
+) -> dict[str, Any]:
     """Run or resume a benchmark.
 
     Args:
@@ -59,6 +72,7 @@ def run_bench(run: RunSpec, out: Path, note: Note, *, redo: Sequence[str] = (), 
         note: prints a line of progress.
         redo: names of codecs whose points are encoded again.
         make: whether to encode missing points.
+        cluster: the cluster that makes them, all of whose nodes see `out`; None for this machine.
 
     Returns:
         The document of ``results.json``.
@@ -69,38 +83,30 @@ def run_bench(run: RunSpec, out: Path, note: Note, *, redo: Sequence[str] = (), 
     unknown = set(redo) - {codec.name for codec in run.codecs}
     if unknown:
         raise CommandError("E_CONFIG", f"there is no codec {', '.join(sorted(unknown))} to redo")
-    with io_errors(str(out)):
-        for name in ("clips", "points"):
-            (out / name).mkdir(parents=True, exist_ok=True)
-    threads = run.threads or max(1, (os.cpu_count() or 1) // run.jobs)
+    threads = _threads(run, cluster)
     curves = [curve for source in run.imports for curve in load_curves(source)]
     runner = Runner(threads)
     skipped: list[str] = []
-    with _alone(out):
-        for stale in out.glob("point-*"):
-            shutil.rmtree(stale, ignore_errors=True)
-        clips = [prepare(clip, out / "clips", runner, run.ffmpeg) for clip in run.clips]
-        _check_names(clips)
+    with _alone(out), _maker(run, runner, out, cluster if make else None) as maker:
+        clips = _prepared(run, out, runner)
         versions = _versions(run, threads, skipped)
         for line in skipped:
             note(f"note: {line}")
         tasks = list(_tasks(run, clips, versions, threads))
-        for task in tasks:
-            if task.codec.spec.name in redo and make:
-                task_path(task, out / "points").unlink(missing_ok=True)
-        points, failed = _all_points(tasks, runner, out, run, note, skipped, make=make)
-    for clip in clips:
-        known = len(skipped)
-        points += points_for(curves, clip, skipped)
-        for line in skipped[known:]:
-            note(f"note: {line}")
+        for task in [task for task in tasks if task.codec.spec.name in redo and make]:
+            task_path(task, out / "points").unlink(missing_ok=True)
+        points, failed = _all_points(tasks, maker, out, run, note, skipped, make=make)
+    known = len(skipped)
+    points += [point for clip in clips for point in points_for(curves, clip, skipped)]
+    for line in skipped[known:]:
+        note(f"note: {line}")
     anchor = _anchor(run, points, note)
     return {
         "format": FORMAT,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": _machine(),
         "packages": package_versions(_PACKAGES),
-        "settings": {"jobs": run.jobs, "threads": threads},
+        "settings": {"jobs": maker.jobs, "threads": threads, "ray": None if cluster is None else cluster.address},
         "clips": [clip.document() for clip in clips],
         "codecs": [_codec_document(spec, versions) for spec in run.codecs],
         "points": points,
@@ -108,6 +114,28 @@ def run_bench(run: RunSpec, out: Path, note: Note, *, redo: Sequence[str] = (), 
         "skipped": skipped,
         "failed": failed,
     }
+
+
+def _prepared(run: RunSpec, out: Path, runner: Runner) -> list[Clip]:
+    """The clips of a run, after what a killed run has left is removed."""
+    for stale in out.glob("point-*"):
+        shutil.rmtree(stale, ignore_errors=True)
+    clips = [prepare(clip, out / "clips", runner, run.ffmpeg) for clip in run.clips]
+    _check_names(clips)
+    return clips
+
+
+def _threads(run: RunSpec, cluster: Cluster | None) -> int:
+    """Threads of each point: as asked for, or all processors that it has for itself."""
+    alone = max(1, (os.cpu_count() or 1) // (run.jobs or 1)) if cluster is None else cluster.cpus
+    return run.threads or alone
+
+
+def _maker(run: RunSpec, runner: Runner, out: Path, cluster: Cluster | None) -> AbstractContextManager[Points]:
+    """What makes the points, released at the end."""
+    if cluster is None:
+        return closing(Here(run.jobs or 1, runner, out, keep_streams=run.keep_streams))
+    return closing(OnCluster(cluster, run.jobs, runner.threads, out, keep_streams=run.keep_streams))
 
 
 def _tasks(run: RunSpec, clips: Sequence[Clip], versions: Mapping[str, str], threads: int) -> Iterator[Task]:
@@ -141,7 +169,7 @@ def _versions(run: RunSpec, threads: int, skipped: list[str]) -> dict[str, str]:
 
 
 def _all_points(
-    tasks: Sequence[Task], runner: Runner, out: Path, run: RunSpec, note: Note, skipped: list[str], *, make: bool
+    tasks: Sequence[Task], maker: Points, out: Path, run: RunSpec, note: Note, skipped: list[str], *, make: bool
 ) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
     """Results in the order of the tasks, and the failures."""
     found = {task.name: find_result(task, out / "points") for task in tasks}
@@ -154,7 +182,7 @@ def _all_points(
         note(f"{len(tasks) - len(missing)} of {len(tasks)} points exist already")
     failed: list[dict[str, str]] = []
     if make:
-        late = _make_points(missing, found, failed, runner, out, run, note)
+        late = _make_points(missing, found, failed, maker, run, note)
         skipped += late
         for line in late:
             note(f"note: {line}")
@@ -165,8 +193,7 @@ def _make_points(
     missing: Sequence[Task],
     found: dict[str, dict[str, Any] | None],
     failed: list[dict[str, str]],
-    runner: Runner,
-    out: Path,
+    maker: Points,
     run: RunSpec,
     note: Note,
 ) -> list[str]:
@@ -176,10 +203,8 @@ def _make_points(
     if run.seconds is not None:
         # The other codecs first: ours take minutes, and mean nothing without them.
         missing = sorted(missing, key=lambda task: task.codec.spec.kind == "nvrc")
-    with ThreadPoolExecutor(run.jobs) as pool:
-        waiting: dict[Future[dict[str, Any]], Task] = {
-            pool.submit(run_task, task, runner, out, keep_stream=run.keep_streams): task for task in missing
-        }
+    with ThreadPoolExecutor(maker.jobs) as pool:
+        waiting: dict[Future[dict[str, Any]], Task] = {pool.submit(maker.make, task): task for task in missing}
         try:
             while waiting:
                 finished, _ = wait(waiting, timeout=_nap(run, began), return_when=FIRST_COMPLETED)
@@ -197,7 +222,7 @@ def _make_points(
                     note(f"{head} {_summary(result)}")
                 now = time.monotonic()
                 if run.seconds is not None and now - began >= run.seconds and waiting:
-                    runner.stop()
+                    maker.stop()
                     pool.shutdown(cancel_futures=True)
                     return [
                         f"{task.name} is left out: the time limit was {duration(run.seconds)}; the next run encodes it"
@@ -211,7 +236,7 @@ def _make_points(
                     passed = datetime.timedelta(seconds=round(now - began))
                     note(f"[{done}/{len(missing)}] after {passed} running: {running}")
         except BaseException:
-            runner.stop()
+            maker.stop()
             pool.shutdown(cancel_futures=True)
             raise
     return []

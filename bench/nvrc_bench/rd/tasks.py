@@ -90,8 +90,15 @@ def _fill(command: Sequence[str], **places: Path) -> list[str]:
     return words
 
 
-def run_task(task: Task, runner: Runner, out: Path, *, keep_stream: bool) -> dict[str, Any]:
+def run_task(task: Task, runner: Runner, out: Path, *, keep_stream: bool, key: str | None = None) -> dict[str, Any]:
     """Encode, decode and measure a point, and write its file.
+
+    Args:
+        task: the point.
+        runner: runs the programs.
+        out: folder of the results.
+        keep_stream: whether to keep the stream.
+        key: the task's key on the machine that asks, where paths of programs may be others; None for the one here.
 
     Raises:
         NvrcError: the codec failed, or the decoded frames do not fit the clip.
@@ -116,7 +123,7 @@ def run_task(task: Task, runner: Runner, out: Path, *, keep_stream: bool) -> dic
         quality = compare(clip.open(), source, (clip.width, clip.height), clip.bit_depth)
         size = codec.count_bytes(stream)
         document = {
-            "key": task.key,
+            "key": key or task.key,
             "clip": clip.name,
             "codec": codec.spec.name,
             "point": codec.label(task.point),
@@ -141,8 +148,11 @@ def run_task(task: Task, runner: Runner, out: Path, *, keep_stream: bool) -> dic
             kept = out / "streams" / f"{task.slug}.{codec.stream_suffix}"
             kept.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(stream, kept)
-    path = task_path(task, out / "points")
+    _write(document, task_path(task, out / "points"))
+    return document
+
+
+def _write(document: dict[str, Any], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(str(path)) as file:
         file.write(json.dumps(document, indent=1).encode() + b"\n")
-    return document

@@ -13,9 +13,11 @@ from nvrc_decoder.system.packages import require_packages
 from nvrc_output.files import spare_inputs
 from nvrc_output.text import emit_json, note, summary
 from nvrc_ref.options.groups import gathered
+from nvrc_ref.options.ray import RAY_OPTIONS, chosen_cluster
 
 if TYPE_CHECKING:
     from nvrc_bench.rd.config import RunSpec
+    from nvrc_encoder.cluster import Cluster
 
 __all__ = ["rd"]
 
@@ -31,6 +33,8 @@ _cut_options = gathered(
     click.option("--rate", metavar="FPS", help="Frame rate, in place of the clip's."),
 )
 """How each clip is cut: keyword arguments of `ClipSpec`, as the argument `cuts`."""
+_ray_options = gathered("cluster", chosen_cluster, *RAY_OPTIONS)
+"""Where points are encoded, as the argument `cluster`."""
 
 
 @click.command("rd", short_help="Encode clips with several codecs, decode, and compare.")
@@ -53,8 +57,15 @@ _cut_options = gathered(
 @click.option("--import", "imports", multiple=True, metavar="FILE", help="Points made elsewhere, or published:NAME.")
 @click.option("--anchor", metavar="NAME", help="Codec that BD-rates are relative to.  [default: x264, x265, the first]")
 @click.option("-o", "--out", default="out/bench", show_default=True, metavar="DIR", help="Folder of the results.")
-@click.option("--jobs", type=click.IntRange(1, 256), help="Points that run concurrently.  [default: 1]")
-@click.option("--threads", type=click.IntRange(1, 256), help="Threads of each point.  [default: processors / jobs]")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 256),
+    help="Points that run concurrently.  [default: 1; on a cluster as many as it has room for]",
+)
+@click.option(
+    "--threads", type=click.IntRange(1, 256), help="Threads of each point.  [default: processors / jobs, or --ray-cpus]"
+)
+@_ray_options
 @_cut_options
 @click.option("--redo", multiple=True, metavar="CODEC", help="Encode this codec's points again; may be repeated.")
 @click.option("--no-run", is_flag=True, help="Only report the points that exist.")
@@ -70,6 +81,7 @@ def rd(
     out: str,
     jobs: int | None,
     threads: int | None,
+    cluster: Cluster | None,
     cuts: dict[str, Any],
     redo: tuple[str, ...],
     no_run: bool,
@@ -109,7 +121,7 @@ def rd(
     run = dataclasses.replace(run, imports=(*run.imports, *imports), **given)
     folder = Path(out)
     spare_inputs([str(folder / name) for name in RESULTS], [config, *clips, *run.imports])
-    document = run_bench(run, folder, note, redo=redo, make=not no_run)
+    document = run_bench(run, folder, note, redo=redo, make=not no_run, cluster=cluster)
     written = write_results(document, folder, note)
     if as_json:
         emit_json(document)

@@ -28,7 +28,7 @@ from nvrc_ref.signals import TerminatedError, signals_deferred
 if TYPE_CHECKING:
     from nvrc_encoder.training.interruption import Interruption
 
-__all__ = ["check_files", "open_stream_file", "write_report"]
+__all__ = ["check_files", "open_joined_file", "open_stream_file", "write_report"]
 
 _CONTINUE = "continue with the same command and --resume"
 
@@ -90,6 +90,37 @@ def open_stream_file(output: str, checkpoint: Path | None) -> Iterator[tuple[Bin
             raise OutputError(error.code, error.message + _left(stream, checkpoint, interruption.kept)) from error
     except (KeyboardInterrupt, TerminatedError) as stop:
         stop.args = (_ended(stop, interruption, checkpoint),)
+        raise
+
+
+@contextmanager
+def open_joined_file(output: str, folder: Path, *, kept: bool) -> Iterator[tuple[BinaryIO, Interruption]]:
+    """Yield a file that becomes `output`, and the interruption that signals go to.
+
+    If the encode does not finish, the error says what is kept and how to resume.
+
+    Args:
+        output: the stream, or ``-``.
+        folder: the folder of the segments, which no other process may use meanwhile.
+        kept: whether the folder stays if the encode does not finish; when `output` is safe, it is removed.
+    """
+    from nvrc_encoder.segments.workspace import Workspace
+    from nvrc_encoder.training.interruption import Interruption
+
+    interruption = Interruption()
+    try:
+        with only_writer(folder, folder=True):
+            with atomic_file(output) as file, signals_deferred(interruption):
+                yield file, interruption
+            if kept:  # while locked: from then on the folder may be another process's
+                Workspace(folder, resume=True).remove()
+    except OutputError as error:
+        rest = f"; {folder} holds what is encoded: fix the cause, then {_CONTINUE}" if kept else ""
+        raise OutputError(error.code, error.message + rest) from error
+    except (KeyboardInterrupt, TerminatedError) as stop:
+        if not kept:
+            interruption.kept = None
+        stop.args = (_ended(stop, interruption, folder if kept else None),)
         raise
 
 

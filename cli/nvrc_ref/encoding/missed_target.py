@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
-from nvrc_encoder.rate_goal import LAMBDA_MAX, LAMBDA_MIN
+from nvrc_encoder.rate_goal import LAMBDA_MAX, LAMBDA_MIN, RateGoal, clamp_lambda
 
 if TYPE_CHECKING:
     from nvrc_encoder.report import EncodeReport
+    from nvrc_encoder.segments.report import SegmentedReport
 
-__all__ = ["missed_target"]
+__all__ = ["missed_by_segments", "missed_target"]
 
 _SIZE_TOLERANCE, _PSNR_TOLERANCE = 0.03, 0.1
 """Tolerances that docs/encoding.md promises: a share of the size, and dB."""
 _AT_BOUND = 1.001
+
+
+def _miss(goal: RateGoal, size: int, psnr_y: float) -> tuple[float, str] | None:
+    """How far above the target and in words; None if it was met."""
+    if goal.kind == "size":
+        share = size / goal.value - 1
+        text = f"the target of {goal.value:.0f} bytes is missed by {100 * share:+.1f} %: the stream has {size}"
+        return None if abs(share) <= _SIZE_TOLERANCE else (share, text)
+    off = psnr_y - goal.value
+    text = f"the target of {goal.value:.2f} dB is missed by {off:+.2f} dB: luma has {psnr_y:.2f}"
+    return None if abs(off) <= _PSNR_TOLERANCE else (off, text)
 
 
 def missed_target(report: EncodeReport) -> str | None:
@@ -21,20 +34,25 @@ def missed_target(report: EncodeReport) -> str | None:
     goal = report.goal
     if goal is None:
         return None
-    if goal.kind == "size":
-        share = report.bytes / goal.value - 1
-        if abs(share) <= _SIZE_TOLERANCE:
-            return None
-        return (
-            f"the target of {goal.value:.0f} bytes is missed by {100 * share:+.1f} %: the stream has {report.bytes}; "
-            f"{_why_size(report, goal.value, too_large=share > 0)}"
-        )
-    off = report.quality.y - goal.value
-    if abs(off) <= _PSNR_TOLERANCE:
+    missed = _miss(goal, report.bytes, report.quality.y)
+    if missed is None:
         return None
+    above, text = missed
+    if goal.kind == "size":
+        return f"{text}; {_why_size(report, goal.value, too_large=above > 0)}"
+    return f"{text}; {_why_psnr(report, too_good=above > 0)}"
+
+
+def missed_by_segments(report: SegmentedReport) -> str | None:
+    """The same for a video in segments."""
+    missed = None if report.goal is None else _miss(report.goal, report.bytes, report.quality.y)
+    if report.goal is None or missed is None:
+        return None
+    step = report.goal.step(report.goal.error(report.bytes, report.quality.y))
+    nearer = clamp_lambda(report.lagrangian * math.exp(step))
     return (
-        f"the target of {goal.value:.2f} dB is missed by {off:+.2f} dB: luma has {report.quality.y:.2f}; "
-        f"{_why_psnr(report, too_good=off > 0)}"
+        f"{missed[1]}; all segments have the lambda of the first one, {report.lagrangian:.3g}: "
+        f"--lambda {nearer:.3g} in place of the target should come nearer"
     )
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from nvrc_decoder.profiles import PROFILES
 from nvrc_encoder.options import (
@@ -13,6 +16,7 @@ from nvrc_encoder.options import (
     GOP_MAX,
     KEY_SPACING,
     NODE_SPACING,
+    PRESET_FRAMES,
     PRESETS,
     SEED_MAX,
     SPACING_MAX,
@@ -21,21 +25,38 @@ from nvrc_encoder.options import (
 )
 from nvrc_encoder.source.input_video import CHROMA, InputFormat
 from nvrc_ref.options.groups import gathered
+from nvrc_ref.options.ray import RAY_OPTIONS, chosen_cluster
 from nvrc_ref.options.values import (
+    cores_here,
     parse_bitrate,
     parse_bytes,
     parse_code_points,
+    parse_duration,
     parse_frame_rate,
+    parse_jobs,
     parse_numbers,
+    parse_segment,
     parse_size,
 )
 
-__all__ = ["ENCODE_GROUPS", "chroma_option", "encoder_options", "input_options"]
+if TYPE_CHECKING:
+    from nvrc_encoder.cluster import Cluster
+
+__all__ = [
+    "ENCODE_GROUPS",
+    "Segmentation",
+    "chroma_option",
+    "encoder_options",
+    "input_options",
+    "segment_options",
+    "time_limit_option",
+    "within",
+]
 
 ENCODE_GROUPS = {
     "Common options": (
         *("output", "preset", "profile", "target_bitrate", "target_size", "target_psnr"),
-        *("frames", "skip", "threads", "quiet"),
+        *("time_limit", "frames", "skip", "jobs", "threads", "quiet"),
     ),
     "Rate and distortion": ("lagrangian", "target_bpp", "tune"),
     "Training": ("iterations", "seed", "device"),
@@ -43,6 +64,7 @@ ENCODE_GROUPS = {
         *("trials", "motion", "split", "key_spacing", "node_spacing", "gop", "prior"),
         *("channels", "blocks", "grid_channels", "grid_scale"),
     ),
+    "Segments (docs/scale.md)": ("segment", "scene_cuts", "dry_run", "ray", "ray_cpus", "ray_gpus"),
     "What the input is": ("size", "rate", "chroma", "bit_depth", "cicp", "sample_range"),
     "Resuming": ("resume", "checkpoint"),
     "Results": ("report", "as_json"),
@@ -75,6 +97,14 @@ def _encode_options(**values: Any) -> EncodeOptions:
         raise click.UsageError(str(error)) from None
 
 
+def within(options: EncodeOptions, time_limit: float | None) -> EncodeOptions:
+    """The options of an encode with a time limit: where no length is given, the training may be the longest."""
+    chosen = click.get_current_context().get_parameter_source("preset")
+    if time_limit is None or options.iterations is not None or chosen is not ParameterSource.DEFAULT:
+        return options
+    return dataclasses.replace(options, preset=list(PRESETS)[-1])
+
+
 _TRAINING = (
     click.option(
         "--profile",
@@ -86,12 +116,14 @@ _TRAINING = (
     click.option(
         "--preset",
         type=click.Choice(list(PRESETS)),
-        default=EncodeOptions.preset,
-        show_default=True,
         help="How long to train: "
-        f"{', '.join(f'{name} {plan.iterations}' for name, plan in PRESETS.items())} iterations.",
+        f"{', '.join(f'{name} {plan.iterations}' for name, plan in PRESETS.items())} iterations for {PRESET_FRAMES} "
+        f"frames, and in proportion for others.  [default: {EncodeOptions.preset}; with --time-limit as long as it "
+        "admits]",
     ),
-    click.option("--iterations", type=click.IntRange(min=1), help="Length of the training, in place of the preset's."),
+    click.option(
+        "--iterations", type=click.IntRange(min=1), help="Length of the training, in place of the preset's, as given."
+    ),
     click.option(
         "--seed",
         type=click.IntRange(0, SEED_MAX),
@@ -204,8 +236,73 @@ _STRUCTURE = (
     ),
 )
 
+time_limit_option = click.option(
+    "--time-limit",
+    callback=parse_duration,
+    metavar="TIME",
+    help="Plan the encode so that it ends within this time from its start: 90s, 10m, 2h; of several jobs and segments, "
+    "each has its share. The bytes then depend on the speed of the machine. With --resume the time begins anew.",
+)
+"""``--time-limit``."""
+
 encoder_options = gathered("options", _encode_options, *_TRAINING, *_RATE_AND_DISTORTION, *_STRUCTURE)
 """Options of the encoder, as the argument `options`."""
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """How a long video is cut and encoded.
+
+    Attributes:
+        segment: frames of a segment; 0 for one segment, None for the encoder's choice.
+        scene_cuts: whether a scene cut ends a segment.
+        jobs: number of jobs that run concurrently; None for as many as the cluster has room for.
+        cluster: the cluster that runs them; None for this machine.
+    """
+
+    segment: int | None
+    scene_cuts: bool
+    jobs: int | None
+    cluster: Cluster | None = None
+
+
+def _segmentation(segment: int | None, scene_cuts: bool, jobs: int | None, **ray: Any) -> Segmentation:
+    """How the options say that a long video is cut and encoded.
+
+    Raises:
+        click.UsageError: as `chosen_cluster`.
+    """
+    cluster = chosen_cluster(**ray)
+    if cluster is None:
+        return Segmentation(segment, scene_cuts, cores_here() if jobs == 0 else jobs or 1)
+    return Segmentation(segment, scene_cuts, jobs or None, cluster)
+
+
+segment_options = gathered(
+    "segmentation",
+    _segmentation,
+    click.option(
+        "--segment",
+        callback=parse_segment,
+        metavar="FRAMES",
+        help="Longest segment with a network of its own, in whole GOPs; whole for one network in all.  "
+        "[default: what fits in about 4 GB]",
+    ),
+    click.option(
+        "--scene-cuts/--no-scene-cuts",
+        default=True,
+        help="Whether a scene cut ends a segment, in a video longer than one.  [default: yes]",
+    ),
+    click.option(
+        "--jobs",
+        callback=parse_jobs,
+        metavar="N",
+        help="Segments to encode concurrently, each in a process; auto for one on each core, or as many as a cluster "
+        "has room for.  [default: 1, with --ray auto]",
+    ),
+    *RAY_OPTIONS,
+)
+"""Options of a long video, as the argument `segmentation`."""
 
 chroma_option = click.option(
     "--chroma",

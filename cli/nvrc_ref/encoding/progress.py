@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from nvrc_encoder.training.run import Progress
 
-__all__ = ["EncodeProgress", "bar_line", "encode_progress"]
+__all__ = ["EncodeProgress", "bar_line", "clock", "encode_progress", "logging_to", "memory_here", "write_line"]
 
 _STAGES = {
     "": "reading",
@@ -43,14 +43,14 @@ _FEW_FRAMES, _FEW_ITERATIONS = 32, 200
 def _shorter(options: EncodeOptions, frames: int) -> list[str]:
     """Options that shorten the encode."""
     found = []
-    if options.plan().iterations > _FEW_ITERATIONS:
+    if options.plan(frames).iterations > _FEW_ITERATIONS:
         found.append("--preset draft" if options.iterations is None else f"--iterations {_FEW_ITERATIONS}")
     if frames > _FEW_FRAMES:
         found.append(f"--frames {_FEW_FRAMES}")
     return found
 
 
-def _memory_here() -> float | None:
+def memory_here() -> float | None:
     """Bytes of memory of this machine; None where the system does not tell."""
     try:
         return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
@@ -58,7 +58,8 @@ def _memory_here() -> float | None:
         return None
 
 
-def _clock(seconds: float | None) -> str:
+def clock(seconds: float | None) -> str:
+    """``1:02:03``, or dashes for None."""
     if seconds is None:
         return "-:--:--"
     whole = max(0, round(seconds))
@@ -71,10 +72,15 @@ class EncodeProgress:
     Args:
         options: the encode's options.
         write: prints a line.
+        probing: as in `Outlook`.
+        limited: whether the encode has a time limit, and needs no advice how to shorten it.
     """
 
-    def __init__(self, options: EncodeOptions, write: Callable[[str], None]) -> None:
-        self.outlook = Outlook(self.changed)
+    def __init__(
+        self, options: EncodeOptions, write: Callable[[str], None], probing: bool = False, limited: bool = False
+    ) -> None:
+        self._limited = limited
+        self.outlook = Outlook(self.changed, probing=probing)
         self.write = write
         self._options = options
         self._unit = "dB" if options.tune == "psnr" else f"dB of {options.tune}"
@@ -103,7 +109,7 @@ class EncodeProgress:
         if left is None or self._told_time:
             return
         whole = outlook.elapsed + left
-        advice = _shorter(self._options, outlook.frames) if whole >= _LONG else []
+        advice = _shorter(self._options, outlook.frames) if whole >= _LONG and not self._limited else []
         shorter = f"; shorter: {', '.join(advice)}" if advice else ""
         if outlook.known:
             self._told_time = True
@@ -114,11 +120,10 @@ class EncodeProgress:
             self.write(f"roughly {duration(whole)} here by the trials, a better estimate follows{shorter}")
 
     def _warn_of_memory(self) -> None:
-        here = _memory_here()
+        here = memory_here()
         if here is not None and self.outlook.memory > here:
             self.write(
-                f"warning: this machine has {here / 1e9:.1f} GB; if that is too little, encode pieces with "
-                "--skip and --frames, and put them together with nvrc-ref join"
+                f"warning: this machine has {here / 1e9:.1f} GB; if that is too little: a shorter --segment or --gop"
             )
 
     @property
@@ -131,7 +136,7 @@ class EncodeProgress:
         """The stage, its details with the most important first, and the remaining time."""
         outlook, state = self.outlook, self._state
         stage = _STAGES[outlook.stage]
-        eta = f"ETA {_clock(outlook.remaining)}"
+        eta = f"ETA {clock(outlook.remaining)}"
         details = []
         if outlook.steps:
             details.append(f"{outlook.step}/{outlook.steps}")
@@ -210,36 +215,50 @@ class _LogHandler(logging.Handler):
 
 
 @contextmanager
-def _logging_to(write: Callable[[str], None], level: int) -> Iterator[None]:
+def logging_to(write: Callable[[str], None], level: int = logging.INFO) -> Iterator[None]:
+    """Print what the encoder logs with `write`, in place of an outer one."""
     log = logging.getLogger("nvrc_encoder")
+    outer = [other for other in log.handlers if isinstance(other, _LogHandler)]
     handler, before = _LogHandler(write), log.level
+    for other in outer:
+        log.removeHandler(other)
     log.addHandler(handler)
     log.setLevel(level)
     try:
         yield
     finally:
         log.removeHandler(handler)
+        for other in outer:
+            log.addHandler(other)
         log.setLevel(before)
 
 
-def _write_line(line: str) -> None:
+def write_line(line: str) -> None:
+    """Print a line on stderr."""
     with suppress(OSError):  # the reader of stderr has gone
         note(line)
 
 
 @contextmanager
-def encode_progress(options: EncodeOptions, quiet: bool) -> Iterator[EncodeProgress | None]:
+def encode_progress(
+    options: EncodeOptions, quiet: bool, probing: bool = False, limited: bool = False
+) -> Iterator[EncodeProgress | None]:
     """Yield what shows the encoder's progress: a bar on a terminal, lines elsewhere; None if `quiet`.
 
     The encoder's warnings are printed in any case.
+
+    Args:
+        options: the encode's options.
+        quiet: whether nothing is shown.
+        probing, limited: as in `EncodeProgress`.
     """
     if quiet:
-        with _logging_to(_write_line, logging.WARNING):
+        with logging_to(write_line, logging.WARNING):
             yield None
         return
     if sys.stderr is None or not is_smart(sys.stderr):
-        with _logging_to(_write_line, logging.INFO):
-            yield _Lines(options, _write_line)
+        with logging_to(write_line, logging.INFO):
+            yield _Lines(options, write_line, probing, limited)
         return
     from rich.console import Console
     from rich.live import Live
@@ -250,7 +269,7 @@ def encode_progress(options: EncodeOptions, quiet: bool) -> Iterator[EncodeProgr
     def above(line: str) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    progress = EncodeProgress(options, above)
+    progress = EncodeProgress(options, above, probing, limited)
     live = Live(_Line(progress), console=console, refresh_per_second=4, transient=True, redirect_stdout=False)
-    with live, _logging_to(above, logging.INFO):
+    with live, logging_to(above, logging.INFO):
         yield progress

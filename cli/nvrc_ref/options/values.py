@@ -8,11 +8,24 @@ from fractions import Fraction
 import click
 
 from nvrc_decoder.picture.format import RATE_MAX
+from nvrc_decoder.system.threads import cores
 
-__all__ = ["parse_bitrate", "parse_bytes", "parse_code_points", "parse_frame_rate", "parse_numbers", "parse_size"]
+__all__ = [
+    "cores_here",
+    "parse_bitrate",
+    "parse_bytes",
+    "parse_code_points",
+    "parse_duration",
+    "parse_frame_rate",
+    "parse_jobs",
+    "parse_numbers",
+    "parse_segment",
+    "parse_size",
+]
 
 _UNITS = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6}
 _SIDE_MAX = 65535
+_JOBS_MAX = 256
 
 
 def _number(text: str) -> tuple[float, str] | None:
@@ -41,6 +54,20 @@ def parse_bitrate(context: click.Context, parameter: click.Parameter, value: str
     if rate <= 0:
         raise click.BadParameter(f"{value!r} is not a rate, such as 60 (kbit/s), 60k or 1.5M")
     return rate
+
+
+def parse_duration(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+    """Seconds: ``90``, ``90s``, ``10m``, ``1.5h`` or ``1h30m``."""
+    if value is None:
+        return None
+    number = r"[0-9]{1,7}(?:\.[0-9]{1,3})?"
+    match = re.fullmatch(rf"(?:({number})h)?(?:({number})m)?(?:({number})s?)?", value)
+    seconds = (
+        sum(float(part or 0) * unit for part, unit in zip(match.groups(), (3600, 60, 1), strict=True)) if match else 0
+    )
+    if seconds <= 0:
+        raise click.BadParameter(f"{value!r} is not a time, such as 90s, 10m, 2h or 1h30m")
+    return seconds
 
 
 def parse_size(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
@@ -74,6 +101,33 @@ def parse_numbers(context: click.Context, parameter: click.Parameter, value: str
     if re.fullmatch(r"[0-9]{1,3}(,[0-9]{1,3})*", value) is None:
         raise click.BadParameter(f"{value!r} is not a list of numbers, such as 0,0,0,0,3,4,3,3,3,0,0")
     return tuple(int(part) for part in value.split(","))
+
+
+def parse_segment(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    """Frames of a segment: ``64``; 0 for ``whole``."""
+    if value is None:
+        return None
+    if value == "whole":
+        return 0
+    if re.fullmatch(r"[0-9]{1,9}", value) is None:
+        raise click.BadParameter(f"{value!r} is neither a number of frames nor whole")
+    return int(value)
+
+
+def parse_jobs(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    """Number of jobs: ``4``; 0 for ``auto``."""
+    if value is None:
+        return None
+    if value == "auto":
+        return 0
+    if re.fullmatch(r"[0-9]{1,3}", value) is None or not 1 <= int(value) <= _JOBS_MAX:
+        raise click.BadParameter(f"{value!r} is neither 1 to {_JOBS_MAX} nor auto")
+    return int(value)
+
+
+def cores_here() -> int:
+    """Number of the cores that this process may use, at most as many as there can be jobs."""
+    return min(_JOBS_MAX, cores())
 
 
 def parse_code_points(

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fake_codecs import FAKE, PLAIN
 from waiting import wait_until
 
 from nvrc_bench.rd import run as bench_run
@@ -24,15 +25,6 @@ from nvrc_ref.main import run
 pytest.importorskip("torch")
 pytest.importorskip("av")
 
-FAKE = [sys.executable, str(Path(__file__).resolve().parents[2] / "fake_codecs.py")]
-PLAIN = {
-    "kind": "command",
-    "name": "plain",
-    "command": [*FAKE, "encode", "{input}", "{output}", "{point}"],
-    "decode": [*FAKE, "decode", "{input}", "{output}"],
-    "points": [4, 8, 16],
-    "version": "3",
-}
 OURS = {
     "kind": "nvrc",
     "name": "ours",
@@ -129,6 +121,7 @@ def test_a_second_run_encodes_nothing(
     assert "3 of 3 points exist already" in capsys.readouterr().err
 
 
+@pytest.mark.full
 def test_points_over_the_time_limit_are_left_out(
     tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -152,6 +145,7 @@ def test_points_over_the_time_limit_are_left_out(
     assert results(tmp_path)["skipped"] == []
 
 
+@pytest.mark.full
 def test_changed_options_and_redo_repeat_points(tmp_path: Path, clip: Path, calls: Path) -> None:
     assert bench(tmp_path, clip, OURS) == 0
     assert bench(tmp_path, clip, {**OURS, "options": {"new-switch": False}, "points": [6, 12]}) == 0
@@ -187,6 +181,7 @@ def test_a_failed_point_is_retried_by_the_next_run(
     assert results(tmp_path)["failed"] == []
 
 
+@pytest.mark.full
 def test_a_killed_run_is_resumed(tmp_path: Path, clip: Path, calls: Path) -> None:
     config = tmp_path / "run.json"
     config.write_text(json.dumps({"clips": [{"path": str(clip)}], "codecs": [PLAIN]}))
