@@ -20,9 +20,10 @@ PAGES = sorted(
         *(ROOT / "docs").rglob("*.md"),
         ROOT / "demo" / "README.md",
         ROOT / "conformance" / "README.md",
+        ROOT / "web" / "README.md",
     ]
 )
-FOLDERS = "bench|cli|conformance|decoder|demo|docs|encoder|graphs|output|spec|tests|tools"
+FOLDERS = "bench|cli|conformance|decoder|demo|docs|encoder|graphs|output|spec|tests|tools|web"
 PATH = re.compile(rf"(?<![\w/.-])((?:{FOLDERS})/[\w./-]*\w)")
 ELSEWHERE = {"demo/data/gallery/05_default_juggle.mp4"}
 """Paths in other repositories."""

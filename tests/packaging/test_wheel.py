@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hatchling.builders.wheel import WheelBuilder
 
+from nvrc_ref.playing.assets import ASSETS
+
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = {
     "nvrc_bench": "bench",
@@ -19,6 +21,9 @@ FOLDERS = {
     "nvrc_output": "output",
     "nvrc_ref": "cli",
 }
+PLAYER = "nvrc_ref/playing/web"
+"""Where the wheel has the player of `web/`."""
+PLAYER_BYTES = 300_000
 
 
 @pytest.fixture(scope="module")
@@ -45,15 +50,22 @@ def test_wheel_has_the_packages_only(wheel: zipfile.ZipFile) -> None:
 def test_wheel_has_every_file_of_a_package(wheel: zipfile.ZipFile, package: str) -> None:
     folder = ROOT / FOLDERS[package]
     files = {path for path in (folder / package).rglob("*") if path.is_file() and "__pycache__" not in path.parts}
-    assert {name for name in wheel.namelist() if name.startswith(f"{package}/")} == {
-        path.relative_to(folder).as_posix() for path in files
-    }
+    names = {name for name in wheel.namelist() if name.startswith(f"{package}/") and not name.startswith(PLAYER)}
+    assert names == {path.relative_to(folder).as_posix() for path in files}
     assert f"{package}/py.typed" in wheel.namelist()
+
+
+def test_wheel_has_the_player(wheel: zipfile.ZipFile) -> None:
+    infos = [info for info in wheel.infolist() if info.filename.startswith(PLAYER)]
+    assert {info.filename for info in infos} == {f"{PLAYER}/{name}" for name in ASSETS}
+    assert sum(info.compress_size for info in infos) < PLAYER_BYTES
+    for info in infos:
+        assert wheel.read(info) == (ROOT / "web" / info.filename.rsplit("/", 1)[1]).read_bytes()
 
 
 def test_command_is_installed(wheel: zipfile.ZipFile) -> None:
     (name,) = (name for name in wheel.namelist() if name.endswith("entry_points.txt"))
-    assert "nvrc-ref = nvrc_ref.main:main" in wheel.read(name).decode()
+    assert "nvrc-ref = nvrc_ref.start:start" in wheel.read(name).decode()
 
 
 def test_metadata_describes_the_project(metadata: email.message.Message) -> None:
