@@ -115,6 +115,7 @@ def test_the_split_moves_by_keys_and_pointers(page: Any, serve: Callable[..., An
     assert abs(int(split.input_value()) - width / 4) <= 1
     check_split(page, 0, int(split.input_value()), a, b)
     assert not page.evaluate("() => nvrcPlayer.playback.playing"), "to move the split is no click on the picture"
+    page.evaluate("() => { nvrcPlayer.playback.speed = 0.1; }")
     page.mouse.click(box["x"] + box["width"] * 0.8, middle)
     assert page.evaluate("() => nvrcPlayer.playback.playing")
 
@@ -281,6 +282,13 @@ def test_raw_video_that_lies_is_told(page: Any, serve: Callable[..., Any], tmp_p
     assert page.evaluate("() => performance.memory.usedJSHeapSize") < 100_000_000
 
 
+def choose(page: Any, action: str, *paths: Path) -> None:
+    """Files that the player's button is given."""
+    with page.expect_file_chooser() as chooser:
+        page.locator(f".text[data-action={action}]").click()
+    chooser.value.set_files([str(path) for path in paths])
+
+
 def test_files_are_dropped_and_chosen(page: Any, serve: Callable[..., Any], tmp_path: Path) -> None:
     """A y4m file is shown beside what is open; two files replace it; `Compare with` takes a stream, too."""
     flipped = raw(A, tmp_path / "source.y4m")
@@ -290,17 +298,18 @@ def test_files_are_dropped_and_chosen(page: Any, serve: Callable[..., Any], tmp_
     page.locator("#split").wait_for()
     check_number(page, 1, len(expected(A)))
     assert page.locator("#tag-b").inner_text() == "B: source.y4m"
-    with page.expect_file_chooser() as chooser:
-        page.locator("#compare").click()
-    chooser.value.set_files(str(B))
+    choose(page, "compare", B)
     page.locator("#tag-b", has_text="trained-nano.nvrc").wait_for()
     assert page.locator("#tag-a").inner_text() == "A: trained-main.nvrc"
-    page.locator("#file").set_input_files([str(flipped), str(B)])
+    choose(page, "open", flipped, B)
     page.locator("#tag-a", has_text="trained-nano.nvrc").wait_for()
     assert page.locator("#tag-b").inner_text() == "B: source.y4m"
-    page.locator("#file").set_input_files(str(B))
-    page.locator("#split").wait_for(state="hidden")
-    page.locator("#file").set_input_files([str(A), str(B), str(flipped)])
+    choose(page, "open", A)
+    page.locator("#format", has_text="96x54").wait_for()
+    check_number(page, 0, len(expected(A)))
+    assert page.locator("#name").inner_text() == "trained-main.nvrc"
+    assert not page.locator("#split").is_visible()
+    choose(page, "open", A, B, flipped)
     page.locator("#error").wait_for()
     assert "one video is played, or two are compared" in page.locator("#error").inner_text()
 
