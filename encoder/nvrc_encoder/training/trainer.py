@@ -32,10 +32,9 @@ from nvrc_encoder.training.source_rows import SourceRows
 
 __all__ = ["Estimate", "Schedule", "Trainer"]
 
-_FIT_WINDOW = 4
-"""Frames per iteration in the fit of the context network."""
-_VALUES_AT_ONCE = 4_000_000
-"""Largest number of grid values whose bits are computed together; they take some 500 bytes each."""
+_RATE_WINDOW = 4
+"""Frames whose bits are computed together where no window of the training is given: as in the presets' windows, whose
+contexts are known already."""
 
 
 Schedule = Callable[[int, int, int], Sequence[int]]
@@ -127,6 +126,7 @@ class Trainer:
         }
         self.rates = [by_length[frames] for frames in self.frame_counts]
         self.forecasts = [Forecast.initial(grids) for grids in self.grids]
+        self._rated = self.windows(_RATE_WINDOW)
         self.prior = structure.prior(chroma_format) if prior else WITHOUT_PRIOR
         self.bank = initial_bank(self.model, self.prior, generator).to(device)
 
@@ -224,8 +224,7 @@ class Trainer:
         if self.prior.context:
             return
         optimiser = torch.optim.Adam([self.bank.raw], lr=2e-2, betas=(0.9, 0.99))
-        windows = self.windows(_FIT_WINDOW)
-        per_gop = [[window for window in windows if window.gop == gop] for gop in range(len(self.grids))]
+        per_gop = [[window for window in self._rated if window.gop == gop] for gop in range(len(self.grids))]
         for i in range(iterations):
             own = per_gop[i % len(per_gop)]
             window = own[i // len(per_gop) % len(own)]
@@ -287,17 +286,12 @@ class Trainer:
             grids: `final_grids` of each GOP; None to make them here.
         """
         slots: list[float | None] = [None] * len(self.model.profile.slots)
-        for gop, frames in enumerate(self.frame_counts):
-            whole = self._nodes(gop, slice(0, frames))
-            rounded = self.final_grids(gop) if grids is None else grids[gop]
-            values = sum(grid.numel() for grid in rounded if grid is not None)
-            parts = -(-values // _VALUES_AT_ONCE)
-            # Slots have nodes for every frame or for few of them, so that some parts have no node of a slot.
-            split = [nodes.tensor_split(parts) for nodes in whole]
-            for nodes in zip(*split, strict=True):
-                for i, b in enumerate(self.grid_rate(real, rounded, gop, nodes, True)):
-                    if b is not None:
-                        slots[i] = (slots[i] or 0.0) + float(b.double().sum())
+        rounded = [self.final_grids(gop) for gop in range(len(self.grids))] if grids is None else grids
+        for window in self._rated:
+            nodes = self.grid_rate(real, rounded[window.gop], window.gop, window.share, True)
+            for i, bits in enumerate(nodes):
+                if bits is not None:
+                    slots[i] = (slots[i] or 0.0) + float(bits.double().sum())
         return slots
 
     @torch.no_grad()
