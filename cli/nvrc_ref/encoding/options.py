@@ -286,7 +286,7 @@ segment_options = gathered(
         callback=parse_segment,
         metavar="FRAMES",
         help="Longest segment with a network of its own, in whole GOPs; whole for one network in all.  "
-        "[default: what fits in about 4 GB]",
+        "[default: what fits in about 2 GB]",
     ),
     click.option(
         "--scene-cuts/--no-scene-cuts",

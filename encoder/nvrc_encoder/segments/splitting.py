@@ -14,8 +14,8 @@ from nvrc_encoder.source.video import Source
 
 __all__ = ["LEAST_FRAMES", "SEGMENT_SAMPLES", "Segment", "SegmentedSource", "longest_segment"]
 
-SEGMENT_SAMPLES = 24_000_000
-"""Luma samples of a segment, unless one GOP has more: 2 to 4 GB of memory, see docs/scale.md."""
+SEGMENT_SAMPLES = 16_000_000
+"""Luma samples of a segment, unless one GOP has more: some 2 GB of memory, see docs/scale.md."""
 LEAST_FRAMES = 16
 """A scene cut closer to the start of a segment does not end it: a NETWORK for so few frames does not pay."""
 

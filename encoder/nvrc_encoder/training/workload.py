@@ -35,10 +35,10 @@ _TRIAL_SAMPLES = 1 << 17
 _EXTRA_LIKELY = 0.3
 """Share of the iterations allowed to rate control that it usually adds."""
 
-_BASE_BYTES = 400e6
-_FRAME_BYTES = 130
-"""Memory per sample of the video: frames, grids with gradients and averages, contexts."""
-_WINDOW_BYTES = 500
+_BASE_BYTES = 520e6
+_FRAME_BYTES = 70
+"""Memory per sample of the video: frames, grids with gradients and averages, contexts. 60 with nodes every 4 frames."""
+_WINDOW_BYTES = 600
 """Memory per sample of the frames of one iteration."""
 
 
