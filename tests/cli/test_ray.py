@@ -52,7 +52,7 @@ def test_a_cluster_encodes_the_same_file(machines: RayCluster, whole: bytes, cap
     assert run([*ENCODE, "-o", "b.nvrc", "--ray", machines.address]) == 0
     assert Path("b.nvrc").read_bytes() == whole
     said = capfd.readouterr().err.splitlines()
-    assert said[0].endswith("about 0.8 GB of memory with 2 jobs")
+    assert said[0].endswith("about 1.0 GB of memory with 2 jobs")
     assert said[-1] == "3 segments done, 6 frames"
     assert all("done, " in line for line in said[1:])
     assert {path.name for path in Path.cwd().iterdir()} == {"a.y4m", "whole.nvrc", "b.nvrc"}
