@@ -121,7 +121,8 @@ export class NvrcVideo {
     fullRange: boolean;
     chromaPosition: 0 | 1 | 2 | 3;
   };
-  readonly profile: "nano" | "lite" | "main";
+  /** "y4m" for raw video, whose level is 0. */
+  readonly profile: "nano" | "lite" | "main" | "y4m";
   readonly level: number;
   /** Size of the stream. */
   readonly bytes: number;

@@ -252,6 +252,9 @@ async function take(list, asSecond) {
   const videos = [...named.filter((file) => !reports.includes(file) && !raw.includes(file)), ...raw];
   const joins = playback && videos.length === 1 && (asSecond || raw.length === 1);
   if (videos.length > 2) return showError(new Error("one video is played, or two are compared: these are more"));
+  if (raw.length && raw.length === videos.length && !joins) {
+    return showError(new Error("a y4m file is shown beside a stream: open the stream first"));
+  }
   if (videos.length) await open(joins ? [files[0], ...videos] : videos, joins ? playback.position : 0);
   for (const { source, name } of reports) {
     const fault = source.size > REPORT_BYTES_MAX ? new Error("this is too large for a report") : null;

@@ -35,7 +35,7 @@ _COMMANDS = {
     "verify": "Decode everything and check every digest.",
     "compare": "Measure how close a decoded video is to its source.",
     "join": "Concatenate streams of the same format.",
-    "export": "Write a video as one ONNX model: a frame's number in, its planes out.",
+    "export": "Write a video as an ONNX model, or as a page that plays it.",
     "bench": "Measure rate-distortion of codecs, or the speed of decoding.",
     "conformance": "Run any decoder on the conformance suite.",
 }

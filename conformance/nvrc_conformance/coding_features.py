@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from nvrc_conformance.stages import DecodedGop
-from nvrc_decoder.bitstream.units import coded_nodes
-from nvrc_decoder.decode.gop import Grid, grid_shape
+from nvrc_decoder.decode.gop import decode_grids
 from nvrc_decoder.entropy.coder import Int32Array, IntArray, SymbolDecoder
 from nvrc_decoder.entropy.scratch import Scratch
 from nvrc_decoder.entropy.tables import TABLE_RADII
-from nvrc_decoder.octree.grid import code_grid
 from nvrc_decoder.octree.network import BoundNetwork, ContextNetwork, Float32Array
-from nvrc_decoder.profiles import Q_MAX, GridSlot
+from nvrc_decoder.profiles import Q_MAX
 from nvrc_decoder.synthesis.arithmetic import rounding_term
 
 __all__ = ["coding_features"]
 
 
-class _EscapeCounter:
+class _EscapeCounter(SymbolDecoder):
     """A decoder that counts the escapes."""
 
-    def __init__(self, payload: bytes) -> None:
-        self._decoder = SymbolDecoder(payload)
-        self.count = 0
+    count = 0
 
     def code_step(
         self, table_index: IntArray, mean: IntArray, values: IntArray | None = None, *, limit: int = Q_MAX
     ) -> Int32Array:
-        decoded = self._decoder.code_step(table_index, mean, values, limit=limit)
+        decoded = super().code_step(table_index, mean, values, limit=limit)
         self.count += int(np.count_nonzero(np.abs(decoded - mean) > TABLE_RADII[table_index]))
         return decoded
 
@@ -72,20 +69,14 @@ def coding_features(item: DecodedGop) -> set[str]:
     Args:
         item: the GOP, whose grids are decoded once more.
     """
-    coarser: tuple[GridSlot, Grid] | None = None
-    escapes = 0
-    network, profile = item.network, item.network.profile
-    watched = _WatchedNetwork(network.context)
-    pyramid, maps = network.header.pyramid, iter(item.gop.node_maps)
-    for header, payload in zip(network.header.coding_order(profile), item.gop.grids, strict=True):
-        slot = profile.slots[header.slot]
-        counter = _EscapeCounter(payload)
-        shape = grid_shape(item.sequence, network.header, header, item.gop.frame_count)
-        splits = header.splits((shape[0], *shape[2:]))
-        coded = coded_nodes(next(maps), shape[0]) if slot.mapped else None
-        grid = code_grid(counter, splits, watched, shape, header.slot, slot, pyramid, coarser, coded=coded)
-        if not slot.motion:
-            coarser = slot, grid
-        escapes += counter.count
+    counters: list[_EscapeCounter] = []
+
+    def counter(payload: bytes | bytearray, check: Callable[[], None], scratch: Scratch) -> _EscapeCounter:
+        counters.append(_EscapeCounter(payload, check))
+        return counters[-1]
+
+    watched = _WatchedNetwork(item.network.context)
+    network, gop = replace(item.network, context=watched), item.gop
+    decode_grids(item.sequence, network, gop.frame_count, gop.grids, gop.node_maps, coder=counter)
     found = {f"context.hidden{number + 1} clipped at 2047" for number in watched.clipped}
-    return found | ({"grid escapes"} if escapes else set())
+    return found | ({"grid escapes"} if any(one.count for one in counters) else set())

@@ -144,7 +144,7 @@ class StreamDraft:
         for header, draft, counts in zip(headers, self.networks, self.gops, strict=True):
             writer.network(header)
             network = load_network(sequence, header)
-            synthesise = _reference(sequence, network).synthesise
+            synthesise = ReferenceSynthesizer(*network.parts(sequence)).synthesise
             for count in counts:
                 writer.gop(*random_gop(rng, sequence, network, draft, count, synthesise))
                 for key, value in self.between.items():
@@ -253,12 +253,6 @@ def _coded_nodes(rng: np.random.RandomState, draft: NetworkDraft, nodes: int) ->
         return np.ones(nodes, dtype=bool)
     drawn: npt.NDArray[np.bool_] = rng.randint(0, draft.empty_nodes, size=nodes) > 0
     return drawn
-
-
-def _reference(sequence: SequenceHeader, network: Network) -> ReferenceSynthesizer:
-    header = network.header
-    active = header.stage_channels, header.stage_blocks
-    return ReferenceSynthesizer(network.profile, sequence, *active, network.layers, network.multipliers, header.pyramid)
 
 
 def random_gop(

@@ -8,7 +8,6 @@ refuse are made of the golden ones in the same run.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from nvrc_conformance.faults.recipes import FAULTS
 from nvrc_conformance.features import features_of
 from nvrc_conformance.manifest import (
     MANIFEST_PATH,
+    STREAM_ID,
     EarlierVersionError,
     FaultStream,
     GoldenStream,
@@ -39,7 +39,6 @@ BYTES_MAX = 800_000
 """Of all golden streams. The three of about 720x480 samples take 350 kB."""
 FAULT_BYTES_MAX = 1_300_000
 """Of all streams to refuse. One has a METADATA of 2^20 bytes."""
-_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 @dataclass(frozen=True)
@@ -178,7 +177,7 @@ def _is_other(manifest: Manifest, old: FaultStream, new: FaultStream, data: byte
 
 
 def _adopt(manifest: Manifest, path: Path, name: str, description: str) -> _Candidate:
-    if not _ID.fullmatch(name):
+    if not STREAM_ID.fullmatch(name):
         raise click.BadParameter("an id has lower-case letters, digits and single hyphens", param_hint="--id")
     if name in {recipe.id for recipe in RECIPES}:
         raise click.BadParameter(f"{name} is the id of a random stream", param_hint="--id")

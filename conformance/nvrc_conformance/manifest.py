@@ -19,6 +19,7 @@ from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, CHROMA_444, PROFILES
 
 __all__ = [
     "MANIFEST_PATH",
+    "STREAM_ID",
     "EarlierVersionError",
     "FaultStream",
     "GoldenStream",
@@ -32,7 +33,7 @@ __all__ = [
 
 _Entry = TypeVar("_Entry", "NetworkStages", "GopStages", "GoldenStream", "FaultStream")
 
-_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+STREAM_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 MANIFEST_PATH = Path(__file__).resolve().parents[1] / "manifest.json"
 """The manifest of the checkout that this package is in; absent where the package is installed without one."""
@@ -282,7 +283,7 @@ def _check_names(name: str, file: str) -> None:
     Raises:
         TypeError, ValueError.
     """
-    if not _ID.fullmatch(name):
+    if not STREAM_ID.fullmatch(name):
         raise ValueError(f"{name!r} is no id")
     path = PurePosixPath(file)
     if path.is_absolute() or ".." in path.parts or not file.isprintable():

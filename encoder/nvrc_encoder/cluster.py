@@ -109,6 +109,13 @@ def _unreachable(address: str, reason: str) -> OutputError:
     )
 
 
+def _tasks_on_gpus(there: float, each: float) -> float:
+    """Number of tasks that take `each` of a node's GPUs; a share of one is never of two."""
+    if not each:
+        return sys.maxsize
+    return int(there) * int(1 / each) if each < 1 else there / each
+
+
 def room(ray: Any, cluster: Cluster) -> int:
     """Number of tasks that all nodes together have the resources for, with those that run; 0 to 256.
 
@@ -120,9 +127,7 @@ def room(ray: Any, cluster: Cluster) -> int:
     for node in ray.nodes():
         if node["Alive"]:
             has = node["Resources"]
-            tasks += int(
-                min(has.get("CPU", 0) / cluster.cpus, has.get("GPU", 0) / cluster.gpus if cluster.gpus else sys.maxsize)
-            )
+            tasks += int(min(has.get("CPU", 0) / cluster.cpus, _tasks_on_gpus(has.get("GPU", 0), cluster.gpus)))
     return min(tasks, LARGEST_NUMBER_OF_TASKS)
 
 

@@ -223,9 +223,7 @@ class _Encode:
         if self._deadline is not None:
             self._pacer = Pacer(self._deadline, options, source.picture, len(frames), goal, speed or NOMINAL)
             trying = trying and self._pacer.may_try(0.0)
-            # The pilot is a small share of the training, and is planned as a part of it.
-            before = ("pilot start",) * goal + ("trials",) * trying + ("start",) if settling else ()
-            self._plan = self._pacer.plan(before)
+            self._plan = self._pacer.plan(settling, trying)
         self._outlook.plan(source.picture, len(frames), self._plan, goal, settling, trying, speed)
 
     def _measured_speed(self, settling: bool, trying: bool) -> Speed | None:
@@ -260,7 +258,7 @@ class _Encode:
             return ()
         pacer = self._pacer
         if pacer is not None and not pacer.may_try(0.0):
-            log.info("there is no time for trials: planes with smooth motion and nodes every 8 frames")
+            log.info("there is no time for trials: what the options leave open is as in the first trial")
             self._options = untried(self._options)
             return ()
         choice = choose(

@@ -153,17 +153,35 @@ def test_the_browser_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     path = tmp_path / "clip.nvrc"
     path.write_bytes(DATA)
     opened: list[str] = []
+    served = threading.Event()
 
     def interrupted(server: PlayerServer) -> None:
+        served.set()
+        for thread in threading.enumerate():
+            if thread.name == "browser":
+                thread.join(30)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("webbrowser.open", lambda url: opened.append(url) is not None)
+    def shown(url: str) -> bool:
+        """A browser of the terminal: the server runs while it does."""
+        assert served.wait(30)
+        opened.append(url)
+        return False
+
+    monkeypatch.setattr("webbrowser.open", shown)
     monkeypatch.setattr(PlayerServer, "serve_forever", interrupted)
     result = CliRunner().invoke(group, ["play", str(path)], obj=Settings())
     assert result.exit_code == 0
     assert len(opened) == 1
     assert opened[0] in result.output
     assert "no browser was found" in result.output
+
+
+def test_names_that_are_not_utf_8_are_served(tmp_path: Path) -> None:
+    path = tmp_path / "caf\udce9.nvrc"
+    path.write_bytes(DATA)
+    with PlayerServer(path) as server:
+        assert parse_qs(urlsplit(server.url).query)["name"] == ["caf?.nvrc"]
 
 
 def test_inputs_that_cannot_be_played(tmp_path: Path) -> None:

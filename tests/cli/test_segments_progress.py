@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 pytest.importorskip("torch")
 
 from nvrc_encoder.quality.psnr import Quality
-from nvrc_encoder.rate_goal import RateGoal
+from nvrc_encoder.rate_goal import LAMBDA_MAX, LAMBDA_MIN, RateGoal
 from nvrc_encoder.segments.coordinator import Overall
 from nvrc_encoder.segments.report import SegmentedReport
 from nvrc_ref.encoding.missed_target import missed_by_segments
@@ -84,6 +85,18 @@ def report(goal: RateGoal | None) -> SegmentedReport:
 def test_a_missed_target_comes_with_a_nearer_lambda(goal: RateGoal, parts: tuple[str, ...]) -> None:
     text = missed_by_segments(report(goal)) or ""
     assert all(part in text for part in parts), text
+
+
+@pytest.mark.parametrize(
+    ("lagrangian", "goal", "end"),
+    [
+        (LAMBDA_MIN, RateGoal("size", 1100), "; lambda is at its smallest, 1e-06"),
+        (LAMBDA_MAX, RateGoal("psnr", 29.0), "; lambda is at its largest, 1"),
+    ],
+)
+def test_a_lambda_at_its_bound_is_said(lagrangian: float, goal: RateGoal, end: str) -> None:
+    text = missed_by_segments(replace(report(goal), lagrangian=lagrangian)) or ""
+    assert text.endswith(end), text
 
 
 @pytest.mark.parametrize("goal", [None, RateGoal("size", 975), RateGoal("psnr", 30.09)])

@@ -12,7 +12,8 @@ from encoder_cases import gradient_source
 from nvrc_decoder.picture.format import VideoFormat
 from nvrc_encoder import EncodeOptions, encode
 from nvrc_encoder.plan import Plan
-from nvrc_encoder.training.outlook import STAGES, Outlook, expected_memory
+from nvrc_encoder.training.outlook import Outlook
+from nvrc_encoder.training.workload import STAGES, expected_memory
 
 PICTURE = VideoFormat(320, 180, Fraction(25))
 

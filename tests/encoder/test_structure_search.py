@@ -14,7 +14,8 @@ from nvrc_encoder import EncodeOptions
 from nvrc_encoder.preparation import make_trainer
 from nvrc_encoder.source.video import Source
 from nvrc_encoder.training import structure_search as choose
-from nvrc_encoder.training.structure_search import LEAST_GAIN, TRIAL_SAMPLES, Trial, middle
+from nvrc_encoder.training.structure_search import LEAST_GAIN, Trial, middle
+from nvrc_encoder.training.workload import TRIAL_SAMPLES
 
 
 def coordinates(width: int, height: int, chroma_format: int = 1) -> list[Planes]:

@@ -314,6 +314,17 @@ def test_files_are_dropped_and_chosen(page: Any, serve: Callable[..., Any], tmp_
     assert "one video is played, or two are compared" in page.locator("#error").inner_text()
 
 
+def test_raw_video_needs_a_stream_beside_it(page: Any, serve: Callable[..., Any], tmp_path: Path) -> None:
+    flipped = raw(A, tmp_path / "source.y4m")
+    load(page, serve(A).url)
+    page.locator("#file").set_input_files([str(flipped), str(flipped)])
+    page.locator("#error").wait_for()
+    assert "open the stream first" in page.locator("#error").inner_text()
+    page.keyboard.press(".")
+    check_number(page, 1, len(expected(A)))
+    assert not page.locator("#error").is_visible()
+
+
 @pytest.mark.parametrize(
     ("name", "width", "height", "scheme"),
     [("desktop", 1100, 760, "light"), ("dark", 1100, 760, "dark"), ("narrow", 360, 640, "light")],

@@ -55,7 +55,7 @@ DECODED = "decoded"
 
 
 def golden_streams() -> list[bytes]:
-    """The golden streams that are within `LIMITS`, with all of their frames in one GOP."""
+    """The golden streams whose pictures are within `LIMITS`, and that have no more frames than it lets one GOP have."""
     manifest = load_manifest()
     return [
         manifest.read(stream.id)

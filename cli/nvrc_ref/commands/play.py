@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import webbrowser
 from contextlib import suppress
 from pathlib import Path
@@ -36,6 +37,12 @@ def command(input_path: str, compared: str | None, reports: tuple[str, ...], no_
         for report in read:
             report.check(bytes=Path(input_path).stat().st_size)
         summary(f"{input_path}: {server.url} (Ctrl-C ends)")
-        if not no_browser and not webbrowser.open(server.url):
-            summary("no browser was found: open the address above")
+        if not no_browser:
+            threading.Thread(target=_show, args=(server.url,), name="browser", daemon=True).start()
         server.serve_forever()
+
+
+def _show(url: str) -> None:
+    """Open the browser. In a terminal it returns when it ends, and needs the server meanwhile."""
+    if not webbrowser.open(url):
+        summary("no browser was found: open the address above")

@@ -50,6 +50,8 @@ def missed_by_segments(report: SegmentedReport) -> str | None:
         return None
     step = report.goal.step(report.goal.error(report.bytes, report.quality.y))
     nearer = clamp_lambda(report.lagrangian * math.exp(step))
+    if max(nearer / report.lagrangian, report.lagrangian / nearer) < _AT_BOUND:
+        return f"{missed[1]}; lambda is at its {'smallest' if step < 0 else 'largest'}, {nearer:g}"
     return (
         f"{missed[1]}; all segments have the lambda of the first one, {report.lagrangian:.3g}: "
         f"--lambda {nearer:.3g} in place of the target should come nearer"

@@ -27,7 +27,7 @@ def _segments(state: Overall) -> str:
 
 
 def overall_line(state: Overall) -> str:
-    """Segments and frames done, and the time left, such as ``2 segments, 64 of 96 frames, about 3 min left``."""
+    """Segments and frames done, and the time left, such as ``2 segments done, 64 of 96 frames, about 3 min left``."""
     whole = "" if state.all_frames is None else f" of {state.all_frames}"
     left = state.remaining
     rest = "" if left is None or left <= 0 else f", about {duration(left)} left"

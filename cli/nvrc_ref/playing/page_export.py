@@ -37,11 +37,9 @@ def _decode(path: str, decoding: DecodingOptions) -> _Decoded:
     each = []
     with decoding.open(io.BytesIO(data)) as video:
         for frame in video:
-            one = hashlib.md5(usedforsecurity=False)
+            each.append(frame.md5())
             for chunk in frame.chunks():
                 total.update(chunk)
-                one.update(chunk)
-            each.append(one.hexdigest())
             del frame, chunk  # the next GOP is decoded before they are assigned again
         picture = video.info.format
     name = "stream.nvrc" if path == "-" else Path(path).name

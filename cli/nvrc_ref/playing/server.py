@@ -58,8 +58,10 @@ class PlayerServer(ThreadingHTTPServer):
         self.reports = {f"/report-{number}.json": report for number, report in enumerate(reports)}
         super().__init__((_HOST, 0), _Handler)
         self.host = f"{_HOST}:{self.server_address[1]}"
-        asked = [f"stream={path}&name={quote(file.name)}" for path, file in self.files.items()]
-        asked += [f"report={path}&reported={quote(report.name)}" for path, report in self.reports.items()]
+        asked = [f"stream={path}&name={quote(file.name, errors='replace')}" for path, file in self.files.items()]
+        asked += [
+            f"report={path}&reported={quote(report.name, errors='replace')}" for path, report in self.reports.items()
+        ]
         self.url = f"http://{self.host}/player.html?{'&'.join(asked)}"
 
     def server_bind(self) -> None:
@@ -162,6 +164,8 @@ class _Handler(BaseHTTPRequestHandler):
         while count > 0 and (chunk := file.read(min(count, _CHUNK))):
             self.wfile.write(chunk)
             count -= len(chunk)
+        if count:  # the file has become shorter
+            self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:
         """Requests are not logged."""

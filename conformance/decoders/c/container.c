@@ -11,7 +11,7 @@ Status nv_load(nvrc_decoder *d, uint64_t offset, uint64_t size, const uint8_t **
     *bytes = d->data + offset;
     return 0;
   }
-  if (size > d->buffer_size) {
+  if (!d->buffer || size > d->buffer_size) {
     nv_release(d, SCOPE_BUFFER);
     d->buffer_size = 0;
     if (!(d->buffer = nv_take(d, SCOPE_BUFFER, size, 1))) return 1;

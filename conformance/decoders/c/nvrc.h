@@ -37,7 +37,7 @@ typedef struct {
   uint64_t unit_bytes, metadata_bytes; /* unit_length of any unit, and of METADATA */
   uint64_t network_parameters;         /* weights and biases of a NETWORK */
   uint64_t surplus_frames;             /* by how much frames may outnumber the bytes read so far */
-  uint64_t memory_bytes;               /* of all memory that the decoder takes at the same time */
+  uint64_t memory_bytes;               /* of all memory that the decoder takes at the same time, apart from itself */
 } nvrc_limits;
 
 /* allocate returns memory aligned for any type, or NULL. */
@@ -48,7 +48,8 @@ typedef struct {
 } nvrc_allocator;
 
 /* Is told each stage before the frames, with its path and its digest, as conformance/README.md defines them ("Stage
- * digests"); both strings are valid during the call. A NULL function is never called. */
+ * digests"); both strings are valid during the call. After nvrc_seek, NETWORKs are numbered in the order in which they are
+ * reported. A NULL function is never called. */
 typedef struct {
   void (*stage)(void *user, const char *path, const char *digest);
   void *user;
@@ -108,6 +109,7 @@ nvrc_decoder *nvrc_open(const nvrc_source *source, const nvrc_options *options, 
 /* The same, for a stream in the caller's memory, which must stay there until nvrc_close. */
 nvrc_decoder *nvrc_open_memory(const uint8_t *data, size_t size, const nvrc_options *options, nvrc_error *error);
 
+/* SEQUENCE; valid until nvrc_close. */
 const nvrc_sequence *nvrc_get_sequence(const nvrc_decoder *decoder);
 
 /* NVRC_OK: *frame is the next frame. NVRC_END: no frames are left; where nvrc_seek was never called, the stream is
@@ -133,6 +135,7 @@ nvrc_status nvrc_get_gop(nvrc_decoder *decoder, uint64_t gop, uint64_t *offset, 
  * Key and value are valid until the next call. Does not change what the next frame is. */
 nvrc_status nvrc_next_metadata(nvrc_decoder *decoder, const char *key, nvrc_metadata *entry, nvrc_error *error);
 
+/* Frees all memory of the decoder. */
 void nvrc_close(nvrc_decoder *decoder);
 
 #endif

@@ -15,7 +15,7 @@
   X(R2_7, "R2.7", "2.3", "E_LENGTH", "a payload ends with its last syntax element") \
   X(R2_8, "R2.8", "2.5", "E_ORDER", "the first unit is a SEQUENCE and no other is") \
   X(R2_9, "R2.9", "2.5", "E_ORDER", "a NETWORK comes before the first GOP") \
-  X(R2_10, "R2.10", "2.5", "E_ORDER", "the unit after each GOP is a DIGEST, and that a DIGEST stands nowhere else") \
+  X(R2_10, "R2.10", "2.5", "E_ORDER", "the unit after each GOP is a DIGEST and a DIGEST stands nowhere else") \
   X(R2_11, "R2.11", "2.5", "E_ORDER", "the unit after an INDEX is END") \
   X(R2_12, "R2.12", "2.5", "E_ORDER", "at least one GOP comes before END") \
   X(R2_13, "R2.13", "2.6", "E_TOTALS", "frame_count and gop_count of END are the sum of frame_count over the GOPs and the number of GOPs") \

@@ -72,6 +72,7 @@ static void enter_gop(nvrc_decoder *d, int64_t frame) {
   d->gop.next_frame = frame;
   d->gop.whole = frame == 0;
   nv_sha256_init(&d->gop.sha);
+  memset(d->gop.stage, 0, sizeof d->gop.stage);
 }
 
 nvrc_status nvrc_seek(nvrc_decoder *d, uint64_t frame, nvrc_error *error) {

@@ -96,11 +96,13 @@ static Status from_index(nvrc_decoder *d, Table *table, int *found) {
     *found = 0;
     return 0;
   }
-  TRY(try_unit(d, offset, 0x82, &payload, found));
+  d->at.pos = offset;
+  TRY(nv_next_unit(d, &payload));
   TRY(nv_read_index(&payload, table));
   table->index_offset = offset;
   const Entry *first = table->entry, *last = table->entry + table->count - 1;
-  TRY(try_unit(d, end, 0x05, &payload, found));
+  d->at.pos = end;
+  TRY(nv_next_unit(d, &payload));
   TRY(nv_read_totals(&payload, &table->frames, &gops));
   d->at.unit = (Unit){0x82, offset, 0, 0};
   if (gops != table->count || last->first_frame >= table->frames || first->network_offset < 10 ||

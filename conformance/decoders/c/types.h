@@ -187,7 +187,6 @@ typedef struct {
   int64_t frame_count, next_frame;
   int active;
   int whole; /* all of its frames are decoded, so that the digest can be checked */
-  uint64_t offset;
   Grid grid[NUM_SLOTS];
   Planes planes;
   Activations act;

@@ -6,23 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from nvrc_conformance.faults.parts import Break, Fault, Parts, rejected
+from nvrc_conformance.faults.plain import WideEncoder
 from nvrc_conformance.faults.reasons import BOUND, WORDS
 from nvrc_decoder.bitstream.units import UnitType, layer_specs
 from nvrc_decoder.decode.gop import decode_grids, load_network
-from nvrc_decoder.entropy.coder import Int32Array, IntArray, SymbolEncoder
 from nvrc_decoder.entropy.parameters import decode_parameters, encode_parameters
 from nvrc_decoder.octree.grid import code_grid
 
 __all__ = ["CODED_FAULTS", "with_last_value", "with_layer"]
-
-
-class _WideEncoder(SymbolEncoder):
-    """Codes values beyond the range of the format."""
-
-    def code_step(
-        self, table_index: IntArray, mean: IntArray, values: IntArray | None = None, *, limit: int = 1 << 20
-    ) -> Int32Array:
-        return super().code_step(table_index, mean, values, limit=1 << 20)
 
 
 def _grid(change: Callable[[bytes], bytes]) -> Break:
@@ -41,7 +32,7 @@ def with_last_value(value: int) -> Break:
         assert grid is not None
         changed = grid.copy()
         changed[-1, -1, -1, -1] = value
-        encoder, slot = _WideEncoder(), network.profile.slots[header.slot]
+        encoder, slot = WideEncoder(), network.profile.slots[header.slot]
         splits = header.splits((grid.shape[0], *grid.shape[2:]))
         code_grid(
             encoder, splits, network.context, grid.shape, header.slot, slot, parts.network.pyramid, values=changed

@@ -34,14 +34,14 @@ from nvrc_decoder.entropy.tables import FRACTION_COUNT
 from nvrc_decoder.octree.grid import code_grid
 from nvrc_decoder.picture.planes import plane_shapes
 
-__all__ = ["Layer", "Plain", "broken", "plain"]
+__all__ = ["Layer", "Plain", "WideEncoder", "broken", "plain"]
 
 _SAMPLE = 100
 _WIDE = 1 << 20
 _SURPLUS_TABLE = 12 * FRACTION_COUNT
 
 
-class _WideEncoder(SymbolEncoder):
+class WideEncoder(SymbolEncoder):
     """Codes values beyond the range of the format."""
 
     def code_step(
@@ -89,7 +89,7 @@ class Plain:
 
     def header(self) -> NetworkHeader:
         """NETWORK with its layers."""
-        encoder = _WideEncoder()
+        encoder = WideEncoder()
         for layer in self.layers.values():
             tables = layer.tables or (layer.header.weight_table, layer.header.bias_table)
             for coded, table in zip((layer.weights, layer.biases), tables, strict=True):
@@ -109,7 +109,7 @@ class Plain:
             coded = np.zeros(shape[0], dtype=np.bool_) if slot.mapped else None
             if coded is not None:
                 maps.append(node_map(coded))
-            encoder, splits = _WideEncoder(), one.splits((shape[0], *shape[2:]))
+            encoder, splits = WideEncoder(), one.splits((shape[0], *shape[2:]))
             # The context network has no weights: the previous slot makes no difference.
             place = one.slot, slot, header.pyramid, None
             code_grid(encoder, splits, network.context, shape, *place, values=values, coded=coded)

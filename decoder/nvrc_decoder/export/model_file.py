@@ -15,7 +15,7 @@ __all__ = ["MODEL_BYTES_MAX", "check_size", "write_model"]
 MODEL_BYTES_MAX = (1 << 31) - 1
 """Most bytes of a model, as of any message of protocol buffers."""
 
-FORMAT = "nvrc-onnx 1"
+_FORMAT = "nvrc-onnx 1"
 # The lowest version of the file format that has the operator set.
 _IR_VERSION = 8
 
@@ -30,8 +30,8 @@ def check_size(size: int) -> None:
         LimitError: E_LIMIT.
     """
     if size > MODEL_BYTES_MAX:
-        message = f"the model would have more than {MODEL_BYTES_MAX} bytes, the most of an ONNX file"
-        raise LimitError("E_LIMIT", f"{message}; export the video in parts, with --start and --frames")
+        reason = f"the model would have more than {MODEL_BYTES_MAX} bytes, the most of an ONNX file"
+        raise LimitError("E_LIMIT", f"{reason}; export the video in parts, with --start and --frames")
 
 
 def write_model(output: BinaryIO, graph: Graph, grids: Mapping[str, GridRows], metadata: Mapping[str, str]) -> int:
@@ -53,7 +53,7 @@ def write_model(output: BinaryIO, graph: Graph, grids: Mapping[str, GridRows], m
     head = (
         integer(_MODEL_IR, _IR_VERSION) + string(_MODEL_PRODUCER, "nvrc-ref") + message(_MODEL_OPSET, integer(2, OPSET))
     )
-    for key, text in {"format": FORMAT, **metadata}.items():
+    for key, text in {"format": _FORMAT, **metadata}.items():
         head += message(_MODEL_METADATA, string(1, key), string(2, text))
     body = graph.serialised("video") + b"".join(message(_GRAPH_INITIALIZER, item) for item in graph.constants.tensors)
     tensors = []

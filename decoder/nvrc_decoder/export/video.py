@@ -36,9 +36,9 @@ class Exported:
     """What was written.
 
     Attributes:
-        gops, networks: their numbers.
-        bytes: size of the model.
-        metadata: the model's, texts by name.
+        gops, networks: numbers of GOPs and of NETWORKs.
+        bytes: size of the model, or of all files of the folder.
+        metadata: of the video, texts by name.
         ignored: messages about METADATA that is malformed or has no effect.
     """
 

@@ -55,8 +55,6 @@ def nodes_of(slots: Sequence[GridSlot], pyramid: Pyramid, frames: int, window: s
     touched = set(touched_nodes(pyramid, range(window.start, window.stop)))
     if window.stop == frames:
         touched |= set(range(-(-frames // pyramid.node_spacing), pyramid.node_count(frames)))
-    if window == slice(0, frames):
-        touched = set(range(pyramid.node_count(frames)))
     at_nodes = torch.tensor(sorted(touched))
     return [at_nodes if slot.at_nodes else at_frames for slot in slots]
 

@@ -162,13 +162,12 @@ def _plans(
         return [options.plan(count) for count in counts]
     goal = has_goal(options)
     pace = time_share(counts, time_limit, [], jobs, goal) / counts[0]
-    before = ("trials", "start") if options.trials and is_open(options) else ("start",)
-    pilot = ("pilot start",) if goal else ()
+    trying = options.trials and is_open(options)
     plans = []
     for number, count in enumerate(counts):
         deadline = Deadline(max(1.0, pace * count))
         pacer = Pacer(deadline, options, cut.source.picture, count, goal and number == 0, speed)
-        plans.append(pacer.plan(before if number else (*pilot, *before)))
+        plans.append(pacer.plan(True, trying and pacer.may_try(0.0)))
     return plans
 
 

@@ -154,7 +154,7 @@ class RayPool:
 
 def _versions() -> dict[str, str]:
     """What the bytes of a stream depend on."""
-    return {"nvrc-ref": nvrc_decoder.__version__, "PyTorch": torch.__version__.partition("+")[0]}
+    return {"nvrc-ref": nvrc_decoder.__version__, "PyTorch": str(torch.__version__)}
 
 
 def _check_node(job: Job, versions: dict[str, str]) -> None:
@@ -183,7 +183,7 @@ def _await_file(path: Path, otherwise: str) -> None:
     deadline = time.monotonic() + _VISIBLE_AFTER
     while not path.exists():
         if time.monotonic() > deadline:
-            message = f"{path}: {otherwise}: name a file in a folder that all nodes share with --checkpoint"
+            message = f"{path}: {otherwise}: with --checkpoint, name a file in a folder that all nodes share"
             raise OutputError("E_RAY", message)
         time.sleep(0.1)
 

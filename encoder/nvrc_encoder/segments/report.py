@@ -75,6 +75,7 @@ class SegmentedReport:
             "lambda": self.lagrangian,
             "rate_control": rate_control(self.goal, self.bytes, self.quality.y),
             "seconds": round(self.seconds, 2),
+            "frame_md5s": [md5 for one in self.segments for md5 in one["frame_md5s"]],
             "segments": list(self.segments),
         }
 

@@ -84,6 +84,7 @@ class SegmentedSource:
 
     def again(self) -> SegmentedSource:
         """The same from the start, for a source that can be read again; this one must not be read any more."""
+        self._head, self._frames = [], iter(())  # frames, and the open file
         return SegmentedSource(self.source, self.longest or None, self._scene_cuts)
 
     def head(self, count: int) -> list[Planes]:

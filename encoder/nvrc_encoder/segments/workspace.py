@@ -12,7 +12,7 @@ from typing import Any
 
 from nvrc_decoder.errors import InputError, OutputError
 from nvrc_encoder.segments.splitting import Segment
-from nvrc_encoder.training.checkpoint import Checkpoint
+from nvrc_encoder.training.checkpoint import Checkpoint, partial_path
 
 __all__ = ["Workspace", "result_path", "write_result"]
 
@@ -39,7 +39,7 @@ def _write_whole(path: Path, data: bytes) -> None:
     Raises:
         OutputError: E_IO, writing failed.
     """
-    partial = path.with_name(f".{path.name}.partial")
+    partial = partial_path(path)
     with _output_errors(path):
         try:
             with open(partial, "wb") as file:

@@ -131,7 +131,7 @@ class Checkpoint:
 
 
 def partial_path(path: Path) -> Path:
-    """The temporary file of a checkpoint, which is renamed to `path` when it is complete."""
+    """The temporary file that is renamed to `path` when it is complete."""
     return path.with_name(f".{path.name}.partial")
 
 

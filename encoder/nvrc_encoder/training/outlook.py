@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from nvrc_decoder.picture.format import VideoFormat
 from nvrc_encoder.plan import Plan
 from nvrc_encoder.training.workload import (
-    STAGES,
     STARTS,
     Speed,
     expected_memory,
@@ -23,7 +22,7 @@ from nvrc_encoder.training.workload import (
 if TYPE_CHECKING:
     from nvrc_encoder.training.run import Run
 
-__all__ = ["STAGES", "Outlook", "expected_memory"]
+__all__ = ["Outlook"]
 
 _KNOWN_AFTER = 3
 """Iterations to time before the forecast is good enough to show."""

@@ -9,7 +9,7 @@ from nvrc_encoder.options import EncodeOptions
 from nvrc_encoder.plan import Plan
 from nvrc_encoder.training.deadline import Deadline
 from nvrc_encoder.training.run import Run
-from nvrc_encoder.training.workload import NOMINAL, TRIALS, Speed, expected_work, iterations_ahead
+from nvrc_encoder.training.workload import NOMINAL, STARTS, TRIALS, Speed, expected_work, iterations_ahead
 
 __all__ = ["Pacer"]
 
@@ -75,16 +75,21 @@ class Pacer:
             last = self._expected(self._options.plan(self._frames))["trials"] / TRIALS
         return used + last <= _TRIALS_SHARE * self._deadline.seconds
 
-    def plan(self, before: tuple[str, ...] = (), done: int = 0) -> Plan:
+    def plan(self, settling: bool = False, trying: bool = False, done: int = 0) -> Plan:
         """The plan of a training that begins now, or goes on.
 
         Args:
-            before: stages that come before it, such as ``start``.
+            settling: whether the start, and with a goal that of the pilot, come before it. The pilot itself is a small
+                share of the training, and is planned as a part of it.
+            trying: whether trials do; they take no more than their share of the time.
             done: iterations that an earlier run has made.
         """
         whole = self._options.plan(self._frames)
-        expected = self._expected(whole)
-        left = self._deadline.left - sum(expected[stage] for stage in before)
+        work = expected_work(self._picture, self._frames, whole, self._goal, settling, trying)
+        before = self._speed.seconds({stage: amount for stage, amount in work.items() if stage in STARTS})
+        if "trials" in before:
+            before["trials"] = min(before["trials"], _TRIALS_SHARE * self._deadline.seconds)
+        left = self._deadline.left - sum(before.values())
         return self._options.plan_within(self._frames, self._longest(whole, done, self._expected_pace(whole), left))
 
     def follow(self, run: Run) -> None:

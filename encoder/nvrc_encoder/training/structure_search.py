@@ -22,13 +22,12 @@ from nvrc_decoder.profiles import Profile, SlotKind
 from nvrc_encoder.options import NODE_SPACING, EncodeOptions, profile_named
 from nvrc_encoder.source.video import Source
 from nvrc_encoder.training.trainer import Trainer
+from nvrc_encoder.training.workload import TRIAL_SAMPLES
 
 __all__ = ["Choice", "Trial", "candidates", "choose", "is_open", "memo", "settled", "steps", "untried"]
 
 log = logging.getLogger("nvrc_encoder")
 
-TRIAL_SAMPLES = 1 << 17
-"""Largest number of luma samples of a frame in a trial, roughly."""
 TRIAL_FIT = 40
 """Iterations that fit the context network to a candidate's initial grids."""
 TRIAL_CHANNELS = 8
@@ -151,10 +150,14 @@ def steps(options: EncodeOptions) -> list[Step]:
     return found
 
 
+def _first_name(options: EncodeOptions) -> str:
+    return "planes" if _slots_are_open(options) else "as given"
+
+
 def candidates(options: EncodeOptions) -> tuple[str, ...]:
     """Names of what trials may compare: the first choice, and the changes that may be tried on top of it."""
     start = first_choice(options)
-    first = "planes" if _slots_are_open(options) else "as given"
+    first = _first_name(options)
     changes = [
         step.name for step in steps(options) if _differ(_filled(options, {**vars(start), **step.changes}), start)
     ]
@@ -275,7 +278,7 @@ class _Search:
         self._samples = source.width * source.height
         self._channels = options.channels or _trial_width(options)
         self._start = self.chosen = first_choice(options)
-        self._names = ["planes" if _slots_are_open(options) else "as given"]
+        self._names = [_first_name(options)]
         self.trials: list[Trial] = []
         self.best = self._judge(self._names[0], self._start)
 

@@ -20,8 +20,8 @@ from nvrc_encoder.model.rounding import Arithmetic, straight_through_round
 from nvrc_encoder.model.soft_rounding import soft_round_noise
 from nvrc_encoder.model.structure import Structure
 from nvrc_encoder.model.synthesis import SynthesisModel
-from nvrc_encoder.model.windows import Window, nodes_of, split_frames, windows_of
-from nvrc_encoder.plan import Settings
+from nvrc_encoder.model.windows import Window, split_frames, windows_of
+from nvrc_encoder.plan import Plan, Settings
 from nvrc_encoder.quality.similarity import DISSIMILARITY_WEIGHT, Similarity
 from nvrc_encoder.rate.forecast import Forecast
 from nvrc_encoder.rate.grid_context import GridContext, build_context
@@ -32,9 +32,8 @@ from nvrc_encoder.training.source_rows import SourceRows
 
 __all__ = ["Estimate", "Schedule", "Trainer"]
 
-_RATE_WINDOW = 4
-"""Frames whose bits are computed together where no window of the training is given: as in the presets' windows, whose
-contexts are known already."""
+_RATE_WINDOW = Plan.window
+"""Frames whose bits are computed together outside of the iterations: the presets' windows, whose contexts exist."""
 
 
 Schedule = Callable[[int, int, int], Sequence[int]]
@@ -152,10 +151,6 @@ class Trainer:
                 coarser = (slot, shape)
         return out
 
-    def _nodes(self, gop: int, window: slice) -> list[Tensor]:
-        structure = self.model.structure
-        return nodes_of(structure.profile.slots, structure.pyramid, self.frame_counts[gop], window)
-
     def windows(self, length: int) -> list[Window]:
         """All windows of about `length` frames."""
         slots, pyramid = self.model.profile.slots, self.model.structure.pyramid
@@ -229,7 +224,7 @@ class Trainer:
             own = per_gop[i % len(per_gop)]
             window = own[i // len(per_gop) % len(own)]
             rounded = [None if g is None else torch.round(g.detach()) for g in self.grids[window.gop]]
-            nodes = self._nodes(window.gop, window.frames)
+            nodes = [touched.cpu() for touched in window.touched]
             bits = self.grid_rate(self.bank.real(None), rounded, window.gop, nodes, False)
             optimiser.zero_grad(set_to_none=True)
             weighted_sum(bits, window.weights).backward()

@@ -12,7 +12,17 @@ from dataclasses import dataclass
 from nvrc_decoder.picture.format import VideoFormat
 from nvrc_encoder.plan import Plan
 
-__all__ = ["NOMINAL", "STAGES", "STARTS", "TRIALS", "Speed", "expected_memory", "expected_work", "iterations_ahead"]
+__all__ = [
+    "NOMINAL",
+    "STAGES",
+    "STARTS",
+    "TRIALS",
+    "TRIAL_SAMPLES",
+    "Speed",
+    "expected_memory",
+    "expected_work",
+    "iterations_ahead",
+]
 
 STAGES = ("pilot start", "pilot", "trials", "start", "training", "search", "writing")
 """Stages in their order. Not every encode has the first three."""
@@ -31,7 +41,8 @@ _WHOLE_EVALUATIONS = 6
 """What the search takes besides: evaluations of bits and distortion together, in evaluations of one of them."""
 TRIALS = 7
 """Trials of an encode that leaves all open, usually."""
-_TRIAL_SAMPLES = 1 << 17
+TRIAL_SAMPLES = 1 << 17
+"""Luma samples of a frame in trials, roughly: the middle of larger pictures."""
 _EXTRA_LIKELY = 0.3
 """Share of the iterations allowed to rate control that it usually adds."""
 
@@ -114,6 +125,6 @@ def expected_work(
     if goal and settling:
         work |= {"pilot start": start, "pilot": iteration * plan.pilot}
     if trying and settling:
-        tried = min(samples, _TRIAL_SAMPLES / 1e6) * min(frames, plan.trial_frames)
+        tried = min(samples, TRIAL_SAMPLES / 1e6) * min(frames, plan.trial_frames)
         work["trials"] = TRIALS * (_START_LEAST + _START * tried)
     return {stage: work[stage] for stage in STAGES if stage in work}

@@ -63,6 +63,7 @@ def test_segments_become_one_stream_of_all_frames(tmp_path: Path) -> None:
         assert video.frame_count == 7
         md5s = [frame.md5() for frame in video]
     assert md5s == [md5 for one in report.segments for md5 in one["frame_md5s"]]
+    assert report.document()["frame_md5s"] == md5s
     assert [one["frames"] for one in report.segments] == [4, 3]
     assert report.bytes == len(data)
     assert sum(report.components.values()) == pytest.approx(len(data))

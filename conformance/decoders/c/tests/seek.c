@@ -113,6 +113,36 @@ static void check_at_random(uint64_t seeks) {
   nvrc_close(decoder);
 }
 
+static uint64_t stages;
+
+static void take_stage(void *user, const char *path, const char *digest) {
+  (void)user;
+  if (!strstr(path, ".synthesis.")) return;
+  for (const char *c = path; *c; c++) stages = (stages ^ (uint8_t)*c) * 1099511628211u;
+  for (const char *c = digest; *c; c++) stages = (stages ^ (uint8_t)*c) * 1099511628211u;
+}
+
+/* The stages of the first GOP, which a seek may begin anew after its first frame. */
+static uint64_t first_stages(int again) {
+  nvrc_error error;
+  nvrc_frame frame;
+  nvrc_options options = nvrc_default_options();
+  uint64_t offset, end;
+  options.observer.stage = take_stage;
+  nvrc_decoder *decoder = nvrc_open_memory(data, size, &options, &error);
+  CHECK(decoder);
+  if (nvrc_get_gop(decoder, 1, &offset, &end, &error) != NVRC_OK) end = frames;
+  if (again) {
+    CHECK(nvrc_decode(decoder, &frame, &error) == NVRC_OK);
+    CHECK(nvrc_seek(decoder, 0, &error) == NVRC_OK);
+  }
+  stages = 0;
+  for (uint64_t i = 0; i <= end; i++) CHECK(nvrc_decode(decoder, &frame, &error) != NVRC_ERROR);
+  nvrc_close(decoder);
+  CHECK(stages != 0);
+  return stages;
+}
+
 /* Read number n fails, in opening, seeking or decoding on; then the source works again. */
 static int check_failure(long n) {
   nvrc_error error = {0};
@@ -153,6 +183,7 @@ int main(int argc, char **argv) {
   const uint64_t alone = times(frames);
   for (uint64_t i = 0; i < alone && i < frames; i++) check_alone(frames - 1 - i * frames / alone);
   check_at_random(times(40));
+  CHECK(first_stages(1) == first_stages(0));
   long failed = 0, tried = (long)times(60);
   for (long n = 0; n < tried; n++) failed += check_failure(n);
   CHECK(failed >= 4);
