@@ -51,17 +51,17 @@ ITERATIONS_MAX = 10_000_000
 METADATA_KEY_MAX = 255
 SEED_MAX = (1 << 32) - 1
 SPACING_MAX = 1 << SPACING_LOG2_MAX
-KEY_SPACING = NODE_SPACING = 8
+KEY_SPACING, NODE_SPACING = 16, 8
 """Frames between keys and between nodes unless options or trials say otherwise."""
-LEVEL_FACTORS = (22, 29, 29, 29)
+LEVEL_FACTORS = (24, 31, 38, 38)
 """Step factors of nodes between keys, in sixteenths, coarse level first. Fewer frames depend on them than on keys."""
 STEP_FACTOR_MAX = 255
 CONTEXT_WIDTHS = (10, 10)
 _REFERENCE_LAMBDA = 5e-3
 _STEP_AT_REFERENCE = 76
-_PLANE_STEP_AT_REFERENCE = 220
+_PLANE_STEP_AT_REFERENCE = 180
 """Values of predicted planes are coefficients of an orthonormal transform, and bear the large steps of theory."""
-_CHROMA_STEP_AT_REFERENCE = 90
+_CHROMA_STEP_AT_REFERENCE = 74
 """Planes of stride 4 beside a luma plane hold chroma: each value stands for many samples."""
 _FLOW_STEP_AT_REFERENCE = 4.4
 """Step of the positions of the flow grid in eighths of a sample."""
@@ -73,8 +73,10 @@ _SPLIT_BLEND_STEP = 8
 """Step of the blend channel of the split grid in 1/32: two steps take a block from both references to one."""
 _FLOW_GROWTH = 0.4
 """Exponent of lambda in the step of the positions: measured, see docs/decisions/0005-motion-by-a-flow-grid.md."""
+_PLANE_GROWTH = 0.4
+"""Exponent of lambda in the steps of predicted planes: measured, see docs/decisions/0028-keys-every-16-frames.md."""
 _GRID_GROWTH = 0.5
-"""Exponent of lambda in the steps of the other grids, that of high-rate theory."""
+"""Exponent of lambda in the steps of grids that are not predicted, that of high-rate theory."""
 # Gains from the orthonormal transform to the decoder's, whose low bands have a gain of 1 (spec 7.6.5).
 _LOW_LOW, _HIGH_LOW, _HIGH_HIGH = 0.5, 0.8129, 1.3216
 
@@ -94,9 +96,9 @@ class EncodeOptions:
         seed: seed of every random draw, 0..2^32 - 1.
         device: `auto`, `cpu` or `cuda`.
         schedule: one of `SCHEDULES`.
-        trials: whether trials (`choose`) settle those of slots, motion, split, node_spacing, grid_scale, channels and
+        trials: whether trials (`choose`) settle those of slots, motion, split, node_spacing, channels and
             context_widths that are None. Without trials, None means: the slots of planes and flow; motion; no split; 8;
-            1; as many channels as the profile has; 10 and 10.
+            as many channels as the profile has; 10 and 10.
         channels: active channels of every stage, or as many as the profile has if it has fewer.
         blocks: largest number of active blocks of a stage; None for as many as the profile has.
         slots: grid slots to use, at least one; those of bands all or none. `motion` and `split` decide on the last two.
@@ -104,8 +106,8 @@ class EncodeOptions:
             have all of their channels, or none. The entries of the flow and the split slot are ignored.
         motion: whether planes, if there are any, are predicted along a flow grid.
         split: whether 8x8 blocks may have motion of their own in addition to that of the flow grid.
-        key_spacing, node_spacing: frames between keys, 8 where it is None, and between nodes (spec 7.5): powers of two,
-            1..16, the second no larger.
+        key_spacing, node_spacing: frames between keys, 16 where it is None (8 in GOPs of less than 10 frames), and
+            between nodes (spec 7.5): powers of two, 1..16, the second no larger.
         grid_step: quantisation step of the grids in integer activation steps (1/8 of a pixel level at 8 bits), of bands
             that of an orthonormal transform; 1..2048; None chooses it by lambda.
         grid_scale: factor on the steps that lambda gives, 0.1..10. A factor below 1 applies to keys alone, on which
@@ -141,7 +143,7 @@ class EncodeOptions:
     key_spacing: int | None = None
     node_spacing: int | None = None
     grid_step: int | None = None
-    grid_scale: float | None = None
+    grid_scale: float = 1.0
     context_widths: tuple[int, int] | None = None
     iterations: int | None = None
     prior: bool = True
@@ -167,7 +169,7 @@ class EncodeOptions:
         ):
             if value is not None:
                 self._within(name, value, 1, largest)
-        if self.grid_scale is not None and not 0.1 <= self.grid_scale <= 10:
+        if not 0.1 <= self.grid_scale <= 10:
             raise ValueError(f"grid_scale (--grid-scale) is {self.grid_scale}: it must be 0.1 to 10")
         for width in self.context_widths or ():
             self._within("context_widths", width, 1, CONTEXT_WIDTH_MAX)
@@ -256,12 +258,12 @@ class EncodeOptions:
 
     def multipliers(self, structure: Structure) -> list[list[int] | None]:
         """The multiplier M of each channel of each slot; None where a slot is absent."""
-        given, scale = None if self.grid_step is None else float(self.grid_step), self.grid_scale or 1.0
-        plane = given or self._step(scale * _PLANE_STEP_AT_REFERENCE, _GRID_GROWTH)
+        given, scale = None if self.grid_step is None else float(self.grid_step), self.grid_scale
+        plane = given or self._step(scale * _PLANE_STEP_AT_REFERENCE, _PLANE_GROWTH)
         feature = plane if structure.moving else given or self._step(scale * _STEP_AT_REFERENCE, _GRID_GROWTH)
         quarter = plane
         if structure.has_luma and given is None:
-            quarter = self._step(scale * _CHROMA_STEP_AT_REFERENCE, _GRID_GROWTH)
+            quarter = self._step(scale * _CHROMA_STEP_AT_REFERENCE, _PLANE_GROWTH)
         position = self._step(_FLOW_STEP_AT_REFERENCE, _FLOW_GROWTH)
         out: list[list[int] | None] = []
         for slot, channels in zip(structure.profile.slots, structure.grid_channels, strict=True):
@@ -283,7 +285,9 @@ class EncodeOptions:
     @property
     def spacings(self) -> tuple[int, int]:
         """Frames between keys and between nodes, with defaults in place of None."""
-        key = self.key_spacing or max(KEY_SPACING, self.node_spacing or 1)
+        # In a shorter GOP the second key would be far behind the last frame.
+        default = KEY_SPACING if self.gop > NODE_SPACING + 1 else NODE_SPACING
+        key = self.key_spacing or max(default, self.node_spacing or 1)
         return key, self.node_spacing or min(NODE_SPACING, key)
 
     def _grid_channels(self, profile: Profile) -> list[int]:
@@ -321,7 +325,7 @@ class EncodeOptions:
 
     def _factors(self, levels: int) -> tuple[int, ...]:
         """Step factors of the nodes between keys; they make up for finer steps of the keys."""
-        finer = min(1.0, self.grid_scale or 1.0)
+        finer = min(1.0, self.grid_scale)
         return tuple(min(STEP_FACTOR_MAX, round(factor / finer)) for factor in LEVEL_FACTORS[:levels])
 
     def plan(self, frames: int = PRESET_FRAMES) -> Plan:

@@ -88,35 +88,25 @@ PLANES, FOUR, TWO = "planes", "planes, nodes every 4", "planes, nodes every 4, n
 
 
 def test_gains_are_kept_and_built_upon(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = costs(monkeypatch, [5.0, 4.0, 3.0, 2.0, 2.1, 9.0, 2.0])
+    made = costs(monkeypatch, [5.0, 4.0, 3.0, 2.0, 2.1, 9.0])
     choice = chosen()
     split = f"{TWO}, split"
-    assert made == [PLANES, FOUR, TWO, split, f"{split}, 1/8 a frame", "all grids, no motion", f"{split}, steps of 0.7"]
+    assert made == [PLANES, FOUR, TWO, split, f"{split}, 1/8 a frame", "all grids, no motion"]
     assert [trial.name for trial in choice.trials] == made
     assert (choice.options.split, choice.options.node_spacing, choice.options.motion) == (True, 2, True)
-    assert choice.options.grid_scale == 1
 
 
 def test_nodes_come_no_nearer_after_a_loss(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = costs(monkeypatch, [5.0, 5.1, 4.0, 3.9, 3.0, 3.0])
+    made = costs(monkeypatch, [5.0, 5.1, 4.0, 3.9, 3.0])
     choice = chosen()
-    alone = "all grids, no motion"
-    assert made == [PLANES, FOUR, "planes, split", "planes, split, 1/8 a frame", alone, f"{alone}, steps of 0.7"]
+    assert made == [PLANES, FOUR, "planes, split", "planes, split, 1/8 a frame", "all grids, no motion"]
     assert (choice.options.split, choice.options.node_spacing, choice.options.motion) == (False, 8, False)
 
 
 def test_little_gain_is_not_worth_more_to_train(monkeypatch: pytest.MonkeyPatch) -> None:
     costs(monkeypatch, [5.0, *[5.0 * (1 - 0.9 * LEAST_GAIN)] * 5])
     choice = chosen()
-    assert (choice.options.split, choice.options.node_spacing, choice.options.grid_scale) == (False, 8, 1)
-
-
-def test_steps_get_finer_while_that_gains(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = {"motion": True, "split": False, "node_spacing": 8, "slots": (4,)}
-    for wanted, scale in (([5.0, 4.0, 3.0], 0.5), ([5.0, 4.0, 4.0], 0.7), ([5.0, 5.0], 1)):
-        made = costs(monkeypatch, wanted)
-        assert chosen(**given).options.grid_scale == scale
-        assert made == ["as given", "as given, steps of 0.7", "as given, steps of 0.7, steps of 0.5"][: len(wanted)]
+    assert (choice.options.split, choice.options.node_spacing) == (False, 8)
 
 
 @pytest.mark.parametrize(
@@ -130,9 +120,9 @@ def test_width_follows_the_bits(monkeypatch: pytest.MonkeyPatch, bits: float, ch
 
 
 def test_given_options_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = costs(monkeypatch, [5.0, 4.0, 4.0])
+    made = costs(monkeypatch, [5.0, 4.0])
     options = chosen(motion=True, split=False, node_spacing=4, channels=9, context_widths=(3, 4)).options
-    assert made == ["planes", "planes, 1/8 a frame", "planes, 1/8 a frame, steps of 0.7"]
+    assert made == ["planes", "planes, 1/8 a frame"]
     assert (options.motion, options.split, options.node_spacing) == (True, False, 4)
     assert (options.channels, options.context_widths) == (9, (3, 4))
 

@@ -178,8 +178,8 @@ _STRUCTURE = (
     click.option(
         "--trials/--no-trials",
         default=True,
-        help="Choose --motion, --split, --node-spacing, --grids, --grid-scale and --channels, where not given, by "
-        "cost J before training.  [default: yes]",
+        help="Choose --motion, --split, --node-spacing, --grids and --channels, where not given, by cost J before "
+        "training.  [default: yes]",
     ),
     click.option(
         "--motion/--no-motion", default=None, help="Predict planes along a flow.  [default: by trials, or yes]"
@@ -230,9 +230,10 @@ _STRUCTURE = (
     click.option(
         "--grid-scale",
         type=click.FloatRange(0.1, 10),
+        default=EncodeOptions.grid_scale,
+        show_default=True,
         metavar="X",
-        help="Factor on the quantisation steps that lambda gives; under 1 it makes keys finer.  "
-        "[default: by trials, or 1]",
+        help="Factor on the quantisation steps that lambda gives; under 1 it makes keys finer.",
     ),
 )
 

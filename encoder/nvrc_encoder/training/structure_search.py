@@ -2,8 +2,8 @@
 
 A trial makes the initial grids and weights of a candidate and computes J (distortion + lambda * bits). A change that
 gains enough is kept, and the next one is tried on top of it. Trials use the first frames, of large pictures the middle,
-and a narrow network. They decide which grids there are, whether planes are predicted along motion, which frames are
-nodes, and whether the grids' steps are finer than lambda alone gives. Width then follows the bits of the clip: weights
+and a narrow network. They decide which grids there are, whether planes are predicted along motion, and which frames are
+nodes. Width then follows the bits of the clip: weights
 pay where there are many bits to save, not where there are many pixels.
 """
 
@@ -46,12 +46,9 @@ CONTEXT_WIDTHS = ((10, 0), (16, 150_000), (24, 600_000))
 """Hidden widths of the context network, each with the least bits of grids for which it pays."""
 
 _SETTLED = (
-    *("lagrangian", "channels", "slots", "motion", "split", "key_spacing", "node_spacing"),
-    *("context_widths", "grid_scale"),
+    *("lagrangian", "channels", "slots", "motion", "split", "key_spacing", "node_spacing", "context_widths"),
 )
 """Options that are settled before the training."""
-GRID_SCALES = (0.7, 0.5)
-"""Factors on the steps of keys to try, each only if the one before it gained."""
 
 MakeTrainer = Callable[[Source, Sequence[Planes], EncodeOptions], Trainer]
 
@@ -104,8 +101,7 @@ def first_choice(options: EncodeOptions) -> EncodeOptions:
     """The first candidate: where `options` leave it open, planes, smooth motion and nodes every 8 frames."""
     key = options.spacings[0]
     values: dict[str, Any] = {"key_spacing": key, "slots": _planes(options), "motion": True, "split": False}
-    values |= {"node_spacing": min(NODE_SPACING, key), "grid_scale": 1.0}
-    return _filled(options, values)
+    return _filled(options, values | {"node_spacing": min(NODE_SPACING, key)})
 
 
 def untried(options: EncodeOptions) -> EncodeOptions:
@@ -141,12 +137,6 @@ def steps(options: EncodeOptions) -> list[Step]:
     if options.motion is None:
         everything = {"slots": tuple(sorted((*features, *_planes(options)))), "motion": False, "split": False}
         found.append(Step("all grids, no motion", everything, alone=True))
-    if options.grid_scale is None and options.grid_step is None:
-        before = None
-        for scale in GRID_SCALES:
-            name = f"steps of {scale:g}"
-            found.append(Step(name, {"grid_scale": scale}, before))
-            before = name
     return found
 
 
@@ -175,7 +165,7 @@ def is_open(options: EncodeOptions) -> bool:
 
 def _differ(one: EncodeOptions, other: EncodeOptions) -> bool:
     """Whether two options differ in what a trial settles."""
-    return one.structure() != other.structure() or one.grid_scale != other.grid_scale
+    return one.structure() != other.structure()
 
 
 def _slots_are_open(options: EncodeOptions) -> bool:
@@ -325,7 +315,7 @@ def choose(
     told: Callable[[int, int, Trial], None] = lambda done, all_, trial: None,
     may_try: Callable[[float, float], bool] = lambda used, last: True,
 ) -> Choice:
-    """Settle what `options` leave open: slots, motion, nodes, steps, channels, widths of the context network.
+    """Settle what `options` leave open: slots, motion, nodes, channels, widths of the context network.
 
     Args:
         source: gives the format.
