@@ -17,6 +17,7 @@ from nvrc_encoder.model.motion import half_samples, make_motion
 from nvrc_encoder.model.prediction_route import Route, find_route
 from nvrc_encoder.model.rounding import Arithmetic
 from nvrc_encoder.model.synthesis import LUMA_STAGE, PLANE_STAGE
+from nvrc_encoder.options import LEVEL_FACTORS
 from nvrc_encoder.preparation import make_trainer
 from nvrc_encoder.source.video import Source
 from nvrc_encoder.start.flow_search import FrameSearch, Reference, pattern_search
@@ -165,5 +166,5 @@ def test_small_pictures_and_single_frames_have_a_start() -> None:
         ]
         source = Source("flat", VideoFormat(width, height, Fraction(25), 1, 8), frames, lambda clip=clip: iter(clip))
         trainer = make_trainer(source, clip, EncodeOptions(device="cpu", trials=False))[0]
-        assert trainer.model.structure.pyramid == Pyramid()
+        assert trainer.model.structure.pyramid == Pyramid(16, 8, LEVEL_FACTORS[:1])
         assert all(bool(torch.isfinite(g).all()) for g in trainer.grids[0] if g is not None)

@@ -164,7 +164,7 @@ def test_planes_start_from_the_video(spacing: int) -> None:
 
 def test_nodes_between_keys_have_coarser_steps() -> None:
     """One step of a node of the first level is worth that of a key times its factor."""
-    trainer = trainer_of(9, node_spacing=4, slots=(4,), motion=False, grid_step=64)
+    trainer = trainer_of(9, key_spacing=8, node_spacing=4, slots=(4,), motion=False, grid_step=64)
     (factor,) = trainer.model.structure.pyramid.factors
     grids: list[torch.Tensor | None] = [None] * len(trainer.model.profile.slots)
     grids[4] = torch.zeros(3, 3, 8, 12)

@@ -67,6 +67,7 @@ def tools() -> dict[str, dict[str, Any]]:
         "nodes every 8 frames": {},
         "nodes every 4 frames": {"node_spacing": 4},
         "nodes every 2 frames": pyramid,
+        "keys every 8 frames": {"key_spacing": 8},
         "blocks of their own": {"split": True},
         "blocks of their own, nodes every 2": {**pyramid, "split": True},
         "bilinear fetch": {"patch": {(motion, "_NEAR"): 0.5, (motion, "_FAR"): 0.0}},
