@@ -208,7 +208,9 @@ class _Encode:
         if saved is not None:
             self._interruption.kept = saved.place
         frames = self._frames = _read_frames(source)
-        options = self._options = _with_metadata(source, self._options)
+        # No GOP is longer than the video: the default distance of keys follows from it.
+        gop = min(self._options.gop, len(frames))
+        options = self._options = dataclasses.replace(_with_metadata(source, self._options), gop=gop)
         self._key = {} if self._checkpoint is None else fingerprint(source.picture, frames, options)
         if saved is not None:
             saved.check(self._key)

@@ -106,7 +106,7 @@ class EncodeOptions:
             have all of their channels, or none. The entries of the flow and the split slot are ignored.
         motion: whether planes, if there are any, are predicted along a flow grid.
         split: whether 8x8 blocks may have motion of their own in addition to that of the flow grid.
-        key_spacing, node_spacing: frames between keys, 16 where it is None (8 in GOPs of less than 10 frames), and
+        key_spacing, node_spacing: frames between keys, 16 where it is None (8 in GOPs of up to 9 frames), and
             between nodes (spec 7.5): powers of two, 1..16, the second no larger.
         grid_step: quantisation step of the grids in integer activation steps (1/8 of a pixel level at 8 bits), of bands
             that of an orthonormal transform; 1..2048; None chooses it by lambda.

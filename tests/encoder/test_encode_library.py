@@ -90,6 +90,12 @@ def test_gops(frames: int, gop: int, lengths: list[int]) -> None:
     assert [table.gop(i).gop.frame_count for i in range(table.gop_count)] == lengths
 
 
+@pytest.mark.parametrize(("frames", "key"), [(1, 8), (9, 8), (10, 16)])
+def test_keys_of_short_videos_are_nearer(frames: int, key: int) -> None:
+    _, report = run(gradient_source(16, 16, frames), iterations=1)
+    assert report.structure.pyramid.key_spacing == key
+
+
 @pytest.mark.parametrize(
     ("width", "height"),
     full_except([(1, 1), (1, 7), (7, 1), (3, 2), (17, 5), (33, 31), (64, 2)], (1, 1), (17, 5), (33, 31)),

@@ -45,7 +45,7 @@ WEIGHT_BITS = 10_000
 CONTEXT_WIDTHS = ((10, 0), (16, 150_000), (24, 600_000))
 """Hidden widths of the context network, each with the least bits of grids for which it pays."""
 
-_SETTLED = (*("lagrangian", "channels", "slots", "motion", "split", "key_spacing", "node_spacing", "context_widths"),)
+_SETTLED = ("lagrangian", "channels", "slots", "motion", "split", "key_spacing", "node_spacing", "context_widths")
 """Options that are settled before the training."""
 
 MakeTrainer = Callable[[Source, Sequence[Planes], EncodeOptions], Trainer]
