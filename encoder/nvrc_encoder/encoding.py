@@ -208,10 +208,10 @@ class _Encode:
         if saved is not None:
             self._interruption.kept = saved.place
         frames = self._frames = _read_frames(source)
-        # No GOP is longer than the video: the default distance of keys follows from it.
-        gop = min(self._options.gop, len(frames))
-        options = self._options = dataclasses.replace(_with_metadata(source, self._options), gop=gop)
+        options = _with_metadata(source, self._options)
         self._key = {} if self._checkpoint is None else fingerprint(source.picture, frames, options)
+        # No GOP is longer than the video: the default distance of keys follows from it.
+        options = self._options = dataclasses.replace(options, gop=min(options.gop, len(frames)))
         if saved is not None:
             saved.check(self._key)
         duration = source.findings.duration(source.window, source.rate, len(frames))
