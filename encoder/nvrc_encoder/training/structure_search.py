@@ -3,8 +3,8 @@
 A trial makes the initial grids and weights of a candidate and computes J (distortion + lambda * bits). A change that
 gains enough is kept, and the next one is tried on top of it. Trials use the first frames, of large pictures the middle,
 and a narrow network. They decide which grids there are, whether planes are predicted along motion, and which frames are
-nodes. Width then follows the bits of the clip: weights
-pay where there are many bits to save, not where there are many pixels.
+nodes. Width then follows the bits of the clip: weights pay where there are many bits to save, not where there are many
+pixels.
 """
 
 from __future__ import annotations
