@@ -208,7 +208,7 @@ def test_a_dry_run_of_a_short_video_has_one_segment(clip: Path, capsys: pytest.C
     assert "segments   1, the longest of 7 frames" in out
     assert "with 1 job\n" in out
     assert "structure  trials choose it\n" in out
-    assert "trials     as given; nodes every 4" in out
+    assert "\ntrials     as given; nodes every 4; nodes every 2\n" in out
 
 
 def test_a_dry_run_without_frames_is_refused(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:

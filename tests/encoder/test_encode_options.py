@@ -203,6 +203,9 @@ def test_steps_grow_with_lambda_but_those_of_blends() -> None:
     for kind in SlotKind:
         assert fine[kind][0] < middle[kind][0] < coarse[kind][0]
     assert coarse[SlotKind.PLANE][0] / fine[SlotKind.PLANE][0] == pytest.approx(25**0.4, rel=0.01)
+    still = [multipliers(lagrangian=value, motion=False)[SlotKind.FEATURE][0] for value in (1e-3, 2.5e-2)]
+    assert still[1] / still[0] == pytest.approx(5, rel=0.01)
+    assert [found[SlotKind.FLOW][0] for found in (fine, middle, coarse)] == [2, 4, 8]
     assert {found[SlotKind.FLOW][2] for found in (fine, middle, coarse)} == {4}
     assert {found[SlotKind.SPLIT][2] for found in (fine, middle, coarse)} == {8}
 

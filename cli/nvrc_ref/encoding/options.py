@@ -193,7 +193,7 @@ _STRUCTURE = (
         "--key-spacing",
         type=_SPACING,
         metavar="N",
-        help=f"Frames between keys: 1, 2, 4, 8 or 16.  [default: {KEY_SPACING}]",
+        help=f"Frames between keys: 1, 2, 4, 8 or 16.  [default: {KEY_SPACING}; in GOPs of up to 9 frames 8]",
     ),
     click.option(
         "--node-spacing",
