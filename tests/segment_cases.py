@@ -15,8 +15,11 @@ __all__ = ["encoded"]
 
 
 def encoded(folder: Path, **more: Any) -> bytes:
-    """Three segments of two frames, with 40 iterations each; `more` are arguments of `encode_segments`."""
+    """Three segments of two frames; `more` are arguments of `encode_segments`.
+
+    Each has 200 iterations, several times as long as a worker of a cluster waits between two reports.
+    """
     output = io.BytesIO()
-    made = options(iterations=40, gop=2)
+    made = options(iterations=200, gop=2)
     encode_segments(SegmentedSource(gradient_source(16, 16, 6), 2), output, made, folder=folder, **more)
     return output.getvalue()
