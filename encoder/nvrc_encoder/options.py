@@ -12,14 +12,17 @@ from nvrc_decoder.picture.presentation import check_entry
 from nvrc_decoder.profiles import PROFILES, SPLIT_CHANNELS, Profile, SlotKind
 from nvrc_decoder.pyramid import DEFAULT_PYRAMID, MULTIPLIER_MAX, SPACING_LOG2_MAX, Pyramid
 from nvrc_encoder.model.structure import Structure
+from nvrc_encoder.model.wavelet import HIGH_HIGH_GAIN, HIGH_LOW_GAIN, LOW_LOW_GAIN
 from nvrc_encoder.plan import Plan
 from nvrc_encoder.rate_goal import RateGoal
 
 __all__ = ["PRESETS", "PRESET_FRAMES", "SCHEDULES", "TUNES", "EncodeOptions", "profile_named"]
 
 PRESETS: dict[str, Plan] = {
-    "draft": Plan(iterations=150, trial_frames=9, pretrain=60, noise=(0.5, 0.3)),
-    "fast": Plan(iterations=1000, noise=(0.5, 0.3)),
+    "draft": Plan(
+        iterations=150, trial_frames=9, pretrain=60, grid_rate=8e-2, temperature=(0.5, 0.15), noise=(0.5, 0.3)
+    ),
+    "fast": Plan(iterations=1000, grid_rate=8e-2, temperature=(0.5, 0.15), noise=(0.5, 0.3)),
     "medium": Plan(iterations=3000, weight_rate=5e-3),
     "slow": Plan(iterations=9000, weight_rate=5e-3),
     "placebo": Plan(iterations=30000, weight_rate=5e-3),
@@ -77,8 +80,6 @@ _PLANE_GROWTH = 0.4
 """Exponent of lambda in the steps of predicted planes: measured, see docs/decisions/0028-keys-every-16-frames.md."""
 _GRID_GROWTH = 0.5
 """Exponent of lambda in the steps of grids that are not predicted, that of high-rate theory."""
-# Gains from the orthonormal transform to the decoder's, whose low bands have a gain of 1 (spec 7.6.5).
-_LOW_LOW, _HIGH_LOW, _HIGH_HIGH = 0.5, 0.8129, 1.3216
 
 
 @dataclass(frozen=True)
@@ -275,8 +276,8 @@ class EncodeOptions:
             elif slot.kind is SlotKind.BAND:
                 # A step is worth twice as much at each coarser level.
                 level = 2 * plane / slot.stride
-                low = [_LOW_LOW * level] * (channels - 3)
-                steps = [*low, _HIGH_LOW * level, _HIGH_LOW * level, _HIGH_HIGH * level]
+                low = [LOW_LOW_GAIN * level] * (channels - 3)
+                steps = [*low, HIGH_LOW_GAIN * level, HIGH_LOW_GAIN * level, HIGH_HIGH_GAIN * level]
             else:
                 steps = [quarter if slot.at_nodes else feature] * channels
             out.append([max(1, min(MULTIPLIER_MAX, round(step))) for step in steps] if channels else None)

@@ -168,3 +168,12 @@ def test_small_pictures_and_single_frames_have_a_start() -> None:
         trainer = make_trainer(source, clip, EncodeOptions(device="cpu", trials=False))[0]
         assert trainer.model.structure.pyramid == Pyramid(16, 8, LEVEL_FACTORS[:1])
         assert all(bool(torch.isfinite(g).all()) for g in trainer.grids[0] if g is not None)
+
+
+def test_start_keeps_less_where_bits_weigh_more() -> None:
+    def kept(lagrangian: float) -> int:
+        grids = trainer_of(grid_step=40, lagrangian=lagrangian).grids[0]
+        return sum(int((grid.round() != 0).sum()) for grid in grids[:9] if grid is not None)
+
+    few, some, many = kept(0.05), kept(0.005), kept(0.0005)
+    assert few < 0.9 * some < 0.81 * many

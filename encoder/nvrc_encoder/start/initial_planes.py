@@ -17,7 +17,7 @@ from nvrc_encoder.model.planes import Predictor
 from nvrc_encoder.model.prediction_route import Route, Step, find_route
 from nvrc_encoder.model.rounding import ACTIVATION_RANGE, FEATURE_SCALE, Arithmetic, clip
 from nvrc_encoder.model.synthesis import LEVELS_PER_FEATURE, SynthesisModel
-from nvrc_encoder.model.wavelet import bands_of, luma_of
+from nvrc_encoder.model.wavelet import HIGH_LOW_GAIN, bands_of, luma_of
 from nvrc_encoder.rate.laplace import laplace_bits
 from nvrc_encoder.rate.parameters import likely_scale
 from nvrc_encoder.start.flow_search import FlowGrid
@@ -26,8 +26,11 @@ from nvrc_encoder.start.split_search import SplitGrid
 
 __all__ = ["half", "initial_planes", "plane_features"]
 
-_BIT_COSTS = 0.1, 0.15
-"""Squared steps that a bit of a key is worth, and of another node: less than lambda says, as other frames gain too."""
+_DEPENDENTS = 12, 6, 3
+"""Frames that are assumed to gain from a value of frame 0, of another key, and of a node between keys."""
+_WEIGHT_OF_LUMA, _WEIGHT_OF_CHROMA, _WEIGHT_OF_ALL = 3 / 4, 2, 12
+"""Weights in J, of 4:2:0, of a squared error in a coefficient of the luma plane's orthonormal transform, in a value of
+chroma planes, which stands for four samples, and in one of planes with luma among them, for sixteen."""
 _LEAST_MAGNITUDE = 0.02
 """Mean magnitude of neighbours that is assumed for coefficients among zeros."""
 
@@ -80,6 +83,7 @@ class _Planes:
         multipliers: per slot, the multipliers of its channels.
         grids: per slot, the initial values; those of `slots` are filled in.
         slots: the slots that hold the residuals.
+        worth: squared error in activation steps, in the first channel of the last slot, that a bit is worth to a frame.
         analyse, synthesise: from residuals to the values of the slots, and back, both in activation steps.
 
     Attributes:
@@ -94,12 +98,13 @@ class _Planes:
         multipliers: Sequence[Sequence[int] | None],
         grids: list[Tensor | None],
         slots: Sequence[int],
+        worth: float,
         analyse: Callable[[Tensor], Sequence[Tensor]],
         synthesise: Callable[[Sequence[Tensor]], Tensor],
     ) -> None:
         self.made: dict[int, Tensor] = {}
         self.stride = stride
-        self._goal, self._pyramid = goal, model.structure.pyramid
+        self._goal, self._pyramid, self._worth = goal, model.structure.pyramid, worth
         self._analyse, self._synthesise = analyse, synthesise
         self._parts: list[tuple[Tensor, Sequence[int]]] = []
         for slot in slots:
@@ -132,7 +137,9 @@ class _Planes:
             The residuals as the decoder has them, [nodes, C, H, W].
         """
         pyramid = self._pyramid
-        bit_cost = _BIT_COSTS[at[0] % pyramid.key_spacing != 0]
+        level = 0 if at[0] == 0 else 1 if at[0] % pyramid.key_spacing == 0 else 2
+        _, (finest, *_) = self._parts[-1]
+        bit_cost = self._worth / (_DEPENDENTS[level] * pyramid.node_multiplier(at[0], finest) ** 2)
         numbers = [t // pyramid.node_spacing for t in at]
         kept = []
         for (grid, multipliers), values in zip(self._parts, self._analyse(residuals * FEATURE_SCALE), strict=True):
@@ -213,7 +220,7 @@ def initial_planes(
     profile, structure, frames = model.profile, model.structure, len(rows)
     luma = (functional.pixel_shuffle(rows[:, :4], 2) - 128) / LEVELS_PER_FEATURE
     kinds = plane_features(model, features.shape[1])
-    sets = _plane_sets(model, luma, features, kinds, multipliers, grids)
+    sets = _plane_sets(model, luma, features, kinds, multipliers, grids, lagrangian)
     moving = None
     if multipliers[profile.flow_slot] is not None:
         moving = _MotionGrids(model, luma, multipliers, grids, lagrangian)
@@ -247,25 +254,30 @@ def _plane_sets(
     kinds: Sequence[int | None],
     multipliers: Sequence[Sequence[int] | None],
     grids: list[Tensor | None],
+    lagrangian: float,
 ) -> list[_Planes]:
     """The luma plane and the planes of the plane slot, in this order, as far as the structure has them.
 
     Args:
         luma: [T, 1, H, W] luma planes of the video, feature units.
         kinds: the feature that each channel of the plane slot starts from.
-        model, features, multipliers, grids: as in `initial_planes`.
+        model, features, multipliers, grids, lagrangian: as in `initial_planes`.
     """
     profile = model.profile
+    # A bit a pixel is worth lambda of the squared range.
+    worth = lagrangian * (255 * FEATURE_SCALE / LEVELS_PER_FEATURE) ** 2
     sets = []
     if model.structure.has_luma:
         levels = len(profile.band_slots)
         analyse, synthesise = lambda planes: bands_of(planes, levels), lambda bands: luma_of(bands, rounds=True)
-        sets.append(_Planes(model, luma, 1, multipliers, grids, profile.band_slots, analyse, synthesise))
+        of_luma = worth * HIGH_LOW_GAIN**2 / _WEIGHT_OF_LUMA
+        sets.append(_Planes(model, luma, 1, multipliers, grids, profile.band_slots, of_luma, analyse, synthesise))
     if kinds:
         small = half(features)
         blank = torch.zeros_like(small[:, :1])
         goal = torch.cat([blank if kind is None else small[:, kind : kind + 1] for kind in kinds], 1)
         slots = (profile.plane_slot,)
         analyse, synthesise = lambda planes: [planes], lambda values: values[0]
-        sets.append(_Planes(model, goal, CELL_STRIDE, multipliers, grids, slots, analyse, synthesise))
+        of_value = worth / (_WEIGHT_OF_CHROMA if model.structure.has_luma else _WEIGHT_OF_ALL)
+        sets.append(_Planes(model, goal, CELL_STRIDE, multipliers, grids, slots, of_value, analyse, synthesise))
     return sets
