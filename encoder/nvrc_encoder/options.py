@@ -11,8 +11,8 @@ from fractions import Fraction
 from nvrc_decoder.picture.presentation import check_entry
 from nvrc_decoder.profiles import PROFILES, SPLIT_CHANNELS, Profile, SlotKind
 from nvrc_decoder.pyramid import DEFAULT_PYRAMID, MULTIPLIER_MAX, SPACING_LOG2_MAX, Pyramid
+from nvrc_encoder.model.band_gains import HIGH_HIGH_GAIN, HIGH_LOW_GAIN, LOW_LOW_GAIN
 from nvrc_encoder.model.structure import Structure
-from nvrc_encoder.model.wavelet import HIGH_HIGH_GAIN, HIGH_LOW_GAIN, LOW_LOW_GAIN
 from nvrc_encoder.plan import Plan
 from nvrc_encoder.rate_goal import RateGoal
 
@@ -22,7 +22,7 @@ PRESETS: dict[str, Plan] = {
     "draft": Plan(
         iterations=150, trial_frames=9, pretrain=60, grid_rate=8e-2, temperature=(0.5, 0.15), noise=(0.5, 0.3)
     ),
-    "fast": Plan(iterations=1000, grid_rate=8e-2, temperature=(0.5, 0.15), noise=(0.5, 0.3)),
+    "fast": Plan(iterations=1000, noise=(0.5, 0.3)),
     "medium": Plan(iterations=3000, weight_rate=5e-3),
     "slow": Plan(iterations=9000, weight_rate=5e-3),
     "placebo": Plan(iterations=30000, weight_rate=5e-3),

@@ -17,10 +17,7 @@ from torch.autograd.function import once_differentiable
 from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN
 from nvrc_encoder.model.autograd import TensorFunction
 
-__all__ = ["HIGH_HIGH_GAIN", "HIGH_LOW_GAIN", "LOW_LOW_GAIN", "bands_of", "luma_of"]
-
-LOW_LOW_GAIN, HIGH_LOW_GAIN, HIGH_HIGH_GAIN = 0.5, 0.8129, 1.3216
-"""Gains from the orthonormal transform to the decoder's at the finest level, whose low band has a gain of 1."""
+__all__ = ["bands_of", "luma_of"]
 
 _RANGE = float(ACTIVATION_MIN), float(ACTIVATION_MAX)
 _ROWS, _COLUMNS = 2, 3

@@ -12,12 +12,13 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, node_shape
+from nvrc_encoder.model.band_gains import HIGH_LOW_GAIN
 from nvrc_encoder.model.motion import CELL_STRIDE, Motion, make_motion
 from nvrc_encoder.model.planes import Predictor
 from nvrc_encoder.model.prediction_route import Route, Step, find_route
 from nvrc_encoder.model.rounding import ACTIVATION_RANGE, FEATURE_SCALE, Arithmetic, clip
 from nvrc_encoder.model.synthesis import LEVELS_PER_FEATURE, SynthesisModel
-from nvrc_encoder.model.wavelet import HIGH_LOW_GAIN, bands_of, luma_of
+from nvrc_encoder.model.wavelet import bands_of, luma_of
 from nvrc_encoder.rate.laplace import laplace_bits
 from nvrc_encoder.rate.parameters import likely_scale
 from nvrc_encoder.start.flow_search import FlowGrid
