@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 import zlib
 from pathlib import Path
 
@@ -35,9 +36,8 @@ def encode(source: str, target: str, step: int) -> None:
     if step == int(os.environ.get("FAKE_CODEC_FAILS", "0")):
         sys.exit("this step is out of order")
     if step == int(os.environ.get("FAKE_CODEC_HANGS", "0")):
-        import time
-
         time.sleep(600)
+    time.sleep(float(os.environ.get("FAKE_CODEC_LINGERS", "0")))
 
 
 def decode(source: str, target: str) -> None:
