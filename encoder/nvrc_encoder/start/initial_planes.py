@@ -29,11 +29,16 @@ __all__ = ["half", "initial_planes", "plane_features"]
 
 _DEPENDENTS = 12, 6, 3
 """Frames that are assumed to gain from a value of frame 0, of another key, and of a node between keys."""
-_WEIGHT_OF_LUMA, _WEIGHT_OF_CHROMA, _WEIGHT_OF_ALL = 3 / 4, 2, 12
-"""Weights in J, of 4:2:0, of a squared error in a coefficient of the luma plane's orthonormal transform, in a value of
-chroma planes, which stands for four samples, and in one of planes with luma among them, for sixteen."""
+_WEIGHT_OF_COEFFICIENT, _WEIGHT_OF_CHROMA, _WEIGHT_OF_LUMA = 3 / 4, 2, 12
+"""Weight of a squared error in J, by that of Y, U and V in 4:2:0 (6:1:1): in a coefficient of the luma plane's
+orthonormal transform; in a value of a chroma plane, which stands for 4 samples; in one of a Y plane, for 16."""
 _LEAST_MAGNITUDE = 0.02
 """Mean magnitude of neighbours that is assumed for coefficients among zeros."""
+
+
+def _worth_of_bit(lagrangian: float) -> float:
+    """Squared error that a bit is worth, in feature units and summed over samples; in J a sample has the range 1."""
+    return lagrangian * (255 / LEVELS_PER_FEATURE) ** 2
 
 
 def half(x: Tensor) -> Tensor:
@@ -170,8 +175,7 @@ class _MotionGrids:
         levels = luma[:, 0, : model.size[0], : model.size[1]] * LEVELS_PER_FEATURE + 128
         stride = profile.slots[profile.flow_slot].stride
         start = initial_flow(levels.round().clamp(0, 255).to(torch.uint8).numpy(), stride, pyramid)
-        # A bit a pixel is worth lambda of the squared range.
-        bit_cost = lagrangian * (255 / LEVELS_PER_FEATURE) ** 2
+        bit_cost = _worth_of_bit(lagrangian)
         self._size = model.size
         self._multiplier = torch.tensor(flow)
         self._flow = FlowGrid(luma, start, self._multiplier, pyramid, model.size, bit_cost)
@@ -265,13 +269,12 @@ def _plane_sets(
         model, features, multipliers, grids, lagrangian: as in `initial_planes`.
     """
     profile = model.profile
-    # A bit a pixel is worth lambda of the squared range.
-    worth = lagrangian * (255 * FEATURE_SCALE / LEVELS_PER_FEATURE) ** 2
+    worth = _worth_of_bit(lagrangian) * FEATURE_SCALE**2
     sets = []
     if model.structure.has_luma:
         levels = len(profile.band_slots)
         analyse, synthesise = lambda planes: bands_of(planes, levels), lambda bands: luma_of(bands, rounds=True)
-        of_luma = worth * HIGH_LOW_GAIN**2 / _WEIGHT_OF_LUMA
+        of_luma = worth * HIGH_LOW_GAIN**2 / _WEIGHT_OF_COEFFICIENT
         sets.append(_Planes(model, luma, 1, multipliers, grids, profile.band_slots, of_luma, analyse, synthesise))
     if kinds:
         small = half(features)
@@ -279,6 +282,6 @@ def _plane_sets(
         goal = torch.cat([blank if kind is None else small[:, kind : kind + 1] for kind in kinds], 1)
         slots = (profile.plane_slot,)
         analyse, synthesise = lambda planes: [planes], lambda values: values[0]
-        of_value = worth / (_WEIGHT_OF_CHROMA if model.structure.has_luma else _WEIGHT_OF_ALL)
+        of_value = worth / (_WEIGHT_OF_CHROMA if model.structure.has_luma else _WEIGHT_OF_LUMA)
         sets.append(_Planes(model, goal, CELL_STRIDE, multipliers, grids, slots, of_value, analyse, synthesise))
     return sets
