@@ -78,7 +78,11 @@ class RayCluster:
         self._folder = folder
         head = ["--head", "--port=0", "--include-dashboard=false", f"--temp-dir={folder}", "--num-cpus=1"]
         self.nodes = [Node(folder / "node-0.log", *head)]
-        self.address = (folder / "ray_current_cluster").read_text()
+        try:
+            self.address = _address(folder / "ray_current_cluster")
+        except BaseException:
+            self.close()
+            raise
 
     def add_node(self) -> Node:
         """Start a node."""
@@ -94,6 +98,16 @@ class RayCluster:
         """Kill all nodes."""
         for node in reversed(self.nodes):
             node.kill()
+
+
+def _address(file: Path) -> str:
+    """Where the head listens. It says that it has started first, and writes this file then."""
+
+    def text() -> str:
+        return file.read_text() if file.exists() else ""
+
+    wait_until(lambda: text() != "", PATIENCE)
+    return text()
 
 
 def _descendants(pid: int) -> list[int]:
