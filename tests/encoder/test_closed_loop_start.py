@@ -11,6 +11,7 @@ import torch.nn.functional as functional
 
 from nvrc_decoder.picture.format import VideoFormat
 from nvrc_decoder.picture.planes import Planes
+from nvrc_decoder.profiles import CHROMA_420
 from nvrc_decoder.pyramid import Pyramid
 from nvrc_encoder import EncodeOptions
 from nvrc_encoder.model.motion import half_samples, make_motion
@@ -21,7 +22,8 @@ from nvrc_encoder.options import LEVEL_FACTORS
 from nvrc_encoder.preparation import make_trainer
 from nvrc_encoder.source.video import Source
 from nvrc_encoder.start.flow_search import FrameSearch, Reference, pattern_search
-from nvrc_encoder.start.initial_planes import half, initial_planes
+from nvrc_encoder.start.initial_planes import initial_planes
+from nvrc_encoder.start.plane_goals import half, mean_features, plane_features, plane_goals, quarter_planes
 from nvrc_encoder.start.split_search import SplitGrid
 from nvrc_encoder.training.trainer import Trainer
 
@@ -66,10 +68,10 @@ def cost_of(trainer: Trainer) -> float:
 def test_start_uses_the_decoders_planes(spacings: dict[str, int], motion: dict[str, bool]) -> None:
     trainer = trainer_of(**motion, **spacings)
     model, rows = trainer.model, trainer.source_rows[0].rows
-    features = (torch.cat([rows[:, :4].mean(1, keepdim=True), rows[:, 4:6]], 1) - 128) / 16
+    luma_goal, features = plane_goals(model, trainer.bank.exact_real(torch.float32), rows)
     multipliers = [None if m is None else m.tolist() for m in trainer.multipliers]
     grids: list[torch.Tensor | None] = [None] * len(multipliers)
-    left = initial_planes(model, rows, features, multipliers, grids, trainer.lagrangian)
+    left = initial_planes(model, luma_goal, features, multipliers, grids, trainer.lagrangian)
     for grid, own in zip(grids, trainer.grids[0], strict=True):
         assert grid is None or (own is not None and torch.equal(grid, grid.round()))
     with torch.no_grad():
@@ -147,6 +149,50 @@ def test_split_search_finds_what_moves_by_itself() -> None:
     assert found[:2, 2, 3].tolist() == [-2, 4]
     assert not split.grid[0].any()
     assert found.abs().sum((0, 1, 2)) < 40
+
+
+@pytest.mark.parametrize("frames", [2, 3])
+def test_blocks_of_frames_after_the_last_stay(frames: int) -> None:
+    """The last frame would share them: frame 2 is a node here, and shows what frame 1 shows if there are two frames."""
+    ground, thing = texture(48, 64, 5) / 16 - 8, texture(8, 8, 6) / 16 - 8
+    luma = ground.repeat(frames, 1, 1, 1)
+    for t in range(frames):
+        luma[t, 0, 15 + t : 23 + t, 26 - 2 * t : 34 - 2 * t] = thing
+    route = find_route(Pyramid(2, 2), 0, frames)
+    (step,) = (step for step in route.steps if step.frames == (2,))
+    part = Route(step.frames, (route.steps[0], step), ())
+    still = make_motion(torch.zeros(frames, 3, 3, 4), torch.ones(3), part, (48, 64), Arithmetic.EXACT)
+    split = SplitGrid(luma, (6, 8), torch.tensor([16, 16, 8]), (48, 64), 0.01)
+    split.search(step, part, still, {0: luma[:1]})
+    assert bool(split.grid.any()) == (frames == 3)
+
+
+def test_goals_make_up_for_what_the_prior_blurs() -> None:
+    trainer = trainer_of()
+    model, parameters = trainer.model, trainer.bank.exact_real(torch.float32)
+    rows = torch.full((8, 6, 40, 48), 128.0)
+    rows[:, :4] += 10 * torch.randn(8, 4, 40, 48, generator=torch.Generator().manual_seed(0))
+
+    def error(luma: torch.Tensor, features: torch.Tensor) -> float:
+        """Mean squared error of luma, in pixel levels, with planes that show these."""
+        per_stage: list[list[torch.Tensor]] = [[] for _ in model.stage_channels]
+        per_stage[LUMA_STAGE].append(functional.pixel_unshuffle(luma, 2))
+        per_stage[PLANE_STAGE].append(quarter_planes(features, plane_features(model, 3)))
+        with torch.no_grad():
+            made = model.synthesise(parameters, per_stage, 8, Arithmetic.FLOAT)
+        return float((made[:, :4] - rows[:, :4]).square().mean())
+
+    video = functional.pixel_shuffle(rows[:, :4] - 128, 2) / 16, (mean_features(rows, CHROMA_420) - 128) / 16
+    assert error(*plane_goals(model, parameters, rows)) < 0.5 * error(*video)
+
+
+@pytest.mark.parametrize("changes", [{"prior": False}, {"motion": False}], ids=str)
+def test_goals_of_luma_are_else_the_video(changes: dict[str, bool]) -> None:
+    """Without the prior the network passes luma; without motion other grids carry what it blurs."""
+    trainer = trainer_of(**changes)
+    rows = trainer.source_rows[0].rows
+    luma, _ = plane_goals(trainer.model, trainer.bank.exact_real(torch.float32), rows)
+    torch.testing.assert_close(luma, functional.pixel_shuffle(rows[:, :4] - 128, 2) / 16)
 
 
 def test_start_is_the_same_each_time() -> None:

@@ -145,7 +145,21 @@ class SynthesisModel:
             per_stage[slot.stage].append(dequantised(values, multiplier) / FEATURE_SCALE)
         for stage, features in self.planes(grids, multipliers, frames, arithmetic).items():
             per_stage[stage].append(features)
-        x = self._stem(parameters, self._injected(parameters, 0, per_stage[0], arithmetic), len(halo), arithmetic)
+        return self.synthesise(parameters, per_stage, len(frames), arithmetic)
+
+    def synthesise(
+        self, parameters: Parameters, per_stage: Sequence[Sequence[Tensor]], frames: int, arithmetic: Arithmetic
+    ) -> Tensor:
+        """Frames as rows of phases, as of `forward`, from what enters the stages.
+
+        Args:
+            per_stage: for each stage, what its grids and planes inject, [B, C, rows, columns] in feature units; at
+                stage 0 with the halo of the temporal stem, where there is one.
+            frames: B.
+            parameters, arithmetic: as in `forward`.
+        """
+        halo = frames + 2 if self.profile.temporal_stem else frames
+        x = self._stem(parameters, self._injected(parameters, 0, per_stage[0], arithmetic), halo, arithmetic)
         x = self._blocks(parameters, 0, x, arithmetic)
         for stage in range(1, len(self.stage_channels)):
             x = self._next_stage(x, self._injected(parameters, stage, per_stage[stage], arithmetic), stage, arithmetic)

@@ -5,22 +5,17 @@ With the weights of `initial_weights`, training reaches in 150 iterations what a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from nvrc_decoder.profiles import (
-    CHROMA_400,
-    CHROMA_420,
-    STAGE_STRIDES,
-    GridSlot,
-    node_shape,
-)
+from nvrc_decoder.profiles import STAGE_STRIDES, GridSlot, node_shape
 from nvrc_encoder.model.rounding import FEATURE_SCALE
 from nvrc_encoder.model.synthesis import LEVELS_PER_FEATURE, SynthesisModel
-from nvrc_encoder.start.initial_planes import half, initial_planes
+from nvrc_encoder.start.initial_planes import initial_planes
+from nvrc_encoder.start.plane_goals import half, mean_features, plane_goals
 
 __all__ = ["initial_grids", "plane_channels"]
 
@@ -34,6 +29,7 @@ def plane_channels(slot: GridSlot, channels: int, planes: int) -> list[int | Non
 
 def initial_grids(
     model: SynthesisModel,
+    parameters: Mapping[str, tuple[Tensor, Tensor]],
     rows: Tensor,
     multipliers: Sequence[Sequence[int] | None],
     lagrangian: float,
@@ -42,6 +38,7 @@ def initial_grids(
 
     Args:
         model: gives profile, channels, size and chroma format.
+        parameters: the initial weights, layer name -> (weight, bias), real values.
         rows: [T, rows, h2, w2] the GOP's phases in 8-bit pixel levels.
         multipliers: per slot, the multipliers of its channels; None where the slot is absent.
         lagrangian: lambda, weight of bits per pixel against the distortion.
@@ -51,19 +48,12 @@ def initial_grids(
     """
     profile = model.profile
     frames = rows.shape[0]
-    luma = rows[:, :4].mean(1, keepdim=True)
-    if model.chroma_format == CHROMA_400:
-        base = luma
-    elif model.chroma_format == CHROMA_420:
-        base = torch.cat([luma, rows[:, 4:6]], 1)
-    else:
-        base = torch.cat([luma, rows[:, 4:8].mean(1, keepdim=True), rows[:, 8:12].mean(1, keepdim=True)], 1)
-    base = (base - 128) / LEVELS_PER_FEATURE
+    base = (mean_features(rows, model.chroma_format) - 128) / LEVELS_PER_FEATURE
     planes = base.shape[1]
     grids: list[Tensor | None] = [None] * len(profile.slots)
     if model.structure.has_planes:
         # The grids of every frame start from what the planes do not carry.
-        base = initial_planes(model, rows, base, multipliers, grids, lagrangian)
+        base = initial_planes(model, *plane_goals(model, parameters, rows), multipliers, grids, lagrangian)
     pyramid = {2: base}
     for stride in (4, 8, 16, 32):
         pyramid[stride] = half(pyramid[stride // 2])

@@ -23,9 +23,10 @@ from nvrc_encoder.rate.laplace import laplace_bits
 from nvrc_encoder.rate.parameters import likely_scale
 from nvrc_encoder.start.flow_search import FlowGrid
 from nvrc_encoder.start.motion_search import initial_flow
+from nvrc_encoder.start.plane_goals import half, plane_features, quarter_planes
 from nvrc_encoder.start.split_search import SplitGrid
 
-__all__ = ["half", "initial_planes", "plane_features"]
+__all__ = ["initial_planes"]
 
 _DEPENDENTS = 12, 6, 3
 """Frames that are assumed to gain from a value of frame 0, of another key, and of a node between keys."""
@@ -41,24 +42,10 @@ def _worth_of_bit(lagrangian: float) -> float:
     return lagrangian * (255 / LEVELS_PER_FEATURE) ** 2
 
 
-def half(x: Tensor) -> Tensor:
-    """2x2 mean of [T, C, H, W], edge-repeated to even sizes."""
-    height, width = x.shape[-2:]
-    x = functional.pad(x, (0, width % 2, 0, height % 2), mode="replicate")
-    return functional.avg_pool2d(x, 2)
-
-
 def _double(x: Tensor, like: Tensor) -> Tensor:
     """Bilinear x2, cropped to the size of `like`."""
     x = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
     return x[..., : like.shape[-2], : like.shape[-1]]
-
-
-def plane_features(model: SynthesisModel, features: int) -> list[int | None]:
-    """The feature (0 Y, 1 Cb, 2 Cr; of `features`) that each channel of the plane slot starts from; None for zero."""
-    wanted: list[int] = list(range(1 if model.structure.has_luma else 0, features))
-    count = model.grid_channels[model.profile.plane_slot]
-    return [*wanted, *([None] * count)][:count]
 
 
 def _quantised(coefficients: Tensor, bit_cost: float) -> Tensor:
@@ -203,7 +190,7 @@ class _MotionGrids:
 @torch.no_grad()
 def initial_planes(
     model: SynthesisModel,
-    rows: Tensor,
+    luma: Tensor,
     features: Tensor,
     multipliers: Sequence[Sequence[int] | None],
     grids: list[Tensor | None],
@@ -213,8 +200,7 @@ def initial_planes(
 
     Args:
         model: gives profile, structure and size.
-        rows: [T, rows, h2, w2] the GOP's phases in 8-bit pixel levels.
-        features: [T, 1 or 3, h2, w2] Y, Cb and Cr at half resolution, feature units.
+        luma, features: what the planes are to show, as of `plane_goals`.
         multipliers: per slot, the multipliers of its channels; None where the slot is absent.
         grids: per slot, the initial values; those of motion and of node slots are filled in.
         lagrangian: lambda, weight of bits per pixel against the distortion.
@@ -222,8 +208,7 @@ def initial_planes(
     Returns:
         The difference of `features` from the planes.
     """
-    profile, structure, frames = model.profile, model.structure, len(rows)
-    luma = (functional.pixel_shuffle(rows[:, :4], 2) - 128) / LEVELS_PER_FEATURE
+    profile, structure, frames = model.profile, model.structure, len(luma)
     kinds = plane_features(model, features.shape[1])
     sets = _plane_sets(model, luma, features, kinds, multipliers, grids, lagrangian)
     moving = None
@@ -277,9 +262,7 @@ def _plane_sets(
         of_luma = worth * HIGH_LOW_GAIN**2 / _WEIGHT_OF_COEFFICIENT
         sets.append(_Planes(model, luma, 1, multipliers, grids, profile.band_slots, of_luma, analyse, synthesise))
     if kinds:
-        small = half(features)
-        blank = torch.zeros_like(small[:, :1])
-        goal = torch.cat([blank if kind is None else small[:, kind : kind + 1] for kind in kinds], 1)
+        goal = quarter_planes(features, kinds)
         slots = (profile.plane_slot,)
         analyse, synthesise = lambda planes: [planes], lambda values: values[0]
         of_value = worth / (_WEIGHT_OF_CHROMA if model.structure.has_luma else _WEIGHT_OF_LUMA)

@@ -15,7 +15,7 @@ from torch import Tensor
 from nvrc_decoder.profiles import CHROMA_400, CHROMA_420, context_layers
 from nvrc_encoder.model.synthesis import LEVELS_PER_FEATURE, SynthesisModel
 from nvrc_encoder.start.initial_grids import plane_channels
-from nvrc_encoder.start.initial_planes import plane_features
+from nvrc_encoder.start.plane_goals import plane_features
 
 __all__ = ["WEIGHT_STEP", "initial_context", "initial_weights"]
 

@@ -53,7 +53,9 @@ class SplitGrid:
         self._known: set[int] = set()
 
     def search(self, step: Step, route: Route, smooth: Motion, planes: Mapping[int, Tensor]) -> None:
-        """Find the values of the frames of a step; frames after the last one of the GOP have its values (spec 7.6.1).
+        """Find the values of the frames of a step.
+
+        Frames after the last one of the GOP have its values (spec 7.6.1); then these stay 0.
 
         Args:
             step: a step of the GOP's route.
@@ -70,6 +72,9 @@ class SplitGrid:
             if here in self._known:
                 continue
             self._known.add(here)
+            if t > last:
+                # The last frame would have the same blocks, wherever its own references are.
+                continue
             signs = [1 if r < t else -1 for r in step.references]
             known = [moves[t, r] for r in step.references]
             weight = weights.get(t, torch.zeros_like(known[0][:, :1]))

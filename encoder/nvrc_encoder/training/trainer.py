@@ -111,10 +111,13 @@ class Trainer:
         self.order = torch.Generator().manual_seed(seed + 2)
         self.multipliers = [None if m is None else torch.tensor(m, device=device) for m in multipliers]
         to_eight = 2.0 ** -(bit_depth - 8)
+        self.prior = structure.prior(chroma_format) if prior else WITHOUT_PRIOR
+        bank = initial_bank(self.model, self.prior, generator)
+        parameters = bank.exact_real(torch.float32)
         self.grids: list[list[Tensor | None]] = []
         for gop in source_rows:
             if start:
-                grids = initial_grids(self.model, gop.rows * to_eight, multipliers, lagrangian)
+                grids = initial_grids(self.model, parameters, gop.rows * to_eight, multipliers, lagrangian)
             else:
                 grids = self._zero_grids(len(gop.rows))
             self.grids.append([None if g is None else g.to(device).requires_grad_() for g in grids])
@@ -126,8 +129,7 @@ class Trainer:
         self.rates = [by_length[frames] for frames in self.frame_counts]
         self.forecasts = [Forecast.initial(grids) for grids in self.grids]
         self._rated = self.windows(_RATE_WINDOW)
-        self.prior = structure.prior(chroma_format) if prior else WITHOUT_PRIOR
-        self.bank = initial_bank(self.model, self.prior, generator).to(device)
+        self.bank = bank.to(device)
 
     def _zero_grids(self, frames: int) -> list[Tensor | None]:
         structure = self.model.structure
