@@ -22,7 +22,7 @@ PRESETS: dict[str, Plan] = {
     "draft": Plan(
         iterations=150, trial_frames=9, pretrain=60, grid_rate=8e-2, temperature=(0.5, 0.15), noise=(0.5, 0.3)
     ),
-    "fast": Plan(iterations=1000, noise=(0.5, 0.3)),
+    "fast": Plan(iterations=1000, temperature=(0.3, 0.12), noise=(0.5, 0.3)),
     "medium": Plan(iterations=3000, weight_rate=5e-3),
     "slow": Plan(iterations=9000, weight_rate=5e-3),
     "placebo": Plan(iterations=30000, weight_rate=5e-3),

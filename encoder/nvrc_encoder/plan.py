@@ -81,8 +81,8 @@ class Plan:
     warm_up: int = 30
     hard_grid_factor: float = 0.1
     hard_weight_factor: float = 0.3
-    temperature: tuple[float, float] = (0.3, 0.12)
-    noise: tuple[float, float] = (1.0, 0.5)
+    temperature: tuple[float, float] = (0.4, 0.12)
+    noise: tuple[float, float] = (0.7, 0.4)
     trial_frames: int = 17
     pretrain: int = 120
     search: float = 0.2
