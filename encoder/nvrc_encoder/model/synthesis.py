@@ -26,7 +26,7 @@ from nvrc_encoder.model.rounding import ACTIVATION_RANGE, FEATURE_SCALE, Arithme
 from nvrc_encoder.model.structure import Structure
 from nvrc_encoder.model.wavelet import luma_of
 
-__all__ = ["LEVELS_PER_FEATURE", "LUMA_STAGE", "PLANE_STAGE", "SynthesisModel"]
+__all__ = ["LEVELS_PER_FEATURE", "LUMA_STAGE", "PLANE_STAGE", "Parameters", "SynthesisModel"]
 
 PLANE_STAGE, LUMA_STAGE = STAGE_STRIDES.index(4), STAGE_STRIDES.index(2)
 """Stages into which the planes of the plane slot and the phases of the luma plane are injected."""

@@ -5,7 +5,7 @@ With the weights of `initial_weights`, training reaches in 150 iterations what a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as functional
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nvrc_decoder.profiles import STAGE_STRIDES, GridSlot, node_shape
 from nvrc_encoder.model.rounding import FEATURE_SCALE
-from nvrc_encoder.model.synthesis import LEVELS_PER_FEATURE, SynthesisModel
+from nvrc_encoder.model.synthesis import LEVELS_PER_FEATURE, Parameters, SynthesisModel
 from nvrc_encoder.start.initial_planes import initial_planes
 from nvrc_encoder.start.plane_goals import half, mean_features, plane_goals
 
@@ -29,7 +29,7 @@ def plane_channels(slot: GridSlot, channels: int, planes: int) -> list[int | Non
 
 def initial_grids(
     model: SynthesisModel,
-    parameters: Mapping[str, tuple[Tensor, Tensor]],
+    parameters: Parameters,
     rows: Tensor,
     multipliers: Sequence[Sequence[int] | None],
     lagrangian: float,
@@ -48,12 +48,13 @@ def initial_grids(
     """
     profile = model.profile
     frames = rows.shape[0]
-    base = (mean_features(rows, model.chroma_format) - 128) / LEVELS_PER_FEATURE
-    planes = base.shape[1]
     grids: list[Tensor | None] = [None] * len(profile.slots)
     if model.structure.has_planes:
         # The grids of every frame start from what the planes do not carry.
         base = initial_planes(model, *plane_goals(model, parameters, rows), multipliers, grids, lagrangian)
+    else:
+        base = (mean_features(rows, model.chroma_format) - 128) / LEVELS_PER_FEATURE
+    planes = base.shape[1]
     pyramid = {2: base}
     for stride in (4, 8, 16, 32):
         pyramid[stride] = half(pyramid[stride // 2])

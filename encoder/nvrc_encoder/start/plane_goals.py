@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as functional
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nvrc_decoder.profiles import CHROMA_400, CHROMA_420
 from nvrc_encoder.model.rounding import Arithmetic
-from nvrc_encoder.model.synthesis import LEVELS_PER_FEATURE, LUMA_STAGE, PLANE_STAGE, SynthesisModel
+from nvrc_encoder.model.synthesis import LEVELS_PER_FEATURE, LUMA_STAGE, PLANE_STAGE, Parameters, SynthesisModel
 from nvrc_encoder.model.windows import split_frames
 
 __all__ = ["half", "mean_features", "plane_features", "plane_goals", "quarter_planes"]
@@ -27,7 +27,7 @@ def half(x: Tensor) -> Tensor:
 
 
 def mean_features(rows: Tensor, chroma_format: int) -> Tensor:
-    """Means of the phases of Y, and of Cb and Cr: [T, rows, h2, w2] to [T, 1 or 3, h2, w2]."""
+    """Means of the phases of Y, and of Cb and Cr: [T, rows, h2, w2] to [T, 1 or 3, h2, w2], in the same units."""
     luma = rows[:, :4].mean(1, keepdim=True)
     if chroma_format == CHROMA_400:
         return luma
@@ -44,7 +44,10 @@ def plane_features(model: SynthesisModel, features: int) -> list[int | None]:
 
 
 def quarter_planes(features: Tensor, kinds: Sequence[int | None]) -> Tensor:
-    """Planes of stride 4 from features of stride 2, [T, 1 or 3, h2, w2]; `kinds` as of `plane_features`."""
+    """Planes of stride 4, [T, len(kinds), ceil(h2 / 2), ceil(w2 / 2)], from features [T, 1 or 3, h2, w2].
+
+    `kinds` is what `plane_features` gives.
+    """
     small = half(features)
     blank = torch.zeros_like(small[:, :1])
     return torch.cat([blank if kind is None else small[:, kind : kind + 1] for kind in kinds], 1)
@@ -57,9 +60,7 @@ def _has_frame_grids(model: SynthesisModel) -> bool:
 
 
 @torch.no_grad()
-def plane_goals(
-    model: SynthesisModel, parameters: Mapping[str, tuple[Tensor, Tensor]], rows: Tensor
-) -> tuple[Tensor, Tensor]:
+def plane_goals(model: SynthesisModel, parameters: Parameters, rows: Tensor) -> tuple[Tensor, Tensor]:
     """The video plus what the network would lose of it, if it got its planes from the video itself.
 
     The prior's network blurs a little, since it was trained on coarse planes. One pass makes up for most of that; a

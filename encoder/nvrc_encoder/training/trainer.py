@@ -113,10 +113,10 @@ class Trainer:
         to_eight = 2.0 ** -(bit_depth - 8)
         self.prior = structure.prior(chroma_format) if prior else WITHOUT_PRIOR
         bank = initial_bank(self.model, self.prior, generator)
-        parameters = bank.exact_real(torch.float32)
         self.grids: list[list[Tensor | None]] = []
         for gop in source_rows:
             if start:
+                parameters = bank.exact_real(torch.float32)
                 grids = initial_grids(self.model, parameters, gop.rows * to_eight, multipliers, lagrangian)
             else:
                 grids = self._zero_grids(len(gop.rows))
