@@ -1,12 +1,14 @@
 """Search of the flow grid, frame by frame, with the references as they will be decoded.
 
 The motion between places of the grid is interpolated. So the cost of a place is the prediction error around it, plus
-its difference from its neighbours in space and time, for which its coding pays.
+its difference from its neighbours in space and time, for which its coding pays. Where blocks may have motion of their
+own, large errors in some cells hardly count, so that the flow follows the others.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -34,15 +36,19 @@ __all__ = [
     "FlowGrid",
     "FrameSearch",
     "Reference",
+    "bits_of_errors",
     "blends",
     "cell_errors",
+    "constants",
     "neighbours",
     "pattern_search",
     "steps_around",
 ]
 
-_BITS_A_STEP = 2.0
-"""Bits per step of difference to each neighbour of a place."""
+_BITS_A_STEP, _BITS_BESIDE_BLOCKS = 2.0, 1.0
+"""Bits per step of difference to each neighbour of a place; where errors cost what their coding takes."""
+_BITS_OF_DOUBLING = 1.5 * CELL_STRIDE**2
+"""Bits that the residual of a cell takes more when its energy doubles: measured. Gaussian values take 0.5 a sample."""
 _MOVES = (4, 2, 1)
 """Distances of the patterns tried around a place, in steps of the grid, one after the other."""
 _BLENDS = (-2, -1, 1, 2)
@@ -113,6 +119,23 @@ def cell_errors(goal: Tensor, refined: Sequence[Tensor], moves: Sequence[Tensor]
     return functional.avg_pool2d(error, CELL_STRIDE, ceil_mode=True, divisor_override=1)[:, 0]
 
 
+def constants(grids: Sequence[Tensor]) -> list[Callable[[Tensor], Tensor]]:
+    """Candidates of `pattern_search` that are these grids."""
+
+    def constant(grid: Tensor) -> Callable[[Tensor], Tensor]:
+        return lambda _: grid
+
+    return [constant(grid) for grid in grids]
+
+
+def bits_of_errors(errors: Tensor, bit_cost: float) -> Tensor:
+    """Bits that errors as of `cell_errors` are worth; `bit_cost` as in `FrameSearch`.
+
+    A small error stays and costs itself. A large one is coded, in bits that grow as its logarithm.
+    """
+    return _BITS_OF_DOUBLING * torch.log2(1 + errors * (math.log(2) / (_BITS_OF_DOUBLING * bit_cost)))
+
+
 def steps_around(step: int) -> list[Callable[[Tensor], Tensor]]:
     """Candidates of `pattern_search` that change the first two channels of a grid by a step in eight directions."""
 
@@ -154,6 +177,7 @@ class FrameSearch:
         multiplier: [3] multipliers of the grid's channels.
         size: (height, width) in luma samples.
         bit_cost: squared error, summed over samples, that one bit is worth.
+        blocks: whether blocks may have motion of their own.
     """
 
     def __init__(
@@ -164,14 +188,15 @@ class FrameSearch:
         multiplier: Tensor,
         size: tuple[int, int],
         bit_cost: float,
+        blocks: bool = False,
     ) -> None:
         self._goal = goal
         self._references, self._share, self._size = references, share / BLEND_UNIT, size
         self._multiplier = multiplier.float().view(1, -1, 1, 1)
-        self._bit_cost = bit_cost
+        self._bit_cost, self._blocks = bit_cost, blocks
 
     def _cost(self, values: Tensor, forecast: Tensor) -> Tensor:
-        """Cost of K grids [K, 3, rows, columns] around each place, as squared error: [K, rows, columns]."""
+        """Cost of K grids [K, 3, rows, columns] around each place, in bits: [K, rows, columns]."""
         scaled = values * self._multiplier
         moves = [
             to_cells(
@@ -183,11 +208,12 @@ class FrameSearch:
         ]
         weights = (to_cells(scaled[:, 2:], self._size, Arithmetic.FLOAT) / BLEND_UNIT + self._share).clamp(0, 1)
         errors = cell_errors(self._goal, [reference.refined for reference in self._references], moves, weights)
+        bits = bits_of_errors(errors, self._bit_cost) if self._blocks else errors / self._bit_cost
         rows, columns = values.shape[2:]
-        missing = _CELLS * columns - errors.shape[2], _CELLS * rows - errors.shape[1]
-        errors = functional.pad(errors[:, None], (0, missing[0], 0, missing[1]))
-        around = functional.avg_pool2d(errors, 2 * _CELLS, _CELLS, _CELLS // 2, divisor_override=1)[:, 0]
-        return around + self._bit_cost * _BITS_A_STEP * _roughness(values, forecast)
+        missing = _CELLS * columns - bits.shape[2], _CELLS * rows - bits.shape[1]
+        bits = functional.pad(bits[:, None], (0, missing[0], 0, missing[1]))
+        around = functional.avg_pool2d(bits, 2 * _CELLS, _CELLS, _CELLS // 2, divisor_override=1)[:, 0]
+        return around + (_BITS_BESIDE_BLOCKS if self._blocks else _BITS_A_STEP) * _roughness(values, forecast)
 
     def run(self, starts: Sequence[Tensor], forecast: Tensor) -> Tensor:
         """The best values found, [3, rows, columns], integers.
@@ -200,10 +226,7 @@ class FrameSearch:
         def cost(values: Tensor) -> Tensor:
             return self._cost(values, forecast)
 
-        def constant(grid: Tensor) -> Callable[[Tensor], Tensor]:
-            return lambda _: grid
-
-        best = pattern_search(starts[0], [constant(grid) for grid in starts[1:]], cost, together=True)
+        best = pattern_search(starts[0], constants(starts[1:]), cost, together=True)
         for step in _MOVES:
             best = pattern_search(best, steps_around(step), cost, together=True)
         for candidates in (neighbours(), steps_around(_MOVES[-1])):
@@ -223,6 +246,7 @@ class FlowGrid:
         pyramid: which frames are keys.
         size: (height, width) in luma samples.
         bit_cost: squared error, summed over samples, that one bit is worth.
+        blocks: whether blocks may have motion of their own.
 
     Attributes:
         grid: [T, 3, rows, columns] values found so far, integers; those of frame 0, which has no reference, are 0.
@@ -236,9 +260,10 @@ class FlowGrid:
         pyramid: Pyramid,
         size: tuple[int, int],
         bit_cost: float,
+        blocks: bool,
     ) -> None:
         self._luma, self._multiplier, self._pyramid = luma, multiplier, pyramid
-        self._size, self._bit_cost = size, bit_cost
+        self._size, self._bit_cost, self._blocks = size, bit_cost, blocks
         self._steps = multiplier[:2].view(1, 2, 1, 1)
         self._start = start / self._steps
         self._most = ACTIVATION_MAX // multiplier.view(-1, 1, 1)
@@ -276,5 +301,6 @@ class FlowGrid:
                 moved = (self.grid[there, :2] + self._start[here] - self._start[there]).round()
                 starts.append(torch.cat([moved, torch.zeros_like(moved[:1])]))
             goal = self._luma[here : here + 1]
-            search = FrameSearch(goal, references, shares.get(t, 0), self._multiplier, self._size, self._bit_cost)
+            share = shares.get(t, 0)
+            search = FrameSearch(goal, references, share, self._multiplier, self._size, self._bit_cost, self._blocks)
             self.grid[here] = search.run(starts, forecast).clamp(-self._most, self._most)

@@ -165,7 +165,7 @@ class _MotionGrids:
         bit_cost = _worth_of_bit(lagrangian)
         self._size = model.size
         self._multiplier = torch.tensor(flow)
-        self._flow = FlowGrid(luma, start, self._multiplier, pyramid, model.size, bit_cost)
+        self._flow = FlowGrid(luma, start, self._multiplier, pyramid, model.size, bit_cost, split is not None)
         grids[profile.flow_slot] = self._flow.grid
         self._split = None
         if split is not None:

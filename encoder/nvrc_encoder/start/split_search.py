@@ -8,16 +8,28 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
+from nvrc_decoder.profiles import ACTIVATION_MAX
 from nvrc_decoder.pyramid import BLEND_UNIT
-from nvrc_encoder.model.motion import Motion, half_samples, split_cells
+from nvrc_encoder.model.motion import DISPLACEMENT_UNITS, Motion, half_samples, split_cells
 from nvrc_encoder.model.prediction_route import Route, Step
 from nvrc_encoder.model.rounding import Arithmetic
-from nvrc_encoder.start.flow_search import blends, cell_errors, neighbours, pattern_search, steps_around
+from nvrc_encoder.start.block_search import block_moves
+from nvrc_encoder.start.flow_search import (
+    bits_of_errors,
+    blends,
+    cell_errors,
+    constants,
+    neighbours,
+    pattern_search,
+    steps_around,
+)
 
 __all__ = ["SplitGrid"]
 
-_FIRST_BITS, _MORE_BITS = 16.0, 6.0
-"""Bits of a value other than 0, and for each doubling. Deliberately high, since residuals repair part of the error."""
+_FIRST_BITS, _MORE_BITS = 4.0, 2.0
+"""Bits of a value other than 0, and for each doubling."""
+_REACH_A_FRAME, _REACH = 8, 32
+"""Samples that the full search goes in each direction: for each frame between frame and reference, and at most."""
 _MOVES, _FINE_MOVES = (4, 2, 1), (1,)
 """Distances of the patterns tried around a block, in steps of the grid: at first, and after copying neighbours."""
 _BLENDS = (-2, -1, 1, 2)
@@ -90,10 +102,16 @@ class SplitGrid:
                 added = split_cells(values * self._multiplier, self._size)
                 tried = [own + sign * added[:, :2] for own, sign in zip(known, signs, strict=True)]
                 errors = cell_errors(goal, sources, tried, (weight + added[:, 2:] / BLEND_UNIT).clamp(0, 1))
-                blocks = functional.avg_pool2d(errors[:, None], 2, ceil_mode=True, divisor_override=1)[:, 0]
-                return blocks + self._bit_cost * _bits(values)
+                bits = bits_of_errors(errors, self._bit_cost)[:, None]
+                blocks = functional.avg_pool2d(bits, 2, ceil_mode=True, divisor_override=1)[:, 0]
+                return blocks + _bits(values)
 
-            best = self.grid[here]
+            far: list[Tensor] = []
+            for reference, sign, own in zip(step.references, signs, known, strict=True):
+                reach = min(_REACH, _REACH_A_FRAME * abs(t - reference))
+                moved = block_moves(goal, planes[reference], reach)
+                far += self._candidates(moved, own, sign, weight, len(step.references) == 2)
+            best = pattern_search(self.grid[here], constants(far), cost, together=True)
             for move in _MOVES:
                 best = pattern_search(best, steps_around(move), cost, together=True)
             best = pattern_search(best, neighbours(), cost, together=True)
@@ -102,3 +120,21 @@ class SplitGrid:
             if len(step.references) == 2:
                 best = pattern_search(best, blends(_BLENDS), cost, together=True)
             self.grid[here] = best
+
+    def _candidates(self, moved: Tensor, smooth: Tensor, sign: int, weight: Tensor, blended: bool) -> list[Tensor]:
+        """Values that give each block its displacement to one reference.
+
+        Args:
+            moved: [2, rows, columns] displacements of the blocks, luma samples.
+            smooth: [1, 2, rows, columns] those of cells by the flow grid, 1/32 sample.
+            sign: 1 for the earlier reference, -1 for the later.
+            weight: [1, 1, rows, columns] share of the later reference in each cell, 0..1.
+            blended: whether there are two references; then also with the other one left out.
+        """
+        step = self._multiplier[0]
+        there, share = (functional.avg_pool2d(of_cells, 2, ceil_mode=True)[0] for of_cells in (smooth, weight))
+        values = (sign * (moved * DISPLACEMENT_UNITS - there) / step[:2]).round()
+        values = torch.minimum(values.abs(), ACTIVATION_MAX // step[:2]).copysign(values)
+        alone = (((0.0 if sign > 0 else 1.0) - share) * BLEND_UNIT / step[2:]).round()
+        shares = [torch.zeros_like(alone), alone][: 2 if blended else 1]
+        return [torch.cat([values, blend]) for blend in shares]
