@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as functional
 
 import nvrc_decoder
 from nvrc_decoder.picture.format import VideoFormat
@@ -19,7 +20,7 @@ from nvrc_encoder import EncodeOptions, EncodeReport, encode
 from nvrc_encoder.rate.parameters import ParameterBank
 from nvrc_encoder.source.video import Source
 
-__all__ = ["ONE_GRID", "ONE_GRID_WORDS", "check", "gradient_source", "moving_gradient", "options", "run"]
+__all__ = ["ONE_GRID", "ONE_GRID_WORDS", "check", "gradient_source", "moving_gradient", "options", "run", "texture"]
 
 # Options for tests that ask nothing of the structure: an encode takes half of the time.
 ONE_GRID: dict[str, Any] = {"slots": (4,), "motion": False}
@@ -102,3 +103,11 @@ def written_integers(bank: ParameterBank) -> torch.Tensor:
     """q of every parameter in the stream, [n] float32."""
     parts = [torch.from_numpy(part.reshape(-1)) for q in bank.integers() for part in (q.weight, q.bias)]
     return torch.cat(parts).float()
+
+
+def texture(height: int, width: int, seed: int) -> torch.Tensor:
+    """Smooth random luma of about 10 to 245, [height, width]."""
+    rng = np.random.default_rng(seed)
+    coarse = torch.from_numpy(rng.uniform(10, 245, (1, 1, -(-height // 8) + 2, -(-width // 8) + 2))).float()
+    fine = functional.interpolate(coarse, scale_factor=8, mode="bicubic")[0, 0, 8 : 8 + height, 8 : 8 + width]
+    return fine.clamp(0, 255)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as functional
+from encoder_cases import texture
 
 from nvrc_decoder.picture.format import VideoFormat
 from nvrc_decoder.picture.planes import Planes
@@ -28,14 +29,6 @@ from nvrc_encoder.start.split_search import SplitGrid
 from nvrc_encoder.training.trainer import Trainer
 
 PYRAMIDS = [{"node_spacing": 8}, {"node_spacing": 2}, {"key_spacing": 4, "node_spacing": 1}]
-
-
-def texture(height: int, width: int, seed: int) -> torch.Tensor:
-    """Smooth random luma of about 10 to 245, [height, width]."""
-    rng = np.random.default_rng(seed)
-    coarse = torch.from_numpy(rng.uniform(10, 245, (1, 1, -(-height // 8) + 2, -(-width // 8) + 2))).float()
-    fine = functional.interpolate(coarse, scale_factor=8, mode="bicubic")[0, 0, 8 : 8 + height, 8 : 8 + width]
-    return fine.clamp(0, 255)
 
 
 def moving_source(frames: int) -> Source:
