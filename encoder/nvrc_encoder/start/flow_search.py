@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 _BITS_A_STEP, _BITS_BESIDE_BLOCKS = 2.0, 1.0
-"""Bits per step of difference to each neighbour of a place; where errors cost what their coding takes."""
+"""Bits per step of difference to each neighbour of a place: without blocks of their own motion, and with them."""
 _BITS_OF_DOUBLING = 1.5 * CELL_STRIDE**2
 """Bits that the residual of a cell takes more when its energy doubles: measured. Gaussian values take 0.5 a sample."""
 _MOVES = (4, 2, 1)
@@ -119,6 +119,18 @@ def cell_errors(goal: Tensor, refined: Sequence[Tensor], moves: Sequence[Tensor]
     return functional.avg_pool2d(error, CELL_STRIDE, ceil_mode=True, divisor_override=1)[:, 0]
 
 
+def bits_of_errors(errors: Tensor, bit_cost: float) -> Tensor:
+    """What the errors of cells cost in bits, of the shape of `errors`.
+
+    A small error stays in the picture and costs itself. A large one is coded, in bits that grow as its logarithm.
+
+    Args:
+        errors: squared errors of cells, as of `cell_errors`.
+        bit_cost: squared error, summed over samples, that one bit is worth; > 0.
+    """
+    return _BITS_OF_DOUBLING * torch.log2(1 + errors * (math.log(2) / (_BITS_OF_DOUBLING * bit_cost)))
+
+
 def constants(grids: Sequence[Tensor]) -> list[Callable[[Tensor], Tensor]]:
     """Candidates of `pattern_search` that are these grids."""
 
@@ -126,14 +138,6 @@ def constants(grids: Sequence[Tensor]) -> list[Callable[[Tensor], Tensor]]:
         return lambda _: grid
 
     return [constant(grid) for grid in grids]
-
-
-def bits_of_errors(errors: Tensor, bit_cost: float) -> Tensor:
-    """Bits that errors as of `cell_errors` are worth; `bit_cost` as in `FrameSearch`.
-
-    A small error stays and costs itself. A large one is coded, in bits that grow as its logarithm.
-    """
-    return _BITS_OF_DOUBLING * torch.log2(1 + errors * (math.log(2) / (_BITS_OF_DOUBLING * bit_cost)))
 
 
 def steps_around(step: int) -> list[Callable[[Tensor], Tensor]]:

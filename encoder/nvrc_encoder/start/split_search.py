@@ -29,7 +29,7 @@ __all__ = ["SplitGrid"]
 _FIRST_BITS, _MORE_BITS = 4.0, 2.0
 """Bits of a value other than 0, and for each doubling."""
 _REACH_A_FRAME, _REACH = 8, 32
-"""Samples that the full search goes in each direction: for each frame between frame and reference, and at most."""
+"""Reach of the full search in luma samples: for each frame that the reference is away, and at most."""
 _MOVES, _FINE_MOVES = (4, 2, 1), (1,)
 """Distances of the patterns tried around a block, in steps of the grid: at first, and after copying neighbours."""
 _BLENDS = (-2, -1, 1, 2)
