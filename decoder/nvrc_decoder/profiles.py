@@ -23,6 +23,7 @@ __all__ = [
     "CONTEXT_INPUTS",
     "CONTEXT_INPUT_MAX",
     "FLOW_CHANNELS",
+    "LIFTING_UNIT",
     "LUMA_CHANNELS",
     "LUMA_STAGE",
     "PLANE_STAGE",
@@ -50,6 +51,8 @@ BIAS_Q_MAX = 65535
 """Largest magnitude of a coded bias (spec 6.1)."""
 ACTIVATION_MIN = -2048
 ACTIVATION_MAX = 2047
+LIFTING_UNIT = 4
+"""Steps of a value of the wavelet in an activation step (spec 7.6.5)."""
 CONTEXT_INPUTS = 51
 CONTEXT_INPUT_MAX = 15
 STAGE_STRIDES = (32, 16, 8, 4, 2)

@@ -28,7 +28,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, FLOW_CHANNELS
+from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, FLOW_CHANNELS, LIFTING_UNIT
 from nvrc_decoder.pyramid import BLEND_UNIT
 from nvrc_decoder.synthesis.onnx.session import BORDER
 
@@ -42,7 +42,7 @@ NODES = ("before", "after")
 # Stride of planes in luma samples -> samples along an axis that share a displacement.
 CELLS = {1: 4, 4: 1}
 # Spec 7.6.5: factors and shifts of the lifting steps.
-GAIN, LIFTS = (315, 8), ((57, 7), (113, 7), (217, 12), (203, 7))
+GAIN, LIFTS = (315, 8), ((7, 4), (113, 7), (217, 12), (203, 7))
 
 
 @dataclass
@@ -85,8 +85,9 @@ class _Graph:
     def clip(self, x: str, low: float, high: float) -> str:
         return self.node("Clip", x, self.value(low, np.float32), self.value(high, np.float32))
 
-    def activations(self, x: str) -> str:
-        return self.clip(x, ACTIVATION_MIN, ACTIVATION_MAX)
+    def activations(self, x: str, unit: int = 1) -> str:
+        """x clipped to activations, in steps of 1 / `unit`."""
+        return self.clip(x, unit * ACTIVATION_MIN, unit * ACTIVATION_MAX)
 
     def size(self, x: str, axis: int) -> str:
         """Length of an axis, int64 [1]."""
@@ -125,13 +126,14 @@ class _Graph:
 def export_wavelet() -> onnx.ModelProto:
     """One level of the inverse wavelet transform (spec 7.6.5).
 
-    Inputs: activations ``low`` float32 [1, 1, H', W'], cut to the size of the details, and ``details`` [1, 3, H, W]
-    (HL, LH, HH). Output ``up`` float32 [1, 1, 2 * H, 2 * W], activations.
+    Inputs: ``low`` float32 [1, 1, H', W'], cut to the size of the details, and ``details`` [1, 3, H, W] (HL, LH, HH).
+    Output ``up`` float32 [1, 1, 2 * H, 2 * W]. ``details`` has activations, ``low`` and ``up`` quarters of their steps.
     """
     g = _Graph()
     low = g.input("low", TensorProto.FLOAT, 1, 1, "low_rows", "low_columns")
     details = g.input("details", TensorProto.FLOAT, 1, 3, "rows", "columns")
     low = g.node("Slice", low, g.ints(0, 0), g.node("Shape", details, start=2, end=4), g.ints(2, 3))
+    details = g.scaled(details, LIFTING_UNIT)
     # Channels hold the low and high halves of a row, then also the even and odd rows.
     left = g.node("Concat", low, g.slice(details, 1, 0, 1), axis=1)
     rows = _lifted(g, left, g.slice(details, 1, 1, 3), 2)
@@ -161,7 +163,7 @@ def _lifted(g: _Graph, low: str, high: str, axis: int) -> tuple[str, str]:
     odd = g.node("Sub", odd, scaled(pairs(even, 1), *LIFTS[1]))
     even = g.node("Add", even, scaled(pairs(odd, 0), *LIFTS[2]))
     odd = g.node("Add", odd, scaled(pairs(even, 1), *LIFTS[3]))
-    return g.activations(even), g.activations(odd)
+    return g.activations(even, LIFTING_UNIT), g.activations(odd, LIFTING_UNIT)
 
 
 def export_moves() -> onnx.ModelProto:
@@ -228,7 +230,8 @@ def export_predict(stride: int) -> onnx.ModelProto:
 def export_refine(stride: int) -> onnx.ModelProto:
     """A node from its prediction and its residual, with half samples (spec 7.6.2, 7.6.4).
 
-    Inputs: ``predicted`` of `export_predict` for one frame, ``residual`` float32 [1, P, H, W] or zero [1, 1, 1, 1].
+    Inputs: ``predicted`` of `export_predict` for one frame, ``residual`` float32 [1, P, H, W] or zero [1, 1, 1, 1]; that
+    of luma in quarters of an activation step.
     Output ``refined`` int16 [1, P, 2 * H - 1 + 2 * BORDER, 2 * W - 1 + 2 * BORDER], the edges repeated.
     """
     g = _Graph()
@@ -236,6 +239,7 @@ def export_refine(stride: int) -> onnx.ModelProto:
     residual = g.input("residual", TensorProto.FLOAT, 1, "residuals", "residual_rows", "residual_columns")
     if stride == 1:
         predicted = g.node("DepthToSpace", predicted, blocksize=2, mode="CRD")
+        residual = g.rounded(g.scaled(residual, 1 / LIFTING_UNIT))
     x = g.activations(g.node("Add", predicted, residual))
     for axis in (3, 2):
         x = _refined(g, x, axis)

@@ -63,18 +63,28 @@ def test_activations_meet_both_clips(name: str, monkeypatch: pytest.MonkeyPatch)
     assert {int(samples.min()), int(samples.max())} == {0, 255}
 
 
-@pytest.mark.parametrize("module", [wavelet, motion, planes], ids=["wavelet", "half-samples", "nodes"])
-def test_planes_meet_both_clips(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("module", "name", "low", "high"),
+    [
+        (wavelet, "clip_lifted", -8192, 8188),
+        (motion, "clip_activation", -2048, 2047),
+        (planes, "clip_activation", -2048, 2047),
+    ],
+    ids=["wavelet", "half-samples", "nodes"],
+)
+def test_planes_meet_both_clips(
+    module: ModuleType, name: str, low: int, high: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Past either clip before clipping: lifting, samples between samples, predictions and residuals."""
     met: set[str] = set()
-    clip = module.clip_activation
+    clip = getattr(module, name)
 
     def watched(x: reference.Feature) -> reference.Feature:
-        met.update({"low"} if (x < -2048).any() else (), {"high"} if (x > 2047).any() else ())
+        met.update({"low"} if (x < low).any() else (), {"high"} if (x > high).any() else ())
         clipped: reference.Feature = clip(x)
         return clipped
 
-    monkeypatch.setattr(module, "clip_activation", watched)
+    monkeypatch.setattr(module, name, watched)
     (item,) = decode_stream(MANIFEST.read("main-motion-bound"))
     frames_of(item)
     assert met == {"low", "high"}

@@ -84,7 +84,7 @@ def test_a_manifest_of_another_version_is_replaced(tmp_path: Path, monkeypatch: 
     before = snapshot(tmp_path)
     refused = run(tmp_path)
     assert refused.exit_code == 1
-    assert "version 0, this release reads version 3; --update alone replaces it" in refused.output
+    assert "version 0, this release reads version 4; --update alone replaces it" in refused.output
     stream = str(MANIFEST.file(MANIFEST.stream("nano-sparse")))
     assert run(tmp_path, "--update", "--adopt", stream, "--id", "other").exit_code == 1
     assert snapshot(tmp_path) == before

@@ -34,18 +34,18 @@ def transposed(a: Plane) -> Plane:
 
 
 def inverse(low: Sequence[int], high: Sequence[int]) -> list[int]:
-    """One level of the wavelet along a line (7.6.5)."""
+    """One level of the wavelet along a line, in quarters (7.6.5)."""
     last = len(low) - 1
     s, d = [(315 * value + 128) // 256 for value in low], list(high)
     for i in range(last + 1):
-        s[i] -= (57 * (d[max(i - 1, 0)] + d[i]) + 64) // 128
+        s[i] -= (7 * (d[max(i - 1, 0)] + d[i]) + 8) // 16
     for i in range(last + 1):
         d[i] -= (113 * (s[i] + s[min(i + 1, last)]) + 64) // 128
     for i in range(last + 1):
         s[i] += (217 * (d[max(i - 1, 0)] + d[i]) + 2048) // 4096
     for i in range(last + 1):
         d[i] += (203 * (s[i] + s[min(i + 1, last)]) + 64) // 128
-    return [clip(value) for pair in zip(s, d, strict=True) for value in pair]
+    return [clip(value, -8192, 8188) for pair in zip(s, d, strict=True) for value in pair]
 
 
 def level(low: Plane, hl: Plane, lh: Plane, hh: Plane) -> Plane:
@@ -57,10 +57,11 @@ def level(low: Plane, hl: Plane, lh: Plane, hh: Plane) -> Plane:
 
 def luma(bands: Sequence[Sequence[Plane]]) -> Plane:
     """The luma plane of dequantised bands, coarse to fine."""
-    low, *first = bands[0]
-    for details in (first, *bands[1:]):
+    fine = [[[[4 * value for value in row] for row in band] for band in slot] for slot in bands]
+    low, *first = fine[0]
+    for details in (first, *fine[1:]):
         low = level(low, *details)
-    return low
+    return [[(value + 2) // 4 for value in row] for row in low]
 
 
 def half_samples(plane: Plane) -> Plane:

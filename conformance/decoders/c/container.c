@@ -41,7 +41,7 @@ static Status stream_header(nvrc_decoder *d) {
   if (memcmp(given, magic, (size_t)size) != 0) return nv_fail(d, 0, R2_1);
   TRY(nv_uint(&r, 1, &version));
   TRY(nv_uint(&r, 1, &minor));
-  if (version != 3) return nv_fail(d, 8, R2_2); /* 9.1.1: after both bytes */
+  if (version != 4) return nv_fail(d, 8, R2_2); /* 9.1.1: after both bytes */
   d->at.pos = r.pos;
   return 0;
 }

@@ -1,4 +1,4 @@
-/* Decoder of the nvrc bitstream, version 3: the public interface.
+/* Decoder of the nvrc bitstream, version 4: the public interface.
  *
  *   nvrc_open      reads the stream header and SEQUENCE
  *   nvrc_decode    yields one frame in each call, in the order of display; at last NVRC_END

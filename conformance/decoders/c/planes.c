@@ -154,7 +154,8 @@ Status nv_take_planes(nvrc_decoder *d) {
   if (channels[1]) {
     TRY(nv_take_array(d, &p->band, 4, rows2, columns2));
     TRY(nv_take_array(d, &p->rows, 2, 2 * rows2, columns2));
-    p->lifting = nv_take(d, SCOPE_GOP, 2 * (uint64_t)columns2, sizeof *p->lifting);
+    uint64_t row = (uint64_t)columns2, strip = LIFTING_STRIP * (uint64_t)rows2;
+    p->lifting = nv_take(d, SCOPE_GOP, 2 * (row > strip ? row : strip), sizeof *p->lifting);
     if (!p->lifting) return 1;
   }
   return take_motion(d, p);

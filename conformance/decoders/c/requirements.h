@@ -7,7 +7,7 @@
   X(R1_1, "R1.1", "1.4", "E_LEB128", "a leb128 ends within 9 bytes") \
   X(R1_2, "R1.2", "1.4", "E_LEB128", "a leb128 is as short as its value allows: a last byte of 0 stands only where it is the only byte") \
   X(R2_1, "R2.1", "2.2", "E_MAGIC", "magic is 89 4E 56 52 43 0D 0A 1A") \
-  X(R2_2, "R2.2", "2.2", "E_VERSION", "version is 3, the fourth draft") \
+  X(R2_2, "R2.2", "2.2", "E_VERSION", "version is 4, the fifth draft") \
   X(R2_3, "R2.3", "2.3", "E_TRUNCATED", "the stream does not end within the stream header, a unit or the footer, nor before END") \
   X(R2_4, "R2.4", "2.3", "E_CRC", "crc is the CRC-32 of its unit, for optional units too") \
   X(R2_5, "R2.5", "2.3", "E_UNSUPPORTED", "every critical unit_type is one of 2.4") \

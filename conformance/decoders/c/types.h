@@ -15,6 +15,7 @@ enum { FOOTER_BYTES = 12 };
 enum { PLANE_SLOT = 4, FIRST_BAND = 5, LAST_BAND = 8, FLOW_SLOT = 9, SPLIT_SLOT = 10 };
 enum { NODE_SLOTS = 0x1f0, BAND_SLOTS = 0x1e0, MAPPED_SLOTS = 0x5f0 };
 enum { Q_MAX = 2047, BIAS_MAX = 65535, WEIGHT_MAX = 1024, ACTIVATION_MIN = -2048, ACTIVATION_MAX = 2047 };
+enum { LIFTING_STRIP = 16 }; /* columns that the wavelet transforms at once */
 enum { ACCUMULATOR_LIMIT = 1 << 24, NUM_TABLES = 320, CONTEXT_INPUTS = 51, CONTEXT_WIDTH_MAX = 64, MAX_SPLITS = 32 };
 
 #define NAME(name, number, section, code, sentence) name,
@@ -165,7 +166,7 @@ typedef struct {
   Array residual[2];     /* of a node */
   Array band;            /* the wavelet: the activations of a slot */
   Array rows;            /* the wavelet: L and G, between its two passes */
-  int16_t *lifting;      /* the wavelet: s and d of a row */
+  int32_t *lifting;      /* the wavelet: s and d of a row or of a strip of columns */
   Array flow[2];         /* of the frame and of one reference */
   Array by16, by8;       /* displacements or blend, at points that are 16 and 8 luma samples apart */
   Array displacement[2]; /* to the earlier and to the later reference */

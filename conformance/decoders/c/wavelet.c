@@ -1,28 +1,31 @@
-/* 7.6.5: the wavelet of the luma plane. */
+/* 7.6.5: the wavelet of the luma plane. Values are in quarters of an activation step. */
 #include "internal.h"
 
 /* The last four lines of `inverse`: v += (factor * (a + b) + rounding) >> shift. The first two of them subtract, and
- * -(n >> 7) is (127 - n) >> 7. All values between them fit in 16 bits, as the table in 7.6.5 shows. */
+ * -(n >> 7) is (127 - n) >> 7. Values between them need 32 bits, as the table in 7.6.5 shows; low, high and out do not. */
 typedef struct {
   int factor, rounding, shift;
 } Line;
 
-static const Line lines[4] = {{-57, 63, 7}, {-113, 63, 7}, {217, 2048, 12}, {203, 64, 7}};
+static const Line lines[4] = {{-7, 7, 4}, {-113, 63, 7}, {217, 2048, 12}, {203, 64, 7}};
 
-static void lift(const Line *line, int16_t *restrict v, const int16_t *a, const int16_t *b, int n) {
+static int16_t clip_quarters(int32_t v) { return (int16_t)nv_clip(v, 4 * ACTIVATION_MIN, 4 * ACTIVATION_MAX); }
+
+static void lift(const Line *line, int32_t *restrict v, const int32_t *a, const int32_t *b, int n) {
   const int factor = line->factor, rounding = line->rounding, shift = line->shift;
-  for (int i = 0; i < n; i++) v[i] = (int16_t)(v[i] + ((factor * (a[i] + b[i]) + rounding) >> shift));
+  for (int i = 0; i < n; i++) v[i] += (factor * (a[i] + b[i]) + rounding) >> shift;
 }
 
-static void scale(const int16_t *restrict low, int16_t *restrict s, int n) {
-  for (int i = 0; i < n; i++) s[i] = (int16_t)((315 * low[i] + 128) >> 8);
+/* The first two lines. */
+static void start(const int16_t *low, const int16_t *high, int32_t *restrict s, int32_t *restrict d, int n) {
+  for (int i = 0; i < n; i++) s[i] = (315 * low[i] + 128) >> 8;
+  for (int i = 0; i < n; i++) d[i] = high[i];
 }
 
 /* inverse of two rows of n values, to a row of 2 * n. `lifting` has space for 2 * n values. */
-static void inverse_row(const int16_t *low, const int16_t *high, int n, int16_t *restrict out, int16_t *lifting) {
-  int16_t *s = lifting, *d = lifting + n;
-  scale(low, s, n);
-  memcpy(d, high, (size_t)n * sizeof *d);
+static void inverse_row(const int16_t *low, const int16_t *high, int n, int16_t *restrict out, int32_t *lifting) {
+  int32_t *s = lifting, *d = lifting + n;
+  start(low, high, s, d, n);
   for (int line = 0; line < 4; line += 2) {
     lift(&lines[line], s, d, d, 1);
     lift(&lines[line], s + 1, d, d + 1, n - 1);
@@ -30,8 +33,8 @@ static void inverse_row(const int16_t *low, const int16_t *high, int n, int16_t 
     lift(&lines[line + 1], d + n - 1, s + n - 1, s + n - 1, 1);
   }
   for (int i = 0; i < n; i++) {
-    out[2 * i] = nv_activation(s[i]);
-    out[2 * i + 1] = nv_activation(d[i]);
+    out[2 * i] = clip_quarters(s[i]);
+    out[2 * i + 1] = clip_quarters(d[i]);
   }
 }
 
@@ -43,32 +46,39 @@ typedef struct {
 
 static int16_t *row_of(Plane p, int y) { return nv_row(p.a, p.c, y); }
 
-/* inverse of all columns of two bands, as vectors that are a row: s[i] lies in row 2 * i of out, d[i] in the next. */
-static void inverse_columns(Plane low, Plane high, int rows, int columns, Plane out) {
-  for (int i = 0; i < rows; i++) {
-    scale(row_of(low, i), row_of(out, 2 * i), columns);
-    memcpy(row_of(out, 2 * i + 1), row_of(high, i), (size_t)columns * sizeof(int16_t));
+/* inverse of all columns of two bands, in strips that are vectors: s[i] lies in row 2 * i of `lifting`, d[i] in the next
+ * one. It has space for 2 * rows of them. */
+static void inverse_columns(Plane low, Plane high, int rows, int columns, Plane out, int32_t *lifting) {
+  for (int x = 0; x < columns; x += LIFTING_STRIP) {
+    const int n = columns - x < LIFTING_STRIP ? columns - x : LIFTING_STRIP;
+    for (int i = 0; i < rows; i++) {
+      int32_t *s = lifting + 2 * i * LIFTING_STRIP;
+      start(row_of(low, i) + x, row_of(high, i) + x, s, s + LIFTING_STRIP, n);
+    }
+    for (int line = 0; line < 4; line += 2) {
+      for (int y = 0; y < 2 * rows; y += 2) {
+        int32_t *v = lifting + y * LIFTING_STRIP, *below = v + LIFTING_STRIP;
+        lift(&lines[line], v, y > 0 ? v - LIFTING_STRIP : below, below, n);
+      }
+      for (int y = 1; y < 2 * rows; y += 2) {
+        int32_t *v = lifting + y * LIFTING_STRIP, *above = v - LIFTING_STRIP;
+        lift(&lines[line + 1], v, above, y + 1 < 2 * rows ? v + LIFTING_STRIP : above, n);
+      }
+    }
+    for (int y = 0; y < 2 * rows; y++)
+      for (int i = 0; i < n; i++) row_of(out, y)[x + i] = clip_quarters(lifting[y * LIFTING_STRIP + i]);
   }
-  for (int line = 0; line < 4; line += 2) {
-    for (int y = 0; y < 2 * rows; y += 2)
-      lift(&lines[line], row_of(out, y), row_of(out, y > 0 ? y - 1 : 1), row_of(out, y + 1), columns);
-    for (int y = 1; y < 2 * rows; y += 2)
-      lift(&lines[line + 1], row_of(out, y), row_of(out, y - 1), row_of(out, y + 1 < 2 * rows ? y + 1 : y - 1),
-           columns);
-  }
-  int16_t *all = row_of(out, 0);
-  for (size_t i = 0; i < 2 * (size_t)rows * (size_t)columns; i++) all[i] = nv_activation(all[i]);
 }
 
 /* level(Low, HL, LH, HH): HL, LH and HH are the channels of `band` from `first` on. Only their rows and columns of Low
  * are read, which crops it. The result may take the place of Low, which the first pass has read to the end. */
-static void level(const Array *low, const Array *band, int first, Array *rows, Array *out, int16_t *lifting) {
+static void level(const Array *low, const Array *band, int first, Array *rows, Array *out, int32_t *lifting) {
   Plane ll = {low, 0}, hl = {band, first}, lh = {band, first + 1}, hh = {band, first + 2};
   Plane l = {rows, 0}, g = {rows, 1};
   rows->rows = 2 * band->rows;
   rows->columns = band->columns;
-  inverse_columns(ll, lh, band->rows, band->columns, l);
-  inverse_columns(hl, hh, band->rows, band->columns, g);
+  inverse_columns(ll, lh, band->rows, band->columns, l, lifting);
+  inverse_columns(hl, hh, band->rows, band->columns, g, lifting);
   out->rows = 2 * band->rows;
   out->columns = 2 * band->columns;
   for (int y = 0; y < out->rows; y++)
@@ -81,9 +91,13 @@ void nv_luma_residual(nvrc_decoder *d, int64_t n) {
   Array *low = &p->residual[1];
   for (int slot = FIRST_BAND; slot <= LAST_BAND; slot++) {
     nv_node_activations(d, slot, n, &p->band);
+    size_t values = nv_values(&p->band);
+    for (size_t i = 0; i < values; i++) p->band.v[i] = (int16_t)(4 * p->band.v[i]);
     if (slot == FIRST_BAND)
       level(&p->band, &p->band, 1, &p->rows, low, p->lifting);
     else
       level(low, &p->band, 0, &p->rows, low, p->lifting);
   }
+  size_t values = nv_values(low);
+  for (size_t i = 0; i < values; i++) low->v[i] = (int16_t)((low->v[i] + 2) >> 2);
 }

@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 MAGIC = bytes.fromhex("894e5652430d0a1a")
-VERSION = 3
+VERSION = 4
 MINOR = 0
 """Minor version of a stream without presentation METADATA (spec 2.2)."""
 MINOR_PRESENTATION = 1

@@ -48,7 +48,7 @@ __all__ = [
 
 
 class UnitType(IntEnum):
-    """The unit types of version 3 (spec 2.4)."""
+    """The unit types of version 4 (spec 2.4)."""
 
     SEQUENCE = 0x01
     NETWORK = 0x02

@@ -9,7 +9,7 @@ import numpy as np
 from nvrc_decoder.export.graph import Graph
 from nvrc_decoder.export.tables import NODE_ALONE, scale_rows
 from nvrc_decoder.export.values import Content, FrameRow
-from nvrc_decoder.profiles import LUMA_CHANNELS, LUMA_STAGE, PLANE_STAGE, stage_size
+from nvrc_decoder.profiles import LIFTING_UNIT, LUMA_CHANNELS, LUMA_STAGE, PLANE_STAGE, stage_size
 from nvrc_decoder.pyramid import BLEND_UNIT
 from nvrc_decoder.synthesis.onnx.session import BORDER, motion_graph_bytes
 from nvrc_decoder.synthesis.predictor import CELL, STEPS, plane_sizes
@@ -171,7 +171,7 @@ class PlaneParts:
             bands.append(content.dequantised(g, values, g.node("Gather", factors, level, axis=0)))
         if stage == PLANE_STAGE:
             return bands[0]
-        low = g.slice(bands[0], 1, 0, 1)
+        low = g.node("Mul", g.slice(bands[0], 1, 0, 1), g.scalar(LIFTING_UNIT, np.float32))
         for details in (g.slice(bands[0], 1, 1, 4), *bands[1:]):
             (low,) = g.inline(motion_graph_bytes("wavelet"), {"low": low, "details": details}, ["up"])
         return low

@@ -1,7 +1,7 @@
 """The wavelet transform of the luma plane: the decoder's inverse, with gradients, and the forward one.
 
-CDF 9/7 by lifting with the decoder's constants (spec 7.6.5). Values are in integer activation steps. The gradients are
-written out, as each step of the lifting would otherwise cost several passes over the plane in the backward pass.
+CDF 9/7 by lifting with the decoder's constants (spec 7.6.5). Values are in activation steps, where they are rounded in
+quarters of them. The gradients are written out, as each step of the lifting would otherwise cost several passes over the plane in the backward pass.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ import torch.nn.functional as functional
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN
+from nvrc_decoder.profiles import ACTIVATION_MAX, ACTIVATION_MIN, LIFTING_UNIT
 from nvrc_encoder.model.autograd import TensorFunction
+from nvrc_encoder.model.rounding import straight_through_floor
 
 __all__ = ["bands_of", "luma_of"]
 
-_RANGE = float(ACTIVATION_MIN), float(ACTIVATION_MAX)
 _ROWS, _COLUMNS = 2, 3
 """Axes of [N, C, H, W]."""
 _LOW_GAIN = 315 / 256
 # Factor and sign of each lifting step. Even steps change low samples by their high neighbours, odd ones the reverse.
-_STEPS = ((57 / 128, -1), (113 / 128, -1), (217 / 4096, 1), (203 / 128, 1))
+_STEPS = ((7 / 16, -1), (113 / 128, -1), (217 / 4096, 1), (203 / 128, 1))
 
 
 def _parts(x: Tensor, axis: int, ahead: bool) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
@@ -69,8 +69,17 @@ def _lift_gradient(into: Tensor, source: Tensor, step: int, axis: int) -> None:
     end.add_(last, alpha=sign * factor)
 
 
+def _unit(rounds: bool) -> int:
+    """Steps of a value in an activation step."""
+    return LIFTING_UNIT if rounds else 1
+
+
+def _limits(rounds: bool) -> tuple[float, float]:
+    return float(_unit(rounds) * ACTIVATION_MIN), float(_unit(rounds) * ACTIVATION_MAX)
+
+
 class _Inverse(TensorFunction):
-    """From low and high samples [N, C, h, w] to samples, twice as many along one axis."""
+    """From low and high samples [N, C, h, w] to samples, twice as many along one axis, all in steps of `_unit`."""
 
     @staticmethod
     def forward(ctx: Any, low: Tensor, high: Tensor, axis: int, rounds: bool) -> Tensor:
@@ -80,9 +89,9 @@ class _Inverse(TensorFunction):
         for step in range(len(_STEPS)):
             into, source = (s, d) if step % 2 == 0 else (d, s)
             _lift(into, source, step, axis, rounds)
-        out = torch.stack((s, d), axis + 1).flatten(axis, axis + 1).clamp_(*_RANGE)
+        out = torch.stack((s, d), axis + 1).flatten(axis, axis + 1).clamp_(*_limits(rounds))
         ctx.save_for_backward(out)
-        ctx.axis = axis
+        ctx.axis, ctx.rounds = axis, rounds
         return out
 
     @staticmethod
@@ -90,7 +99,7 @@ class _Inverse(TensorFunction):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
         (out,) = ctx.saved_tensors
         axis = ctx.axis
-        gradient = torch.ops.aten.hardtanh_backward(gradient, out, *_RANGE)
+        gradient = torch.ops.aten.hardtanh_backward(gradient, out, *_limits(ctx.rounds))
         s, d = (part.contiguous() for part in gradient.unflatten(axis, (-1, 2)).unbind(axis + 1))
         for step in reversed(range(len(_STEPS))):
             into, source = (d, s) if step % 2 == 0 else (s, d)
@@ -107,6 +116,8 @@ def luma_of(bands: Sequence[Tensor], rounds: bool) -> Tensor:
         rounds: round each lifting step as the decoder does; the gradients are those without rounding.
     """
     low: Tensor
+    if rounds:
+        bands = [band * LIFTING_UNIT for band in bands]
     low, first = bands[0].split((1, 3), 1)
     for details in (first, *bands[1:]):
         rows, columns = details.shape[2:]
@@ -115,7 +126,7 @@ def luma_of(bands: Sequence[Tensor], rounds: bool) -> Tensor:
         beside, below = details.split((1, 2), 1)
         left, right = _Inverse.apply(torch.cat([low, beside], 1), below, _ROWS, rounds).split(1, 1)
         low = _Inverse.apply(left, right, _COLUMNS, rounds)
-    return low
+    return straight_through_floor(low / LIFTING_UNIT + 0.5) if rounds else low
 
 
 def _forward(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:

@@ -27,7 +27,7 @@ from nvrc_decoder.errors import InvalidStreamError, LimitError, NvrcError
 from nvrc_decoder.limits import DEFAULT_LIMITS, LEVELS, Limits, minimum_level
 
 # The stream header, then type, length and payload of SEQUENCE for 48x32 at 25/1, profile nano, level 0: by hand.
-GOLDEN_START = bytes.fromhex("894e5652430d0a1a 0300 01 0d 30 20 19 01 01 08 02 02 02 00 00 00 00")
+GOLDEN_START = bytes.fromhex("894e5652430d0a1a 0400 01 0d 30 20 19 01 01 08 02 02 02 00 00 00 00")
 
 
 def crc_by_the_book(data: bytes) -> int:

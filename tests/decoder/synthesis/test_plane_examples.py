@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nvrc_decoder.profiles import PROFILES, node_shape
+from nvrc_decoder.profiles import LIFTING_UNIT, PROFILES, node_shape
 from nvrc_decoder.pyramid import DEFAULT_PYRAMID, Pyramid
 from nvrc_decoder.synthesis.activations import clip_activation, double
 from nvrc_decoder.synthesis.motion import blend_weight, displacement, half_samples, predict
-from nvrc_decoder.synthesis.wavelet import inverse, luma_residual
+from nvrc_decoder.synthesis.wavelet import clip_lifted, inverse, luma_residual
 
 CHAPTER = (Path(__file__).parents[3] / "spec" / "07-profiles-synthesis.md").read_text(encoding="utf-8")
 LIST = r"(-?\d+(?:, -?\d+)*(?: and -?\d+)?)"
@@ -199,7 +199,7 @@ def lift(low: list[int], high: list[int]) -> list[tuple[str, list[int]]]:
     last = len(low) - 1
     s, d = [(315 * v + 128) >> 8 for v in low], list(high)
     lines = [("s", s), ("d", d)]
-    s = [v - ((57 * (d[max(i - 1, 0)] + d[i]) + 64) >> 7) for i, v in enumerate(s)]
+    s = [v - ((7 * (d[max(i - 1, 0)] + d[i]) + 8) >> 4) for i, v in enumerate(s)]
     lines.append(("s", s))
     d = [v - ((113 * (s[i] + s[min(i + 1, last)]) + 64) >> 7) for i, v in enumerate(d)]
     lines.append(("d", d))
@@ -217,7 +217,7 @@ def test_wavelet_of_a_row():
     out = inverse(np.array(low), np.array(high))
     assert out.tolist() == ints(last)
     s, d = (values for _, values in said_lines[-2:])
-    np.testing.assert_array_equal(out, clip_activation(np.stack([s, d], axis=1).reshape(-1)))
+    np.testing.assert_array_equal(out, clip_lifted(np.stack([s, d], axis=1).reshape(-1)))
 
 
 def test_wavelet_of_a_constant():
@@ -231,7 +231,9 @@ def test_a_level_of_the_wavelet():
     both = np.array([ints(line) for line in middle])
     np.testing.assert_array_equal(inverse(low, lh), both[:, :2])
     np.testing.assert_array_equal(inverse(hl, hh), both[:, 2:])
-    np.testing.assert_array_equal(luma_residual([np.stack([low, hl, lh, hh])]), [[ints(upper), ints(lower)]])
+    np.testing.assert_array_equal(inverse(both[:, :2].T, both[:, 2:].T).T, [ints(upper), ints(lower)])
+    expected = said("7.6.5", "which gives the activations LIST and LIST if it is the last one")
+    np.testing.assert_array_equal(luma_residual([np.stack([low, hl, lh, hh]) // LIFTING_UNIT]), [expected])
 
 
 def test_sizes_of_the_bands():
@@ -249,10 +251,10 @@ def test_sizes_of_the_bands():
 
 
 def test_worst_cases_of_the_wavelet():
-    s = d = 2048
+    s = d = 8192
     expected = []
     for factor, rounding, shift, of_s in (
-        (57, 64, 7, True),
+        (7, 8, 4, True),
         (113, 64, 7, False),
         (217, 2048, 12, True),
         (203, 64, 7, False),
@@ -266,7 +268,8 @@ def test_worst_cases_of_the_wavelet():
         expected.append([factor, product_of, s if of_s else d])
     table = re.findall(r"\((\d+) \.\.` \| (\d+) \| \\\|[sd]\\\| <= (\d+)", section("7.6.5"))
     assert [[int(n) for n in line] for line in table] == expected
-    assert max(line[1] for line in expected) + 2048 < 1 << 24
+    (rounded,) = map(int, re.findall(r"With its rounding term the fourth product is at most (\d+)", section("7.6.5")))
+    assert rounded == expected[3][1] + 2048 == max(line[1] for line in expected) + 2048 < 1 << 24
 
 
 def test_rows_of_a_doubled_array():

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nvrc_decoder.picture.planes import PictureFormat
-from nvrc_decoder.profiles import ACTIVATION_MIN, LUMA_CHANNELS, LUMA_STAGE, PLANE_STAGE, Profile
+from nvrc_decoder.profiles import ACTIVATION_MIN, LIFTING_UNIT, LUMA_CHANNELS, LUMA_STAGE, PLANE_STAGE, Profile
 from nvrc_decoder.pyramid import Pyramid
 from nvrc_decoder.synthesis.onnx.initializers import PREDICTED
 from nvrc_decoder.synthesis.onnx.session import GraphSession, motion_graph_bytes
@@ -140,7 +140,7 @@ class GraphPredictor(PlanePredictor[_Node]):
             planes = np.zeros((1, self._planes, *bands[0].shape[2:]), np.float32)
             planes[:, : bands[0].shape[1]] = bands[0]
             return self._wavelet.place({"planes": planes})["planes"]
-        low = self._wavelet.place({"low": np.ascontiguousarray(bands[0][:, :1])})["low"]
+        low = self._wavelet.place({"low": LIFTING_UNIT * bands[0][:, :1]})["low"]
         for details in (bands[0][:, 1:], *bands[1:]):
             placed = self._wavelet.place({"details": np.ascontiguousarray(details)})
             (low,) = self._wavelet.run_placed({"low": low, **placed})
