@@ -230,8 +230,8 @@ def export_predict(stride: int) -> onnx.ModelProto:
 def export_refine(stride: int) -> onnx.ModelProto:
     """A node from its prediction and its residual, with half samples (spec 7.6.2, 7.6.4).
 
-    Inputs: ``predicted`` of `export_predict` for one frame, ``residual`` float32 [1, P, H, W] or zero [1, 1, 1, 1]; that
-    of luma in quarters of an activation step.
+    Inputs: ``predicted`` of `export_predict` for one frame, ``residual`` float32 [1, P, H, W] or zero [1, 1, 1, 1], of
+    luma in quarters of an activation step.
     Output ``refined`` int16 [1, P, 2 * H - 1 + 2 * BORDER, 2 * W - 1 + 2 * BORDER], the edges repeated.
     """
     g = _Graph()

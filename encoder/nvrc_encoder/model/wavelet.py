@@ -1,7 +1,8 @@
 """The wavelet transform of the luma plane: the decoder's inverse, with gradients, and the forward one.
 
-CDF 9/7 by lifting with the decoder's constants (spec 7.6.5). Values are in activation steps, where they are rounded in
-quarters of them. The gradients are written out, as each step of the lifting would otherwise cost several passes over the plane in the backward pass.
+CDF 9/7 by lifting with the decoder's constants (spec 7.6.5). Values are in activation steps; where they are rounded, in
+quarters of them. The gradients are written out, as each step of the lifting would otherwise cost several passes over
+the plane in the backward pass.
 """
 
 from __future__ import annotations
