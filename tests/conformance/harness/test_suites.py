@@ -51,7 +51,7 @@ def test_a_manifest_of_something_else_is_refused(suite: Path) -> None:
     path = suite / "manifest.json"
     change(suite, "version", 2)
     assert refusal(suite).startswith(f"E_SUITE {path} is of nvrc version 2, this release reads version 4")
-    change(suite, "version", 3)
+    change(suite, "version", 4)
     change(suite, "format", "\x1b[2J")
     assert refusal(suite).endswith("(ValueError: format cannot be '\\x1b[2J')")
     change(suite, "format", "nvrc")

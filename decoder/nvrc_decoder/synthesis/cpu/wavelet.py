@@ -74,7 +74,8 @@ def _level(
         _inverse(even.transpose(2, 0, 1), odd.transpose(2, 0, 1))
         np.clip(pairs, *_RANGE, out=pairs)
         if last:
-            _scaled(pairs, 1, _UNIT_BITS)
+            pairs += LIFTING_UNIT // 2
+            pairs >>= _UNIT_BITS
         done = out[2 * block.start : 2 * block.stop].reshape(*even.shape, 2)
         done[..., 0], done[..., 1] = even, odd
 
