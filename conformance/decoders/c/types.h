@@ -164,7 +164,7 @@ typedef struct {
   Array predicted[2];    /* planes of a frame that is not a node */
   const Array *current;  /* planes of the frame in synthesis, both sets */
   Array residual[2];     /* of a node */
-  Array band;            /* the wavelet: the activations of a slot */
+  Array band;            /* the wavelet: the values of a slot, in quarters */
   Array rows;            /* the wavelet: L and G, between its two passes */
   int32_t *lifting;      /* the wavelet: s and d of a row or of a strip of columns */
   Array flow[2];         /* of the frame and of one reference */

@@ -2,7 +2,8 @@
 #include "internal.h"
 
 /* The last four lines of `inverse`: v += (factor * (a + b) + rounding) >> shift. The first two of them subtract, and
- * -(n >> 7) is (127 - n) >> 7. Values between them need 32 bits, as the table in 7.6.5 shows; low, high and out do not. */
+ * -(n >> k) is (2^k - 1 - n) >> k. Values between the lines need 32 bits, as the table in 7.6.5 shows; low, high and out
+ * do not. */
 typedef struct {
   int factor, rounding, shift;
 } Line;

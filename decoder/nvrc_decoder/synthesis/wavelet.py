@@ -23,7 +23,7 @@ def _shift(x: Feature, by: int) -> Feature:
 
 
 def clip_lifted(x: Feature) -> Feature:
-    """Clip quarters to the activation range."""
+    """Clip to the range of activations, which is -8192..8188 in quarters."""
     return np.clip(x, LIFTING_UNIT * ACTIVATION_MIN, LIFTING_UNIT * ACTIVATION_MAX)
 
 

@@ -70,17 +70,17 @@ def _lift_gradient(into: Tensor, source: Tensor, step: int, axis: int) -> None:
     end.add_(last, alpha=sign * factor)
 
 
-def _unit(rounds: bool) -> int:
-    """Steps of a value in an activation step."""
-    return LIFTING_UNIT if rounds else 1
-
-
 def _limits(rounds: bool) -> tuple[float, float]:
-    return float(_unit(rounds) * ACTIVATION_MIN), float(_unit(rounds) * ACTIVATION_MAX)
+    """Least and largest sample of `_Inverse`: the range of activations."""
+    unit = LIFTING_UNIT if rounds else 1
+    return float(unit * ACTIVATION_MIN), float(unit * ACTIVATION_MAX)
 
 
 class _Inverse(TensorFunction):
-    """From low and high samples [N, C, h, w] to samples, twice as many along one axis, all in steps of `_unit`."""
+    """From low and high samples [N, C, h, w] to samples, twice as many along one axis.
+
+    All are in activation steps; if `rounds`, in quarters of them.
+    """
 
     @staticmethod
     def forward(ctx: Any, low: Tensor, high: Tensor, axis: int, rounds: bool) -> Tensor:
