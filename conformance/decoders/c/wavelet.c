@@ -2,8 +2,8 @@
 #include "internal.h"
 
 /* The last four lines of `inverse`: v += (factor * (a + b) + rounding) >> shift. The first two of them subtract, and
- * -(n >> k) is (2^k - 1 - n) >> k. Values between the lines need 32 bits, as the table in 7.6.5 shows; low, high and out
- * do not. */
+ * -(n >> k) is (2^k - 1 - n) >> k. Values between the lines need 32 bits, as the table in 7.6.5 shows; low, high and
+ * out do not. */
 typedef struct {
   int factor, rounding, shift;
 } Line;
@@ -47,8 +47,8 @@ typedef struct {
 
 static int16_t *row_of(Plane p, int y) { return nv_row(p.a, p.c, y); }
 
-/* inverse of all columns of two bands, in strips that are vectors: s[i] lies in row 2 * i of `lifting`, d[i] in the next
- * one. It has space for 2 * rows of them. */
+/* inverse of all columns of two bands, a strip of columns at a time. `lifting` has space for 2 * rows rows of a strip:
+ * s[i] is its row 2 * i, d[i] the next one. */
 static void inverse_columns(Plane low, Plane high, int rows, int columns, Plane out, int32_t *lifting) {
   for (int x = 0; x < columns; x += LIFTING_STRIP) {
     const int n = columns - x < LIFTING_STRIP ? columns - x : LIFTING_STRIP;
