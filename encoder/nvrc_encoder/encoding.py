@@ -22,7 +22,7 @@ from nvrc_encoder.processes import check_process
 from nvrc_encoder.quality.psnr import measure
 from nvrc_encoder.quality.similarity import mean_similarity
 from nvrc_encoder.rate_goal import RateGoal, clamp_lambda, guess_lambda
-from nvrc_encoder.report import EncodeReport
+from nvrc_encoder.report import EncodeReport, Start
 from nvrc_encoder.source.video import Source
 from nvrc_encoder.training.checkpoint import checkpoint_to_resume, fingerprint
 from nvrc_encoder.training.deadline import Deadline
@@ -288,6 +288,7 @@ class _Encode:
         self._outlook.enter("start")
         options = self._options
         resumed = self._resumed
+        began = time.monotonic()
         prepared = prepare(self._source, self._frames, options, start=resumed is None)
         trainer = prepared.trainer
         prepared.size(prepared.smallest)  # What the format cannot carry fails here, not after the training.
@@ -302,6 +303,13 @@ class _Encode:
         if self._pacer is not None:
             self._plan = self._pacer.plan(done=0 if resumed is None else int(resumed.state["iteration"]))
         run = Run(trainer, self._plan, self._goal, prepared.size, following, memo(_TRAINING, options, trials))
+        if resumed is None:
+            run.begin()
+            start = Start.of(trainer, time.monotonic() - began)
+            log.info("start: J %.6f, Y %.2f dB, in %.1f s", start.cost, start.psnr_y, start.seconds)
+            run.memo["start"] = dataclasses.asdict(start)
+        else:
+            run.memo["start"] = resumed.state["memo"].get("start")
         self._finish(run)
         return prepared, run
 
@@ -375,6 +383,7 @@ class _Encode:
             cost=cost,
             lagrangian=trainer.lagrangian,
             goal=self._goal,
+            start=None if run.memo["start"] is None else Start(**run.memo["start"]),
             training=run.summary(),
             structure=structure,
             trials=trials,

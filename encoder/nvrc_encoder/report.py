@@ -12,8 +12,33 @@ from nvrc_encoder.quality.psnr import Quality
 from nvrc_encoder.rate_goal import RateGoal
 from nvrc_encoder.training.run import Summary
 from nvrc_encoder.training.structure_search import Trial
+from nvrc_encoder.training.trainer import Trainer
 
-__all__ = ["EncodeReport", "rate_control"]
+__all__ = ["EncodeReport", "Start", "rate_control"]
+
+
+@dataclass(frozen=True)
+class Start:
+    """The state before the first iteration, rounded as the decoder rounds.
+
+    Attributes:
+        seconds: wall time that it took, without trials.
+        cost: J, as `EncodeReport.cost`.
+        bits_per_pixel: estimated bits of grids and weights, per luma sample.
+        psnr_y: mean of the frames' luma PSNRs.
+    """
+
+    seconds: float
+    cost: float
+    bits_per_pixel: float
+    psnr_y: float
+
+    @classmethod
+    def of(cls, trainer: Trainer, seconds: float) -> Start:
+        """The state of a trainer that nothing has been trained of yet, made in `seconds`."""
+        estimate = trainer.estimate()
+        bpp = estimate.bits / (sum(trainer.frame_counts) * trainer.pixels)
+        return cls(seconds, estimate.distortion + trainer.lagrangian * bpp, bpp, estimate.psnr_y)
 
 
 @dataclass(frozen=True)
@@ -32,6 +57,7 @@ class EncodeReport:
         cost: J, the distortion that was minimised plus lambda times the estimated bits per pixel, without headers.
         lagrangian: lambda: the given one, or the one that rate control ended with.
         goal: the goal of rate control; None for a fixed lambda.
+        start: the state before the first iteration; None where a checkpoint of an earlier release was resumed.
         training: length of the training and outcome of the step search.
         structure: active part of the profile.
         trials: the trials that chose the structure; empty where the options fix everything.
@@ -54,6 +80,7 @@ class EncodeReport:
     cost: float
     lagrangian: float
     goal: RateGoal | None
+    start: Start | None
     training: Summary
     structure: Structure
     trials: tuple[Trial, ...]
@@ -99,6 +126,7 @@ class EncodeReport:
                 "context_widths": list(structure.context_widths),
             },
             "trials": [dataclasses.asdict(trial) for trial in self.trials],
+            "start": None if self.start is None else dataclasses.asdict(self.start),
             "training": dataclasses.asdict(self.training),
             "kmac_per_pixel": round(self.kmac_per_pixel, 3),
             "training_seconds": round(self.training_seconds, 2),

@@ -190,10 +190,13 @@ def test_encode_resumes_in_every_stage(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_resumed_training_does_not_start_again(left: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made, source = options(iterations=2), gradient_source(32, 24, 4)
     whole, resumed = io.BytesIO(), io.BytesIO()
-    encode(source, whole, made)
+    first = encode(source, whole, made)
     monkeypatch.setattr(trainer, "initial_grids", lambda *arguments: pytest.fail("the start is repeated"))
-    encode(source, resumed, made, checkpoint=left, resume=True)
+    second = encode(source, resumed, made, checkpoint=left, resume=True)
     assert resumed.getvalue() == whole.getvalue()
+    assert first.start is not None
+    assert second.start is not None
+    assert second.start.cost == first.start.cost
 
 
 def test_checkpoint_of_another_encode_is_refused(left: Path) -> None:

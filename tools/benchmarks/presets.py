@@ -1,4 +1,4 @@
-"""Processor seconds per megapixel-frame and quality of each preset on a clip, at one lambda.
+"""Processor seconds per megapixel-frame and quality of each preset on a clip, at one lambda, and of its start.
 
 python tools/benchmarks/presets.py CLIP [--frames 32] [--presets draft,fast,medium] [--lambda 5e-3]
     [--options profile=lite channels=8] [--json FILE]
@@ -39,12 +39,13 @@ def main() -> int:
     arguments = parser.parse_args()
     more = {name: _value(value) for name, _, value in (option.partition("=") for option in arguments.options)}
     rows = []
-    print("preset    iterations  seconds  processor s  s/Mpixel-frame       J     bpp    Y dB  YUV dB")
+    print("preset    iterations  seconds  processor s  s/Mpixel-frame  start s  its J       J     bpp    Y dB  YUV dB")
     for preset in arguments.presets.split(","):
         source = open_source(arguments.clip, frames=arguments.frames)
         options = EncodeOptions(preset=preset, lagrangian=arguments.lagrangian, **more)
         began, began_working = time.monotonic(), time.process_time()
         report = encode(source, io.BytesIO(), options)
+        assert report.start is not None  # Nothing was resumed.
         seconds, worked = time.monotonic() - began, time.process_time() - began_working
         megapixels = report.frames * report.width * report.height / 1e6
         row = {
@@ -53,6 +54,8 @@ def main() -> int:
             "seconds": seconds,
             "processor_seconds": worked,
             "seconds_per_megapixel_frame": worked / megapixels,
+            "start_seconds": report.start.seconds,
+            "start_cost": report.start.cost,
             "cost": report.cost,
             "bits_per_pixel": report.bits_per_pixel,
             "psnr_y": report.quality.y,
@@ -61,7 +64,7 @@ def main() -> int:
         rows.append(row)
         print(
             f"{preset:9} {row['iterations']:10d} {seconds:8.0f} {worked:12.0f} {worked / megapixels:15.1f} "
-            f"{1e4 * report.cost:7.2f} "
+            f"{row['start_seconds']:8.1f} {1e4 * row['start_cost']:6.2f} {1e4 * report.cost:7.2f} "
             f"{report.bits_per_pixel:7.4f} {report.quality.y:7.2f} {report.quality.yuv:7.2f}",
             flush=True,
         )

@@ -98,6 +98,7 @@ class Run:
         self.iteration = 0
         self.done = False
         self._size_of = size_of or (lambda estimate: math.ceil(estimate.bits / 8))
+        self._begun = False
         self._seconds = 0.0
         self._queue: list[int] = []
         self._smoothed: tuple[float, float] | None = None
@@ -164,6 +165,12 @@ class Run:
         self._hurried = True
         self._end = min(self._end, self.iteration + 1)
 
+    def begin(self) -> None:
+        """Fit the context network to the initial grids. The first `advance` does it, unless that was done before."""
+        if not self._begun:
+            self.trainer.fit_context(self.plan.pretrain)
+        self._begun = True
+
     def advance(self) -> Progress | None:
         """Make one iteration, or search the steps of one tensor.
 
@@ -182,7 +189,7 @@ class Run:
     def _iterate(self) -> Progress | None:
         trainer, plan, iteration = self.trainer, self.plan, self.iteration
         if iteration == 0:
-            trainer.fit_context(plan.pretrain)
+            self.begin()
         if iteration >= plan.hard_from and not trainer.bank.steps_frozen:
             trainer.bank.freeze_steps()
         settings = plan.at(iteration) if iteration < plan.iterations else plan.extra_settings()
