@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from nvrc_decoder.picture.format import VideoFormat
 from nvrc_encoder.plan import Plan
+from nvrc_encoder.training.pace import Pace
 from nvrc_encoder.training.workload import (
     STARTS,
     Speed,
@@ -30,25 +31,8 @@ _KNOWN_AFTER = 3
 _WARM_UP = 0.5
 """Extra seconds of the very first step."""
 _LEAST_SHOWN = 1.0
-
-
-class _Pace:
-    """Measured seconds per unit of work."""
-
-    def __init__(self) -> None:
-        self.seconds = self.work = 0.0
-        self.assumed: float | None = None
-        """Pace until something is measured."""
-
-    def add(self, seconds: float, work: float) -> None:
-        # Old measurements fade, as the load of the machine may change.
-        fading = 0.5 ** (seconds / 120)
-        self.seconds = self.seconds * fading + seconds
-        self.work = self.work * fading + work
-
-    @property
-    def value(self) -> float | None:
-        return self.seconds / self.work if self.work else self.assumed
+_FADING = 120.0
+"""Seconds after which a step counts half in the pace."""
 
 
 class Outlook:
@@ -79,7 +63,7 @@ class Outlook:
         self._began = self._marked = clock()
         self._ahead: dict[str, float] = {}
         self._whole = 0.0
-        self._paces = {True: _Pace(), False: _Pace()}
+        self._paces = {True: Pace(_FADING), False: Pace(_FADING)}
         self._timed = 0
         self._iterations = 1.0
         self._foreseen = False

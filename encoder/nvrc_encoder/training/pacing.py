@@ -8,6 +8,7 @@ from nvrc_decoder.picture.format import VideoFormat
 from nvrc_encoder.options import EncodeOptions
 from nvrc_encoder.plan import Plan
 from nvrc_encoder.training.deadline import Deadline
+from nvrc_encoder.training.pace import Pace
 from nvrc_encoder.training.run import Run
 from nvrc_encoder.training.workload import NOMINAL, STARTS, TRIALS, Speed, expected_work, iterations_ahead
 
@@ -20,7 +21,7 @@ _MARGIN = 1.1
 _WARM_UP = 2
 """Iterations that are not timed."""
 _FADING = 60.0
-"""Seconds after which an iteration counts half in the pace, as the load of the machine may change."""
+"""Seconds after which an iteration counts half in the pace."""
 
 
 class Pacer:
@@ -51,7 +52,7 @@ class Pacer:
         self._picture, self._frames, self._goal = picture, frames, goal
         self._speed = speed
         self._most = options.plan(frames).iterations
-        self._seconds = self._work = 0.0
+        self._pace = Pace(_FADING)
         self._marked: tuple[float, int] | None = None
         self._timed = 0
 
@@ -95,7 +96,7 @@ class Pacer:
     def follow(self, run: Run) -> None:
         """Plan the rest of a run; to be called after each of its steps."""
         self._time(run)
-        pace = self._seconds / self._work if self._work else self._expected_pace(run.plan)
+        pace = self._pace.value or self._expected_pace(run.plan)
         left = self._deadline.left - self._later(run.plan, pace, "writing")
         if run.searched is not None:
             if left <= 0:
@@ -141,6 +142,4 @@ class Pacer:
             return
         plan, end = run.plan, run.end
         work = iterations_ahead(plan, before[1], end, False) - iterations_ahead(plan, run.iteration, end, False)
-        seconds = now - before[0]
-        fading = 0.5 ** (seconds / _FADING)
-        self._seconds, self._work = self._seconds * fading + seconds, self._work * fading + work
+        self._pace.add(now - before[0], work)
