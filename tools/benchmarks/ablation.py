@@ -1,7 +1,7 @@
 """The gain of each tool of the encoder: a training with all of them, and one without each, of equal length.
 
 python tools/benchmarks/ablation.py CLIP [--frames 32] [--gop 32] [--iterations 600] [--lambda 5e-3] [--channels 8]
-    [--only everything "no motion"] [--tools] [--json FILE]
+    [--only everything "no motion"] [--tools] [--no-prior] [--json FILE]
 
 With ``--tools`` the variants are those of the format's tools (`docs/levers.md`). Some are not in the format, so no
 stream is written: J and bits are the trainer's own estimate, hard-rounded, and the steps are not searched.
@@ -106,6 +106,7 @@ def measure_tools(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         if arguments.only and not name.startswith(tuple(arguments.only)):
             continue
         chosen = {"channels": arguments.channels, "blocks": 1, "iterations": arguments.iterations, **changes}
+        chosen.setdefault("prior", not arguments.no_prior)
         with contextlib.ExitStack() as stack:
             for (module, attribute), value in chosen.pop("patch", {}).items():
                 stack.enter_context(mock.patch.object(module, attribute, value))
@@ -139,6 +140,7 @@ def main() -> None:
     parser.add_argument("--context-width", type=int, default=10, help="of both hidden layers, with --tools (10)")
     parser.add_argument("--only", nargs="*", metavar="NAME", help="variants whose names begin with one of these")
     parser.add_argument("--tools", action="store_true", help="the tools of the format, by the trainer's estimate")
+    parser.add_argument("--no-prior", action="store_true", help="without the prior, with --tools")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     if arguments.tools:
