@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import io
 from fractions import Fraction
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as functional
-from encoder_cases import texture
+from encoder_cases import gradient_source, options, texture
 
 from nvrc_decoder.picture.format import VideoFormat
 from nvrc_decoder.picture.planes import Planes
 from nvrc_decoder.profiles import CHROMA_420
 from nvrc_decoder.pyramid import Pyramid
-from nvrc_encoder import EncodeOptions
+from nvrc_encoder import EncodeOptions, encode
 from nvrc_encoder.model.motion import half_samples, make_motion
 from nvrc_encoder.model.prediction_route import Route, find_route
 from nvrc_encoder.model.rounding import Arithmetic
@@ -216,3 +217,18 @@ def test_start_keeps_less_where_bits_weigh_more() -> None:
 
     few, some, many = kept(0.05), kept(0.005), kept(0.0005)
     assert few < 0.9 * some < 0.81 * many
+
+
+@pytest.mark.parametrize("prior", [True, False])
+def test_the_state_of_the_start_is_reported(prior: bool) -> None:
+    source = gradient_source(32, 24, 3)
+    chosen = options(iterations=2, prior=prior, gop=3)
+    start = encode(source, io.BytesIO(), chosen).start
+    trainer, _, _ = make_trainer(source, list(source), chosen)
+    trainer.fit_context(chosen.plan().pretrain)
+    estimate = trainer.estimate()
+    assert start is not None
+    assert start.seconds > 0
+    assert start.psnr_y == estimate.psnr_y
+    assert start.bits_per_pixel == estimate.bits / (3 * 32 * 24)
+    assert start.cost == estimate.distortion + chosen.lagrangian * start.bits_per_pixel

@@ -58,21 +58,6 @@ def test_training_improves_what_it_minimises() -> None:
     assert costs[1] < 0.8 * costs[0]
 
 
-@pytest.mark.parametrize("prior", [True, False])
-def test_the_state_of_the_start_is_reported(prior: bool) -> None:
-    source = gradient_source(32, 24, 3)
-    chosen = options(iterations=2, prior=prior, gop=3)
-    start = encode(source, io.BytesIO(), chosen).start
-    trainer, _, _ = make_trainer(source, list(source), chosen)
-    trainer.fit_context(chosen.plan().pretrain)
-    estimate = trainer.estimate()
-    assert start is not None
-    assert start.seconds > 0
-    assert start.psnr_y == estimate.psnr_y
-    assert start.bits_per_pixel == estimate.bits / (3 * 32 * 24)
-    assert start.cost == estimate.distortion + chosen.lagrangian * start.bits_per_pixel
-
-
 @pytest.mark.full
 def test_same_seed_same_bytes() -> None:
     source = gradient_source(frames=5)
